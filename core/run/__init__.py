@@ -1,0 +1,1 @@
+"""The contract between a run and whoever watches it: plain data and files, no torch."""

@@ -1,0 +1,252 @@
+"""What a run tells while it works: one JSON object a line in `events.jsonl`.
+
+Every line has `v` (version of the format), `seq` (a counter within the file), `t` (wall time, seconds since
+the epoch) and `type`; the other fields are those of the type's class below. A run that ends on its own ends
+with `finished` or `failed`. Readers take whole lines, keep a torn tail for later, and count what they cannot parse.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """What all events share: where in the file, and when."""
+
+    type: ClassVar[str] = ""
+    seq: int = field(default=-1, kw_only=True)
+    t: float = field(default=0.0, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """A worker begins (or goes on with) the run. `backbone_parameters` is filled in by `space`."""
+
+    type: ClassVar[str] = "started"
+    spec: str
+    attempt: int
+    pid: int
+    device: str
+    precision: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Space(Event):
+    """The candidates, once, in the order of every `p` vector; `budget` in parameters (None: no limit)."""
+
+    type: ClassVar[str] = "space"
+    candidates: list[dict[str, Any]]
+    parameters: int
+    backbone_parameters: int
+    head_parameters: int
+    budget: int | None
+
+
+@dataclass(frozen=True)
+class Phase(Event):
+    """A phase begins: `search`, `retrain` or `test`; `total` is its number of steps."""
+
+    type: ClassVar[str] = "phase"
+    phase: str
+    total: int
+
+
+@dataclass(frozen=True)
+class Step(Event):
+    """One optimisation step. Search fills every field; retraining leaves those of the gates None.
+
+    `train_loss` and `validation_loss` are the inner and outer losses, `*_norm` the gradient norms before
+    clipping, `expected` = sum n_i p_i, `sampled` = sum n_i z_i of the outer step, both in parameters,
+    `selected` what the structure cut out now would train, `shift` the solved zeta.
+    """
+
+    type: ClassVar[str] = "step"
+    phase: str
+    step: int
+    train_loss: float
+    gradient_norm: float
+    learning_rate: float
+    validation_loss: float | None = None
+    alpha_gradient_norm: float | None = None
+    alpha_learning_rate: float | None = None
+    expected: float | None = None
+    sampled: float | None = None
+    selected: int | None = None
+    shift: float | None = None
+
+
+@dataclass(frozen=True)
+class Gates(Event):
+    """All gate probabilities, in the order of `space`; at most a few a second."""
+
+    type: ClassVar[str] = "gates"
+    step: int
+    p: list[float]
+
+
+@dataclass(frozen=True)
+class Eval(Event):
+    """Metrics of one split; the first of `metrics` is the score. `best` says that it is the best so far."""
+
+    type: ClassVar[str] = "eval"
+    phase: str
+    step: int
+    split: str
+    metrics: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True)
+class StructureChosen(Event):
+    """The structure is cut out: indices into `space`, and what they train together."""
+
+    type: ClassVar[str] = "structure"
+    selected: list[int]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Checkpoint(Event):
+    """A checkpoint is on disk; a resumed run goes on after `step` of `phase`."""
+
+    type: ClassVar[str] = "checkpoint"
+    phase: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The run is done; `score` is the first test metric, `seconds` what this attempt took."""
+
+    type: ClassVar[str] = "finished"
+    score: float
+    metrics: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The run ended on an error: its kind, what happened, what to do."""
+
+    type: ClassVar[str] = "failed"
+    kind: str
+    message: str
+    hint: str
+
+
+TYPES: dict[str, type[Event]] = {
+    cls.type: cls
+    for cls in (
+        Started, Space, Phase, Step, Gates, Eval, StructureChosen, Checkpoint, Finished, Failed,
+    )
+}  # fmt: skip
+
+
+def to_line(event: Event, seq: int, t: float) -> bytes:
+    """The event as one line of JSON. NaN and infinities are written as null, which every JSON reader takes."""
+    body = {"v": VERSION, "type": event.type} | asdict(event) | {"seq": seq, "t": t}
+    try:
+        text = json.dumps(body, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(body), separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def _without_nan(value: Any) -> Any:
+    """The same data with null in the place of floats that JSON does not have."""
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return value
+
+
+def from_line(line: bytes) -> Event | None:
+    """Read one line; None where it is no event of ours. Unknown fields of a newer version are dropped."""
+    try:
+        body = json.loads(line)
+        cls = TYPES[body["type"]]
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in body.items() if k in known})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+class EventWriter:
+    """Appends events to a file, each with a single write, so that a kill leaves at most one torn line.
+
+    A torn tail left by an earlier attempt is closed with a newline first. `seq` goes on where the file ends.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._seq = 0
+        for event in read_events(path)[0]:
+            self._seq = max(self._seq, event.seq + 1)
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            os.write(self._fd, b"\n")
+
+    def write(self, event: Event) -> None:
+        """Append one event. Raises OSError where the disk is full."""
+        line = to_line(event, self._seq, self._clock())
+        while line:
+            line = line[os.write(self._fd, line) :]
+        self._seq += 1
+
+    def close(self) -> None:
+        """Close the file; the writer cannot be used afterwards."""
+        os.close(self._fd)
+
+
+class EventReader:
+    """Follows a growing event file: `poll()` gives what was added since, in whole lines.
+
+    `skipped` counts the lines that could not be parsed. A file that is not there yet is an empty one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self.skipped = 0
+
+    def poll(self) -> list[Event]:
+        """The events of all lines completed since the last call."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return list(self._parse(whole))
+
+    def _parse(self, whole: bytes) -> Iterator[Event]:
+        for line in whole.split(b"\n"):
+            if not line.strip():
+                continue
+            event = from_line(line)
+            if event is None:
+                self.skipped += 1
+            else:
+                yield event
+
+
+def read_events(path: Path) -> tuple[list[Event], int]:
+    """All events of a file, and how many of its lines were skipped as damaged."""
+    reader = EventReader(path)
+    return reader.poll(), reader.skipped

@@ -1,0 +1,110 @@
+"""The one place where the file names of a run directory are known.
+
+| file | content |
+|------|---------|
+| `spec.json` | the RunSpec, frozen when the run is created |
+| `events.jsonl` | what happened, append only |
+| `log.txt` | stdout and stderr of the worker |
+| `structure.json` | every candidate with its p, and which are chosen |
+| `delta.safetensors` | the tensors that were trained |
+| `result.json` | scores, parameters, budget, times, versions |
+| `summary.json` | the little that a list of many runs shows |
+| `checkpoint/` | what a stopped run goes on from |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import RunDirError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The settings, as the run was created with them."""
+        return self.path / "spec.json"
+
+    @property
+    def events(self) -> Path:
+        """The event stream."""
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What the worker printed."""
+        return self.path / "log.txt"
+
+    @property
+    def structure(self) -> Path:
+        """The candidates and the choice."""
+        return self.path / "structure.json"
+
+    @property
+    def delta(self) -> Path:
+        """The trained tensors."""
+        return self.path / "delta.safetensors"
+
+    @property
+    def result(self) -> Path:
+        """What the run came to."""
+        return self.path / "result.json"
+
+    @property
+    def summary(self) -> Path:
+        """A few lines for lists."""
+        return self.path / "summary.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoint"
+
+    def exists(self) -> bool:
+        """Whether a run was created here."""
+        return self.spec.exists()
+
+    def create(self, spec: dict[str, Any]) -> None:
+        """Make the directory and freeze the settings; raises RunDirError where a run is there already."""
+        if self.exists():
+            raise RunDirError(f"{self.path} holds a run already", "use --fresh to replace it, or another workspace")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.spec, spec)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Replace a JSON file atomically: readers see the old content or the new, never half of it."""
+    write_bytes(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file atomically and durably; its permissions are those that the user's umask gives."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises RunDirError that names the file where it is missing or damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunDirError(f"{path} is missing", "is this a run directory?") from None
+    except (OSError, ValueError) as error:
+        raise RunDirError(f"{path} cannot be read", str(error)) from None

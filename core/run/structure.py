@@ -1,0 +1,174 @@
+"""What can be chosen and what was chosen: candidates, selection under a budget, comparison, averages.
+
+Plain data without torch, so that the app shows "selected now" by the same code with which a run decides.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from core.run.errors import RunDirError
+
+FORMAT = "s3tui-structure"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A delta at a site: the unit that a gate opens or closes.
+
+    `stack` is "encoder", "decoder" or "" (the head); `layer` is None for sites outside the layers;
+    `module` is the module's path in the backbone; `parameters` is what the delta alone would train.
+    """
+
+    site: str
+    stack: str
+    layer: int | None
+    module: str
+    delta: str
+    parameters: int
+
+    @property
+    def label(self) -> str:
+        """The site with its place, as in `E3.attn.q`, `D.norm.final` or `head`."""
+        return site_label(self.site, self.stack, self.layer)
+
+    @property
+    def name(self) -> str:
+        """The site's label and the delta, as in `E3.attn.q lora(rank=1)`."""
+        return f"{self.label} {self.delta}"
+
+
+def site_label(site: str, stack: str, layer: int | None) -> str:
+    """The short name of a place in the network, as in `E3.attn.q`."""
+    place = stack[:1].upper() + ("" if layer is None else str(layer))
+    return f"{place}.{site}" if place else site
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Candidates with their probabilities, and which of them are chosen.
+
+    `p[i]` is the probability that candidate i is open (1 or 0 where nothing was searched);
+    `selected` holds indices in ascending order.
+    """
+
+    candidates: tuple[Candidate, ...]
+    p: tuple[float, ...]
+    selected: tuple[int, ...]
+    budget: int | None
+    model: str = ""
+
+    @property
+    def chosen(self) -> tuple[Candidate, ...]:
+        """The chosen candidates, in the order of the space."""
+        return tuple(self.candidates[i] for i in self.selected)
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the chosen candidates train together."""
+        return sum(c.parameters for c in self.chosen)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `structure.json`."""
+        chosen = set(self.selected)
+        rows = [asdict(c) | {"p": self.p[i], "selected": i in chosen} for i, c in enumerate(self.candidates)]
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "model": self.model,
+            "budget": self.budget,
+            "parameters": self.parameters,
+            "candidates": rows,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Structure:
+        """Read the content of `structure.json`; raises RunDirError where it is not one."""
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            raise RunDirError("this is not a structure file", f"its 'format' should be {FORMAT!r}")
+        fields = ("site", "stack", "layer", "module", "delta", "parameters")
+        try:
+            rows = data["candidates"]
+            return cls(
+                candidates=tuple(Candidate(**{f: row[f] for f in fields}) for row in rows),
+                p=tuple(float(row["p"]) for row in rows),
+                selected=tuple(i for i, row in enumerate(rows) if row["selected"]),
+                budget=data["budget"],
+                model=data.get("model", ""),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunDirError("the structure file is damaged", f"{type(error).__name__}: {error}") from None
+
+
+def select(p: Sequence[float], parameters: Sequence[int], budget: float, how: str) -> tuple[int, ...]:
+    """Choose candidates within the budget, `how` = "first-fit" or "knapsack"; ascending indices."""
+    chosen = first_fit(p, parameters, budget) if how == "first-fit" else knapsack(p, parameters, budget)
+    return tuple(sorted(chosen))
+
+
+def first_fit(p: Sequence[float], parameters: Sequence[int], budget: float) -> list[int]:
+    """Take candidates from the most probable down, skipping what no longer fits (the paper's rule).
+
+    Equal probabilities keep the order of the space. A later, smaller candidate may still fit.
+    """
+    order = sorted(range(len(p)), key=lambda i: -p[i])
+    chosen, used = [], 0
+    for i in order:
+        if used + parameters[i] <= budget:
+            chosen.append(i)
+            used += parameters[i]
+    return chosen
+
+
+def knapsack(p: Sequence[float], parameters: Sequence[int], budget: float) -> list[int]:
+    """The subset that maximises sum p_i under sum n_i <= budget (0-1 knapsack, exact).
+
+    Dynamic programme over the used budget in units of the greatest common divisor of the counts:
+    O(candidates x budget / gcd) time, one bit of memory for each.
+    """
+    import numpy as np  # kept out of the import time of whoever only reads structures
+
+    unit = int(np.gcd.reduce(np.asarray(parameters, dtype=np.int64)))
+    weights = [n // unit for n in parameters]
+    capacity = min(int(budget) // unit, sum(weights))
+    best = np.zeros(capacity + 1)
+    taken = np.zeros((len(weights), capacity + 1), dtype=bool)
+    for i, (value, weight) in enumerate(zip(p, weights, strict=True)):
+        if weight > capacity:
+            continue
+        with_i = best[: capacity + 1 - weight] + value
+        taken[i, weight:] = with_i > best[weight:]
+        best[weight:] = np.maximum(best[weight:], with_i)
+    chosen, left = [], capacity
+    for i in reversed(range(len(weights))):
+        if taken[i, left]:
+            chosen.append(i)
+            left -= weights[i]
+    return chosen
+
+
+def random_selection(parameters: Sequence[int], budget: float, seed: int) -> tuple[int, ...]:
+    """A uniformly shuffled order, first fit under the budget: the random baseline at equal budget."""
+    order = list(range(len(parameters)))
+    random.Random(seed).shuffle(order)
+    rank = {i: -float(position) for position, i in enumerate(order)}
+    return select([rank[i] for i in range(len(order))], parameters, budget, "first-fit")
+
+
+def jaccard(a: Structure, b: Structure) -> float:
+    """|A and B| / |A or B| of the chosen candidates, by name; 1 where both are empty."""
+    first, second = ({c.name for c in s.chosen} for s in (a, b))
+    return len(first & second) / len(first | second) if first | second else 1.0
+
+
+def mean(structures: Sequence[Structure], budget: int, how: str = "first-fit") -> Structure:
+    """The paper's averaged structure: p averaged over runs of one space, selected again under `budget`."""
+    if any(s.candidates != structures[0].candidates for s in structures):
+        raise RunDirError("these structures are of different spaces", "average runs of one model and space")
+    p = tuple(sum(values) / len(structures) for values in zip(*(s.p for s in structures), strict=True))
+    selected = select(p, [c.parameters for c in structures[0].candidates], budget, how)
+    return replace(structures[0], p=p, selected=selected, budget=budget)

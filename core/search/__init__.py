@@ -1,0 +1,1 @@
+"""How a structure is found: gates, hypergradients, the bi-level loop, retraining."""

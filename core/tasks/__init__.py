@@ -1,0 +1,1 @@
+"""What is learned: tasks by name and from files, and their metrics."""
