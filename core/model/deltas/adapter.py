@@ -1,0 +1,43 @@
+"""Adapter: a bottleneck on a sub-layer's output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.model.deltas.base import Effect, Weight, normal, zeros
+from core.model.sites import Site
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """y = h + z (U gelu(D h + d) + u), with D: (m, out) and U: (out, m); 2 m out + m + out parameters.
+
+    m is the bottleneck. D starts normal (std 0.01), the rest at zero; the paper's code starts U normal too. gelu is
+    the tanh approximation. Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1.
+    """
+
+    bottleneck: int
+    factor: float = 1.0
+
+    def fits(self, site: Site) -> bool:
+        """At sub-layers and linear layers."""
+        return site.kind != "norm"
+
+    def weights(self, site: Site) -> dict[str, Weight]:
+        """Down- and up-projection with their biases."""
+        m, d = self.bottleneck, site.outputs
+        return {
+            "down.weight": Weight((m, d), normal(0.01)),
+            "down.bias": Weight((m,), zeros),
+            "up.weight": Weight((d, m), zeros, gated=True, original=normal(0.01)),
+            "up.bias": Weight((d,), zeros, gated=True),
+        }
+
+    def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
+        """The bottleneck as a function of h."""
+        down, d, up, u = (tensors[k] for k in ("down.weight", "down.bias", "up.weight", "up.bias"))
+        return Effect(residual=lambda h: F.linear(F.gelu(F.linear(h, down, d), approximate="tanh"), up, u))

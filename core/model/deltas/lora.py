@@ -1,0 +1,44 @@
+"""LoRA: a low-rank update of a linear layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from core.model.deltas.base import Effect, Weight, uniform, zeros
+from core.model.sites import Site
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """h = W x + z (alpha / r) B A x, with A: (r, in) and B: (out, r); r (in + out) parameters.
+
+    A starts as a linear layer does, uniform in +-1/sqrt(in); B at zero. Hu et al. 2021, "LoRA: Low-Rank Adaptation
+    of Large Language Models", section 4.1; alpha = 16 as in the code of the S3 paper.
+    """
+
+    rank: int
+    alpha: int
+
+    def fits(self, site: Site) -> bool:
+        """At linear layers."""
+        return site.kind == "linear"
+
+    def weights(self, site: Site) -> dict[str, Weight]:
+        """A and B."""
+        return {
+            "lora_A": Weight((self.rank, site.inputs), uniform(1 / math.sqrt(site.inputs))),
+            "lora_B": Weight((site.outputs, self.rank), zeros, gated=True),
+        }
+
+    @property
+    def factor(self) -> float:
+        """alpha / r."""
+        return self.alpha / self.rank
+
+    def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
+        """The two factors of the update."""
+        return Effect(low_rank=(tensors["lora_A"], tensors["lora_B"]))

@@ -1,0 +1,56 @@
+"""Low-rank adapter: an adapter whose two projections are products of thin matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.model.deltas.base import Effect, Weight, glorot, zeros
+from core.model.sites import Site
+
+
+@dataclass(frozen=True)
+class LowRankAdapter:
+    """y = h + z (gelu(h Dl Dr + d) Ul Ur + u), with Dl: (out, k), Dr: (k, m), Ul: (m, k), Ur: (k, out).
+
+    m = out / reduction (at least 1), k = rank; 2 k (out + m) + m + out parameters. The factors start Glorot-uniform,
+    but Ur and the biases at zero; the paper's code starts Ur Glorot-uniform too. gelu is the tanh approximation.
+    Karimi Mahabadi et al. 2021, "Compacter", section 3 (the low-rank baseline).
+    """
+
+    reduction: int
+    rank: int
+    factor: float = 1.0
+
+    def fits(self, site: Site) -> bool:
+        """At sub-layers and linear layers."""
+        return site.kind != "norm"
+
+    def weights(self, site: Site) -> dict[str, Weight]:
+        """The four thin matrices and two biases."""
+        d, k = site.outputs, self.rank
+        m = max(1, d // self.reduction)
+        return {
+            "down.left": Weight((d, k), glorot),
+            "down.right": Weight((k, m), glorot),
+            "down.bias": Weight((m,), zeros),
+            "up.left": Weight((m, k), glorot),
+            "up.right": Weight((k, d), zeros, gated=True, original=glorot),
+            "up.bias": Weight((d,), zeros, gated=True),
+        }
+
+    def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
+        """The two thin maps as a function of h, from the thin side, so that no (out, m) matrix is formed."""
+        down_left, down_right, d = (tensors[f"down.{k}"] for k in ("left", "right", "bias"))
+        up_left, up_right, u = (tensors[f"up.{k}"] for k in ("left", "right", "bias"))
+
+        def residual(h: Tensor) -> Tensor:
+            inner = F.gelu(h @ down_left @ down_right + d, approximate="tanh")
+            thin = inner @ up_left
+            return torch.addmm(u, thin.flatten(0, -2), up_right).view(h.shape)
+
+        return Effect(residual=residual)

@@ -1,0 +1,100 @@
+"""The candidates of a space on a model: sites x deltas, in the order of the paper's code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from core.model.deltas import Delta, make
+from core.model.deltas.base import parameters
+from core.model.sites import Site, config_of, find_sites, module_paths, site_at
+from core.run.deltas import parse_delta
+from core.run.errors import SpecError, nearest
+from core.run.spaces import SITES, SpaceSpec, matches
+from core.run.structure import Candidate
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A candidate with what it is made of."""
+
+    candidate: Candidate
+    site: Site
+    delta: Delta
+
+
+def place(space: SpaceSpec, model: nn.Module) -> list[Placed]:
+    """Every candidate of the space on the model; raises SpecError for a pattern or delta that fits no site.
+
+    Within a group, candidates follow the model's modules; a delta stands at a module at most once.
+    """
+    placed: dict[tuple[str, str], Placed] = {}
+    canonical = find_sites(model)
+    for group in space.groups:
+        sites = _with_own(canonical, group, model)
+        _check_fits(space.name, group, sites, model)
+        for site in sites:
+            for pattern, deltas in group.items():
+                if matches(pattern, site.name, site.label, site.module):
+                    for text in deltas:
+                        one = _placed(site, text)
+                        if one.delta.fits(site):
+                            placed.setdefault((site.module, text), one)
+    return list(placed.values())
+
+
+def restore(candidates: tuple[Candidate, ...], model: nn.Module) -> list[Placed]:
+    """The same candidates on a model of the same kind, as when a structure is read from its file."""
+    canonical = {(s.name, s.module): s for s in find_sites(model)}
+    paths = set(module_paths(model))
+    result = []
+    for c in candidates:
+        if c.module not in paths:
+            raise SpecError(f"the model has no module {c.module!r}", "is it the model that the structure is of?")
+        site = canonical.get((c.site, c.module)) or site_at(model, c.module)
+        result.append(Placed(c, site, make(parse_delta(c.delta))))
+    return result
+
+
+def _placed(site: Site, text: str) -> Placed:
+    delta = make(parse_delta(text))
+    count = parameters(delta, site) if delta.fits(site) else 0
+    return Placed(Candidate(site.name, site.stack, site.layer, site.module, text, count), site, delta)
+
+
+def _with_own(canonical: list[Site], group: dict[str, tuple[str, ...]], model: nn.Module) -> list[Site]:
+    """The canonical sites, and those of further modules that a pattern names by path, in the model's order."""
+    by_module: dict[str, list[Site]] = {}
+    for site in canonical:
+        by_module.setdefault(site.module, []).append(site)
+    sites = []
+    for path in module_paths(model):
+        if path in by_module:
+            sites += by_module[path]
+        elif any(matches(pattern, "", "", path) for pattern in group if not _is_canonical(pattern)):
+            sites.append(site_at(model, path))
+    return sites
+
+
+def _is_canonical(pattern: str) -> bool:
+    """Whether the pattern is meant as a canonical name: a bare `*` should not reach into every module."""
+    return any(matches(pattern, name, f"E0.{name}", "") for name in SITES)
+
+
+def _check_fits(space: str, group: dict[str, tuple[str, ...]], sites: list[Site], model: nn.Module) -> None:
+    names = sorted({s.name for s in sites})
+    for pattern, deltas in group.items():
+        here = [s for s in sites if matches(pattern, s.name, s.label, s.module)]
+        if not here and not _absent_in_family(pattern):
+            raise SpecError(
+                f"space {space!r}: no module of {config_of(model).model_type} is a {pattern!r}", nearest(pattern, names)
+            )
+        for text in deltas:
+            if here and not any(make(parse_delta(text)).fits(s) for s in here):
+                raise SpecError(f"space {space!r}: {text!r} cannot stand at {pattern!r}", f"that is a {here[0].kind}")
+
+
+def _absent_in_family(pattern: str) -> bool:
+    """A canonical pattern may name what a family does not have, such as `head` on a classifier."""
+    return pattern == "head"

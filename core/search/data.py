@@ -1,0 +1,67 @@
+"""The splits of a task, tokenised for a backbone, and the batches of every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.model.backbone import Backbone
+from core.run.spec import Training
+from core.tasks.batches import Encoded, encode_classification, encode_text_to_text
+from core.tasks.order import batch_indices, halves, steps_per_epoch
+from core.tasks.task import Split, Task
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task with its tokenised splits, on the way to one device."""
+
+    task: Task
+    splits: dict[Split, Encoded]
+    device: torch.device
+
+    def batch(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Rows of a split as tensors on the device."""
+        tensors = self.splits[split].batch(rows)
+        return {k: v.to(self.device, non_blocking=True) for k, v in tensors.items()}
+
+
+def encode(task: Task, backbone: Backbone, device: torch.device) -> Data:
+    """Tokenise every split in the form that the backbone reads."""
+    splits: dict[Split, Encoded] = {}
+    for name, examples in task.splits.items():
+        if backbone.text_to_text:
+            splits[name] = encode_text_to_text(task, name, backbone.tokenizer, task.max_length)
+        else:
+            splits[name] = encode_classification(examples, backbone.tokenizer, task.max_length)
+    return Data(task, splits, device)
+
+
+def total_steps(settings: Training, rows: int) -> int:
+    """The number of steps: as given, or that of the epochs over so many rows."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return max(1, math.ceil((settings.epochs or 0) * steps_per_epoch(rows, settings.batch_size)))
+
+
+@dataclass(frozen=True)
+class Order:
+    """The rows of every step from a part of the training split: a pure function of the seed and the step."""
+
+    rows: Sequence[int]
+    batch_size: int
+    seed: int
+
+    def at(self, step: int) -> list[int]:
+        """The rows of this 0-based step."""
+        return [self.rows[i] for i in batch_indices(len(self.rows), self.batch_size, self.seed, step)]
+
+
+def search_orders(rows: int, batch_size: int, validation_batch_size: int, seed: int) -> tuple[Order, Order]:
+    """The training split in halves: the inner level learns from one, the outer from the other (S3 paper, section 4)."""
+    inner, outer = halves(rows, seed)
+    return Order(inner, batch_size, seed), Order(outer, validation_batch_size, seed + 1)

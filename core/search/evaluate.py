@@ -1,0 +1,69 @@
+"""Predictions and metrics of a split."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from core.model.backbone import Backbone
+from core.search.data import Data
+from core.tasks.batches import length_sorted_batches
+from core.tasks.metrics import evaluate as metrics_of
+from core.tasks.task import Split, Task
+
+
+@torch.inference_mode()
+def evaluate(backbone: Backbone, data: Data, split: Split, batch_size: int) -> dict[str, float]:
+    """The metrics of a split, the first of which is the score; the deltas must be bound while this runs.
+
+    A classification head answers with its largest logit; a text-to-text model with the label whose text is most
+    likely, or, for numbers, with what it writes.
+    """
+    backbone.model.eval()
+    encoded = data.splits[split]
+    predictions: list[float] = [0.0] * len(encoded)
+    for rows in length_sorted_batches(encoded, batch_size):
+        batch = data.batch(split, rows)
+        batch.pop("labels")
+        for row, prediction in zip(rows, _predict(backbone, data.task, batch), strict=True):
+            predictions[row] = prediction
+    references = [example.label for example in data.task.splits[split]]
+    return metrics_of(data.task.kind, predictions, references)
+
+
+def _predict(backbone: Backbone, task: Task, batch: dict[str, Tensor]) -> Sequence[float]:
+    if not backbone.text_to_text:
+        logits = backbone.model(**batch).logits.float()
+        answers = logits.squeeze(-1) if task.kind == "regression" else logits.argmax(-1)
+        return list(answers.tolist())
+    if task.kind == "regression":
+        written = backbone.model.generate(**batch, max_new_tokens=8, do_sample=False)  # type: ignore[operator]
+        return [_number(text) for text in backbone.tokenizer.batch_decode(written, skip_special_tokens=True)]
+    return list(label_likelihoods(backbone, task.labels, batch).argmax(-1).tolist())
+
+
+def label_likelihoods(backbone: Backbone, labels: Sequence[str], batch: dict[str, Tensor]) -> Tensor:
+    """log P(label text | source) for each row and label, (rows, labels); the encoder runs once for all labels."""
+    model = backbone.model
+    encoded = model.get_encoder()(  # type: ignore[operator]
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+    )
+    rows = len(batch["input_ids"])
+    scores = []
+    for ids in backbone.tokenizer(text_target=list(labels))["input_ids"]:
+        target = torch.tensor([ids], device=batch["input_ids"].device).expand(rows, -1)
+        logits = model(encoder_outputs=encoded, attention_mask=batch["attention_mask"], labels=target).logits
+        log_p = torch.log_softmax(logits.float(), -1).gather(-1, target[..., None])
+        scores.append(log_p.sum((1, 2)))
+    return torch.stack(scores, -1)
+
+
+def _number(text: str) -> float:
+    """The number that a model wrote; NaN where it wrote something else."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return math.nan

@@ -1,0 +1,111 @@
+"""From text to tensors: tokenised splits and their batches.
+
+The orders in which a loop asks for batches are in `core.tasks.order` and can be imported from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from core.tasks.order import batch_indices, epoch_order, halves, steps_per_epoch
+from core.tasks.task import Example, Split, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = [
+    "IGNORED_LABEL", "Encoded", "batch_indices", "encode_classification", "encode_text_to_text", "epoch_order",
+    "halves", "length_sorted_batches", "steps_per_epoch", "target_text",
+]  # fmt: skip
+
+# What torch's and transformers' cross-entropies leave out of the loss.
+IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A tokenised split. `labels` has a class index, a number, or the token ids of a target text for each row."""
+
+    input_ids: list[list[int]]
+    labels: list[int | float] | list[list[int]]
+    pad_id: int
+    token_type_ids: list[list[int]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """The rows at `indices` as tensors, padded on the right to the longest: what a model's forward takes."""
+        rows = [self.input_ids[i] for i in indices]
+        tensors = {
+            "input_ids": _padded(rows, self.pad_id),
+            "attention_mask": _padded([[1] * len(row) for row in rows], 0),
+            "labels": _label_tensor([self.labels[i] for i in indices]),
+        }
+        if self.token_type_ids is not None:
+            tensors["token_type_ids"] = _padded([self.token_type_ids[i] for i in indices], 0)
+        return tensors
+
+
+def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    """Tokenise examples for a model with a classification or regression head.
+
+    One field is a text, two are a pair of texts; three or more become one text that names them.
+    """
+    width = len(examples[0].fields)
+    if width <= 2:
+        columns = [[example.fields[i][1] for example in examples] for i in range(width)]
+    else:
+        columns = [[_described(example) for example in examples]]
+    return _encoded(tokenizer, columns, max_length, [example.label for example in examples])
+
+
+def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    """Tokenise a split for a model that writes its answer: `name field: text ...` in, the label's text out."""
+    examples = task.splits[split]
+    sources = [f"{task.name} {_described(example)}" for example in examples]
+    targets = tokenizer(text_target=[target_text(task, example.label) for example in examples])["input_ids"]
+    return _encoded(tokenizer, [sources], max_length, targets)
+
+
+def target_text(task: Task, label: float) -> str:
+    """The label as a text: its string, or the number rounded to 0.2 as T5 does for STS-B."""
+    return f"{round(label * 5) / 5:.1f}" if task.kind == "regression" else task.labels[int(label)]
+
+
+def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
+    """Indices in batches of similar length, each row once: little padding, for evaluation."""
+    # The longest come first, so that a batch too large for the memory fails at once.
+    order = sorted(range(len(encoded)), key=lambda i: -len(encoded.input_ids[i]))
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def _described(example: Example) -> str:
+    """The fields in one text, each after its name."""
+    return " ".join(f"{name}: {text}" for name, text in example.fields)
+
+
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase,
+    columns: list[list[str]],
+    max_length: int,
+    labels: list[int | float] | list[list[int]],
+) -> Encoded:
+    tokens = tokenizer(*columns, truncation=True, max_length=max_length)
+    # Padding is masked: any id will do for a tokenizer that has none of its own (GPT-2).
+    pad_id = tokenizer.pad_token_id or 0
+    return Encoded(tokens["input_ids"], labels, pad_id, tokens.get("token_type_ids"))
+
+
+def _label_tensor(labels: Sequence[int | float | list[int]]) -> torch.Tensor:
+    targets = [label for label in labels if isinstance(label, list)]
+    return _padded(targets, IGNORED_LABEL) if targets else torch.tensor(labels)
+
+
+def _padded(rows: Sequence[list[int]], value: int) -> torch.Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
