@@ -33,6 +33,11 @@ class Backbone:
     head: tuple[str, ...]
     parameters: int
 
+    @property
+    def head_parameters(self) -> int:
+        """How many parameters the new head has."""
+        return sum(self.model.get_parameter(name).numel() for name in self.head)
+
 
 def load_backbone(
     name: str, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int

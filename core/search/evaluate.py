@@ -63,7 +63,8 @@ def label_likelihoods(backbone: Backbone, labels: Sequence[str], batch: dict[str
 
 
 def _number(text: str) -> float:
-    """The number that a model wrote; NaN where it wrote something else."""
+    """The number that a model wrote; -1 where it wrote something else, as the paper's code counts it."""
     with contextlib.suppress(ValueError):
-        return float(text)
-    return math.nan
+        if math.isfinite(value := float(text)):
+            return value
+    return -1.0
