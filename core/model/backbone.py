@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def load_backbone(
     tokenizer = _from_pretrained(AutoTokenizer.from_pretrained, name, source)
     model.requires_grad_(False).to(device).eval()
     head = () if text_to_text else head_of(model, info["missing_keys"])
+    _check_shapes(name, info["mismatched_keys"], head)
     return Backbone(model, tokenizer, text_to_text, head, count_parameters(model, head))
 
 
@@ -108,13 +109,22 @@ def _check_weights(name: str, source: str) -> None:
         raise ModelError(f"the model folder {name} has no weights", "put model.safetensors beside config.json")
 
 
+def _check_shapes(name: str, mismatched: Iterable[Any], head: tuple[str, ...]) -> None:
+    """A head of another task may be replaced; anything else of another shape is a damaged folder."""
+    wrong = [str(key if isinstance(key, str) else key[0]) for key in mismatched]
+    wrong = [key for key in wrong if key not in head]
+    if wrong:
+        raise ModelError(f"the weights of {name} do not fit its config.json", f"first: {wrong[0]}")
+
+
 def _loader(text_to_text: bool, outputs: int, regression: bool) -> tuple[Callable[..., Any], dict[str, Any]]:
     from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
     if text_to_text:
         return AutoModelForSeq2SeqLM.from_pretrained, {}
     kind = "regression" if regression else "single_label_classification"
-    return AutoModelForSequenceClassification.from_pretrained, {"num_labels": outputs, "problem_type": kind}
+    options = {"num_labels": outputs, "problem_type": kind, "ignore_mismatched_sizes": True}
+    return AutoModelForSequenceClassification.from_pretrained, options
 
 
 def _from_pretrained(load: Callable[..., Any], name: str, source: str, **options: Any) -> Any:

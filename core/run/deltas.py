@@ -22,6 +22,17 @@ ARGUMENTS: dict[str, dict[str, int]] = {
 }
 
 
+# What each is, in a sentence; the equations are with the code, in `core.model.deltas`.
+ABOUT = {
+    "lora": "A product of two thin matrices, scaled by `alpha / rank`, beside a linear layer.",
+    "bitfit": "A bias on the output of any module.",
+    "lnfit": "A change of the weight of a normalisation layer.",
+    "adapter": "A bottleneck of so many features after a sub-layer or a linear layer.",
+    "low-rank-adapter": "An adapter with a bottleneck of `width / reduction` features, its matrices products of "
+    "thin ones of this rank.",
+}
+
+
 @dataclass(frozen=True)
 class DeltaSpec:
     """A delta by name, with every argument that differs from its default."""
@@ -65,8 +76,11 @@ def _arguments(text: str, rest: str) -> dict[str, object]:
     """The keyword arguments of `name(...)`, literals only."""
     try:
         call = ast.parse(f"f({rest}", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError
+        names = [k.arg for k in call.keywords]
+        if None in names or len(set(names)) < len(names):
             raise ValueError
         return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise SpecError(f"cannot read the delta {text!r}", "write it as in lora(rank=1)") from None

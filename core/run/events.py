@@ -3,6 +3,9 @@
 Every line has `v` (version of the format), `seq` (a counter within the file), `t` (wall time, seconds since
 the epoch) and `type`; the other fields are those of the type's class below. A run that ends on its own ends
 with `finished` or `failed`. Readers take whole lines, keep a torn tail for later, and count what they cannot parse.
+
+A new type or a new field (with a default, so that old files stay readable) leaves the version as it is: older
+readers drop what they do not know. The version rises when an older reader would misunderstand a line.
 """
 
 from __future__ import annotations
@@ -168,43 +171,48 @@ def _without_nan(value: Any) -> Any:
         return None
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_without_nan(v) for v in value]
     return value
 
 
 def from_line(line: bytes) -> Event | None:
-    """Read one line; None where it is no event of ours. Unknown fields of a newer version are dropped."""
+    """Read one line; None where it is no event of ours, or of a later version. Unknown fields are dropped."""
     try:
         body = json.loads(line)
+        if body.get("v", VERSION) > VERSION or not isinstance(body.get("seq", -1), int):
+            return None
         cls = TYPES[body["type"]]
         known = {f.name for f in fields(cls)}
         return cls(**{k: v for k, v in body.items() if k in known})
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 class EventWriter:
     """Appends events to a file, each with a single write, so that a kill leaves at most one torn line.
 
-    A torn tail left by an earlier attempt is closed with a newline first. `seq` goes on where the file ends.
+    A torn tail, of an earlier attempt or of a write that failed, is closed with a newline first. `seq` goes on where
+    the file ends.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._seq = 0
-        for event in read_events(path)[0]:
-            self._seq = max(self._seq, event.seq + 1)
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
             os.write(self._fd, b"\n")
+        self._torn = False
+        # Only now, as the newline may have made the last line a whole one.
+        self._seq = 1 + max((event.seq for event in read_events(path)[0]), default=-1)
 
     def write(self, event: Event) -> None:
-        """Append one event. Raises OSError where the disk is full."""
-        line = to_line(event, self._seq, self._clock())
+        """Append one event. Raises OSError where the disk is full; a later call may succeed again."""
+        line = (b"\n" if self._torn else b"") + to_line(event, self._seq, self._clock())
+        self._torn = True
         while line:
             line = line[os.write(self._fd, line) :]
+        self._torn = False
         self._seq += 1
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ module's path (`SelfAttention.q`, `encoder.block.3.layer.0.SelfAttention`).
 from __future__ import annotations
 
 import fnmatch
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from core.run.deltas import DeltaSpec, make_delta, parse_delta
+from core.run.deltas import DeltaSpec, parse_delta
 from core.run.errors import SpecError, nearest
+from core.run.original import read_original
 
 Groups = tuple[dict[str, tuple[str, ...]], ...]
 
@@ -32,6 +34,9 @@ SITES = (
     "block.attn", "block.cross", "block.ffn",
     "head",
 )  # fmt: skip
+
+# What canonical names begin with: `attn`, `cross`, ...
+FAMILIES = tuple(dict.fromkeys(site.split(".")[0] for site in SITES))
 
 _LINEAR = "{attn.{q,k,v,o},ffn.{in,gate,out}}"
 
@@ -49,16 +54,6 @@ LIBRARY: dict[str, Groups] = {
     "none": (),
 }
 
-# The original's names of deltas and of their arguments, to ours.
-ORIGINAL_DELTAS = {
-    "Lora": ("lora", {"lora_r": "rank", "lora_alpha": "alpha"}),
-    "BitFitParallel": ("bitfit", {}),
-    "BitFitSequential": ("bitfit", {}),
-    "LNFit": ("lnfit", {}),
-    "Adapter": ("adapter", {"bottleneck_dim": "bottleneck"}),
-    "LowRankAdapter": ("low-rank-adapter", {"reduction_factor": "reduction", "low_rank_rank": "rank"}),
-}
-
 
 class SpaceSpec(BaseModel):
     """A space with the name under which a person knows it; the groups are what defines it."""
@@ -72,10 +67,13 @@ class SpaceSpec(BaseModel):
     @classmethod
     def _canonical(cls, groups: Any) -> Any:
         """Every delta written in its one canonical way, so that equal spaces compare equal."""
-        return tuple(
-            {pattern: tuple(str(parse_delta(d)) for d in deltas) for pattern, deltas in group.items()}
-            for group in groups
-        )
+        try:
+            return tuple(
+                {pattern: tuple(str(parse_delta(d)) for d in deltas) for pattern, deltas in group.items()}
+                for group in groups
+            )
+        except (AttributeError, TypeError):
+            raise ValueError("should be a list of tables, each of patterns with their lists of deltas") from None
 
     def deltas(self) -> Iterator[tuple[int, str, DeltaSpec]]:
         """Every (group number, pattern, delta) of the space."""
@@ -102,46 +100,16 @@ def inline_space(name: str, table: Mapping[str, Any]) -> SpaceSpec:
 
 
 def original_space(name: str, data: Any) -> SpaceSpec:
-    """A space from a structure JSON of the paper's code: a list of {module: {insertion: {delta: arguments}}}."""
-    groups = data if isinstance(data, list) else [data]
-    return SpaceSpec(name=name, groups=tuple(_original_group(name, group) for group in groups))
-
-
-def _original_group(name: str, group: Any) -> dict[str, tuple[str, ...]]:
-    result = {}
-    try:
-        for module, insertions in group.items():
-            # The original inserts what is parallel first; the order fixes the numbers of the candidates.
-            parts = [insertions.get(where, {}) for where in ("parallel", "sequential")]
-            deltas = tuple(str(_original_delta(d, arguments)) for part in parts for d, arguments in part.items())
-            result[module] = deltas
-    except AttributeError:
-        raise SpecError(
-            f"{name} is not a structure file of the original",
-            'it should read [{"SelfAttention.q": {"parallel": {"Lora": {"lora_r": 1}}}}]',
-        ) from None
-    return result
-
-
-def _original_delta(name: str, arguments: Mapping[str, Any]) -> DeltaSpec:
-    if name not in ORIGINAL_DELTAS:
-        raise SpecError(f"unknown delta {name!r} of the original", nearest(name, ORIGINAL_DELTAS))
-    ours, renamed = ORIGINAL_DELTAS[name]
-    for key in arguments:
-        if key not in renamed:
-            raise SpecError(f"unknown argument {key!r} of {name!r}", f"known: {', '.join(renamed) or 'none'}")
-    return make_delta(ours, {renamed[k]: v for k, v in arguments.items()})
+    """A space from a structure file of the paper's code."""
+    return SpaceSpec(name=name, groups=read_original(name, data))
 
 
 def check_pattern(pattern: str) -> None:
     """Refuse a pattern that looks like a canonical name but is none; module paths cannot be checked here."""
     for plain in expand_braces(pattern):
-        place = re.match(r"^[ED*][0-9*?\[\]-]*\.", plain)
-        name = plain[place.end() :] if place else plain
-        family = name.split(".")[0]
-        known_family = family in {s.split(".")[0] for s in SITES}
-        if known_family and not any(fnmatch.fnmatchcase(s, name) for s in SITES):
-            raise SpecError(f"no site is called {plain!r}", nearest(name, SITES))
+        family, _, rest = _without_place(plain).partition(".")
+        if family in FAMILIES and "." not in rest and not _is_canonical(plain):
+            raise SpecError(f"no site is called {plain!r}", nearest(_without_place(plain), SITES))
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -154,11 +122,24 @@ def expand_braces(pattern: str) -> list[str]:
 
 
 def matches(pattern: str, name: str, label: str, module: str) -> bool:
-    """Whether a pattern names this site: by canonical name, by label, or by the end of its module's path."""
+    """Whether a pattern names this site: by canonical name, by label, or by the end of its module's path.
+
+    What names a canonical site is not tried as a path: `block.*` should not reach into `encoder.block.0`.
+    """
     return any(
-        fnmatch.fnmatchcase(name, plain)
-        or fnmatch.fnmatchcase(label, plain)
-        or fnmatch.fnmatchcase(module, plain)
-        or fnmatch.fnmatchcase(module, f"*.{plain}")
+        fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(label, plain)
+        if _is_canonical(plain)
+        else fnmatch.fnmatchcase(module, plain) or fnmatch.fnmatchcase(module, f"*.{plain}")
         for plain in expand_braces(pattern)
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_canonical(plain: str) -> bool:
+    """Whether a pattern without braces names a canonical site, with or without a place."""
+    return any(fnmatch.fnmatchcase(site, p) for site in SITES for p in (plain, _without_place(plain)))
+
+
+def _without_place(plain: str) -> str:
+    """`E*.attn.q` to `attn.q`; a pattern without a place to itself."""
+    return re.sub(r"^(?:[ED*?]|\[[ED]+\])[0-9*?!\[\]-]*\.", "", plain)

@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from core.run.spaces import SpaceSpec
+from core.run.tasknames import TASK_NAMES
 
 # What the paper's code does where ours differs; `preset = "paper"` stands for these values.
+PAPER_RUN = {"adapter_init": "paper"}
 PAPER_SEARCH = {
     "hypergradient": "central-difference",
     "virtual_scaling": "paper",
@@ -29,6 +31,7 @@ PAPER_SEARCH = {
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegativeReal = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Frozen(BaseModel):
@@ -40,10 +43,8 @@ class Frozen(BaseModel):
 class NamedTask(Frozen):
     """A task that comes by name."""
 
-    name: str = Field(description="The task: `icd10-chapter`.")
-    per_class: Positive = Field(
-        default=300, description="At most so many texts of each class (`icd10-chapter`), over all splits."
-    )
+    name: str = Field(description=f"Which task: {', '.join(f'`{name}`' for name in TASK_NAMES)}.")
+    per_class: Positive = Field(default=300, description="At most so many texts of each class, all splits together.")
     max_length: Positive = Field(default=32, description="Longer texts are cut to so many tokens.")
 
 
@@ -51,16 +52,21 @@ class FileTask(Frozen):
     """A task from files of one's own: a file, or a folder with train, validation and test files."""
 
     path: str = Field(
-        description="A jsonl, csv, tsv or parquet file, which is split 80/10/10, or a folder with "
-        "`train`, `validation` and, if there is one, `test` files of these kinds."
+        description="A jsonl, csv, tsv or parquet file, which is split 80/10/10 into training, validation and test; or "
+        "a folder with a `train`, a `validation` and, if there is one, a `test` file of these kinds."
     )
-    text: tuple[str, ...] = Field(min_length=1, description="The columns that hold the text, in order.")
+    text: tuple[str, ...] = Field(
+        min_length=1, description="The columns that hold the text, in order; a single one may stand without a list."
+    )
     label: str = Field(description="The column that holds the label.")
     kind: Literal["auto", "classification", "regression"] = Field(
-        default="auto", description="`auto` takes labels with a decimal point as numbers to predict."
+        default="auto",
+        description="Whether labels are classes or numbers to predict; `auto` takes labels with a decimal point as "
+        "numbers.",
     )
     labels: tuple[str, ...] | None = Field(
-        default=None, description="The label set, in order; by default the labels of the training data, sorted."
+        default=None,
+        description="The classes, in order, two or more; by default the labels of the training data, sorted.",
     )
     max_length: Positive = Field(default=128, description="Longer texts are cut to so many tokens.")
 
@@ -68,6 +74,24 @@ class FileTask(Frozen):
     @classmethod
     def _one_column(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct_labels(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        twice = [label for label in value if value.count(label) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} is among them more than once")
+        if len(value) < 2:
+            raise ValueError("there are at least two classes")
+        return value
+
+    @model_validator(mode="after")
+    def _numbers_have_no_classes(self) -> FileTask:
+        if self.labels is not None and self.kind == "regression":
+            raise ValueError("regression predicts numbers, so leave labels out")
+        return self
 
 
 def _task_kind(value: Any) -> str:
@@ -81,16 +105,22 @@ TaskSpec = Annotated[Annotated[NamedTask, Tag("named")] | Annotated[FileTask, Ta
 class Training(Frozen):
     """What searching and retraining have in common."""
 
-    max_steps: Positive | None = Field(default=None, description="Number of steps; this or `epochs`.")
-    epochs: Rate | None = Field(default=None, description="Number of passes over the training data.")
-    batch_size: Positive = Field(default=16, description="Examples of one training batch.")
+    max_steps: Positive | None = Field(default=None, description="How many steps to take; give this or `epochs`.")
+    epochs: Rate | None = Field(
+        default=None,
+        description="How many passes over the training data to take, or over the half of it that a search learns from; "
+        "a fraction is fine.",
+    )
+    batch_size: Positive = Field(default=16, description="Examples in one training batch.")
     eval_every: Positive = Field(default=100, description="Steps between two evaluations.")
     learning_rate: Rate = Field(default=3e-4, description="Peak learning rate of the delta weights (AdamW).")
-    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of the delta weights.")
-    warmup_steps: NotNegative = Field(
-        default=0, description="Steps over which the learning rate rises from 0, before its linear decay to 0."
+    weight_decay: NotNegativeReal = Field(
+        default=0.0, description="Weight decay of the delta weights, decoupled as AdamW has it."
     )
-    clip: Rate = Field(default=2.0, description="Largest norm of a gradient; longer ones are scaled down to it.")
+    warmup_steps: NotNegative = Field(
+        default=0, description="Steps over which the learning rate rises from 0; then it falls linearly to 0."
+    )
+    clip: Rate = Field(default=2.0, description="A gradient whose norm is larger is scaled down to this norm.")
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:
@@ -100,36 +130,48 @@ class Training(Frozen):
 
 
 class SearchSettings(Training):
-    """The bi-level search."""
+    """The bi-level search: weights learn on one half of the training data, gates on the other."""
 
     validation_batch_size: Positive | None = Field(
-        default=None, description="Examples of one outer batch; by default as many as `batch_size`."
+        default=None, description="Examples in one batch for the gates; by default as many as `batch_size`."
     )
     alpha_learning_rate: Rate = Field(default=0.1, description="Peak learning rate of the gates (AdamW).")
     alpha_warmup_steps: NotNegative = Field(
-        default=0, description="Steps over which the gates' learning rate rises from 0."
+        default=0, description="Steps over which the learning rate of the gates rises from 0."
     )
     hypergradient: Literal["first-order", "central-difference", "forward-difference", "exact"] = Field(
         default="central-difference",
-        description="How the gates' gradient sees that weights follow gates: not at all; two extra passes (the "
-        "paper's); one; or exactly, by a Hessian-vector product.",
+        description="How the gradient of the gates sees that the weights will follow them: not at all (`first-order`), "
+        "by a finite difference with two more passes (`central-difference`, the paper's) or one more "
+        "(`forward-difference`), or by an exact Hessian-vector product (`exact`).",
     )
     virtual_scaling: Literal["adamw", "paper"] = Field(
         default="adamw",
-        description="What the correction differentiates: the AdamW step that is taken, or (`paper`) an SGD step.",
+        description="Which weight step that correction differentiates: the AdamW step that is taken, or an SGD step "
+        "(`paper`).",
     )
     shift_gradient: Literal["exact", "paper"] = Field(
         default="exact",
-        description="Gradient through the shift: of sum n p = budget, or (`paper`) of sum p = constant.",
+        description="The gradient through the shift that keeps the expected size at the budget: exact, or as if every "
+        "candidate were of one size (`paper`).",
     )
-    shared_dropout: bool = Field(default=True, description="All passes of one outer step see the same dropout masks.")
-    clip_virtual: bool = Field(default=True, description="The virtual step clips its gradient as the real one does.")
+    shared_dropout: bool = Field(
+        default=True, description="Whether all passes of one step of the gates see the same dropout masks."
+    )
+    clip_virtual: bool = Field(
+        default=True, description="Whether the weight step that the gates look ahead to clips its gradient too."
+    )
     gates: Literal["soft", "hard"] = Field(
-        default="soft", description="Gates between 0 and 1, or rounded with a straight-through gradient."
+        default="soft",
+        description="Gates anywhere between 0 and 1, or rounded to one of them, with the gradient of the soft ones.",
     )
-    temperature: Rate = Field(default=1.0, description="Beta of the shifted sigmoid: larger is flatter.")
+    temperature: Rate = Field(
+        default=1.0, description="Divides the logits of the gates (the paper's beta): larger is nearer to even odds."
+    )
     selection: Literal["first-fit", "knapsack"] = Field(
-        default="first-fit", description="How the structure is cut out: by p from the top, or the largest sum of p."
+        default="first-fit",
+        description="How the structure is cut out: the most probable candidates that still fit, one after the other, "
+        "or the set with the largest sum of probabilities.",
     )
 
 
@@ -140,35 +182,43 @@ class RetrainSettings(Training):
 class RunSpec(Frozen):
     """One run. Everything a worker needs is here."""
 
-    model: str = Field(description="`builtin:minilm`, a name on the hub, or a folder of your own.")
-    task: TaskSpec = Field(description="The name of a task, or a table: see below.")
+    model: str = Field(description="`builtin:minilm`, a name on the hub, or a folder.")
+    task: TaskSpec = Field(description="What is learned: the name of a task, or a table of either kind below.")
     space: SpaceSpec = Field(
-        description="A space of the library, one of your `[space.NAME]` tables, or a structure JSON of the original."
+        description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
+        "file of the paper's code (`FILE.json`)."
     )
     method: Literal["s3", "random", "fixed", "full"] = Field(
         default="s3",
-        description="`s3` searches; `random` draws a structure at the same budget; `fixed` takes the whole space "
-        "(where it exceeds the budget, the last layers first); `full` fine-tunes everything.",
+        description="`s3` searches a structure; `random` draws one within the budget; `fixed` takes the whole space, "
+        "or as much as the budget allows from the last layer down; `full` fine-tunes all of the model.",
     )
-    budget: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    budget: Rate | None = Field(
         default=None,
-        description="Under 1: a share of the backbone's parameters; an integer of 1 or more: a count. A new "
-        "classification head is not counted.",
+        description="What the structure may train at most: under 1 a share of the backbone's parameters, from 1 on "
+        "their number. `s3` and `random` need one. A new classification head is not counted.",
     )
-    seed: NotNegative = Field(default=0, description="Seeds weights, gates, order and masks.")
-    data_seed: NotNegative = Field(default=0, description="Seeds the splits of the data: the same rows for every seed.")
+    seed: NotNegative = Field(
+        default=0, description="Fixes what is drawn at random: first weights, gates, order of the data, dropout."
+    )
+    data_seed: NotNegative = Field(
+        default=0, description="Fixes how data are split, apart from `seed`: so that seeds compare on the same rows."
+    )
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="`auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates stay fp32."
+        default="auto",
+        description="Of the backbone; `auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates are fp32.",
     )
-    eval_batch_size: Positive = Field(default=128, description="Examples of one batch in evaluation.")
+    eval_batch_size: Positive = Field(default=128, description="Examples in one batch of an evaluation.")
     adapter_init: Literal["zero", "paper"] = Field(
         default="zero",
-        description="Adapters start with a zero output, so that the network starts as the pretrained one, or "
-        "(`paper`) at random as in the paper's code.",
+        description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "
+        "random (`paper`).",
     )
-    search: SearchSettings = Field(default=SearchSettings(epochs=1), description="See below.")
-    retrain: RetrainSettings = Field(default=RetrainSettings(epochs=1), description="See below.")
+    search: SearchSettings = Field(default=SearchSettings(epochs=1), description="The search; its keys are below.")
+    retrain: RetrainSettings = Field(
+        default=RetrainSettings(epochs=1), description="The training of what was found; its keys are below."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -178,8 +228,11 @@ class RunSpec(Frozen):
             return data
         if data["preset"] != "paper":
             raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
-        rest = {k: v for k, v in data.items() if k != "preset"}
-        return {"adapter_init": "paper"} | rest | {"search": PAPER_SEARCH | rest.get("search", {})}
+        rest = {"search": {"epochs": 1}} | {k: v for k, v in data.items() if k != "preset"}
+        search = rest["search"]
+        if isinstance(search, SearchSettings):
+            search = search.model_dump(exclude_unset=True)
+        return PAPER_RUN | rest | {"search": PAPER_SEARCH | search if isinstance(search, dict) else search}
 
     @field_validator("device")
     @classmethod
@@ -199,9 +252,16 @@ class RunSpec(Frozen):
     def _budget_where_needed(self) -> RunSpec:
         if self.budget is None and self.method in ("s3", "random"):
             raise ValueError(f"method {self.method!r} needs a budget, as in budget = 4e-4")
-        if self.method in ("s3", "random") and not self.space.groups:
+        if self.method in ("s3", "random") and not any(self.space.deltas()):
             raise ValueError(f"method {self.method!r} has nothing to choose from in the empty space")
         return self
+
+    def __eq__(self, other: object) -> bool:
+        """Specs are equal when they are written equally: the order of the patterns of a space counts too."""
+        return isinstance(other, RunSpec) and self.model_dump_json() == other.model_dump_json()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
 
     def parameter_budget(self, backbone_parameters: int) -> int | None:
         """The budget in parameters: floor(share x backbone), or the count itself; None where there is none."""

@@ -5,6 +5,7 @@ Plain data without torch, so that the app shows "selected now" by the same code 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -86,15 +87,16 @@ class Structure:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Structure:
+    def from_json(cls, data: Any) -> Structure:
         """Read the content of `structure.json`; raises RunDirError where it is not one."""
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise RunDirError("this is not a structure file", f"its 'format' should be {FORMAT!r}")
-        fields = ("site", "stack", "layer", "module", "delta", "parameters")
         try:
+            if data["version"] > VERSION:
+                raise RunDirError(f"the structure file has version {data['version']}", "it needs a newer s3tui")
             rows = data["candidates"]
             return cls(
-                candidates=tuple(Candidate(**{f: row[f] for f in fields}) for row in rows),
+                candidates=tuple(_candidate(row) for row in rows),
                 p=tuple(float(row["p"]) for row in rows),
                 selected=tuple(i for i, row in enumerate(rows) if row["selected"]),
                 budget=data["budget"],
@@ -104,10 +106,20 @@ class Structure:
             raise RunDirError("the structure file is damaged", f"{type(error).__name__}: {error}") from None
 
 
+def _candidate(row: Mapping[str, Any]) -> Candidate:
+    """A candidate from its row; raises KeyError or TypeError where something is missing or no text or count."""
+    candidate = Candidate(*(row[name] for name in ("site", "stack", "layer", "module", "delta", "parameters")))
+    texts = (candidate.site, candidate.stack, candidate.module, candidate.delta)
+    counts = (candidate.parameters, candidate.layer or 0)
+    if not all(isinstance(t, str) for t in texts) or not all(isinstance(n, int) for n in counts):
+        raise TypeError(f"a candidate reads {row}")
+    return candidate
+
+
 def select(p: Sequence[float], parameters: Sequence[int], budget: float, how: str) -> tuple[int, ...]:
     """Choose candidates within the budget, `how` = "first-fit" or "knapsack"; ascending indices."""
-    chosen = first_fit(p, parameters, budget) if how == "first-fit" else knapsack(p, parameters, budget)
-    return tuple(sorted(chosen))
+    rules = {"first-fit": first_fit, "knapsack": knapsack}
+    return tuple(sorted(rules[how](p, parameters, budget)))
 
 
 def first_fit(p: Sequence[float], parameters: Sequence[int], budget: float) -> list[int]:
@@ -128,13 +140,13 @@ def knapsack(p: Sequence[float], parameters: Sequence[int], budget: float) -> li
     """The subset that maximises sum p_i under sum n_i <= budget (0-1 knapsack, exact).
 
     Dynamic programme over the used budget in units of the greatest common divisor of the counts:
-    O(candidates x budget / gcd) time, one bit of memory for each.
+    O(candidates x budget / gcd) time, one byte of memory for each.
     """
     import numpy as np  # kept out of the import time of whoever only reads structures
 
-    unit = int(np.gcd.reduce(np.asarray(parameters, dtype=np.int64)))
+    unit = math.gcd(*parameters) or 1
     weights = [n // unit for n in parameters]
-    capacity = min(int(budget) // unit, sum(weights))
+    capacity = int(min(budget, sum(parameters))) // unit
     best = np.zeros(capacity + 1)
     taken = np.zeros((len(weights), capacity + 1), dtype=bool)
     for i, (value, weight) in enumerate(zip(p, weights, strict=True)):

@@ -55,7 +55,7 @@ def label_likelihoods(backbone: Backbone, labels: Sequence[str], batch: dict[str
     rows = len(batch["input_ids"])
     scores = []
     for ids in backbone.tokenizer(text_target=list(labels))["input_ids"]:
-        target = torch.tensor([ids], device=batch["input_ids"].device).expand(rows, -1)
+        target = torch.tensor([ids], device=batch["input_ids"].device).repeat(rows, 1)
         logits = model(encoder_outputs=encoded, attention_mask=batch["attention_mask"], labels=target).logits
         log_p = torch.log_softmax(logits.float(), -1).gather(-1, target[..., None])
         scores.append(log_p.sum((1, 2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def _load(run: RunDir, spec: RunSpec, reporter: Reporter) -> Setup:
 
 def _check_length(spec: RunSpec, backbone: Backbone) -> None:
     """An encoder with a table of positions cannot read beyond it."""
-    limit = backbone.tokenizer.model_max_length
+    positions = getattr(backbone.model.config, "max_position_embeddings", math.inf)
+    limit = min(backbone.tokenizer.model_max_length, positions)
     if not backbone.text_to_text and spec.task.max_length > limit:
         raise SpecError(f"task.max_length = {spec.task.max_length}, but {spec.model} reads {limit} tokens", "lower it")
 
@@ -123,15 +125,18 @@ def _result(
 
 
 def _delta_file(spec: RunSpec, structure: Structure, trainee: Trainee) -> bytes:
-    """What was trained, as safetensors; the metadata say what it is, so that the file needs no other."""
-    metadata = {
-        "format": "s3tui-delta",
-        "version": "1",
+    """What was trained, as safetensors; the metadata say what it is, so that the file needs no other.
+
+    All of it is under one key, as safetensors writes several in no fixed order, and equal runs make equal files.
+    """
+    description = {
+        "version": 1,
         "model": spec.model,
         "task": _task_name(spec),
-        "candidates": json.dumps([vars(c) for c in structure.chosen]),
+        "candidates": [vars(c) for c in structure.chosen],
     }
-    data: bytes = save({n: t.cpu().contiguous() for n, t in trainee.named().items()}, metadata=metadata)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in trainee.named().items()}
+    data: bytes = save(tensors, metadata={"s3tui": json.dumps(description)})
     return data
 
 

@@ -1,0 +1,119 @@
+"""The four hypergradients against automatic differentiation through the whole virtual step, in float64."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from support import batch, build, run_spec, space
+
+from core.model.backbone import head_of
+from core.model.gated import GatedModel
+from core.model.space import place
+from core.search import adamw, hypergradient
+from core.search.bilevel import Noise, Problem, SearchState, initial_state, outer_gradient
+
+LR = 1e-2
+
+
+def make(family: str, **settings) -> tuple[Problem, SearchState]:
+    """A problem in float64, a few steps into the search, where no moment is zero."""
+    backbone = build(family).double()
+    head = () if family.startswith("t5") else head_of(backbone)
+    model = GatedModel(backbone, place(space(), backbone), head)
+    spec = run_spec("unused", "unused", search=settings).search
+    problem = Problem(model, torch.tensor(model.parameters), 1000, spec, 100)
+    place_ = torch.Generator().manual_seed(4)
+    weights = model.initial_weights(0).double()
+    weights = weights + 0.1 * torch.randn(weights.shape, generator=place_, dtype=torch.float64)
+    state = initial_state(problem, weights)
+    mean = 1e-2 * torch.randn(weights.shape, generator=place_, dtype=torch.float64)
+    square = 1e-3 * torch.rand(weights.shape, generator=place_, dtype=torch.float64)
+    return problem, replace(state, weight_moments=adamw.Moments(5, mean, square))
+
+
+def gates(problem: Problem) -> torch.Tensor:
+    return torch.rand(len(problem.model.placed), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+def reference(problem: Problem, state: SearchState, z: torch.Tensor, family: str) -> torch.Tensor:
+    """d L_val(w'(z), z) / dz with w'(z) differentiated by autograd itself."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    z = z.clone().requires_grad_()
+    weights = state.weights.clone().requires_grad_()
+    with sdpa_kernel(SDPBackend.MATH):
+        loss = problem.model.loss(weights, z, batch(family, seed=1))
+        (gradient,) = torch.autograd.grad(loss, weights, create_graph=True)
+        if problem.settings.clip_virtual:
+            gradient, _ = adamw.clip(gradient, problem.settings.clip)
+        virtual, _ = adamw.update(state.weights, gradient, state.weight_moments, LR)
+        (total,) = torch.autograd.grad(problem.model.loss(virtual, z, batch(family, seed=2)), z)
+    return total
+
+
+def ours(problem: Problem, state: SearchState, z: torch.Tensor, family: str) -> torch.Tensor:
+    noise = Noise(z, z, [0] * 5)
+    return outer_gradient(problem, state, z, batch(family, seed=1), batch(family, seed=2), noise, LR)[0]
+
+
+def error(got: torch.Tensor, expected: torch.Tensor, first_order: torch.Tensor) -> float:
+    """The error relative to the correction itself, which is small beside the first-order part."""
+    return ((got - expected).norm() / (expected - first_order).norm()).item()
+
+
+# Of the correction alone, and by how much a radius ten times smaller should improve it: a central difference has an
+# error of second order, a forward difference of first.
+TOLERANCES = {"exact": 1e-6, "central-difference": 0.1, "forward-difference": 0.5}
+ORDERS = {"central-difference": 100, "forward-difference": 10}
+
+
+@pytest.mark.parametrize("method", TOLERANCES)
+# Smooth networks: across the kinks of a ReLU a finite difference sees what a derivative does not.
+@pytest.mark.parametrize("family", ["bert", "t5-v1.1"])
+@pytest.mark.parametrize("clip", [0.05, 1e6], ids=["clipped", "unclipped"])
+def test_it_is_the_gradient_through_the_virtual_step(method, family, clip):
+    problem, state = make(family, hypergradient=method, clip=clip)
+    z = gates(problem)
+    first = ours(*make(family, hypergradient="first-order", clip=clip), z, family)
+    expected = reference(problem, state, z, family)
+    assert error(ours(problem, state, z, family), expected, first) < TOLERANCES[method]
+
+
+@pytest.mark.parametrize("method", ORDERS)
+def test_a_finite_difference_improves_with_its_order(method, monkeypatch):
+    errors = []
+    for radius in (1e-2, 1e-3):
+        monkeypatch.setattr(hypergradient, "RADIUS", radius)
+        problem, state = make("bert", hypergradient=method)
+        z = gates(problem)
+        first = ours(*make("bert", hypergradient="first-order"), z, "bert")
+        errors.append(error(ours(problem, state, z, "bert"), reference(problem, state, z, "bert"), first))
+    assert errors[0] / errors[1] == pytest.approx(ORDERS[method], rel=0.5)
+
+
+@pytest.mark.parametrize("family", ["bert", "t5"])
+def test_first_order_is_the_direct_part_alone(family):
+    problem, state = make(family, hypergradient="first-order")
+    z = gates(problem)
+    exact = ours(*make(family, hypergradient="exact"), z, family)
+    first = ours(problem, state, z, family)
+    assert 0 < (exact - first).norm() < first.norm()
+
+
+def test_shared_dropout_masks_make_finite_differences_measure_the_weights():
+    """With the masks of the virtual step, a central difference is the exact product; with others it is noise."""
+    errors = {}
+    for shared in (True, False):
+        results = []
+        for method in ("exact", "central-difference"):
+            problem, state = make("bert", hypergradient=method, shared_dropout=shared)
+            problem.model.backbone.train()
+            z = gates(problem)
+            noise = Noise.draw(0, 0, len(z), shared, z.device)
+            results.append(
+                outer_gradient(problem, state, z, batch("bert", seed=1), batch("bert", seed=2), noise, LR)[0]
+            )
+        errors[shared] = (results[0] - results[1]).norm().item()
+    assert errors[True] < 0.1 * errors[False]

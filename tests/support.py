@@ -1,0 +1,146 @@
+"""Tiny real models of every family, tokenizers and data for the tests: random weights, real architectures."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import nn
+
+from core.run.rundir import RunDir
+from core.run.spaces import SpaceSpec, inline_space, library_space
+from core.run.spec import RunSpec
+
+DATA = Path(__file__).parent / "data"
+
+GOOD = ["good", "great", "fine", "lovely", "superb", "happy", "bright", "kind", "warm", "sweet"]
+BAD = ["bad", "poor", "awful", "dreadful", "sad", "dark", "mean", "cold", "bitter", "grim"]
+NEUTRAL = ["the", "a", "film", "book", "day", "was", "seemed", "very", "quite", "it", "and", "of", "story", "plot"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>"]
+WORDS = ["task", "text", ":", "positive", "negative", *map(str, range(10)), "."]
+VOCABULARY = SPECIAL + GOOD + BAD + NEUTRAL + WORDS
+
+
+def t5(feed_forward: str = "relu", tied: bool = True) -> nn.Module:
+    """A T5 of 2 + 2 layers; `gated-gelu` is v1.1."""
+    config = transformers.T5Config(
+        vocab_size=len(VOCABULARY), d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, dropout_rate=0.1,
+        feed_forward_proj=feed_forward, tie_word_embeddings=tied, decoder_start_token_id=0, pad_token_id=0,
+        eos_token_id=4,
+    )  # fmt: skip
+    return transformers.T5ForConditionalGeneration(config)
+
+
+def _encoder(name: str, **extra: Any) -> nn.Module:
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        max_position_embeddings=40, num_labels=2, pad_token_id=0, **extra,
+    )  # fmt: skip
+    return getattr(transformers, f"{name}ForSequenceClassification")(config)
+
+
+def distilbert() -> nn.Module:
+    """A DistilBERT of 2 layers."""
+    config = transformers.DistilBertConfig(
+        vocab_size=len(VOCABULARY), dim=32, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=40,
+        num_labels=2, pad_token_id=0,
+    )  # fmt: skip
+    return transformers.DistilBertForSequenceClassification(config)
+
+
+FAMILIES: dict[str, Callable[[], nn.Module]] = {
+    "t5": t5,
+    "t5-v1.1": lambda: t5("gated-gelu", tied=False),
+    "bert": lambda: _encoder("Bert"),
+    "roberta": lambda: _encoder("Roberta"),
+    "distilbert": distilbert,
+}
+
+
+def build(family: str, seed: int = 0) -> nn.Module:
+    """A frozen tiny model in evaluation mode, its weights drawn from the seed and large enough to matter."""
+    torch.manual_seed(seed)
+    model = FAMILIES[family]()
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 and "embed" not in name and "shared" not in name:
+            nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
+    return model.requires_grad_(False).eval()
+
+
+def batch(family: str, rows: int = 6, length: int = 9, seed: int = 1) -> dict[str, torch.Tensor]:
+    """Random tokens with padding in the last row, and labels of the family's kind."""
+    place = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, len(VOCABULARY), (rows, length), generator=place)
+    mask = torch.ones_like(ids)
+    mask[-1, -3:] = 0
+    labels = torch.randint(5, len(VOCABULARY), (rows, 3), generator=place)
+    if not family.startswith("t5"):
+        labels = labels[:, 0] % 2
+    return {"input_ids": ids * mask, "attention_mask": mask, "labels": labels}
+
+
+def tokenizer(text_to_text: bool) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of words that frames a text as a BERT or as a T5 does."""
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    single, pair = ("$A </s>", "$A $B </s>") if text_to_text else ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
+    marks = [("</s>", 4)] if text_to_text else [("[CLS]", 2), ("[SEP]", 3)]
+    words.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=marks)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", eos_token="</s>", model_max_length=40
+    )
+
+
+def save_model(family: str, folder: Path) -> Path:
+    """A model folder with weights and tokenizer, as a person would have one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    build(family).save_pretrained(folder)
+    tokenizer(family.startswith("t5")).save_pretrained(folder)
+    return folder
+
+
+def save_reviews(path: Path, rows: int = 240, number: bool = False) -> Path:
+    """A jsonl of made-up reviews: the mood of most words is the label, or its share is the number to predict."""
+    place = random.Random(0)
+    with path.open("w") as file:
+        for _ in range(rows):
+            positive = place.random() < 0.5
+            mood = place.choices(GOOD if positive else BAD, k=3)
+            words = mood + place.choices(NEUTRAL, k=4)
+            place.shuffle(words)
+            label: object = round(place.random() + 4 * positive, 1) if number else ("bad", "good")[positive]
+            file.write(json.dumps({"text": " ".join(words), "label": label}) + "\n")
+    return path
+
+
+def space(text: str | dict[str, list[str]] = "mix-low-rank") -> SpaceSpec:
+    """A space by name, or from a table."""
+    return library_space(text) if isinstance(text, str) else inline_space("own", text)
+
+
+def run_spec(model: Path, data: Path, **changes: Any) -> RunSpec:
+    """A short run of a tiny model on a file; `changes` replace keys, those of search and retrain key by key."""
+    settings: dict[str, Any] = {
+        "model": str(model),
+        "task": {"path": str(data), "text": ["text"], "label": "label", "max_length": 24},
+        "space": space(),
+        "budget": 300,
+        "search": {"max_steps": 6, "eval_every": 3, "batch_size": 8, "learning_rate": 1e-2},
+        "retrain": {"max_steps": 8, "eval_every": 4, "batch_size": 8, "learning_rate": 1e-2},
+    }
+    for part in ("search", "retrain"):
+        settings[part] |= changes.pop(part, {})
+    return RunSpec.model_validate(settings | changes)
+
+
+def make_run(folder: Path, spec: RunSpec) -> RunDir:
+    """A run directory that waits for its worker."""
+    run = RunDir(folder)
+    run.create(spec.model_dump(mode="json"))
+    return run
