@@ -1,0 +1,98 @@
+"""The commands of s3tui. Only Typer is imported before a command runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s3tui.diagnostics import PROGRAM, guarded
+
+app = typer.Typer(
+    rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, invoke_without_command=True
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The TOML file of a suite.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(guarded(lambda: app(prog_name=PROGRAM)))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find which few parameters of a pretrained transformer to train, and watch it being found."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="What to call it.")] = Path("experiments.toml"),
+) -> None:
+    """Write a commented suite to start from."""
+    from s3tui import commands
+
+    raise typer.Exit(commands.init(file))
+
+
+@app.command()
+def validate(file: File, as_json: Json = False) -> None:
+    """Check a suite and list the runs that it plans. Tells every problem of the file at once."""
+    from s3tui import commands
+
+    raise typer.Exit(commands.validate(file, as_json))
+
+
+@app.command()
+def run(
+    file: File,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments of such a name.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
+) -> None:
+    """Run a suite and print its results. Finished runs are skipped, unfinished ones go on."""
+    from s3tui import commands
+
+    raise typer.Exit(commands.run(file, only or [], fresh))
+
+
+@app.command()
+def results(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE|WORKSPACE]", help="A suite or a folder of runs; experiments.toml by default."),
+    ] = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Print the results, best first. Scores are averaged over the runs that differ in the seed alone."""
+    from s3tui import commands
+
+    raise typer.Exit(commands.results(path, "json" if as_json else "csv" if as_csv else "table"))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tell what this machine has and lacks. Exits with 1 where the default suite cannot run."""
+    from s3tui import commands
+
+    raise typer.Exit(commands.doctor(as_json))

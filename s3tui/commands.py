@@ -1,0 +1,151 @@
+"""What the commands do, apart from reading their arguments. `cli` imports this only once a command runs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError
+from s3tui.clean import clean
+from s3tui.diagnostics import say
+
+if TYPE_CHECKING:
+    from s3tui.config import PlannedRun
+
+DEFAULT_FILE = "experiments.toml"
+MAX_LINES = 20  # told of runs without a result
+
+
+def init(file: Path) -> int:
+    """Write the starter suite to a file that is not there yet."""
+    from importlib.resources import files
+
+    text = files("s3tui").joinpath("starter.toml").read_text(encoding="utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        raise SpecError(f"{file} exists already", "name another file, or delete it first") from None
+    except OSError as error:
+        raise SpecError(f"{file} cannot be written", str(error.strerror)) from None
+    say(f"wrote {file}; next: s3tui validate {file}, then s3tui run {file}")
+    return EXIT_OK
+
+
+def validate(file: Path, as_json: bool) -> int:
+    """Print the runs that a file plans; every problem of the file is raised at once."""
+    from s3tui.config import load
+
+    suite = load(file)
+    runs = [_planned(run) for run in suite.runs]
+    if as_json:
+        print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
+        return EXIT_OK
+    print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
+    _print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
+    return EXIT_OK
+
+
+def _planned(run: PlannedRun) -> dict[str, str | float | None]:
+    task = run.spec.task.model_dump()
+    return {
+        "name": run.name,
+        "method": run.spec.method,
+        "task": task.get("name") or task.get("path"),
+        "budget": run.spec.budget,
+        "spec": run.spec.digest(),
+    }
+
+
+def _budget(budget: str | float | None) -> str:
+    if budget is None:
+        return "no budget"
+    return f"{float(budget):.4%} of the model" if float(budget) < 1 else f"{budget:,.0f} parameters"
+
+
+def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
+    rows = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def run(file: Path, only: Sequence[str], fresh: bool, command: Sequence[str] | None = None) -> int:
+    """Run a suite, then print its results and what failed; `command` stands in for the worker in tests."""
+    from s3tui.config import load
+    from s3tui.launcher import WORKER
+    from s3tui.outcome import exit_code_for
+    from s3tui.plan import plan, select
+    from s3tui.report import results
+    from s3tui.runner import run_suite
+    from s3tui.tables import print_table
+
+    suite = load(file)
+    todo = plan(suite, select(suite, only), fresh)
+    for finished in todo.finished:
+        say(f"{finished.name}: finished before, skipped")
+    failures = run_suite(suite, todo, fresh, command or WORKER)
+    print_table(results(suite.folder))
+    for failure in failures:
+        say(str(failure))
+        for line in failure.tail:
+            say(f"    {line}")
+    return exit_code_for(failures)
+
+
+def results(path: Path | None, form: Literal["table", "json", "csv"]) -> int:
+    """Print the results of a suite or a workspace; runs without a result are told of on stderr."""
+    from s3tui import tables
+    from s3tui.report import rows_of, without_result
+    from s3tui.workspace import find_runs
+
+    folder = _results_folder(path)
+    found = find_runs(folder)
+    rows = rows_of(found)
+    {"table": tables.print_table, "json": tables.print_json, "csv": tables.print_csv}[form](rows)
+    if not rows:
+        say(f"no finished run in {folder}")
+    _say_some(without_result(found))
+    return EXIT_OK
+
+
+def _results_folder(path: Path | None) -> Path:
+    """The folder of the suite in a file, or the folder itself."""
+    path = path or Path(DEFAULT_FILE)
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise SpecError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
+    from s3tui.config import load  # a folder needs no settings read, so it does not wait for pydantic
+
+    return load(path).folder
+
+
+def _say_some(lines: Iterable[str]) -> None:
+    lines = list(lines)
+    for line in itertools.islice(lines, MAX_LINES):
+        say(line)
+    if len(lines) > MAX_LINES:
+        say(f"and {len(lines) - MAX_LINES} more without a result")
+
+
+def doctor(as_json: bool) -> int:
+    """Print what this machine has and lacks."""
+    from s3tui.doctor import can_run, examine
+
+    checks = examine()
+    able = can_run(checks)
+    if as_json:
+        print(json.dumps({"ok": able, "checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        _print_aligned([[_mark(check.ok, check.needed), check.name, check.detail] for check in checks])
+        print(f"The default suite {'can' if able else 'cannot'} run here.")
+    return EXIT_OK if able else EXIT_FAILED
+
+
+def _mark(ok: bool, needed: bool) -> str:
+    return "ok" if ok else "MISSING" if needed else "-"

@@ -1,0 +1,183 @@
+"""From a TOML file to the runs that it plans. Every problem of a file is reported at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from core.run.errors import SpecError
+from core.run.rundir import RunDir
+from core.run.spec import RunSpec
+from s3tui import matrix
+from s3tui.devices import usable_cores
+from s3tui.explain import TABLES, Loc, check
+from s3tui.layers import Defaults, Layers, Table
+from s3tui.problems import ConfigError, Key, Problems
+from s3tui.resolve import ANY_SPACE, ANY_TASK, Resolver, absolute, own_spaces
+
+NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
+NAME_RULE = "a name has letters, digits and ._=,+- only, starts with no dot and has no two dots in a row"
+PRESETS = ("paper",)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run that a file asks for; the name is `EXPERIMENT` or `EXPERIMENT/seed=1,budget=0.0004`."""
+
+    name: str
+    spec: RunSpec
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a TOML file asks for: runs, where they go, and how many CPU threads each may use."""
+
+    name: str
+    workspace: Path
+    threads: int
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the runs of this suite."""
+        return self.workspace / self.name
+
+    def directory(self, run: PlannedRun) -> RunDir:
+        """Where a run of this suite lives."""
+        return RunDir(self.folder / run.name)
+
+
+def load(file: Path) -> Suite:
+    """Read a suite; raises ConfigError with every problem of the file."""
+    document = _read(file)
+    folder = file.resolve().parent
+    problems = Problems(str(file))
+    problems.unknown_keys((), document, ("suite", "defaults", "experiment", "space"))
+    tables = {name: _table(document, (name,), problems) for name in ("suite", "defaults", "experiment", "space")}
+    resolver = Resolver(folder, own_spaces(tables["space"], problems))
+    name, workspace, threads = _suite(tables["suite"], folder, file.stem, problems)
+    runs = tuple(_runs(tables["defaults"], tables["experiment"], resolver, problems))
+    problems.raise_any()
+    return Suite(name, workspace, threads, runs)
+
+
+def _read(file: Path) -> Table:
+    """The file as TOML; a syntax error is told with its line and column."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at ")
+        numbers = re.findall(r"\d+", place)
+        # At the end of the document tomli names no line.
+        lines = text.split("\n")
+        line, column = numbers if len(numbers) == 2 else (len(lines), len(lines[-1]) + 1)
+        raise ConfigError([f"{file}: line {line}, column {column}: {message}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{file}: this is no UTF-8 text"]) from None
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
+
+
+def _table(parent: Table, key: Key, problems: Problems) -> Table:
+    """The table at the end of `key`, empty where there is none."""
+    value = parent.get(str(key[-1]), {})
+    if not isinstance(value, dict):
+        problems.add(key, "should be a table")
+        return {}
+    return value
+
+
+def _suite(table: Table, folder: Path, stem: str, problems: Problems) -> tuple[str, Path, int]:
+    """Name, workspace and threads; they default to the file's name, `runs`, and up to four cores."""
+    problems.unknown_keys(("suite",), table, ("name", "workspace", "threads"))
+    name = table.get("name", stem)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        problems.add(("suite", "name"), f"{name!r} cannot name a folder, {NAME_RULE}")
+    threads = table.get("threads", min(4, usable_cores()))
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        problems.add(("suite", "threads"), "should be a whole number of 1 or more")
+    return str(name), _workspace(table.get("workspace", "runs"), folder, problems), threads
+
+
+def _workspace(value: Any, folder: Path, problems: Problems) -> Path:
+    try:
+        if isinstance(value, str) and value:
+            return absolute(folder, value)
+        problems.add(("suite", "workspace"), "should be the path of a folder, in quotes")
+    except SpecError as error:
+        problems.add(("suite", "workspace"), str(error))
+    return folder
+
+
+def _runs(defaults: Table, experiments: Table, resolver: Resolver, problems: Problems) -> Iterator[PlannedRun]:
+    """The runs of every experiment; what is wrong with them is noted."""
+    if not experiments:
+        problems.add(("experiment",), "there is no experiment; add one, as in [experiment.first]")
+    defaults = _settings(defaults, ("defaults",), problems)
+    tables = {n: _table(experiments, ("experiment", n), problems) for n in experiments}
+    shared = _shared(defaults, tables)
+    seen: dict[str, str] = {}
+    for name, table in tables.items():
+        if not NAME.fullmatch(name):
+            problems.add(("experiment", name), f"cannot name a folder, {NAME_RULE}")
+        table = _settings(table, ("experiment", name), problems, "matrix")
+        for run in _experiment(name, table, shared, resolver, problems):
+            other = seen.setdefault(run.spec.digest(), run.name)
+            if other != run.name:
+                problems.add(("experiment", name), f"{run.name} is the same run as {other}")
+            yield run
+
+
+def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
+    """A table of settings without what would keep the rest of it from being checked."""
+    known = (*TABLES[()].model_fields, "preset", *more)
+    problems.unknown_keys(key, table, known)
+    if table.get("preset", PRESETS[0]) not in PRESETS:
+        problems.add((*key, "preset"), f"unknown preset {table['preset']!r}, known: {', '.join(PRESETS)}")
+        table = {k: v for k, v in table.items() if k != "preset"}
+    for name in matrix.TRAINING:
+        if not isinstance(table.get(name, {}), dict):
+            problems.add((*key, name), "should be a table")
+            table = {k: v for k, v in table.items() if k != name}
+    return {k: v for k, v in table.items() if k in known}
+
+
+def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
+    """The defaults with the errors they have by themselves, so that these are reported once."""
+    alone = {"model": "any"} | defaults | {"task": ANY_TASK, "space": ANY_SPACE}
+    overridden = frozenset(key for table in experiments.values() for key in table)
+    return Defaults(defaults, check(alone)[1], overridden)
+
+
+def _experiment(
+    name: str, table: Table, defaults: Defaults, resolver: Resolver, problems: Problems
+) -> Iterator[PlannedRun]:
+    """The runs of one experiment: one, or one for each point of its matrix."""
+    key = ("experiment", name)
+    overrides = {k: v for k, v in table.items() if k != "matrix"}
+    points = matrix.points(
+        table.get("matrix", {}), lambda axis, message: problems.add((*key, "matrix", *axis), message)
+    )
+    names = [f"{name}/{matrix.written(point)}" if point else name for point in points]
+    for run_name in {n for n in names if names.count(n) > 1 or len(n) - len(name) > 200}:
+        problems.add((*key, "matrix"), f"values are alike or too long to name a folder: {run_name}")
+    for run_name, point in zip(names, points, strict=True):
+        layers = Layers(name, defaults, overrides, point)
+        report = partial(_blame, problems, layers)
+        spec, errors = check(resolver(layers.merged(), report))
+        for loc, message in errors:
+            report(loc, message)
+        if spec is not None:
+            yield PlannedRun(run_name, spec)
+
+
+def _blame(problems: Problems, layers: Layers, loc: Loc, message: str) -> None:
+    """Note an error of merged settings at the key of the file that causes it."""
+    problems.add(layers.locate(loc, message), message)

@@ -1,0 +1,59 @@
+"""What is wrong with a TOML file: every problem at once, each with the file and the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from core.run.errors import SpecError, nearest
+
+Key = tuple[str | int, ...]
+
+
+class ConfigError(SpecError):
+    """A TOML file has problems; `problems` holds a line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class Problems:
+    """Collects the problems of one file, each once, in the order in which they are found."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._lines: dict[str, None] = {}
+
+    def add(self, key: Key, message: str) -> None:
+        """Note a problem with the value at `key`."""
+        self._lines[": ".join(part for part in (self._file, dotted(key), message) if part)] = None
+
+    def unknown_keys(self, key: Key, table: Iterable[str], known: Iterable[str]) -> None:
+        """Note every key of the table at `key` that is none of `known`."""
+        known = tuple(known)
+        for name in table:
+            if name not in known:
+                self.add((*key, name), unknown_key(name, known))
+
+    def raise_any(self) -> None:
+        """Raise ConfigError where any problem was noted."""
+        if self._lines:
+            raise ConfigError(list(self._lines))
+
+
+def unknown_key(name: str, known: Iterable[str]) -> str:
+    """What to say about a key that nobody knows."""
+    return f"unknown key, {nearest(name, known)}"
+
+
+def dotted(key: Key) -> str:
+    """A key as TOML writes it: `space.small."attn.{q,v}"`, and `[1]` for a place in a list."""
+    text = ""
+    for part in key:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            bare = re.fullmatch(r"[A-Za-z0-9_-]+", part)
+            text += ("." if text else "") + (part if bare else f'"{part}"')
+    return text

@@ -1,0 +1,113 @@
+"""What a person wants to know about a run, folded from its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.run.events import Eval, Event, Failed, Finished, Phase, Space, Started, Step, StructureChosen
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands. None means: not known (yet). Times are seconds since the epoch.
+
+    `expected` and `selected` are parameters, now; `parameters` those of the structure once it is chosen.
+    `score` is the first metric of the latest evaluation, `best` the best of its phase.
+    """
+
+    attempt: int = 0
+    device: str = ""
+    started: float | None = None
+    latest: float | None = None
+    phase: str = ""
+    step: int = 0
+    total: int | None = None
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    expected: float | None = None
+    selected: float | None = None
+    parameters: float | None = None
+    budget: float | None = None
+    backbone_parameters: float | None = None
+    metric: str = ""
+    score: float | None = None
+    best: float | None = None
+    finished: bool = False
+    failure: Failed | None = None
+    pace_from: tuple[int, float] | None = None  # step and time of the first step of this phase and attempt
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds from the start of this attempt to its latest event."""
+        return None if self.started is None or self.latest is None else max(0.0, self.latest - self.started)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds that the rest of the phase takes at its pace so far; None before there is a pace."""
+        if self.pace_from is None or self.total is None or self.latest is None:
+            return None
+        first, since = self.pace_from
+        if self.step <= first or self.latest < since:
+            return None
+        return max(0, self.total - self.step) * (self.latest - since) / (self.step - first)
+
+
+def fold(state: RunState, event: Event) -> RunState:
+    """The state after one more event. Values that are no numbers, as a NaN written as null, become None."""
+    state = replace(state, latest=event.t)
+    if isinstance(event, Step):
+        return _step(state, event)
+    if isinstance(event, Started):
+        return replace(
+            state, attempt=event.attempt, device=event.device, started=event.t, finished=False, failure=None,
+            pace_from=None,
+        )  # fmt: skip
+    if isinstance(event, Space):
+        return replace(state, budget=_number(event.budget), backbone_parameters=_number(event.backbone_parameters))
+    if isinstance(event, Phase):
+        return replace(
+            state, phase=event.phase, total=_whole(event.total), step=0, best=None, train_loss=None,
+            validation_loss=None, pace_from=None,
+        )  # fmt: skip
+    if isinstance(event, Eval):
+        return _eval(state, event)
+    if isinstance(event, StructureChosen):
+        return replace(state, parameters=_number(event.parameters))
+    if isinstance(event, Finished):
+        return replace(state, finished=True, score=_number(event.score))
+    if isinstance(event, Failed):
+        return replace(state, failure=event)
+    return state
+
+
+def _step(state: RunState, event: Step) -> RunState:
+    step = _whole(event.step) or 0
+    return replace(
+        state,
+        phase=event.phase,
+        step=step,
+        train_loss=_number(event.train_loss),
+        validation_loss=_number(event.validation_loss),
+        expected=_number(event.expected),
+        selected=_number(event.selected),
+        pace_from=state.pace_from or (step, event.t),
+    )
+
+
+def _eval(state: RunState, event: Eval) -> RunState:
+    metrics = event.metrics if isinstance(event.metrics, dict) else {}
+    metric = next(iter(metrics), "")
+    score = _number(metrics.get(metric))
+    best = score if event.best or state.best is None else state.best
+    return replace(state, metric=metric, score=score, best=best)
+
+
+def _number(value: Any) -> float | None:
+    """The value if it is a number; files can be damaged, and a NaN is written as null."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)

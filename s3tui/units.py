@@ -1,0 +1,36 @@
+"""How numbers are written for a person."""
+
+from __future__ import annotations
+
+ABSENT = "-"
+
+
+def count(value: float | None) -> str:
+    """A number of parameters: `102,458`."""
+    return ABSENT if value is None else f"{round(value):,}"
+
+
+def points(score: float | None) -> str:
+    """A score between 0 and 1 in points: 0.6125 is `61.25`."""
+    return ABSENT if score is None else f"{100 * score:.2f}"
+
+
+def percent(share: float | None) -> str:
+    """A share: 0.0004 is `0.0400%`."""
+    return ABSENT if share is None else f"{100 * share:.4f}%"
+
+
+def loss(value: float | None) -> str:
+    """A loss, with as many digits as a person compares."""
+    return ABSENT if value is None else f"{value:.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span: `42s`, `1m 23s`, `2h 05m`."""
+    if seconds is None:
+        return ABSENT
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

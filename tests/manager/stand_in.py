@@ -1,0 +1,108 @@
+"""Plays the worker: `model` in the settings is what it does. With `drive` it is the command line around it.
+
+python stand_in.py RUN_DIR                       plays one run
+python stand_in.py drive FILE [--fresh] [GLOB]...   `s3tui run FILE` with this script as the worker
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from core.run.events import Eval, EventWriter, Failed, Finished, Phase, Space, Started, Step, StructureChosen
+from core.run.rundir import RunDir, read_json, write_json
+
+BUDGET = 9_086
+BACKBONE = 22_713_216
+
+
+def play(directory: RunDir) -> int:
+    spec = read_json(directory.spec)
+    act = spec["model"]
+    print(f"playing {act}", flush=True)
+    writer = EventWriter(directory.events)
+    writer.write(Started("0", 1, os.getpid(), spec["device"], "fp32", {}))
+    if act == "bad-data":
+        writer.write(Failed("data", "the file has no column 'label'", "its columns are a, b"))
+        return 2
+    if act == "crash":
+        writer.write(Failed("error", "ZeroDivisionError: division by zero", ""))
+        return 1
+    if act == "silent-exit":
+        print("Segmentation fault, more or less", flush=True)
+        return 3
+    if act == "kill-self":
+        print("about to be killed", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if act == "second-time" and not (directory.path / "tried").exists():
+        (directory.path / "tried").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if act == "tell":
+        threads = os.environ["OMP_NUM_THREADS"]
+        print(
+            json.dumps({"cwd": str(Path.cwd()), "leader": os.getsid(0) == os.getpid(), "threads": threads}), flush=True
+        )
+        print(json.dumps({"safe": os.environ["PYTHONSAFEPATH"], "input": sys.stdin.read()}), flush=True)
+    if act == "with-child":
+        child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+        (directory.path / "child").write_text(str(child.pid))
+        signal.pause()
+    if act == "hang":
+        signal.pause()
+    if act == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (directory.path / "deaf").touch()
+        while True:
+            signal.pause()
+    _train(writer, spec, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
+    _result(directory, spec, writer)
+    return 0
+
+
+def _train(writer: EventWriter, spec: dict, step_seconds: float) -> None:
+    writer.write(Space([], 2 * BUDGET, BACKBONE, 8_085, BUDGET))
+    for phase, steps in (("search", 20), ("retrain", 40)):
+        writer.write(Phase(phase, steps))
+        for step in range(1, steps + 1):
+            searching = {"validation_loss": 3.1 / step, "expected": 9_000.0 + step} if phase == "search" else {}
+            writer.write(Step(phase, step, 3.0 / step, 1.0, 1e-3, **searching))
+            time.sleep(step_seconds)
+            if step % 10 == 0:
+                writer.write(Eval(phase, step, "validation", {"accuracy": 0.01 * step, "macro_f1": 0.1}, True))
+        if phase == "search":
+            writer.write(StructureChosen([0], BUDGET - 10))
+
+
+def _result(directory: RunDir, spec: dict, writer: EventWriter) -> None:
+    score = (0.6 if spec["method"] == "s3" else 0.55) + 0.01 * spec["seed"]
+    write_json(directory.result, result(spec, score))
+    writer.write(Finished(score, {"accuracy": score}, 1.0))
+
+
+def result(spec: dict, score: float, **changes: object) -> dict:
+    """What a worker leaves as `result.json`."""
+    return {
+        "score": score, "metric": "accuracy", "metrics": {"accuracy": score}, "validation": {},
+        "task": spec["task"]["name"], "model": spec["model"], "method": spec["method"], "budget": BUDGET,
+        "parameters": BUDGET - 10, "head_parameters": 8_085, "backbone_parameters": BACKBONE,
+        "seconds": {"search": 30.0, "retrain": 53.0, "total": 83.0}, "seed": spec["seed"], "spec": "0", "versions": {},
+    } | changes  # fmt: skip
+
+
+def drive(arguments: list[str]) -> int:
+    from s3tui import commands
+    from s3tui.diagnostics import guarded
+
+    file, *rest = arguments
+    globs = [a for a in rest if a != "--fresh"]
+    command = (sys.executable, str(Path(__file__).resolve()))
+    return guarded(lambda: sys.exit(commands.run(Path(file), globs, "--fresh" in rest, command)))
+
+
+if __name__ == "__main__":
+    sys.exit(drive(sys.argv[2:]) if sys.argv[1] == "drive" else play(RunDir(Path(sys.argv[1]))))

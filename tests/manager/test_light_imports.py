@@ -1,0 +1,50 @@
+import subprocess
+import sys
+
+import pytest
+from processes import DEADLINE, SUITE
+
+HEAVY = {"torch", "transformers", "datasets", "textual", "numpy", "sklearn", "scipy", "pynvml"}
+
+SCRIPT = """
+import sys
+from s3tui.cli import main
+sys.argv = ["s3tui", *sys.argv[1:]]
+try:
+    main()
+finally:
+    sys.stderr.write("modules: " + " ".join(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def modules_of(*arguments, cwd=None):
+    """The top-level modules that a fresh interpreter has loaded once the command has run."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, timeout=DEADLINE
+    )
+    return set(done.stderr.partition("modules: ")[2].split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("--version",)])
+def test_help_loads_next_to_nothing(arguments):
+    loaded = modules_of(*arguments)
+    assert "typer" in loaded
+    assert not loaded & (HEAVY | {"rich", "pydantic", "tomli", "asyncio"})
+
+
+def test_validate_loads_what_reads_settings_and_nothing_that_draws(tmp_path):
+    (tmp_path / "s.toml").write_text(SUITE + "[experiment.a]\n")
+    loaded = modules_of("validate", "s.toml", cwd=tmp_path)
+    assert "pydantic" in loaded
+    assert not loaded & (HEAVY | {"rich"})
+
+
+def test_results_of_a_folder_read_no_settings(tmp_path):
+    loaded = modules_of("results", str(tmp_path), "--json")
+    assert "s3tui" in loaded
+    assert not loaded & (HEAVY | {"pydantic", "tomli"})
+
+
+def test_doctor_loads_nothing_heavy(tmp_path):
+    loaded = modules_of("doctor", cwd=tmp_path)
+    assert not loaded & ((HEAVY - {"pynvml"}) | {"rich", "pydantic"})

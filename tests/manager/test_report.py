@@ -1,0 +1,137 @@
+import csv
+import io
+import json
+import math
+
+import pytest
+from stand_in import BACKBONE, BUDGET, result
+
+from core.run.rundir import RunDir, write_json
+from s3tui.report import comparisons, results, without_seed
+from s3tui.tables import print_csv, print_json, print_table
+
+
+@pytest.fixture
+def finished(tmp_path):
+    def add(name, score, seed=0, method="s3", clip=2.0, **changes):
+        spec = {"task": {"name": "t"}, "model": "m", "method": method, "seed": seed, "search": {"clip": clip}}
+        directory = RunDir(tmp_path / name)
+        directory.create(spec)
+        write_json(directory.result, result(spec, score, **changes))
+
+    return add
+
+
+def test_mean_and_sample_deviation_are_over_the_seeds(finished, tmp_path):
+    for seed, (score, parameters, total) in enumerate([(0.5, 90, 10.0), (0.6, 91, 20.0), (0.7, 95, 60.0)]):
+        finished(f"a/seed={seed}", score, seed, parameters=parameters, seconds={"total": total})
+    (row,) = results(tmp_path)
+    assert (row.experiment, row.runs, row.parameters, row.seconds) == ("a", 3, 92, 30.0)
+    assert math.isclose(row.score_mean, 0.6)
+    assert math.isclose(row.score_std, 0.1)  # sqrt((0.01 + 0 + 0.01) / 2)
+
+
+def test_a_single_run_has_no_deviation(finished, tmp_path):
+    finished("a", 0.5)
+    (row,) = results(tmp_path)
+    assert (row.score_mean, row.score_std, row.runs) == (0.5, None, 1)
+
+
+def test_other_keys_of_a_matrix_make_rows_of_their_own(finished, tmp_path):
+    for seed in (0, 1):
+        finished(f"a/seed={seed},search.clip=1.0", 0.5, seed, clip=1.0)
+        finished(f"a/seed={seed},search.clip=2.0", 0.6, seed, clip=2.0)
+    assert [(row.experiment, row.runs) for row in results(tmp_path)] == [
+        ("a/search.clip=2.0", 2),
+        ("a/search.clip=1.0", 2),
+    ]
+
+
+def test_runs_with_other_settings_are_never_averaged_together(finished, tmp_path):
+    finished("a/seed=0", 0.5, 0, clip=1.0)
+    finished("a/seed=1", 0.6, 1, clip=2.0)
+    assert [row.runs for row in results(tmp_path)] == [1, 1]
+
+
+def test_the_best_score_comes_first_within_its_task(finished, tmp_path):
+    finished("low", 0.5)
+    finished("high", 0.7)
+    finished("other", 0.9, task="z")
+    assert [row.experiment for row in results(tmp_path)] == ["high", "low", "other"]
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("a", "a"),
+        ("a/seed=1", "a"),
+        ("s/a/seed=1", "s/a"),
+        ("a/seed=1,budget=10", "a/budget=10"),
+        ("a/budget=10,seed=12", "a/budget=10"),
+        ("a/data_seed=1", "a/data_seed=1"),
+    ],
+)
+def test_a_group_is_called_as_its_runs_without_the_seed(name, group):
+    assert without_seed(name) == group
+
+
+def test_the_gain_of_the_search_is_told_against_the_best_other_at_the_budget(finished, tmp_path):
+    finished("s", 0.61)
+    finished("r/seed=0", 0.55, 0, method="random")
+    finished("r/seed=1", 0.57, 1, method="random")
+    finished("f", 0.52, method="fixed")
+    finished("all", 0.9, method="full", budget=None)
+    assert list(comparisons(results(tmp_path))) == [
+        "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best other method, "
+        "random (r, 56.00); runs: 1 and 2."
+    ]
+
+
+@pytest.mark.parametrize(("other", "words"), [(0.625, "is 1.50 points below"), (0.61, "is the same as")])
+def test_a_loss_and_a_tie_are_told_too(finished, tmp_path, other, words):
+    finished("s", 0.61)
+    finished("r", other, method="random")
+    (sentence,) = comparisons(results(tmp_path))
+    assert words in sentence
+
+
+def test_no_sentence_compares_across_budgets_or_tasks(finished, tmp_path):
+    finished("s", 0.61)
+    finished("r", 0.5, method="random", budget=BUDGET + 1)
+    finished("q", 0.5, method="random", task="other")
+    assert list(comparisons(results(tmp_path))) == []
+
+
+def test_json_has_the_promised_keys_and_unrounded_numbers(finished, tmp_path, capsys):
+    finished("a", 1 / 3)
+    print_json(results(tmp_path))
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    promised = {"experiment", "task", "method", "budget", "parameters", "score_mean", "score_std", "runs"}
+    assert promised <= row.keys()
+    assert (row["score_mean"], row["score_std"], row["backbone_parameters"]) == (1 / 3, None, BACKBONE)
+
+
+def test_csv_can_be_read_back(finished, tmp_path, capsys):
+    finished("a", 0.5)
+    print_csv(results(tmp_path))
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["experiment"], row["score_mean"], row["score_std"]) == ("a", "0.5", "")
+
+
+def test_the_table_marks_the_best_and_says_what_the_score_is(finished, tmp_path, capsys):
+    finished("s", 0.61)
+    finished("r/seed=0", 0.55, 0, method="random")
+    finished("r/seed=1", 0.57, 1, method="random")
+    print_table(results(tmp_path))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "* s s3 9,086 9,076 0.0400% 61.00 1 1m 23s" in lines
+    assert "r random 9,086 9,076 0.0400% 56.00 ± 1.41 2 1m 23s" in lines
+    assert "score: accuracy x 100 on t, model m; * best" in lines
+
+
+def test_names_from_files_are_cleaned_and_never_markup(finished, tmp_path, capsys):
+    finished("s", 0.61, model="[/red]\x1b]0;owned\x07m")
+    print_table(results(tmp_path))
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "model [/red]m" in out

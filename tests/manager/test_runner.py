@@ -1,0 +1,233 @@
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker_pid
+
+from core.run.events import Finished, Started, read_events
+from core.run.rundir import read_json
+from s3tui.devices import usable_cores
+
+
+@pytest.fixture
+def suite(tmp_path):
+    def write(experiments, head=SUITE):
+        file = tmp_path / "suite.toml"
+        file.write_text(head + experiments)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def run(suite):
+    """Run a suite to its end: exit code, stdout, stderr."""
+
+    def to_the_end(experiments, *arguments, head=SUITE):
+        process = drive(suite(experiments, head), *arguments)
+        out, err = process.communicate(timeout=DEADLINE)
+        assert "Traceback" not in err
+        return process.returncode, out, err
+
+    return to_the_end
+
+
+def test_a_suite_runs_and_its_results_are_printed(run, tmp_path):
+    code, out, err = run('[experiment.s]\n[experiment.r]\nmethod = "random"\nmatrix = { seed = [0, 1] }\n')
+    assert code == 0
+    assert "s3 (s, 60.00) is 4.50 points above the best other method, random (r, 55.50); runs: 1 and 2." in out
+    assert "r/seed=1: done, accuracy 56.00, 9,076 parameters" in err
+    assert "s: retrain 40/40, validation: accuracy 40.00, macro_f1 10.00, best so far" in err
+    assert read_json(tmp_path / "runs/first/r/seed=1/spec.json")["seed"] == 1
+
+
+def test_only_what_is_named_is_run(run, tmp_path):
+    experiments = '[experiment.s]\n[experiment.r]\nmethod = "random"\nmatrix = { seed = [0, 1] }\n'
+    assert run(experiments, "r", "nothing")[0] == 2
+    assert not (tmp_path / "runs").exists()
+    assert run(experiments, "r")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "runs/first").iterdir()) == ["r"]
+
+
+def test_finished_runs_are_skipped_and_fresh_replaces_them(run, tmp_path):
+    experiments = "[experiment.s]\n"
+    run(experiments)
+    events = tmp_path / "runs/first/s/events.jsonl"
+    before = events.read_bytes()
+    code, out, err = run(experiments)
+    assert (code, events.read_bytes()) == (0, before)
+    assert err == "s: finished before, skipped\n"
+    assert "60.00" in out
+    code, _, err = run(experiments, "--fresh")
+    assert code == 0
+    assert events.read_bytes() != before
+    assert [path.name for path in (tmp_path / "runs/first").iterdir()] == ["s"]
+
+
+def test_other_settings_are_refused_before_anything_starts_unless_fresh(run, tmp_path):
+    run("[experiment.s]\n")
+    changed = "[experiment.new]\nseed = 5\n[experiment.s]\nseed = 7\nsearch = { epochs = 1, clip = 1.0 }\n"
+    code, _, err = run(changed)
+    assert code == 2
+    assert err == (
+        "s3tui: s: was run with other settings: seed is 0 there and 7 now; search.clip is 2.0 there and 1.0 now; "
+        "--fresh replaces it\n"
+    )
+    assert not (tmp_path / "runs/first/new").exists()
+    assert run(changed, "--fresh")[0] == 0
+    assert read_json(tmp_path / "runs/first/s/spec.json")["seed"] == 7
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"space": {"name": "x", "groups": [{"head": ["gone"]}]}}'])
+def test_a_damaged_spec_is_refused_with_what_to_do(run, tmp_path, content):
+    run("[experiment.s]\n")
+    (tmp_path / "runs/first/s/spec.json").write_text(content)
+    code, _, err = run("[experiment.s]\n")
+    assert code == 2
+    assert "is damaged or of another version; --fresh replaces it" in err
+    assert run("[experiment.s]\n", "--fresh")[0] == 0
+
+
+def test_a_run_never_lies_inside_another(run):
+    run("[experiment.s]\n")
+    code, _, err = run("[experiment.s]\nmatrix = { seed = [0, 1] }\n", "--fresh")
+    assert code == 2
+    assert "first/s is a run of this experiment as it was before; move that folder or delete it" in err
+    run("[experiment.r]\nmatrix = { seed = [0, 1] }\n")
+    assert run("[experiment.r]\n", "--fresh")[0] == 2
+
+
+def test_fresh_deletes_nothing_outside_of_the_workspace(run, tmp_path):
+    run("[experiment.s]\n")
+    (tmp_path / "runs/first/s").rename(tmp_path / "precious")
+    (tmp_path / "runs/first/s").symlink_to(tmp_path / "precious")
+    code, _, err = run("[experiment.s]\n", "--fresh")
+    assert code == 2
+    assert "lies outside of the workspace" in err
+    assert (tmp_path / "precious/result.json").exists()
+
+
+def test_failures_do_not_stop_the_others_and_are_listed_at_the_end(run, tmp_path):
+    code, out, err = run('[experiment.bad]\nmodel = "bad-data"\n[experiment.s]\n[experiment.c]\nmodel = "crash"\n')
+    assert code == 1
+    assert "60.00" in out
+    log = tmp_path / "runs/first/bad/log.txt"
+    assert err.splitlines()[-2:] == [
+        f"bad: data: the file has no column 'label': its columns are a, b (log: {log})",
+        f"c: error: ZeroDivisionError: division by zero (log: {tmp_path / 'runs/first/c/log.txt'})",
+    ]
+
+
+def test_wrong_input_alone_exits_as_wrong_input(run):
+    assert run('[experiment.bad]\nmodel = "bad-data"\n[experiment.s]\n')[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("act", "manner", "last"),
+    [
+        ("kill-self", "the worker was ended by SIGKILL: memory may have run out; dmesg tells", "about to be killed"),
+        ("silent-exit", "the worker ended with exit code 3 and told nothing", "Segmentation fault, more or less"),
+    ],
+)
+def test_a_worker_that_dies_is_told_with_the_end_of_its_log(run, act, manner, last):
+    code, _, err = run(f'[experiment.x]\nmodel = "{act}"\n')
+    assert code == 1
+    assert f"x: died: {manner} (log: " in err
+    assert err.splitlines()[-1] == f"    {last}"
+
+
+def test_a_run_that_died_goes_on_as_a_new_attempt(run, tmp_path):
+    assert run('[experiment.x]\nmodel = "second-time"\n')[0] == 1
+    code, _, err = run('[experiment.x]\nmodel = "second-time"\n')
+    assert code == 0
+    assert "x: started again on cpu 0" in err
+    events, _ = read_events(tmp_path / "runs/first/x/events.jsonl")
+    assert sum(isinstance(event, Started) for event in events) == 2
+
+
+def test_one_slot_runs_one_at_a_time(run, tmp_path):
+    one_slot = SUITE.replace("threads = 1", f"threads = {usable_cores()}")
+    assert run("[experiment.a]\nmatrix = { seed = [0, 1, 2] }\n", head=one_slot)[0] == 0
+    spans = []
+    for seed in (0, 1, 2):
+        events, _ = read_events(tmp_path / f"runs/first/a/seed={seed}/events.jsonl")
+        spans += [next(e.t for e in events if isinstance(e, kind)) for kind in (Started, Finished)]
+    assert spans == sorted(spans)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_the_workers_and_says_so(suite, tmp_path, number):
+    one_slot = SUITE.replace("threads = 1", f"threads = {usable_cores()}")
+    process = drive(suite('[experiment.x]\nmodel = "with-child"\n[experiment.y]\n', one_slot))
+    directory = tmp_path / "runs/first/x"
+    child = int(wait_until(lambda: (directory / "child").exists() and (directory / "child").read_text()))
+    worker = worker_pid(directory)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "s3tui: stopped x; 1 had not started: run the same command again to go on"
+    assert not is_alive(worker)
+    wait_until(lambda: not is_alive(child))
+
+
+def test_a_second_interrupt_does_not_wait_for_a_deaf_worker(suite, tmp_path):
+    process = drive(suite('[experiment.x]\nmodel = "stubborn"\n'))
+    directory = tmp_path / "runs/first/x"
+    wait_until(lambda: (directory / "deaf").exists())
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            continue
+    assert process.communicate(timeout=DEADLINE)[1].splitlines()[-1].startswith("s3tui: stopped x: ")
+    assert process.returncode == 130
+    assert not is_alive(worker_pid(directory))
+
+
+def test_a_worker_outlives_a_killed_manager_and_keeps_its_run_to_itself(suite, run, tmp_path):
+    experiments = '[experiment.x]\nmodel = "hang"\n'
+    process = drive(suite(experiments))
+    worker = worker_pid(tmp_path / "runs/first/x")
+    try:
+        process.kill()
+        process.communicate(timeout=DEADLINE)
+        assert is_alive(worker)
+        for arguments in ([], ["--fresh"]):
+            code, _, err = run(experiments, *arguments)
+            assert (code, err) == (2, "s3tui: x: is being worked on; wait for it, or stop it\n")
+    finally:
+        kill(worker, signal.SIGKILL)
+    wait_until(lambda: not is_alive(worker))
+    process = drive(suite(experiments))
+    wait_until(lambda: worker_pid(tmp_path / "runs/first/x") != worker)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=DEADLINE)
+
+
+def test_a_workspace_that_cannot_be_made_is_told(run, tmp_path):
+    (tmp_path / "runs").write_text("in the way")
+    code, _, err = run("[experiment.s]\n")
+    assert code == 2
+    assert err == (
+        f"s3tui: {tmp_path / 'runs/first'} cannot be made: Not a directory: choose another workspace in [suite]\n"
+    )
+
+
+def test_a_terminal_shows_bars_and_is_left_as_it_was(suite, tmp_path):
+    leader, follower = pty.openpty()
+    process = drive(suite('[experiment.x]\nmodel = "hang"\n'), stderr=follower, env=os.environ | {"TERM": "xterm"})
+    os.close(follower)
+    seen = b""
+    while b"0 of 1 done, 1 running, 0 waiting" not in seen:
+        seen += os.read(leader, 65536)
+    worker_pid(tmp_path / "runs/first/x")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=DEADLINE)
+    while b"stopped x" not in seen:
+        seen += os.read(leader, 65536)
+    os.close(leader)
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")  # the cursor is shown again
+    assert process.returncode == 130

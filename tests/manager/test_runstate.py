@@ -1,0 +1,87 @@
+from functools import reduce
+
+import pytest
+
+from core.run.events import Eval, Failed, Finished, Phase, Space, Started, Step, StructureChosen, from_line, to_line
+from s3tui.runstate import RunState, fold
+
+
+def started(t, attempt=1):
+    return Started("abc", attempt, 1, "cpu", "fp32", {}, t=t)
+
+
+def step(t, number, phase="search", **fields):
+    return Step(phase, number, 2.0, 1.0, 1e-3, **fields, t=t)
+
+
+def after(*events):
+    return reduce(fold, events, RunState())
+
+
+def test_a_search_step_tells_losses_and_parameters():
+    state = after(
+        started(10.0),
+        Space([], 500, 1000, 20, 100, t=11.0),
+        Phase("search", 50, t=12.0),
+        step(13.0, 1, validation_loss=1.5, expected=99.5, selected=98),
+    )
+    assert (state.phase, state.step, state.total) == ("search", 1, 50)
+    assert (state.train_loss, state.validation_loss) == (2.0, 1.5)
+    assert (state.expected, state.selected, state.budget, state.backbone_parameters) == (99.5, 98, 100, 1000)
+    assert (state.started, state.elapsed, state.device) == (10.0, 3.0, "cpu")
+
+
+def test_time_left_follows_the_pace_of_the_phase():
+    state = after(started(0.0), Phase("search", 10, t=100.0), step(200.0, 1))
+    assert state.eta is None
+    assert fold(state, step(206.0, 4)).eta == 2.0 * 6
+
+
+def test_a_resumed_phase_has_the_pace_of_its_own_attempt():
+    state = after(Phase("search", 10, t=0.0), step(1.0, 1), step(2.0, 2), started(1000.0, attempt=2))
+    state = reduce(fold, [Phase("search", 10, t=1001.0), step(1010.0, 3), step(1013.0, 4)], state)
+    assert (state.attempt, state.eta) == (2, 3.0 * 6)
+
+
+def test_a_clock_that_goes_back_gives_no_negative_time():
+    state = after(started(100.0), Phase("search", 10, t=100.0), step(100.0, 1), step(50.0, 2))
+    assert (state.elapsed, state.eta) == (0.0, None)
+
+
+def test_the_score_is_the_first_metric_and_the_best_is_of_its_phase():
+    def evaluated(score, best):
+        return Eval("search", 1, "validation", {"f1": score, "accuracy": 0.9}, best)
+
+    state = after(evaluated(0.5, True), evaluated(0.4, False))
+    assert (state.metric, state.score, state.best) == ("f1", 0.4, 0.5)
+    state = fold(fold(state, Phase("retrain", 10)), evaluated(0.3, True))
+    assert (state.score, state.best) == (0.3, 0.3)
+
+
+def test_the_end_of_a_run_is_told_and_a_new_attempt_takes_it_back():
+    failed = Failed("data", "no file", "look", t=5.0)
+    state = after(started(1.0), failed)
+    assert (state.failure, state.finished) == (failed, False)
+    state = fold(state, started(9.0, attempt=2))
+    assert state.failure is None
+    state = reduce(fold, [StructureChosen([1], 42), Finished(0.7, {"f1": 0.7}, 3.0, t=12.0)], state)
+    assert (state.finished, state.score, state.parameters, state.elapsed) == (True, 0.7, 42, 3.0)
+
+
+def test_a_loss_that_is_not_a_number_is_unknown():
+    event = from_line(to_line(step(1.0, 1, validation_loss=float("nan")), 0, 1.0))
+    assert after(event).validation_loss is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"step","phase":"search","step":"x","train_loss":"y","gradient_norm":1,"learning_rate":1,"t":1}',
+        b'{"type":"eval","phase":"search","step":1,"split":"validation","metrics":3,"best":true,"t":1}',
+        b'{"type":"eval","phase":"search","step":1,"split":"validation","metrics":{},"best":true,"t":1}',
+        b'{"type":"phase","phase":"search","total":null,"t":1}',
+        b'{"type":"space","candidates":[],"parameters":1,"backbone_parameters":"?","head_parameters":0,"budget":[]}',
+    ],
+)
+def test_values_of_another_type_do_not_stop_the_fold(line):
+    assert isinstance(after(from_line(line)), RunState)
