@@ -1,7 +1,7 @@
 """One step of the bi-level search, from top to bottom.
 
 The outer level moves the gates' alphas down the validation loss as seen through a virtual step of the weights; the
-inner level moves the weights down the training loss under fresh gates (S3 paper, section 3.3 and algorithm 1).
+inner level moves the weights down the training loss under fresh gates (S3 paper, section 3).
 """
 
 from __future__ import annotations
@@ -127,15 +127,20 @@ def search_step(
 def outer_gradient(
     problem: Problem, state: SearchState, z: Tensor, train: Batch, validation: Batch, noise: Noise, lr: float
 ) -> tuple[Tensor, Tensor]:
-    """d L_val(w'(z), z) / dz (candidates), and L_val(w'(z), z): the outer gradient before it goes on to the alphas."""
-    settings, w, moments = problem.settings, state.weights, state.weight_moments
-    passes = TrainPasses(problem.model, train, z, [noise.masks[0], *noise.masks[2:4]])
+    """d L_val(w'(z), z) / dz (candidates) and L_val(w'(z), z): the outer gradient before it goes on to the alphas.
 
+    First order takes the weights not to follow the gates: w' = w, and no virtual step is needed.
+    """
+    settings, w, moments = problem.settings, state.weights, state.weight_moments
+    outer = TrainPasses(problem.model, validation, z, noise.masks[1:2])
+    if settings.hypergradient == "first-order":
+        return outer.gates_gradient(w)
+
+    passes = TrainPasses(problem.model, train, z, [noise.masks[0], *noise.masks[2:4]])
     _, gradient, here = passes.all_gradients(w)
     step_gradient = adamw.clip(gradient, settings.clip)[0] if settings.clip_virtual else gradient
     virtual, _ = adamw.update(w, step_gradient, moments, lr, settings.weight_decay)
 
-    outer = TrainPasses(problem.model, validation, z, noise.masks[1:2])
     validation_loss, validation_gradient, direct = outer.all_gradients(virtual)
 
     direction = -lr * validation_gradient
@@ -161,10 +166,11 @@ class TrainPasses:
         to_weights, to_gates = torch.autograd.grad(loss, (weights, self._gates))
         return loss.detach(), to_weights, to_gates
 
-    def gates_gradient(self, weights: Tensor) -> Tensor:
-        """The gradient to the gates alone."""
-        (to_gates,) = torch.autograd.grad(self._loss(weights.detach()), self._gates)
-        return to_gates
+    def gates_gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient to the gates alone, and the loss."""
+        loss = self._loss(weights.detach())
+        (to_gates,) = torch.autograd.grad(loss, self._gates)
+        return to_gates, loss.detach()
 
     def mixed_product(self, weights: Tensor, direction: Tensor) -> Tensor:
         """grad_z [ direction . grad_w L ]; fused attention has no second derivative, so the plain one is used."""

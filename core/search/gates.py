@@ -5,7 +5,7 @@ For candidates i with n_i parameters and a budget of B parameters,
     p_i = sigmoid((alpha_i - zeta) / beta),   where zeta solves   sum_i n_i p_i = B,
     z_i = sigmoid(logit u_i + logit p_i),     u_i uniform in (0, 1),
 
-so that z_i > 1/2 with probability p_i (S3 paper, section 3.2; Maddison et al. 2017 for the binary concrete). All
+so that z_i > 1/2 with probability p_i (S3 paper, section 3; Maddison et al. 2017 for the binary concrete). All
 functions are pure, work on tensors in float64 and read nothing back to the host.
 """
 

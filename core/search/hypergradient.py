@@ -5,8 +5,9 @@ With the virtual weights w'(z) = AdamW(w, g(z)) and g(z) = grad_w L_train(w, z),
     d L_val(w'(z), z) / dz = grad_z L_val(w', z) + grad_z [ d . grad_w L_train(w, z) ],
     d = (d w' / d g)^T grad_w L_val(w', z),
 
-the DARTS hypergradient (Liu et al. 2019, equation 7; S3 paper, equation 10) for the step that is really taken. The
-second term is a mixed second derivative along d, for which there are four ways, see `METHODS`.
+the DARTS hypergradient (Liu et al. 2019, equation 7) for the step that is really taken. The
+second term is a mixed second derivative along d, for which there are three ways, see `METHODS`. First order leaves it
+out, and takes w' = w.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 # The perturbed weights are this far from w, as in DARTS.
@@ -24,8 +24,8 @@ RADIUS = 0.01
 class Passes(Protocol):
     """The forward and backward passes of one outer step, all with the same noise."""
 
-    def gates_gradient(self, weights: Tensor) -> Tensor:
-        """grad_z L_train at these weights (candidates)."""
+    def gates_gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """grad_z L_train at these weights (candidates), and the loss there."""
 
     def mixed_product(self, weights: Tensor, direction: Tensor) -> Tensor:
         """grad_z [ direction . grad_w L_train ] at these weights (candidates), by differentiating twice."""
@@ -35,23 +35,18 @@ class Passes(Protocol):
 Method = Callable[[Passes, Tensor, Tensor, Tensor], Tensor]
 
 
-def first_order(passes: Passes, weights: Tensor, direction: Tensor, here: Tensor) -> Tensor:
-    """Zero: weights are taken not to follow the gates."""
-    return torch.zeros_like(here)
-
-
 def central_difference(passes: Passes, weights: Tensor, direction: Tensor, here: Tensor) -> Tensor:
     """(grad_z L(w + e d) - grad_z L(w - e d)) / 2e with e = 0.01 / |d|: two passes, error of order e^2."""
     epsilon = _epsilon(direction)
-    above = passes.gates_gradient(weights + epsilon * direction)
-    below = passes.gates_gradient(weights - epsilon * direction)
+    above = passes.gates_gradient(weights + epsilon * direction)[0]
+    below = passes.gates_gradient(weights - epsilon * direction)[0]
     return (above - below) / (2 * epsilon)
 
 
 def forward_difference(passes: Passes, weights: Tensor, direction: Tensor, here: Tensor) -> Tensor:
     """(grad_z L(w + e d) - grad_z L(w)) / e: one pass, as the virtual step knows grad_z L(w); error of order e."""
     epsilon = _epsilon(direction)
-    above = passes.gates_gradient(weights + epsilon * direction)
+    above = passes.gates_gradient(weights + epsilon * direction)[0]
     return (above - here) / epsilon
 
 
@@ -61,7 +56,6 @@ def exact(passes: Passes, weights: Tensor, direction: Tensor, here: Tensor) -> T
 
 
 METHODS: dict[str, Method] = {
-    "first-order": first_order,
     "central-difference": central_difference,
     "forward-difference": forward_difference,
     "exact": exact,

@@ -17,7 +17,7 @@ class BitFit:
 
     b starts at zero and is added to the bias that the module may have. Ben Zaken et al. 2022, "BitFit: Simple
     Parameter-efficient Fine-tuning for Transformer-based Masked Language-models"; on modules without a bias as in the
-    S3 paper, appendix A.
+    S3 paper.
     """
 
     factor: float = 1.0

@@ -15,7 +15,7 @@ from core.model.sites import Site
 class LNFit:
     """h = (g + z w) * norm(x), with w: (d) beside the frozen weight g; d parameters.
 
-    w starts at zero. norm is the layer's own normalisation, with or without centring. S3 paper, section 3.1; the
+    w starts at zero. norm is the layer's own normalisation, with or without centring. S3 paper; the
     weight alone, its bias is a BitFit.
     """
 
