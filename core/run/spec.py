@@ -105,11 +105,11 @@ TaskSpec = Annotated[Annotated[NamedTask, Tag("named")] | Annotated[FileTask, Ta
 class Training(Frozen):
     """What searching and retraining have in common."""
 
-    max_steps: Positive | None = Field(default=None, description="How many steps to take; give this or `epochs`.")
+    max_steps: Positive | None = Field(default=None, description="How many steps to take, in the place of `epochs`.")
     epochs: Rate | None = Field(
         default=None,
         description="How many passes over the training data to take, or over the half of it that a search learns from; "
-        "a fraction is fine.",
+        "a fraction is fine. One, where no `max_steps` is given.",
     )
     batch_size: Positive = Field(default=16, description="Examples in one training batch.")
     eval_every: Positive = Field(default=100, description="Steps between two evaluations.")
@@ -122,9 +122,17 @@ class Training(Frozen):
     )
     clip: Rate = Field(default=2.0, description="A gradient whose norm is larger is scaled down to this norm.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _some_length(cls, data: Any) -> Any:
+        """One epoch where no length is given; it is written down, so that a spec says all."""
+        if isinstance(data, dict) and data.get("max_steps") is None and data.get("epochs") is None:
+            return data | {"epochs": 1}
+        return data
+
     @model_validator(mode="after")
     def _one_length(self) -> Training:
-        if (self.max_steps is None) == (self.epochs is None):
+        if self.max_steps is not None and self.epochs is not None:
             raise ValueError("give either max_steps or epochs")
         return self
 
@@ -196,7 +204,8 @@ class RunSpec(Frozen):
     budget: Rate | None = Field(
         default=None,
         description="What the structure may train at most: under 1 a share of the backbone's parameters, from 1 on "
-        "their number. `s3` and `random` need one. A new classification head is not counted.",
+        'their number. `s3` and `random` need one. A new classification head is not counted. `"none"` takes back '
+        "a budget of the defaults.",
     )
     seed: NotNegative = Field(
         default=0, description="Fixes what is drawn at random: first weights, gates, order of the data, dropout."
@@ -215,9 +224,9 @@ class RunSpec(Frozen):
         description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "
         "random (`paper`).",
     )
-    search: SearchSettings = Field(default=SearchSettings(epochs=1), description="The search; its keys are below.")
+    search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
     retrain: RetrainSettings = Field(
-        default=RetrainSettings(epochs=1), description="The training of what was found; its keys are below."
+        default=RetrainSettings(), description="The training of what was found; its keys are below."
     )
 
     @model_validator(mode="before")
@@ -228,8 +237,8 @@ class RunSpec(Frozen):
             return data
         if data["preset"] != "paper":
             raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
-        rest = {"search": {"epochs": 1}} | {k: v for k, v in data.items() if k != "preset"}
-        search = rest["search"]
+        rest = {k: v for k, v in data.items() if k != "preset"}
+        search = rest.get("search", {})
         if isinstance(search, SearchSettings):
             search = search.model_dump(exclude_unset=True)
         return PAPER_RUN | rest | {"search": PAPER_SEARCH | search if isinstance(search, dict) else search}
@@ -240,6 +249,12 @@ class RunSpec(Frozen):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
             raise ValueError("known: auto, cpu, cuda, cuda:N")
         return value
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _no_budget(cls, value: Any) -> Any:
+        """TOML has no null, with which an experiment could take back a budget of the defaults."""
+        return None if value == "none" else value
 
     @field_validator("budget")
     @classmethod
