@@ -32,7 +32,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """A worker begins (or goes on with) the run. `backbone_parameters` is filled in by `space`."""
+    """A worker begins the run, or goes on with it after `resumed_step` of `resumed_phase`.
+
+    What an earlier attempt told of later steps is void then: the new attempt tells them again.
+    """
 
     type: ClassVar[str] = "started"
     spec: str
@@ -41,6 +44,8 @@ class Started(Event):
     device: str
     precision: str
     versions: dict[str, str]
+    resumed_phase: str = ""
+    resumed_step: int = 0
 
 
 @dataclass(frozen=True)
