@@ -65,8 +65,15 @@ def _evaluate(
     best: Best,
     reporter: Reporter,
 ) -> None:
-    """Score the network with every gate at its probability; keep the probabilities where it is the best so far."""
+    """Score the network as it stands; keep the probabilities where it is the best so far.
+
+    Soft gates are at their probabilities; with hard ones, the structure that would be cut out now is open.
+    """
     gates = torch.tensor(p, device=problem.model.device)
+    if problem.settings.gates == "hard":
+        chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
+        gates = torch.zeros_like(gates)
+        gates[list(chosen)] = 1.0
     with problem.model.bound(state.weights, gates):
         metrics = evaluate(backbone, data, "validation", spec.eval_batch_size)
     score = next(iter(metrics.values()))
