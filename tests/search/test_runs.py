@@ -283,3 +283,27 @@ def test_a_damaged_spec_is_named(tmp_path):
     assert done.returncode == EXIT_USAGE
     assert f"{tmp_path / 'spec.json'} is damaged" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_latest_of_the_best_scores_counts_and_scores_below_zero_do_too(tmp_path, models):
+    data = save_reviews(tmp_path / "numbers.jsonl", number=True)
+    run = make_run(tmp_path / "run", run_spec(models["bert"], data, retrain={"max_steps": 12, "eval_every": 1}))
+    assert execute(run) == EXIT_OK
+    for phase in ("search", "retrain"):
+        evaluations = [e for e in read_events(run.events)[0] if isinstance(e, Eval) and e.phase == phase]
+        best = float("-inf")
+        for evaluation in evaluations:
+            score = evaluation.metrics["pearson"]
+            assert evaluation.best == (score >= best)
+            best = max(best, score)
+        assert evaluations[0].best
+    assert read_json(run.result)["validation"]["pearson"] == best
+
+
+@pytest.mark.parametrize("family", ["bert", "t5"])
+def test_a_run_in_bf16_keeps_its_deltas_in_fp32(tmp_path, models, reviews, family):
+    run = make_run(tmp_path / "run", run_spec(models[family], reviews, precision="bf16"))
+    assert execute(run) == EXIT_OK
+    started = next(e for e in read_events(run.events)[0] if isinstance(e, Started))
+    assert started.precision == "bfloat16"
+    assert {t.dtype for t in load_file(run.delta).values()} == {torch.float32}
