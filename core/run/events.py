@@ -62,7 +62,10 @@ class Space(Event):
 
 @dataclass(frozen=True)
 class Phase(Event):
-    """A phase begins: `search`, `retrain` or `test`; `total` is its number of steps."""
+    """A phase begins, or a resumed attempt goes on in it: `search`, `retrain` or `test`; `total` is its number of steps.
+
+    Where it goes on, `resumed_step` of `started` says after which step.
+    """
 
     type: ClassVar[str] = "phase"
     phase: str
