@@ -105,9 +105,9 @@ class Reporter:
 
 
 def _previous(path: Path) -> dict[str, Any]:
-    """The summary that the attempt before left; nothing where there is none or it is damaged."""
+    """The summary that the attempt before left, but for its error; nothing where there is none or it is damaged."""
     with contextlib.suppress(RunDirError):
         summary = read_json(path)
         if isinstance(summary, dict):
-            return summary
+            return {key: value for key, value in summary.items() if key != "error"}
     return {}

@@ -12,47 +12,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from support import make_run, run_spec, save_model, save_reviews
-from workers import Worker, attempt, outcome
+from support import make_run
+from workers import EVAL_EVERY, STEPS, Worker, attempt, has_reached, kill_at, make_spec, outcome
 
 from core.run.errors import EXIT_OK
 from core.run.events import Checkpoint, Finished, Gates, Phase, Started, Step, read_events
 from core.run.rundir import RunDir, read_json, write_json
-from core.run.spec import RunSpec
-
-STEPS = 24  # of each phase
-EVAL_EVERY = 6
-METHODS = {"s3": 300, "random": 300, "fixed": 300, "full": None}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    """A folder with two models and data."""
-    folder = tmp_path_factory.mktemp("resume")
-    for family in ("bert", "t5"):
-        save_model(family, folder / family)
-    save_reviews(folder / "reviews.jsonl")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(root) -> Callable[[RunSpec], RunDir]:
-    """An uninterrupted run of a spec, made once."""
-
-    def run_of(spec: RunSpec) -> RunDir:
-        run = RunDir(root / spec.digest())
-        if not run.exists():
-            make_run(run.path, spec)
-            assert attempt(run) == EXIT_OK
-        return run
-
-    return run_of
-
-
-@pytest.fixture(scope="module")
-def reference(uninterrupted) -> Callable[[RunSpec], dict]:
-    """The outcome of an uninterrupted run of a spec."""
-    return lambda spec: outcome(uninterrupted(spec))
 
 
 @pytest.fixture
@@ -60,19 +25,6 @@ def finished(tmp_path, root, uninterrupted) -> RunDir:
     """A copy of a finished run of a short spec."""
     done = uninterrupted(make_spec(root, method="random"))
     return RunDir(Path(shutil.copytree(done.path, tmp_path / "copy")))
-
-
-def make_spec(root: Path, family: str = "bert", method: str = "s3", every: int = 5) -> RunSpec:
-    """Texts are evaluated one by one, so that an evaluation takes as long as several steps."""
-    length = {"max_steps": STEPS, "eval_every": EVAL_EVERY}
-    return run_spec(
-        root / family, root / "reviews.jsonl", method=method, budget=METHODS[method], checkpoint_every=every,
-        eval_batch_size=1, search=length, retrain=length,
-    )  # fmt: skip
-
-
-def has_reached(worker: Worker, phase: str, step: int) -> bool:
-    return any(isinstance(e, Step) and (e.phase, e.step) == (phase, step) for e in reversed(worker.events))
 
 
 def grows_by(count: int) -> Callable[[Worker], bool]:
@@ -100,17 +52,6 @@ def moments(place: random.Random, phases: tuple[str, ...]) -> Iterator[Callable[
             yield lambda worker, phase=phase, step=step, what=what: has_reached(worker, phase, step) and what(worker)
 
 
-def kill_at(run: RunDir, conditions: Iterator[Callable[[Worker], bool]]) -> int:
-    """Start the worker again and again, and kill it when each condition holds; gives the number of kills."""
-    kills = 0
-    for condition in conditions:
-        worker = Worker(run)
-        if worker.until(condition):
-            worker.send(signal.SIGKILL)
-        kills += worker.end() == -signal.SIGKILL
-    return kills
-
-
 def test_a_run_killed_at_many_random_moments_ends_bit_for_bit_the_same(tmp_path, root, reference):
     spec = make_spec(root, every=1)
     run = make_run(tmp_path / "run", spec)
@@ -133,7 +74,7 @@ def test_every_method_and_family_survives_kills(tmp_path, root, reference, famil
 def test_a_kill_between_two_results_is_no_harm(tmp_path, root, reference, name):
     spec = make_spec(root)
     run = make_run(tmp_path / "run", spec)
-    kill_at(run, iter([lambda worker: getattr(run, name).exists()]))
+    kill_at(run, [lambda worker: getattr(run, name).exists()])
     assert attempt(run) == EXIT_OK
     assert outcome(run) == reference(spec)
 
@@ -155,20 +96,21 @@ def test_the_command_itself_survives_kills(tmp_path, root, reference):
 
 def test_a_resumed_attempt_says_where_it_goes_on(tmp_path, root):
     run = make_run(tmp_path / "run", make_spec(root, every=5))
-    kill_at(run, iter([lambda worker: has_reached(worker, "search", 12)]))
+    kill_at(run, [lambda worker: has_reached(worker, "search", 12)])
+    saved = [e for e in read_events(run.events)[0] if isinstance(e, Checkpoint)][-1]
     assert attempt(run) == EXIT_OK
     events = read_events(run.events)[0]
     first, second = [e for e in events if isinstance(e, Started)]
     assert (first.attempt, first.resumed_phase, first.resumed_step) == (1, "", 0)
-    assert (second.attempt, second.resumed_phase, second.resumed_step) == (2, "search", 10)
+    assert (second.attempt, second.resumed_phase, second.resumed_step) == (2, saved.phase, saved.step)
     after = events[events.index(second) :]
     assert next(e for e in after if isinstance(e, Phase)).phase == "search"
-    assert next(e for e in after if isinstance(e, Step)).step == 11
+    assert next(e for e in after if isinstance(e, Step)).step == saved.step + 1
 
 
 def test_the_seconds_of_a_run_are_those_of_all_its_attempts(tmp_path, root):
     run = make_run(tmp_path / "run", make_spec(root, method="random", every=1))
-    kill_at(run, iter([lambda worker: has_reached(worker, "retrain", STEPS)]))
+    kill_at(run, [lambda worker: has_reached(worker, "retrain", STEPS)])
     saved = [e for e in read_events(run.events)[0] if isinstance(e, Checkpoint)][-1].t
     started = read_events(run.events)[0][0].t
     assert attempt(run) == EXIT_OK
@@ -211,7 +153,7 @@ def test_a_torn_or_zero_filled_tail_of_the_events_is_no_harm(tmp_path, root, ref
     spec = make_spec(root)
     run = make_run(tmp_path / "run", spec)
     for step, tail in ((6, b'{"v":1,"type":"step","phase":"sea'), (12, b"\0" * 4096), (18, b"\0" * 100 + b"\n")):
-        kill_at(run, iter([lambda worker, step=step: has_reached(worker, "search", step)]))
+        kill_at(run, [lambda worker, step=step: has_reached(worker, "search", step)])
         with run.events.open("ab") as file:
             file.write(tail)
     assert attempt(run) == EXIT_OK

@@ -9,16 +9,23 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from support import run_spec
+
 from core.run.events import Eval, Event, EventReader, Gates, Step, read_events
 from core.run.rundir import RunDir, read_json
+from core.run.spec import RunSpec
 
 DEADLINE = 120.0  # seconds; what is waited for takes a few at most
 POLL = 0.001  # seconds
+
+STEPS = 24  # of each phase
+EVAL_EVERY = 6
+METHODS = {"s3": 300, "random": 300, "fixed": 300, "full": None}
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -33,7 +40,7 @@ CONTEXT.set_forkserver_preload(
 )
 
 
-def _work(path: str, largest_file: int | None) -> None:
+def _work(path: str, largest_file: int | None, user: int | None) -> None:
     """What `python -m core RUN_DIR >> log.txt 2>&1` does, after its imports."""
     from core.__main__ import main
 
@@ -43,16 +50,18 @@ def _work(path: str, largest_file: int | None) -> None:
     if largest_file is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    if user is not None:
+        os.setuid(user)
     sys.exit(main([path]))
 
 
 class Worker:
     """A worker under way; `events` are those that its run has told so far, over all attempts."""
 
-    def __init__(self, run: RunDir, largest_file: int | None = None) -> None:
+    def __init__(self, run: RunDir, largest_file: int | None = None, user: int | None = None) -> None:
         self._run = run
         self._reader, self.events = EventReader(run.events), list[Event]()
-        self.process = CONTEXT.Process(target=_work, args=(str(run.path), largest_file))
+        self.process = CONTEXT.Process(target=_work, args=(str(run.path), largest_file, user))
         self.process.start()
 
     def until(self, condition: Callable[[Worker], bool]) -> bool:
@@ -88,9 +97,33 @@ class Worker:
         return False
 
 
-def attempt(run: RunDir, largest_file: int | None = None) -> int:
-    """One attempt from its start to its end; gives the exit code."""
-    return Worker(run, largest_file).end()
+def make_spec(root: Path, family: str = "bert", method: str = "s3", every: int = 5) -> RunSpec:
+    """Texts are evaluated one by one, so that an evaluation takes as long as several steps."""
+    length = {"max_steps": STEPS, "eval_every": EVAL_EVERY}
+    return run_spec(
+        root / family, root / "reviews.jsonl", method=method, budget=METHODS[method], checkpoint_every=every,
+        eval_batch_size=1, search=length, retrain=length,
+    )  # fmt: skip
+
+
+def has_reached(worker: Worker, phase: str, step: int) -> bool:
+    return any(isinstance(e, Step) and (e.phase, e.step) == (phase, step) for e in reversed(worker.events))
+
+
+def kill_at(run: RunDir, conditions: Iterable[Callable[[Worker], bool]]) -> int:
+    """Start the worker again and again, and kill it when each condition holds; gives the number of kills."""
+    kills = 0
+    for condition in conditions:
+        worker = Worker(run)
+        if worker.until(condition):
+            worker.send(signal.SIGKILL)
+        kills += worker.end() == -signal.SIGKILL
+    return kills
+
+
+def attempt(run: RunDir, largest_file: int | None = None, user: int | None = None) -> int:
+    """One attempt from its start to its end, perhaps on a full disk or as another user; gives the exit code."""
+    return Worker(run, largest_file, user).end()
 
 
 def outcome(run: RunDir) -> dict[str, Any]:
