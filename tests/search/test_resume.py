@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import make_run
-from workers import EVAL_EVERY, STEPS, Worker, attempt, has_reached, kill_at, make_spec, outcome
+from workers import EVAL_EVERY, STEPS, Worker, attempt, checkpoint_files, has_reached, kill_at, make_spec, outcome
 
 from core.run.errors import EXIT_OK
 from core.run.events import Checkpoint, Finished, Gates, Phase, Started, Step, read_events
@@ -97,15 +97,15 @@ def test_the_command_itself_survives_kills(tmp_path, root, reference):
 def test_a_resumed_attempt_says_where_it_goes_on(tmp_path, root):
     run = make_run(tmp_path / "run", make_spec(root, every=5))
     kill_at(run, [lambda worker: has_reached(worker, "search", 12)])
-    saved = [e for e in read_events(run.events)[0] if isinstance(e, Checkpoint)][-1]
+    phase, step = list(checkpoint_files(run))[-1]
     assert attempt(run) == EXIT_OK
     events = read_events(run.events)[0]
     first, second = [e for e in events if isinstance(e, Started)]
     assert (first.attempt, first.resumed_phase, first.resumed_step) == (1, "", 0)
-    assert (second.attempt, second.resumed_phase, second.resumed_step) == (2, saved.phase, saved.step)
+    assert (second.attempt, second.resumed_phase, second.resumed_step) == (2, phase, step)
     after = events[events.index(second) :]
     assert next(e for e in after if isinstance(e, Phase)).phase == "search"
-    assert next(e for e in after if isinstance(e, Step)).step == saved.step + 1
+    assert next(e for e in after if isinstance(e, Step)).step == step + 1
 
 
 def test_the_seconds_of_a_run_are_those_of_all_its_attempts(tmp_path, root):

@@ -126,6 +126,12 @@ def attempt(run: RunDir, largest_file: int | None = None, user: int | None = Non
     return Worker(run, largest_file, user).end()
 
 
+def checkpoint_files(run: RunDir) -> dict[tuple[str, int], Path]:
+    """The checkpoints of a run by phase and step, as their names tell, in the order in which they were written."""
+    paths = [path for phase in ("search", "retrain") for path in sorted(run.checkpoint.glob(f"{phase}-*.safetensors"))]
+    return {(phase, int(step)): path for path in paths for phase, step in [path.stem.split("-")]}
+
+
 def outcome(run: RunDir) -> dict[str, Any]:
     """All that must be the same however often a run was interrupted: what it learned, found and told, but for times."""
     result = {k: v for k, v in read_json(run.result).items() if k != "seconds"}
