@@ -9,11 +9,11 @@
 | `delta.safetensors` | the tensors that were trained |
 | `result.json` | scores, parameters, budget, times, versions |
 | `summary.json` | the little that a list of many runs shows |
-| `checkpoint/` | what a stopped or killed run goes on from: the last two, `<phase>-<step>.safetensors` |
-| `heartbeat` | empty; touched every few seconds for as long as the worker lives |
-| `process.json` | which process works on the run: pid, start time, boot id |
-| `exit.json` | how that process ended |
-| `queue.json` | the place of the run in the queue |
+| `checkpoint/` | what a stopped run goes on from |
+| `heartbeat` | touched every few seconds by a thread of the worker |
+| `queue.json` | what is wanted of the run: queued, held or cancelled; priority, retries |
+| `process.json` | which process works on it, or did last; written by its supervisor |
+| `exit.json` | how that process ended; written by its supervisor |
 """
 
 from __future__ import annotations
@@ -77,23 +77,23 @@ class RunDir:
 
     @property
     def heartbeat(self) -> Path:
-        """An empty file; the time of its last change is when the worker was last known to live."""
+        """Touched every few seconds for as long as the worker's process can do anything at all."""
         return self.path / "heartbeat"
 
     @property
+    def queue(self) -> Path:
+        """What is wanted of the run."""
+        return self.path / "queue.json"
+
+    @property
     def process(self) -> Path:
-        """Which process works on the run."""
+        """The process that works on the run, or was the last to do so."""
         return self.path / "process.json"
 
     @property
     def exit(self) -> Path:
-        """How that process ended."""
+        """How the last process ended."""
         return self.path / "exit.json"
-
-    @property
-    def queue(self) -> Path:
-        """The place of the run in the queue."""
-        return self.path / "queue.json"
 
     def exists(self) -> bool:
         """Whether a run was created here."""
