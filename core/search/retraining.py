@@ -105,7 +105,7 @@ def _snapshot(
 
 def _score(setup: Setup, trainee: Trainee, split: Split, keeper: Keeper) -> dict[str, float]:
     with trainee.bound():
-        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, between=keeper.stop.check)
+        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, keeper.stop.check)
 
 
 def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Keeper, reporter: Reporter) -> None:

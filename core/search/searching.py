@@ -93,27 +93,28 @@ def _snapshot(state: SearchState, best: Best) -> Snapshot:
 def _evaluate(
     setup: Setup, problem: Problem, state: SearchState, best: Best, keeper: Keeper, reporter: Reporter
 ) -> None:
-    """Score the network as it stands; keep the probabilities where it is the best so far.
-
-    Soft gates are at their probabilities; with hard ones, the structure that would be cut out now is open.
-    """
+    """Score the network as it stands; keep the probabilities where it is the best so far."""
     p = torch.sigmoid(problem.logits(state.alpha)[0]).tolist()
     reporter.all_gates(state.step, p)
-    gates = torch.tensor(p, device=problem.model.device)
-    if problem.settings.gates == "hard":
-        chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
-        gates = torch.zeros_like(gates)
-        gates[list(chosen)] = 1.0
-    with problem.model.bound(state.weights, gates):
-        metrics = evaluate(
-            setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, between=keeper.stop.check
-        )
+    with problem.model.bound(state.weights, _evaluated_gates(problem, p)):
+        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.stop.check)
     score = next(iter(metrics.values()))
     is_best = score >= best.score
     if is_best:
         best.score, best.p = score, tuple(p)
     best.evaluated = state.step
     reporter.evaluation(Eval("search", state.step, "validation", metrics, is_best))
+
+
+def _evaluated_gates(problem: Problem, p: list[float]) -> Tensor:
+    """Soft gates at their probabilities; with hard ones, the structure that would be cut out now is open."""
+    gates = torch.tensor(p, device=problem.model.device)
+    if problem.settings.gates == "soft":
+        return gates
+    chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
+    gates = torch.zeros_like(gates)
+    gates[list(chosen)] = 1.0
+    return gates
 
 
 def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporter) -> None:

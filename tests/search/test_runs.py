@@ -18,7 +18,7 @@ from core.model.backbone import load_backbone
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
-from core.run.events import Eval, Failed, Finished, Gates, Step, StructureChosen, read_events
+from core.run.events import Eval, Failed, Finished, Gates, Started, Step, StructureChosen, read_events
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Candidate, Structure
 from core.search.worker import execute
