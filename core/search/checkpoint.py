@@ -68,7 +68,7 @@ class Checkpoints:
         for path in reversed(paths):
             try:
                 return _decode(path, self._spec)
-            except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
                 tell(f"the checkpoint {path} is passed over: {str(error) or type(error).__name__}")
         if paths:
             tell("no checkpoint is left to go on from, so the run starts from its beginning")

@@ -36,9 +36,12 @@ class Keeper:
         snapshot, self.resumed = self.resumed, None
         return snapshot
 
-    def boundary(self, phase: str, step: int, snapshot: Callable[[], Snapshot], at_end: bool = False) -> None:
-        """After a step: save the run where that is due; raises StoppedError where it was asked to stop."""
-        due = (at_end or step % self._every == 0) and (phase, step) != self._last
+    def boundary(self, phase: str, step: int, snapshot: Callable[[], Snapshot], at_edge: bool = False) -> None:
+        """After a step: save the run where that is due; raises StoppedError where it was asked to stop.
+
+        `at_edge` says that the phase begins or ends here.
+        """
+        due = (at_edge or step % self._every == 0) and (phase, step) != self._last
         if not due and not self.stop.asked:
             return
         self._save(snapshot())

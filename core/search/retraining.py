@@ -58,7 +58,7 @@ def retrain(
             with contextlib.suppress(StoppedError):  # the resumed run evaluates again
                 _evaluate(setup, trainee, step, best, keeper, reporter)
         snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
-        keeper.boundary("retrain", step, snapshot, at_end=step in (0, total))
+        keeper.boundary("retrain", step, snapshot, at_edge=step in (0, total))
         if step == total:
             break
         setup.backbone.model.train()
