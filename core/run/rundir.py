@@ -10,10 +10,16 @@
 | `result.json` | scores, parameters, budget, times, versions |
 | `summary.json` | the little that a list of many runs shows |
 | `checkpoint/` | what a stopped run goes on from |
+| `heartbeat` | touched every few seconds by a thread of the worker |
+| `queue.json` | what is wanted of the run: queued, held or cancelled; priority, retries |
+| `process.json` | which process works on it, or did last; written by its supervisor |
+| `exit.json` | how that process ended; written by its supervisor |
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -69,6 +75,26 @@ class RunDir:
         """The folder of checkpoints."""
         return self.path / "checkpoint"
 
+    @property
+    def heartbeat(self) -> Path:
+        """Touched every few seconds for as long as the worker's process can do anything at all."""
+        return self.path / "heartbeat"
+
+    @property
+    def queue(self) -> Path:
+        """What is wanted of the run."""
+        return self.path / "queue.json"
+
+    @property
+    def process(self) -> Path:
+        """The process that works on the run, or was the last to do so."""
+        return self.path / "process.json"
+
+    @property
+    def exit(self) -> Path:
+        """How the last process ended."""
+        return self.path / "exit.json"
+
     def exists(self) -> bool:
         """Whether a run was created here."""
         return self.spec.exists()
@@ -98,6 +124,27 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def remove_leftovers(*paths: Path) -> None:
+    """Delete what `write_bytes` to these files left behind where a kill came in between; nobody may be writing them."""
+    for path in paths:
+        for leftover in path.parent.glob(f".{path.name}.*"):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name of a file durable too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot do it
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -189,12 +187,6 @@ def test_numbers_are_predicted_too(tmp_path, models, family):
     assert list(read_json(run.result)["metrics"]) == ["pearson", "spearman"]
 
 
-def test_a_new_attempt_appends_and_says_so(tmp_path, models, reviews):
-    run = make_run(tmp_path / "run", run_spec(models["bert"], reviews, method="random"))
-    assert execute(run) == execute(run) == EXIT_OK
-    assert [e.attempt for e in read_events(run.events)[0] if isinstance(e, Started)] == [1, 2]
-
-
 def no_weights(folder: Path) -> Path:
     build("bert").config.save_pretrained(folder)
     return folder
@@ -260,21 +252,6 @@ def test_a_search_that_diverges_says_so(tmp_path, models, reviews):
     assert isinstance(failed, Failed)
     assert failed.kind == "diverged"
     assert "learning rate" in failed.hint
-
-
-def test_a_worker_that_is_told_to_stop_says_so(tmp_path, models, reviews):
-    run = make_run(tmp_path / "run", run_spec(models["bert"], reviews, search={"max_steps": 100_000}))
-    with subprocess.Popen([sys.executable, "-m", "core", str(run.path)], stderr=subprocess.PIPE) as worker:
-        deadline = time.monotonic() + 120
-        while not (run.events.exists() and b'"step"' in run.events.read_bytes()):
-            assert time.monotonic() < deadline
-            assert worker.poll() is None
-            time.sleep(0.05)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(60) == EXIT_FAILED
-    failed = last(run)
-    assert isinstance(failed, Failed)
-    assert failed.kind == "stopped"
 
 
 def test_a_damaged_spec_is_named(tmp_path):
