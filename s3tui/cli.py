@@ -68,11 +68,12 @@ def run(
         list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments of such a name.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
 ) -> None:
     """Run a suite and print its results. Finished runs are skipped, unfinished ones go on."""
     from s3tui import commands
 
-    raise typer.Exit(commands.run(file, only or [], fresh))
+    raise typer.Exit(commands.run(file, only or [], fresh, detach))
 
 
 @app.command()

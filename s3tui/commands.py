@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,8 @@ from s3tui.diagnostics import say
 
 if TYPE_CHECKING:
     from s3tui.config import PlannedRun
+    from s3tui.session import Settings
+    from s3tui.workspace import FoundRun, Workspace
 
 DEFAULT_FILE = "experiments.toml"
 MAX_LINES = 20  # told of runs without a result
@@ -74,22 +76,50 @@ def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def run(file: Path, only: Sequence[str], fresh: bool, command: Sequence[str] | None = None) -> int:
-    """Run a suite, then print its results and what failed; `command` stands in for the worker in tests."""
+def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Settings | None = None) -> int:
+    """Put the runs of a suite into the queue and see them through; prints its results and what failed.
+
+    `settings` are those of tests, with a stand-in for the worker.
+    """
     from s3tui.config import load
-    from s3tui.launcher import WORKER
-    from s3tui.outcome import exit_code_for
-    from s3tui.plan import plan, select
-    from s3tui.report import results
-    from s3tui.runner import run_suite
-    from s3tui.tables import print_table
+    from s3tui.plan import enqueue, plan, select
+    from s3tui.session import Session, stop_or_ask
+    from s3tui.workspace import Workspace
 
     suite = load(file)
     todo = plan(suite, select(suite, only), fresh)
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
-    failures = run_suite(suite, todo, fresh, command or WORKER)
-    print_table(results(suite.folder))
+    for planned in todo.start:
+        enqueue(suite, planned, fresh)
+    workspace = Workspace(suite.workspace)
+    if detach:
+        return _detach(workspace, len(todo.start), settings)
+    names = [planned.name for planned in todo.start]
+    runs = []
+    if names:
+        runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
+    return _tell(suite.folder, runs, f"{suite.name}/", workspace.reasons())
+
+
+def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int:
+    from s3tui.detached import start_detached
+    from s3tui.session import Settings, who_dispatches
+
+    if workspace.dispatcher() is None:
+        start_detached(workspace, (settings or Settings()).command)
+    say(f"{queued} queued; {who_dispatches(workspace)} dispatches; s3tui attach watches")
+    return EXIT_OK
+
+
+def _tell(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
+    """Print the results of a suite, and what came to nothing."""
+    from s3tui.outcome import exit_code_for, failure_of
+    from s3tui.report import results
+    from s3tui.tables import print_table
+
+    print_table(results(folder))
+    failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
     for failure in failures:
         say(str(failure))
         for line in failure.tail:

@@ -10,6 +10,10 @@
 | `result.json` | scores, parameters, budget, times, versions |
 | `summary.json` | the little that a list of many runs shows |
 | `checkpoint/` | what a stopped run goes on from |
+| `heartbeat` | touched every few seconds by a thread of the worker |
+| `queue.json` | what is wanted of the run: queued, held or cancelled; priority, retries |
+| `process.json` | which process works on it, or did last; written by its supervisor |
+| `exit.json` | how that process ended; written by its supervisor |
 """
 
 from __future__ import annotations
@@ -68,6 +72,26 @@ class RunDir:
     def checkpoint(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoint"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Touched every few seconds for as long as the worker's process can do anything at all."""
+        return self.path / "heartbeat"
+
+    @property
+    def queue(self) -> Path:
+        """What is wanted of the run."""
+        return self.path / "queue.json"
+
+    @property
+    def process(self) -> Path:
+        """The process that works on the run, or was the last to do so."""
+        return self.path / "process.json"
+
+    @property
+    def exit(self) -> Path:
+        """How the last process ended."""
+        return self.path / "exit.json"
 
     def exists(self) -> bool:
         """Whether a run was created here."""
