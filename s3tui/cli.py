@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
+from s3tui import cli_runs
 from s3tui.diagnostics import PROGRAM, guarded
 
-app = typer.Typer(
-    rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, invoke_without_command=True
-)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, invoke_without_command=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The TOML file of a suite.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -97,3 +96,6 @@ def doctor(as_json: Json = False) -> None:
     from s3tui import commands
 
     raise typer.Exit(commands.doctor(as_json))
+
+
+app.add_typer(cli_runs.commands)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError
+from s3tui.aligned import print_aligned
 from s3tui.clean import clean
 from s3tui.diagnostics import say
 
@@ -48,7 +49,7 @@ def validate(file: Path, as_json: bool) -> int:
         print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
         return EXIT_OK
     print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
-    _print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
+    print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
     return EXIT_OK
 
 
@@ -69,30 +70,28 @@ def _budget(budget: str | float | None) -> str:
     return f"{float(budget):.4%} of the model" if float(budget) < 1 else f"{budget:,.0f} parameters"
 
 
-def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
-    rows = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Settings | None = None) -> int:
     """Put the runs of a suite into the queue and see them through; prints its results and what failed.
 
     `settings` are those of tests, with a stand-in for the worker.
     """
     from s3tui.config import load
+    from s3tui.locks import locked
     from s3tui.plan import enqueue, plan, select
     from s3tui.session import Session, stop_or_ask
     from s3tui.workspace import Workspace
 
     suite = load(file)
-    todo = plan(suite, select(suite, only), fresh)
+    chosen = select(suite, only)
+    workspace = Workspace(suite.workspace)
+    workspace.make_writable()
+    # Two who submit the same suite at the same instant do so one after the other.
+    with locked(workspace.submitting):
+        todo = plan(suite, chosen, fresh)
+        for planned in todo.start:
+            enqueue(suite, planned, fresh)
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
-    for planned in todo.start:
-        enqueue(suite, planned, fresh)
-    workspace = Workspace(suite.workspace)
     if detach:
         return _detach(workspace, len(todo.start), settings)
     names = [planned.name for planned in todo.start]
@@ -125,6 +124,19 @@ def _tell(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[
         for line in failure.tail:
             say(f"    {line}")
     return exit_code_for(failures)
+
+
+def attach(where: Path | None, settings: Settings | None = None) -> int:
+    """Watch all runs of a workspace, and dispatch them unless somebody does."""
+    from s3tui.find import find_workspace
+    from s3tui.session import Session, leave_or_ask
+
+    workspace = find_workspace(where)
+    workspace.make_writable()
+    runs = Session(workspace, "", (), settings=settings).run(leave_or_ask)
+    done = sum(run.status.name == "finished" for run in runs)
+    say(f"{done} of {len(runs)} runs finished; s3tui list tells of the others")
+    return EXIT_OK
 
 
 def results(path: Path | None, form: Literal["table", "json", "csv"]) -> int:
@@ -172,7 +184,7 @@ def doctor(as_json: bool) -> int:
     if as_json:
         print(json.dumps({"ok": able, "checks": [asdict(check) for check in checks]}, indent=1))
     else:
-        _print_aligned([[_mark(check.ok, check.needed), check.name, check.detail] for check in checks])
+        print_aligned([[_mark(check.ok, check.needed), check.name, check.detail] for check in checks])
         print(f"The default suite {'can' if able else 'cannot'} run here.")
     return EXIT_OK if able else EXIT_FAILED
 

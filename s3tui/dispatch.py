@@ -193,6 +193,11 @@ class Dispatcher:
         leases = Leases(self.workspace.leases).take(run.name, room, asked, machine.cores)
         if leases is None:
             return "waiting for a device that was taken meanwhile"
+        # What the board knows may be old: another dispatcher may have started it a moment ago.
+        now = self.board.read(run.name)
+        if now is None or not isinstance(now.status, Queued):
+            release(leases)
+            return ""
         try:
             before = _attempt(run)
             child = self.launcher.start(run.directory, room, device, leases)
@@ -201,6 +206,7 @@ class Dispatcher:
         if child is None:
             return "waiting for another process that works on it"
         self._children[run.name] = (child, before)
+        self.workspace.queue.note(run.directory)  # those who only watch see it begin
         self.board.read(run.name)
         return ""
 

@@ -50,7 +50,6 @@ def _named(run: PlannedRun, pattern: str) -> bool:
 
 def plan(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> Plan:
     """Decide about every run before any is started; raises RunDirError that names all that stand in the way."""
-    Workspace(suite.workspace).make_writable()
     _make(suite.folder)
     refusals = [reason for run in runs if (reason := _refusal(suite, run, fresh))]
     if refusals:

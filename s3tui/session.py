@@ -66,7 +66,7 @@ class Session:
         self.settings = settings or Settings()
         self.board = Board(workspace)
         self.board.refresh()
-        mine = [f"{suite}/{name}" for name in names] if suite else list(self.board.runs)
+        mine = {f"{suite}/{name}" for name in names} if suite else None
         self.watcher = Watcher(self.board, mine, watch(), done, prefix=f"{suite}/" if suite else "")
         self.dispatcher: Dispatcher | None = None
         self._lock: int | None = None

@@ -21,51 +21,46 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle: int | None = None
+        self._file = (0, 0)  # device and inode of the file that was read
         self._offset = 0
         self._torn = b""
         self.skipped = 0
 
     def poll(self) -> list[Event]:
         """The events of all lines completed since the last look."""
-        if self._handle is None and not self._open():
+        if not self._is_open():
             return []
         assert self._handle is not None
         data = os.pread(self._handle, max(0, os.fstat(self._handle).st_size - self._offset), self._offset)
-        if not data:
-            return self.poll() if self._is_another() else []
         self._offset += len(data)
         *lines, torn = (self._torn + data).split(b"\n")
-        if len(torn) > LONGEST_LINE:
-            torn = b"\0"  # whatever ends here is no event
-        self._torn = torn
+        # Whatever ends behind a tail of such a length is no event.
+        self._torn = torn if len(torn) <= LONGEST_LINE else b"\0"
         return list(self._parse(lines))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; another look goes on where this one ended."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
-    def _open(self) -> bool:
+    def _is_open(self) -> bool:
+        """Open the file where it is not open yet, or where another has taken its place."""
+        try:
+            there = self._path.stat()
+        except OSError:
+            return self._handle is not None
+        same = (there.st_dev, there.st_ino) == self._file and there.st_size >= self._offset
+        if same and self._handle is not None:
+            return True
+        self.close()
         try:
             self._handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return False
-        self._offset, self._torn = 0, b""
+        if not same:
+            self._file, self._offset, self._torn = (there.st_dev, there.st_ino), 0, b""
         return True
-
-    def _is_another(self) -> bool:
-        """Whether the path now leads to another file, or to a shorter one; it is opened anew then."""
-        assert self._handle is not None
-        mine = os.fstat(self._handle)
-        try:
-            there = self._path.stat()
-        except OSError:
-            return False
-        if there.st_ino == mine.st_ino and there.st_size >= self._offset:
-            return False
-        self.close()
-        return self._open() and there.st_size > 0
 
     def _parse(self, lines: list[bytes]) -> Iterator[Event]:
         for line in lines:

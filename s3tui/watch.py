@@ -36,11 +36,13 @@ class Watched:
 
 
 class Watcher:
-    """Watches those of the runs of a board that `names` holds; people are told names without `prefix`."""
+    """Watches those of the runs of a board that `names` holds, or all; people are told names without `prefix`."""
 
-    def __init__(self, board: Board, names: Iterable[str], progress: Progress, done: int = 0, prefix: str = "") -> None:
+    def __init__(
+        self, board: Board, names: Iterable[str] | None, progress: Progress, done: int = 0, prefix: str = ""
+    ) -> None:
         self.board, self.progress, self._prefix = board, progress, prefix
-        self.names = set(names)
+        self._names = None if names is None else set(names)
         self._done_before = done
         self._since = time.monotonic()
         self._watched: dict[str, Watched] = {}
@@ -48,6 +50,11 @@ class Watcher:
             run = board.runs.get(name)
             if run is not None:
                 self._begin(run)
+
+    @property
+    def names(self) -> set[str]:
+        """The runs that are watched."""
+        return set(self.board.runs) if self._names is None else self._names
 
     def _begin(self, run: FoundRun) -> Watched:
         """Take in silently what earlier attempts have told."""

@@ -56,6 +56,11 @@ class Workspace:
         return self.shared / "dispatcher.log"
 
     @property
+    def submitting(self) -> Path:
+        """Locked while a suite is put into the queue."""
+        return self.shared / "submit.lock"
+
+    @property
     def waiting(self) -> Path:
         """Why each waiting run waits, as its dispatcher sees it."""
         return self.shared / "waiting.json"

@@ -1,7 +1,8 @@
 """Plays the worker: `model` in the settings is what it does. With `drive` it is the command line around it.
 
 python stand_in.py RUN_DIR                       plays one run
-python stand_in.py drive FILE [--fresh] [GLOB]...   `s3tui run FILE` with this script as the worker
+python stand_in.py drive FILE [--fresh] [--detach] [GLOB]...   `s3tui run FILE` with this script as the worker
+python stand_in.py drive attach PATH             `s3tui attach --in PATH`, likewise
 """
 
 from __future__ import annotations
@@ -126,10 +127,13 @@ def drive(arguments: list[str]) -> int:
     from s3tui.diagnostics import guarded
     from s3tui.session import Settings
 
-    file, *rest = arguments
+    what, *rest = arguments
     globs = [a for a in rest if not a.startswith("--")]
     settings = Settings((sys.executable, str(Path(__file__).resolve())), float(os.environ.get("GRACE", "60")), 0.1)
-    run = partial(commands.run, Path(file), globs, "--fresh" in rest, "--detach" in rest, settings)
+    if what == "attach":
+        run = partial(commands.attach, Path(rest[0]), settings)
+    else:
+        run = partial(commands.run, Path(what), globs, "--fresh" in rest, "--detach" in rest, settings)
     return guarded(lambda: sys.exit(run()))
 
 

@@ -13,29 +13,6 @@ from s3tui.status import Paused
 from s3tui.workspace import Workspace, read_run
 
 
-@pytest.fixture
-def suite(tmp_path):
-    def write(experiments, head=SUITE):
-        file = tmp_path / "suite.toml"
-        file.write_text(head + experiments)
-        return file
-
-    return write
-
-
-@pytest.fixture
-def run(suite):
-    """Run a suite to its end: exit code, stdout, stderr."""
-
-    def to_the_end(experiments, *arguments, head=SUITE):
-        process = drive(suite(experiments, head), *arguments)
-        out, err = process.communicate(timeout=DEADLINE)
-        assert "Traceback" not in err
-        return process.returncode, out, err
-
-    return to_the_end
-
-
 def test_a_suite_runs_and_its_results_are_printed(run, tmp_path):
     code, out, err = run('[experiment.s]\n[experiment.r]\nmethod = "random"\nmatrix = { seed = [0, 1] }\n')
     assert code == 0
