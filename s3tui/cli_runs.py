@@ -15,8 +15,9 @@ def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     from core.run.errors import S3Error
     from s3tui.find import find_workspace
 
+    where = context.params.get("where")
     try:
-        names = find_workspace(context.params.get("where")).names()
+        names = find_workspace(Path(where) if where else None).names()
     except S3Error:
         return []
     short = [name.partition("/")[2] for name in names]

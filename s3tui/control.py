@@ -50,7 +50,8 @@ def cancel(workspace: Workspace, run: FoundRun) -> str:
     if isinstance(run.status, Cancelled):
         return "cancelled already"
     workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="cancelled", reason=""))
-    return "cancelled" if _end(run, at_once=True) else "cancelled before it started"
+    _end(run, at_once=True)
+    return "cancelled"
 
 
 def _end(run: FoundRun, at_once: bool) -> str:
