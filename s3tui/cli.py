@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
+from s3tui import cli_runs
 from s3tui.diagnostics import PROGRAM, guarded
 
-app = typer.Typer(
-    rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, invoke_without_command=True
-)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, invoke_without_command=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The TOML file of a suite.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -68,11 +67,12 @@ def run(
         list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments of such a name.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
 ) -> None:
     """Run a suite and print its results. Finished runs are skipped, unfinished ones go on."""
     from s3tui import commands
 
-    raise typer.Exit(commands.run(file, only or [], fresh))
+    raise typer.Exit(commands.run(file, only or [], fresh, detach))
 
 
 @app.command()
@@ -96,3 +96,6 @@ def doctor(as_json: Json = False) -> None:
     from s3tui import commands
 
     raise typer.Exit(commands.doctor(as_json))
+
+
+app.add_typer(cli_runs.commands)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError
+from s3tui.aligned import print_aligned
 from s3tui.clean import clean
 from s3tui.diagnostics import say
 
 if TYPE_CHECKING:
     from s3tui.config import PlannedRun
+    from s3tui.session import Settings
+    from s3tui.workspace import FoundRun, Workspace
 
 DEFAULT_FILE = "experiments.toml"
 MAX_LINES = 20  # told of runs without a result
@@ -46,7 +49,7 @@ def validate(file: Path, as_json: bool) -> int:
         print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
         return EXIT_OK
     print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
-    _print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
+    print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
     return EXIT_OK
 
 
@@ -67,34 +70,73 @@ def _budget(budget: str | float | None) -> str:
     return f"{float(budget):.4%} of the model" if float(budget) < 1 else f"{budget:,.0f} parameters"
 
 
-def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
-    rows = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Settings | None = None) -> int:
+    """Put the runs of a suite into the queue and see them through; prints its results and what failed.
 
-
-def run(file: Path, only: Sequence[str], fresh: bool, command: Sequence[str] | None = None) -> int:
-    """Run a suite, then print its results and what failed; `command` stands in for the worker in tests."""
+    `settings` are those of tests, with a stand-in for the worker.
+    """
     from s3tui.config import load
-    from s3tui.launcher import WORKER
-    from s3tui.outcome import exit_code_for
-    from s3tui.plan import plan, select
-    from s3tui.report import results
-    from s3tui.runner import run_suite
-    from s3tui.tables import print_table
+    from s3tui.locks import locked
+    from s3tui.plan import enqueue, plan, select
+    from s3tui.session import Session, stop_or_ask
+    from s3tui.workspace import Workspace
 
     suite = load(file)
-    todo = plan(suite, select(suite, only), fresh)
+    chosen = select(suite, only)
+    workspace = Workspace(suite.workspace)
+    workspace.make_writable()
+    # Two who submit the same suite at the same instant do so one after the other.
+    with locked(workspace.submitting):
+        todo = plan(suite, chosen, fresh)
+        for planned in todo.start:
+            enqueue(suite, planned, fresh)
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
-    failures = run_suite(suite, todo, fresh, command or WORKER)
-    print_table(results(suite.folder))
+    if detach:
+        return _detach(workspace, len(todo.start), settings)
+    names = [planned.name for planned in todo.start]
+    runs = []
+    if names:
+        runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
+    return _tell(suite.folder, runs, f"{suite.name}/", workspace.reasons())
+
+
+def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int:
+    from s3tui.detached import start_detached
+    from s3tui.session import Settings, who_dispatches
+
+    if workspace.dispatcher() is None:
+        start_detached(workspace, (settings or Settings()).command)
+    say(f"{queued} queued; {who_dispatches(workspace)} dispatches; s3tui attach watches")
+    return EXIT_OK
+
+
+def _tell(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
+    """Print the results of a suite, and what came to nothing."""
+    from s3tui.outcome import exit_code_for, failure_of
+    from s3tui.report import results
+    from s3tui.tables import print_table
+
+    print_table(results(folder))
+    failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
     for failure in failures:
         say(str(failure))
         for line in failure.tail:
             say(f"    {line}")
     return exit_code_for(failures)
+
+
+def attach(where: Path | None, settings: Settings | None = None) -> int:
+    """Watch all runs of a workspace, and dispatch them unless somebody does."""
+    from s3tui.find import find_workspace
+    from s3tui.session import Session, leave_or_ask
+
+    workspace = find_workspace(where)
+    workspace.make_writable()
+    runs = Session(workspace, "", (), settings=settings).run(leave_or_ask)
+    done = sum(run.status.name == "finished" for run in runs)
+    say(f"{done} of {len(runs)} runs finished; s3tui list tells of the others")
+    return EXIT_OK
 
 
 def results(path: Path | None, form: Literal["table", "json", "csv"]) -> int:
@@ -142,7 +184,7 @@ def doctor(as_json: bool) -> int:
     if as_json:
         print(json.dumps({"ok": able, "checks": [asdict(check) for check in checks]}, indent=1))
     else:
-        _print_aligned([[_mark(check.ok, check.needed), check.name, check.detail] for check in checks])
+        print_aligned([[_mark(check.ok, check.needed), check.name, check.detail] for check in checks])
         print(f"The default suite {'can' if able else 'cannot'} run here.")
     return EXIT_OK if able else EXIT_FAILED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ import tomli
 from core.run.errors import SpecError
 from core.run.rundir import RunDir
 from core.run.spec import RunSpec
-from s3tui import matrix
-from s3tui.devices import usable_cores
+from s3tui import matrix, wants
 from s3tui.explain import TABLES, Loc, check
 from s3tui.layers import Defaults, Layers, Table
 from s3tui.problems import ConfigError, Key, Problems
+from s3tui.queuefile import Queue
 from s3tui.resolve import ANY_SPACE, ANY_TASK, Resolver, absolute, own_spaces
 
 NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
@@ -28,19 +28,22 @@ PRESETS = ("paper",)
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run that a file asks for; the name is `EXPERIMENT` or `EXPERIMENT/seed=1,budget=0.0004`."""
+    """One run that a file asks for; the name is `EXPERIMENT` or `EXPERIMENT/seed=1,budget=0.0004`.
+
+    `queue` is what it wants of the manager, which does not define the run.
+    """
 
     name: str
     spec: RunSpec
+    queue: Queue
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What a TOML file asks for: runs, where they go, and how many CPU threads each may use."""
+    """What a TOML file asks for: runs, and where they go."""
 
     name: str
     workspace: Path
-    threads: int
     runs: tuple[PlannedRun, ...]
 
     @property
@@ -61,10 +64,11 @@ def load(file: Path) -> Suite:
     problems.unknown_keys((), document, ("suite", "defaults", "experiment", "space"))
     tables = {name: _table(document, (name,), problems) for name in ("suite", "defaults", "experiment", "space")}
     resolver = Resolver(folder, own_spaces(tables["space"], problems))
-    name, workspace, threads = _suite(tables["suite"], folder, file.stem, problems)
-    runs = tuple(_runs(tables["defaults"], tables["experiment"], resolver, problems))
+    name, workspace = _suite(tables["suite"], folder, file.stem, problems)
+    shared = wants.shared(tables["suite"], problems)
+    runs = tuple(_runs(tables["defaults"], tables["experiment"], resolver, shared, problems))
     problems.raise_any()
-    return Suite(name, workspace, threads, runs)
+    return Suite(name, workspace, runs)
 
 
 def _read(file: Path) -> Table:
@@ -94,16 +98,13 @@ def _table(parent: Table, key: Key, problems: Problems) -> Table:
     return value
 
 
-def _suite(table: Table, folder: Path, stem: str, problems: Problems) -> tuple[str, Path, int]:
-    """Name, workspace and threads; they default to the file's name, `runs`, and up to four cores."""
-    problems.unknown_keys(("suite",), table, ("name", "workspace", "threads"))
+def _suite(table: Table, folder: Path, stem: str, problems: Problems) -> tuple[str, Path]:
+    """Name and workspace; they default to the file's name and `runs`."""
+    problems.unknown_keys(("suite",), table, ("name", "workspace", *wants.SUITE_KEYS))
     name = table.get("name", stem)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         problems.add(("suite", "name"), f"{name!r} cannot name a folder, {NAME_RULE}")
-    threads = table.get("threads", min(4, usable_cores()))
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        problems.add(("suite", "threads"), "should be a whole number of 1 or more")
-    return str(name), _workspace(table.get("workspace", "runs"), folder, problems), threads
+    return str(name), _workspace(table.get("workspace", "runs"), folder, problems)
 
 
 def _workspace(value: Any, folder: Path, problems: Problems) -> Path:
@@ -116,19 +117,28 @@ def _workspace(value: Any, folder: Path, problems: Problems) -> Path:
     return folder
 
 
-def _runs(defaults: Table, experiments: Table, resolver: Resolver, problems: Problems) -> Iterator[PlannedRun]:
+def _runs(
+    defaults: Table, experiments: Table, resolver: Resolver, suite: wants.Shared, problems: Problems
+) -> Iterator[PlannedRun]:
     """The runs of every experiment; what is wrong with them is noted."""
     if not experiments:
         problems.add(("experiment",), "there is no experiment; add one, as in [experiment.first]")
     defaults = _settings(defaults, ("defaults",), problems)
     tables = {n: _table(experiments, ("experiment", n), problems) for n in experiments}
+    wanted, defaults = _apart(defaults)
+    wants.queue(wanted, ("defaults",), suite, problems)
     shared = _shared(defaults, tables)
     seen: dict[str, str] = {}
     for name, table in tables.items():
         if not NAME.fullmatch(name):
             problems.add(("experiment", name), f"cannot name a folder, {NAME_RULE}")
         table = _settings(table, ("experiment", name), problems, "matrix")
-        for run in _experiment(name, table, shared, resolver, problems):
+        own, table = _apart(table)
+        # Faults of the defaults were told above, at their own key.
+        wants.queue(own, ("experiment", name), suite, problems)
+        queue = wants.queue(_merged(wanted, own), (), suite, Problems(""))
+        for run_name, spec in _experiment(name, table, shared, resolver, problems):
+            run = PlannedRun(run_name, spec, replace(queue, device=spec.device, order=len(seen)))
             other = seen.setdefault(run.spec.digest(), run.name)
             if other != run.name:
                 problems.add(("experiment", name), f"{run.name} is the same run as {other}")
@@ -137,7 +147,7 @@ def _runs(defaults: Table, experiments: Table, resolver: Resolver, problems: Pro
 
 def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
     """A table of settings without what would keep the rest of it from being checked."""
-    known = (*TABLES[()].model_fields, "preset", *more)
+    known = (*TABLES[()].model_fields, *wants.KEYS, "preset", *more)
     problems.unknown_keys(key, table, known)
     if table.get("preset", PRESETS[0]) not in PRESETS:
         problems.add((*key, "preset"), f"unknown preset {table['preset']!r}, known: {', '.join(PRESETS)}")
@@ -149,6 +159,18 @@ def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
     return {k: v for k, v in table.items() if k in known}
 
 
+def _apart(table: Table) -> tuple[Table, Table]:
+    """What a table wants of the manager, and the settings that define the run."""
+    own = {k: v for k, v in table.items() if k in wants.KEYS}
+    return own, {k: v for k, v in table.items() if k not in wants.KEYS}
+
+
+def _merged(defaults: Table, own: Table) -> Table:
+    """What is wanted, resources key by key."""
+    resources = [t["resources"] for t in (defaults, own) if isinstance(t.get("resources"), dict)]
+    return defaults | own | {"resources": {k: v for table in resources for k, v in table.items()}}
+
+
 def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
     """The defaults with the errors they have by themselves, so that these are reported once."""
     alone = {"model": "any"} | defaults | {"task": ANY_TASK, "space": ANY_SPACE}
@@ -158,7 +180,7 @@ def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
 
 def _experiment(
     name: str, table: Table, defaults: Defaults, resolver: Resolver, problems: Problems
-) -> Iterator[PlannedRun]:
+) -> Iterator[tuple[str, RunSpec]]:
     """The runs of one experiment: one, or one for each point of its matrix."""
     key = ("experiment", name)
     overrides = {k: v for k, v in table.items() if k != "matrix"}
@@ -175,7 +197,7 @@ def _experiment(
         for loc, message in errors:
             report(loc, message)
         if spec is not None:
-            yield PlannedRun(run_name, spec)
+            yield run_name, spec
 
 
 def _blame(problems: Problems, layers: Layers, loc: Loc, message: str) -> None:

@@ -1,30 +1,67 @@
-"""What runs can run on: a GPU each where NVML shows any, otherwise a share of the CPU's cores."""
+"""What runs can run on, and which run gets what: pure decisions over a snapshot of the machine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from s3tui.queuefile import Resources
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+IDLE_BYTES = 2 * 2**30  # what drivers and displays keep for themselves; with more in use, somebody computes
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU by the identifier that CUDA_VISIBLE_DEVICES takes."""
+    """A GPU as NVML shows it; `index` is its place among those that we may use, `processes` are those on it.
+
+    Memory is in bytes, utilisation in percent, temperature in degrees Celsius; None where the driver does not tell.
+    """
 
     uuid: str
     name: str = ""
     memory_bytes: int = 0
+    free_bytes: int | None = None
+    utilisation: int | None = None
+    temperature: int | None = None
+    processes: tuple[int, ...] = ()
+    index: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its name as a lock."""
+        return f"gpu-{re.sub('[^A-Za-z0-9-]', '-', self.uuid)}"
 
 
 @dataclass(frozen=True)
-class Slot:
-    """Room for one run: a GPU, or some cores (`gpu` is None)."""
+class Lease:
+    """Who holds a share of a GPU: the run, how many may share, and the memory it asked for."""
 
-    name: str
+    run: str
+    per_gpu: int = 1
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The devices at one moment: GPUs with their leases, cores, how many of them are leased, and our processes."""
+
+    gpus: tuple[Gpu, ...]
+    cores: int
+    leases: Mapping[str, Sequence[Lease]] = field(default_factory=dict)  # by the key of the GPU
+    leased_cores: int = 0
+    ours: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Room for one run: a GPU, or some cores (`gpu` is None), where GPUs may be there but not for it."""
+
     threads: int
     gpu: Gpu | None = None
+    hides_gpus: bool = False
 
     def environment(self, device: str) -> dict[str, str]:
         """What a worker whose run asks for `device` finds in its environment."""
@@ -32,49 +69,93 @@ class Slot:
         # `cuda:N` names a GPU among all of them, so its worker must see all.
         if self.gpu is not None and not device.startswith("cuda:"):
             variables["CUDA_VISIBLE_DEVICES"] = self.gpu.uuid
+        elif self.hides_gpus:
+            variables["CUDA_VISIBLE_DEVICES"] = ""
         return variables | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
-
-@dataclass
-class Slots:
-    """All slots of this machine, and which are free."""
-
-    gpus: list[Slot]
-    cpus: list[Slot]
-    taken: set[str] = field(default_factory=set)
-
-    def take(self, device: str) -> Slot | None:
-        """A free slot for a run that asks for `device`, or None while there is none."""
-        pool = self.gpus if self.gpus and device != "cpu" else self.cpus
-        if device.startswith("cuda:") and int(device[5:]) < len(self.gpus):
-            pool = [self.gpus[int(device[5:])]]
-        free = next((slot for slot in pool if slot.name not in self.taken), None)
-        if free is not None:
-            self.taken.add(free.name)
-        return free
-
-    def release(self, slot: Slot) -> None:
-        """Give a slot back."""
-        self.taken.discard(slot.name)
+    def __str__(self) -> str:
+        if self.gpu is not None:
+            return f"gpu {self.gpu.index}"
+        return f"{self.threads} core{'' if self.threads == 1 else 's'}"
 
 
-def slots(threads: int) -> Slots:
-    """The slots of this machine, for runs of so many CPU threads."""
-    room = max(1, usable_cores() // threads)
-    return Slots(
-        gpus=[Slot(f"gpu {i}", threads, gpu) for i, gpu in enumerate(visible_gpus())],
-        cpus=[Slot(f"cpu {i}", threads) for i in range(room)],
-    )
+@dataclass(frozen=True)
+class NoRoom:
+    """Why a run has to wait; `ever` is False where this machine can never run it."""
+
+    reason: str
+    ever: bool = True
+
+
+def place(device: str, asked: Resources, machine: Machine) -> Place | NoRoom:
+    """Where a run may start now, or why it may not."""
+    if device == "cpu" or asked.gpus == 0 or (asked.gpus is None and not asked.memory and not machine.gpus):
+        return _on_cores(asked, machine)
+    return _on_a_gpu(device, asked, machine)
+
+
+def _on_cores(asked: Resources, machine: Machine) -> Place | NoRoom:
+    threads = min(asked.threads, machine.cores)
+    free = machine.cores - machine.leased_cores
+    if free >= threads:
+        return Place(threads, hides_gpus=asked.gpus == 0)
+    return NoRoom(f"waiting for {_cores(threads)}: {free} of {machine.cores} free")
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'' if count == 1 else 's'}"
+
+
+def _on_a_gpu(device: str, asked: Resources, machine: Machine) -> Place | NoRoom:
+    gpus: Sequence[Gpu] = machine.gpus
+    if device.startswith("cuda:"):
+        gpus = [gpu for gpu in gpus if gpu.index == int(device[5:])]
+    wish = f"waiting for {gigabytes(asked.memory)} on a GPU" if asked.memory else "waiting for a GPU"
+    if not gpus:
+        which = f"there is no GPU {device[5:]}" if device.startswith("cuda:") else "there is none"
+        return NoRoom(f"{wish}: {which}", ever=False)
+    problems = {gpu.index: _problem(gpu, asked, machine) for gpu in gpus}
+    # Of those with room, the emptiest: runs spread out before they share.
+    free = [gpu for gpu in gpus if not problems[gpu.index]]
+    if free:
+        return Place(asked.threads, min(free, key=lambda gpu: len(machine.leases.get(gpu.key, ()))))
+    told = ", ".join(f"{index} {problem}" for index, problem in problems.items())
+    return NoRoom(f"{wish}: {told}", ever=any(_could_fit(gpu, asked) for gpu in gpus))
+
+
+def _could_fit(gpu: Gpu, asked: Resources) -> bool:
+    return not asked.memory or not gpu.memory_bytes or asked.memory <= gpu.memory_bytes
+
+
+def _problem(gpu: Gpu, asked: Resources, machine: Machine) -> str:
+    """Why a run may not go to this GPU now, empty where it may."""
+    leases = machine.leases.get(gpu.key, ())
+    if len(leases) >= min((asked.per_gpu, *(lease.per_gpu for lease in leases))):
+        return f"is leased to {' and '.join(lease.run for lease in leases)}"
+    if asked.memory and gpu.free_bytes is not None:
+        # A run that has just begun has not yet taken what it asked for.
+        promised = sum(lease.memory or 0 for lease in leases)
+        free = min(gpu.free_bytes, gpu.memory_bytes - promised)
+        if free < asked.memory:
+            return f"has {gigabytes(max(0, free))} free"
+    others = [pid for pid in gpu.processes if pid not in machine.ours]
+    if others and not asked.use_busy_gpus:
+        return f"is used by process {', '.join(map(str, others))}"
+    in_use = 0 if gpu.free_bytes is None else gpu.memory_bytes - gpu.free_bytes
+    # Inside a container the processes of others are not seen, only what they take.
+    if not leases and in_use > IDLE_BYTES and not asked.use_busy_gpus:
+        return f"has {gigabytes(in_use)} in use by others"
+    return ""
+
+
+def gigabytes(size: int | None) -> str:
+    """A size of memory: `3.1 GB`, `20 GB`."""
+    return f"{(size or 0) / 1e9:.3g} GB"
 
 
 def usable_cores() -> int:
     """The cores that this process may run on."""
     return len(os.sched_getaffinity(0))
-
-
-def visible_gpus() -> list[Gpu]:
-    """The GPUs that CUDA would show, in its order."""
-    return visible(nvml_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def visible(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
@@ -93,26 +174,3 @@ def visible(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
             break
         chosen += found
     return chosen
-
-
-def nvml_gpus() -> list[Gpu]:
-    """Every GPU that the driver knows; none where there is no driver."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        return [_gpu(pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:
-        return []
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _gpu(handle: object) -> Gpu:
-    import pynvml
-
-    memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-    return Gpu(str(pynvml.nvmlDeviceGetUUID(handle)), str(pynvml.nvmlDeviceGetName(handle)), memory)

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3tui.devices import usable_cores, visible_gpus
+from s3tui.devices import usable_cores
+from s3tui.nvml import visible_gpus
 
 HUB_SECONDS = 3.0  # how long the hub has to answer
 

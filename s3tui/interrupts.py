@@ -12,6 +12,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received = 0
+        self.hung_up = False  # the terminal is gone
+        self.terminated = False  # nobody at a keyboard asked for it
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -26,3 +28,5 @@ class Interrupts:
 
     def _count(self, number: int, frame: FrameType | None) -> None:
         self.received += 1
+        self.hung_up |= number == signal.SIGHUP
+        self.terminated |= number == signal.SIGTERM

@@ -1,15 +1,15 @@
-"""How a run ended, told from what its worker left behind."""
+"""How a run came to nothing, told from where it stands in the end."""
 
 from __future__ import annotations
 
-import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.run.errors import EXIT_FAILED, EXIT_USAGE, RunDirError, S3Error
-from core.run.events import Failed
-from core.run.rundir import RunDir
-from s3tui.workspace import read_result
+from s3tui.process import read_process
+from s3tui.status import Broken, Dead, Done, Queued
+from s3tui.workspace import FoundRun
 
 USAGE_KINDS = frozenset(cls.kind for cls in S3Error.__subclasses__() if cls.exit_code == EXIT_USAGE)
 LOG_TAIL_BYTES = 8192
@@ -23,47 +23,40 @@ class Failure:
     run: str
     kind: str
     message: str
-    hint: str
     log: Path
     tail: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = ": ".join(part for part in (self.run, self.kind, self.message, self.hint) if part)
+        told = ": ".join(part for part in (self.run, self.kind, self.message) if part)
         return f"{told} (log: {self.log})"
 
 
-def failure_of(run: str, directory: RunDir, exit_code: int, told: Failed | None, log_start: int) -> Failure | None:
-    """What went wrong with a run whose worker has ended; None where it has a result."""
-    if told is not None:
-        return Failure(run, str(told.kind), str(told.message), str(told.hint), directory.log)
-    if exit_code == 0:
-        try:
-            read_result(directory)
-            return None
-        except RunDirError as error:
-            return Failure(run, error.kind, error.message, error.hint, directory.log)
-    tail = tuple(_last_lines(directory.log, log_start))
-    return Failure(run, "died", *_manner_of_death(exit_code), directory.log, tail)
+def failure_of(run: FoundRun, name: str, waits_for: str = "") -> Failure | None:
+    """What is wrong with a run from which nothing more comes by itself; None where it has a result."""
+    status, log = run.status, run.directory.log
+    if isinstance(status, Done):
+        return None
+    if isinstance(status, Broken):
+        more = ": ".join(filter(None, (status.message, status.hint)))
+        return Failure(name, status.kind, "; ".join(filter(None, (more, status.reason))), log)
+    tail = last_lines(run) if isinstance(status, Dead) else ()
+    return Failure(name, status.name, waits_for if isinstance(status, Queued) else status.note, log, tail)
 
 
-def _manner_of_death(exit_code: int) -> tuple[str, str]:
-    if exit_code > 0:
-        return f"the worker ended with exit code {exit_code} and told nothing", ""
-    name = {s.value: s.name for s in signal.Signals}.get(-exit_code, f"signal {-exit_code}")
-    hint = "memory may have run out; dmesg tells" if name == "SIGKILL" else ""
-    return f"the worker was ended by {name}", hint
+def last_lines(run: FoundRun) -> tuple[str, ...]:
+    """The last lines that the last attempt printed."""
+    try:
+        process = read_process(run.directory)
+        with run.directory.log.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(process.log_start if process else 0, size - LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except (OSError, RunDirError):
+        return ()
+    return tuple(line for line in lines if line.strip())[-LOG_TAIL_LINES:]
 
 
-def _last_lines(log: Path, start: int) -> list[str]:
-    """The last lines that this attempt printed."""
-    with log.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(start, size - LOG_TAIL_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    return [line for line in lines if line.strip()][-LOG_TAIL_LINES:]
-
-
-def exit_code_for(failures: list[Failure]) -> int:
+def exit_code_for(failures: Sequence[Failure]) -> int:
     """The exit code of a suite: wrong input only where every failure is of that kind."""
     if not failures:
         return 0

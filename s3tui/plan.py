@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,13 @@ from core.run.errors import RunDirError, S3Error, SpecError, nearest
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.config import PlannedRun, Suite
-from s3tui.launcher import is_running
-from s3tui.workspace import read_result
+from s3tui.control import remove
+from s3tui.locks import is_locked
+from s3tui.process import read_process
+from s3tui.queuefile import Queue, queued
+from s3tui.result import read_result
+from s3tui.status import Queued, Quiet, Running, attempt_of
+from s3tui.workspace import Workspace, read_run
 
 FRESH = "--fresh replaces it"
 
@@ -60,6 +64,8 @@ def _make(folder: Path) -> None:
     except OSError as error:
         message = f"{folder} cannot be made: {error.strerror}"
         raise RunDirError(message, "choose another workspace in [suite]") from None
+    if folder.is_symlink():
+        raise RunDirError(f"{folder} is a link, which may lead anywhere", "name another suite, or delete the link")
 
 
 def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
@@ -68,7 +74,7 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
     other = _in_the_way(directory.path, suite.folder)
     if other is not None:
         return f"{run.name}: {other} is a run of this experiment as it was before; move that folder or delete it"
-    if is_running(directory):
+    if fresh and is_locked(directory.log):
         return f"{run.name}: is being worked on; wait for it, or stop it"
     if fresh or not directory.exists():
         return ""
@@ -113,27 +119,29 @@ def _is_finished(directory: RunDir) -> bool:
     return True
 
 
-def prepare(suite: Suite, run: PlannedRun, fresh: bool) -> RunDir:
-    """The directory of a run that is about to start; an unfinished run keeps what it has."""
-    directory = suite.directory(run)
+def enqueue(suite: Suite, run: PlannedRun, fresh: bool) -> None:
+    """Put a run into the queue; an unfinished one keeps what it has, and one that is there its place."""
+    workspace, directory = Workspace(suite.workspace), suite.directory(run)
     if fresh and directory.exists():
-        _remove(directory, suite.workspace)
+        remove(workspace, directory)
     if not directory.exists():
         directory.create(run.spec.model_dump(mode="json"))
-    return directory
+    attempt = _attempt(directory)
+    there = read_run(directory, run.name).status
+    waits_or_runs = isinstance(there, (Queued, Running, Quiet)) and not getattr(there, "stopping", False)
+
+    def put(old: Queue) -> Queue:
+        wanted = replace(
+            old, priority=run.queue.priority, order=run.queue.order, retries=run.queue.retries, device=run.queue.device,
+            tags=run.queue.tags, resources=run.queue.resources,
+        )  # fmt: skip
+        return wanted if waits_or_runs and old.wanted == "queued" else queued(wanted, attempt)
+
+    workspace.queue.change(directory, put)
 
 
-def _remove(directory: RunDir, workspace: Path) -> None:
-    """Delete a run; only a real folder of the workspace, and only while nobody works on it."""
-    path = directory.path
-    inside = workspace.resolve() in path.resolve().parents
-    if path.is_symlink() or not inside:
-        raise RunDirError(f"{path} lies outside of the workspace", "delete it yourself")
-    if is_running(directory):
-        raise RunDirError(f"{path} is being worked on", "wait for it, or stop it")
-    # Renamed first, so that a delete that is cut short leaves no half a run behind.
-    doomed = path.with_name(f".deleted-{path.name}")
-    if doomed.exists():
-        shutil.rmtree(doomed)
-    path.rename(doomed)
-    shutil.rmtree(doomed)
+def _attempt(directory: RunDir) -> str:
+    try:
+        return attempt_of(read_process(directory))
+    except RunDirError:
+        return ""

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from s3tui.result import Result
+from s3tui.status import Done
 from s3tui.units import count, points
-from s3tui.workspace import Broken, Damaged, Done, FoundRun, Result, find_runs
+from s3tui.workspace import FoundRun, find_runs
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,7 @@ def _comparison(budget: int, ours: Row, other: Row) -> str:
 
 
 def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:
-    """A line for each run that no row counts, and why."""
+    """A line for each run that no row counts, and where it stands."""
     for run in runs:
-        status = run.status
-        if isinstance(status, Broken):
-            yield f"{run.name}: failed: " + ": ".join(p for p in (status.kind, status.message, status.hint) if p)
-        elif isinstance(status, Damaged):
-            yield f"{run.name}: {status.problem}"
-        elif not isinstance(status, Done):
-            yield f"{run.name}: not finished"
+        if not isinstance(run.status, Done):
+            yield ": ".join(filter(None, (run.name, run.status.name, run.status.note)))

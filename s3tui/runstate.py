@@ -7,13 +7,27 @@ from typing import Any
 
 from core.run.events import Eval, Event, Failed, Finished, Phase, Space, Started, Step, StructureChosen
 
+PHASES = ("", "search", "retrain", "test")  # in the order in which a run goes through them
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation; `best` says whether it was the best of its phase at the time."""
+
+    phase: str
+    step: int
+    metric: str
+    score: float | None
+    best: bool
+
 
 @dataclass(frozen=True)
 class RunState:
     """Where a run stands. None means: not known (yet). Times are seconds since the epoch.
 
     `expected` and `selected` are parameters, now; `parameters` those of the structure once it is chosen.
-    `score` is the first metric of the latest evaluation, `best` the best of its phase.
+    `score` is the first metric of the latest evaluation, `best` the best of its phase. `evaluations` are those of the
+    validation so far, without what an attempt that was resumed has made void.
     """
 
     attempt: int = 0
@@ -33,6 +47,7 @@ class RunState:
     metric: str = ""
     score: float | None = None
     best: float | None = None
+    evaluations: tuple[Evaluation, ...] = ()
     finished: bool = False
     failure: Failed | None = None
     pace_from: tuple[int, float] | None = None  # step and time of the first step of this phase and attempt
@@ -59,17 +74,11 @@ def fold(state: RunState, event: Event) -> RunState:
     if isinstance(event, Step):
         return _step(state, event)
     if isinstance(event, Started):
-        return replace(
-            state, attempt=event.attempt, device=event.device, started=event.t, finished=False, failure=None,
-            pace_from=None,
-        )  # fmt: skip
+        return _started(state, event)
     if isinstance(event, Space):
         return replace(state, budget=_number(event.budget), backbone_parameters=_number(event.backbone_parameters))
     if isinstance(event, Phase):
-        return replace(
-            state, phase=event.phase, total=_whole(event.total), step=0, best=None, train_loss=None,
-            validation_loss=None, pace_from=None,
-        )  # fmt: skip
+        return _phase(state, event)
     if isinstance(event, Eval):
         return _eval(state, event)
     if isinstance(event, StructureChosen):
@@ -95,12 +104,56 @@ def _step(state: RunState, event: Step) -> RunState:
     )
 
 
+def _phase(state: RunState, event: Phase) -> RunState:
+    """A phase begins, or goes on in a new attempt."""
+    if event.phase == state.phase:
+        return replace(state, total=_whole(event.total))
+    return replace(
+        state, phase=event.phase, total=_whole(event.total), step=0, best=None, train_loss=None, validation_loss=None,
+        pace_from=None,
+    )  # fmt: skip
+
+
+def _started(state: RunState, event: Started) -> RunState:
+    """A new attempt, which goes on behind a step: what was told of later ones is void."""
+    phase, step = str(event.resumed_phase), _whole(event.resumed_step) or 0
+    kept = tuple(e for e in state.evaluations if _place(e.phase, e.step) <= _place(phase, step))
+    same_phase = phase == state.phase
+    fresh = RunState(
+        attempt=event.attempt,
+        device=event.device,
+        started=event.t,
+        latest=event.t,
+        phase=phase,
+        step=step,
+        total=state.total if same_phase else None,
+        parameters=state.parameters if _place(phase, step) > _place("search", 2**62) else None,
+        budget=state.budget,
+        backbone_parameters=state.backbone_parameters,
+    )
+    return _with_evaluations(fresh, kept)
+
+
+def _place(phase: str, step: int) -> tuple[int, int]:
+    """Where in a run that is, to be compared."""
+    return (PHASES.index(phase) if phase in PHASES else len(PHASES), step)
+
+
 def _eval(state: RunState, event: Eval) -> RunState:
     metrics = event.metrics if isinstance(event.metrics, dict) else {}
-    metric = next(iter(metrics), "")
-    score = _number(metrics.get(metric))
-    best = score if event.best or state.best is None else state.best
-    return replace(state, metric=metric, score=score, best=best)
+    metric = str(next(iter(metrics), ""))
+    told = Evaluation(str(event.phase), _whole(event.step) or 0, metric, _number(metrics.get(metric)), bool(event.best))
+    return _with_evaluations(state, (*state.evaluations, told))
+
+
+def _with_evaluations(state: RunState, evaluations: tuple[Evaluation, ...]) -> RunState:
+    """The state whose latest and best scores are those of these evaluations."""
+    if not evaluations:
+        return replace(state, evaluations=(), metric="", score=None, best=None)
+    last = evaluations[-1]
+    of_phase = [e for e in evaluations if e.phase == last.phase]
+    best = next((e for e in reversed(of_phase) if e.best), of_phase[0])
+    return replace(state, evaluations=evaluations, metric=last.metric, score=last.score, best=best.score)
 
 
 def _number(value: Any) -> float | None:

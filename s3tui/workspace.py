@@ -1,131 +1,181 @@
-"""The runs under a folder, read back from their files. A damaged file is told, never fatal."""
+"""A workspace: the runs under one folder, and in `.s3tui` what its processes share. Damage is told, never fatal."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.run.errors import RunDirError
-from core.run.events import Event, Failed, from_line
-from core.run.rundir import RunDir, read_json
-
-TAIL_BYTES = 65536  # enough for the last line of any event file, whose last event is a short one
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished run came to, from `result.json`; `seconds` is the time of the whole run."""
-
-    task: str
-    model: str
-    method: str
-    metric: str
-    score: float
-    budget: int | None
-    parameters: int
-    backbone_parameters: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Done:
-    """The run has a result."""
-
-    result: Result
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The run ended on an error."""
-
-    kind: str
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """The run has neither a result nor an error: it is under way, waits, or was stopped."""
-
-
-@dataclass(frozen=True)
-class Damaged:
-    """A file of the run cannot be read."""
-
-    problem: str
+from core.run.rundir import RunDir, read_json, write_json
+from s3tui.facts import read_status
+from s3tui.locks import is_locked
+from s3tui.queuefile import Queue, QueueFiles, read_queue
+from s3tui.status import Damaged, Quiet, Running, Status
 
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run of a workspace; `name` is its path there, `spec` its settings as they are in the file."""
+    """A run of a workspace; `name` is its path there. `spec` and `summary` are as they are in the files."""
 
     name: str
     directory: RunDir
-    spec: dict[str, Any]
-    status: Done | Broken | Unfinished | Damaged
+    queue: Queue | None
+    status: Status
+    spec: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def suite(self) -> str:
+        """The suite that it belongs to."""
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of all suites."""
+
+    path: Path
+
+    @property
+    def shared(self) -> Path:
+        """What the processes of the workspace share."""
+        return self.path / ".s3tui"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the dispatcher; it says who that is."""
+        return self.shared / "dispatcher.lock"
+
+    @property
+    def dispatcher_log(self) -> Path:
+        """What a detached dispatcher prints."""
+        return self.shared / "dispatcher.log"
+
+    @property
+    def submitting(self) -> Path:
+        """Locked while a suite is put into the queue."""
+        return self.shared / "submit.lock"
+
+    @property
+    def waiting(self) -> Path:
+        """Why each waiting run waits, as its dispatcher sees it."""
+        return self.shared / "waiting.json"
+
+    @property
+    def pause(self) -> Path:
+        """There while the whole queue is paused."""
+        return self.shared / "paused"
+
+    @property
+    def leases(self) -> Path:
+        """The locks of the devices of this machine."""
+        return self.shared / "leases" / os.uname().nodename
+
+    @property
+    def queue(self) -> QueueFiles:
+        """What is wanted of the runs."""
+        return QueueFiles(self.path)
+
+    def run(self, name: str) -> RunDir:
+        """The directory of a run."""
+        return RunDir(self.path / name)
+
+    def names(self) -> list[str]:
+        """The names of all runs, sorted."""
+        return sorted(path.relative_to(self.path).as_posix() for path in directories(self.path))
+
+    def reasons(self) -> dict[str, str]:
+        """Why each waiting run waits; empty where no dispatcher has said."""
+        try:
+            told = read_json(self.waiting)
+            return {str(k): str(v) for k, v in told.items()}
+        except (RunDirError, AttributeError):
+            return {}
+
+    def dispatcher(self) -> dict[str, Any] | None:
+        """Who dispatches the runs of this workspace now; None where nobody does."""
+        if not is_locked(self.lock):
+            return None
+        try:
+            told = json.loads(self.lock.read_bytes())
+            return {"pid": int(told["pid"]), "host": str(told["host"]), "since": float(told["since"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {"pid": 0, "host": "", "since": 0.0}  # it has the lock and is about to say who it is
+
+    def make_writable(self) -> None:
+        """Make the folders, where they are ours to make; raises RunDirError where we may only read."""
+        try:
+            self.shared.mkdir(parents=True, exist_ok=True)
+            _check_owner(self.path)
+            _check_owner(self.shared)
+        except OSError as error:
+            raise RunDirError(f"{self.path} cannot be written to: {error.strerror}", "name another workspace") from None
+        if not os.access(self.shared, os.W_OK | os.X_OK):
+            raise RunDirError(f"{self.path} is read-only", "you can look at its runs, not change them")
+
+    def tell(self, reasons: dict[str, str]) -> None:
+        """Let everybody know why runs wait."""
+        write_json(self.waiting, reasons)
+
+
+def _check_owner(path: Path) -> None:
+    owner = path.stat().st_uid
+    if owner != os.geteuid():
+        import pwd
+
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"user {owner}"
+        raise RunDirError(f"{path} belongs to {name} and is read-only to you", "name a workspace of your own")
 
 
 def find_runs(folder: Path) -> list[FoundRun]:
     """Every run under a folder, by name."""
-    return [read_run(RunDir(path), path.relative_to(folder).as_posix()) for path in sorted(_directories(folder))]
+    return [read_run(RunDir(path), path.relative_to(folder).as_posix()) for path in sorted(directories(folder))]
 
 
-def _directories(folder: Path) -> Iterator[Path]:
-    for path, folders, files in os.walk(folder):
-        if "spec.json" in files:
+def directories(folder: Path) -> Iterator[Path]:
+    """The directories of all runs under a folder. Links are not followed: they may lead anywhere."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        path = waiting.pop()
+        try:
+            with os.scandir(path) as entries:
+                found = list(entries)
+        except OSError:
+            continue
+        # A run holds no runs, which spares a look into its checkpoints. Hidden folders are being deleted.
+        if any(entry.name in ("spec.json", "queue.json") for entry in found):
             yield Path(path)
-        # Hidden folders are being deleted; a checkpoint holds no runs.
-        folders[:] = [f for f in folders if not f.startswith(".") and f != "checkpoint"]
+        else:
+            folders = (e for e in found if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+            waiting += [entry.path for entry in folders]
 
 
 def read_run(directory: RunDir, name: str) -> FoundRun:
     """One run, whatever state its files are in."""
     try:
-        spec = read_json(directory.spec)
-        if not isinstance(spec, dict):
-            raise RunDirError(f"{directory.spec} is damaged")
-        return FoundRun(name, directory, spec, _status(directory))
+        queue = read_queue(directory)
     except RunDirError as error:
-        return FoundRun(name, directory, {}, Damaged(str(error)))
-
-
-def _status(directory: RunDir) -> Done | Broken | Unfinished:
-    if directory.result.exists():
-        return Done(read_result(directory))
-    event = last_event(directory.events)
-    if isinstance(event, Failed):
-        return Broken(str(event.kind), str(event.message), str(event.hint))
-    return Unfinished()
-
-
-def read_result(directory: RunDir) -> Result:
-    """What a run came to; raises RunDirError where `result.json` is missing or damaged."""
-    data = read_json(directory.result)
+        return FoundRun(name, directory, None, Damaged(str(error)))
+    _, status = read_status(directory, queue)
     try:
-        return Result(
-            task=str(data["task"]),
-            model=str(data["model"]),
-            method=str(data["method"]),
-            metric=str(data["metric"]),
-            score=float(data["score"]),
-            budget=None if data["budget"] is None else int(data["budget"]),
-            parameters=int(data["parameters"]),
-            backbone_parameters=int(data["backbone_parameters"]),
-            seconds=float(data["seconds"]["total"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunDirError(f"{directory.result} is damaged", f"{type(error).__name__}: {error}") from None
+        spec = _object(directory.spec)
+        summary = _object(directory.summary) if directory.summary.exists() else {}
+    except RunDirError as error:
+        # A worker that lives has read the one, and writes the other every other second.
+        living = isinstance(status, (Running, Quiet))
+        return FoundRun(name, directory, queue, status if living else Damaged(str(error)))
+    return FoundRun(name, directory, queue, status, spec, summary)
 
 
-def last_event(path: Path) -> Event | None:
-    """The last whole event of a file, None where there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            lines = file.read().split(b"\n")[:-1]
-    except OSError:
-        return None
-    return next((event for event in map(from_line, reversed(lines)) if event is not None), None)
+def _object(path: Path) -> dict[str, Any]:
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise RunDirError(f"{path} is damaged", "it should hold an object")
+    return data

@@ -12,7 +12,6 @@ Exit codes, the same for the worker and every command:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -91,6 +90,8 @@ class StoppedError(S3Error):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the closest of `known`, or all of them where none is close."""
+    import difflib  # only a mistake needs it, and every command would wait for it
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,3 +60,24 @@ def kill(pid, number):
     """Send a signal; a process that is gone is what was wanted."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def nothing_left(workspace):
+    """At the end, end whatever dispatches or runs in a workspace."""
+    from s3tui.control import kill_all
+    from s3tui.locks import is_locked
+    from s3tui.workspace import Workspace
+
+    try:
+        yield
+    finally:
+        there = Workspace(workspace)
+        while (who := there.dispatcher()) is not None:
+            kill(who["pid"], signal.SIGKILL) if who["pid"] else None
+            time.sleep(0.02)
+        for name in there.names():
+            directory = there.run(name)
+            while is_locked(directory.log):
+                kill_all(directory)
+                time.sleep(0.02)

@@ -1,7 +1,8 @@
 """Plays the worker: `model` in the settings is what it does. With `drive` it is the command line around it.
 
 python stand_in.py RUN_DIR                       plays one run
-python stand_in.py drive FILE [--fresh] [GLOB]...   `s3tui run FILE` with this script as the worker
+python stand_in.py drive FILE [--fresh] [--detach] [GLOB]...   `s3tui run FILE` with this script as the worker
+python stand_in.py drive attach PATH             `s3tui attach --in PATH`, likewise
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from core.run.events import Eval, EventWriter, Failed, Finished, Phase, Space, Started, Step, StructureChosen
@@ -52,8 +54,23 @@ def play(directory: RunDir) -> int:
         child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
         (directory.path / "child").write_text(str(child.pid))
         signal.pause()
+    if act == "with-family":
+        _family(directory)
+        while not (directory.path / "go").exists():
+            time.sleep(0.02)
+    if act == "counts-terms":
+        signal.signal(signal.SIGTERM, lambda *_: (directory.path / "terms").open("a").write("x"))
+        (directory.path / "ready").touch()
+        while not (directory.path / "go").exists():
+            time.sleep(0.02)
+    if act == "eats-memory":
+        eaten = []
+        while True:
+            eaten.append(bytearray(2**20))
     if act == "hang":
         signal.pause()
+    while act == "until-told" and not (directory.path / "go").exists():
+        time.sleep(0.02)
     if act == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         (directory.path / "deaf").touch()
@@ -62,6 +79,17 @@ def play(directory: RunDir) -> int:
     _train(writer, spec, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
     _result(directory, spec, writer)
     return 0
+
+
+def _family(directory: RunDir) -> None:
+    """A child, one in a session of its own, and an orphan in a session of its own whose parent has ended."""
+    nap = [sys.executable, "-c", "import signal; signal.pause()"]
+    child = subprocess.Popen(nap)
+    apart = subprocess.Popen(nap, start_new_session=True)
+    script = f"import subprocess; print(subprocess.Popen({nap!r}, start_new_session=True, stdout=2).pid, flush=True)"
+    orphan = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
+    (directory.path / "family.new").write_text(f"{child.pid} {apart.pid} {orphan.strip()}")
+    (directory.path / "family.new").rename(directory.path / "family")
 
 
 def _train(writer: EventWriter, spec: dict, step_seconds: float) -> None:
@@ -97,11 +125,16 @@ def result(spec: dict, score: float, **changes: object) -> dict:
 def drive(arguments: list[str]) -> int:
     from s3tui import commands
     from s3tui.diagnostics import guarded
+    from s3tui.session import Settings
 
-    file, *rest = arguments
-    globs = [a for a in rest if a != "--fresh"]
-    command = (sys.executable, str(Path(__file__).resolve()))
-    return guarded(lambda: sys.exit(commands.run(Path(file), globs, "--fresh" in rest, command)))
+    what, *rest = arguments
+    globs = [a for a in rest if not a.startswith("--")]
+    settings = Settings((sys.executable, str(Path(__file__).resolve())), float(os.environ.get("GRACE", "60")), 0.1)
+    if what == "attach":
+        run = partial(commands.attach, Path(rest[0]), settings)
+    else:
+        run = partial(commands.run, Path(what), globs, "--fresh" in rest, "--detach" in rest, settings)
+    return guarded(lambda: sys.exit(run()))
 
 
 if __name__ == "__main__":

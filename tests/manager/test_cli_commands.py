@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 
@@ -8,21 +7,6 @@ from processes import DEADLINE, SUITE
 from stand_in import result
 
 from core.run.rundir import RunDir, write_json
-
-
-@pytest.fixture
-def s3tui(tmp_path):
-    """Run a command as a user does: exit code, stdout, stderr."""
-
-    def command(*arguments, **environment):
-        done = subprocess.run(
-            [sys.executable, "-m", "s3tui", *arguments],
-            cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, timeout=DEADLINE,
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    return command
 
 
 @pytest.fixture

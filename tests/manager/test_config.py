@@ -142,7 +142,7 @@ def test_the_settings_survive_their_file(suite):
 def test_name_workspace_and_threads_have_defaults(suite, tmp_path):
     planned = suite(BASE.replace('[suite]\nname = "first"\n', "") + "[experiment.a]\n")
     assert (planned.name, planned.workspace) == ("suite", tmp_path / "runs")
-    assert 1 <= planned.threads <= 4
+    assert 1 <= planned.runs[0].queue.resources.threads <= 4
 
 
 A = "[experiment.a]\n"

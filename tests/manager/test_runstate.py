@@ -43,6 +43,34 @@ def test_a_resumed_phase_has_the_pace_of_its_own_attempt():
     assert (state.attempt, state.eta) == (2, 3.0 * 6)
 
 
+def evaluated(step, score, best=True, phase="search"):
+    return Eval(phase, step, "validation", {"f1": score}, best)
+
+
+def test_what_an_earlier_attempt_told_of_later_steps_is_void():
+    first = (Phase("search", 100), evaluated(25, 0.5), evaluated(50, 0.9), step(9.0, 60, expected=7.0))
+    resumed = Started("abc", 2, 1, "cpu", "fp32", {}, "search", 30, t=20.0)
+    state = after(*first, resumed)
+    assert (state.attempt, state.phase, state.step, state.total) == (2, "search", 30, 100)
+    assert (state.score, state.best, state.expected, state.train_loss) == (0.5, 0.5, None, None)
+    state = after(*first, resumed, Phase("search", 100), evaluated(50, 0.4, best=False))
+    assert (state.step, state.score, state.best) == (30, 0.4, 0.5)
+
+
+def test_a_run_resumed_in_its_second_phase_keeps_what_the_first_came_to():
+    first = (Phase("search", 10), evaluated(10, 0.5), StructureChosen([1], 42), Phase("retrain", 50))
+    resumed = Started("abc", 2, 1, "cpu", "fp32", {}, "retrain", 0)
+    state = after(*first, evaluated(10, 0.8, phase="retrain"), resumed)
+    assert (state.parameters, state.phase, state.score) == (42, "retrain", 0.5)
+    again = after(*first, Started("abc", 2, 1, "cpu", "fp32", {}, "search", 5))
+    assert (again.parameters, again.score) == (None, None)
+
+
+def test_a_run_begun_anew_has_nothing_of_its_past():
+    state = after(Phase("search", 10), evaluated(5, 0.5), StructureChosen([1], 42), started(9.0, attempt=2))
+    assert (state.phase, state.step, state.best, state.parameters) == ("", 0, None, None)
+
+
 def test_a_clock_that_goes_back_gives_no_negative_time():
     state = after(started(100.0), Phase("search", 10, t=100.0), step(100.0, 1), step(50.0, 2))
     assert (state.elapsed, state.eta) == (0.0, None)

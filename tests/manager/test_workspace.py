@@ -5,7 +5,9 @@ from stand_in import result
 
 from core.run.events import EventWriter, Failed, Phase
 from core.run.rundir import RunDir, write_json
-from s3tui.workspace import Broken, Damaged, Done, Unfinished, find_runs, last_event
+from s3tui.facts import last_event
+from s3tui.status import Broken, Damaged, Done, Paused
+from s3tui.workspace import find_runs
 
 SPEC = {"task": {"name": "icd10-chapter"}, "model": "m", "method": "s3", "seed": 0}
 
@@ -33,8 +35,16 @@ def test_runs_are_named_by_their_path_and_sorted(run, tmp_path):
 
 def test_hidden_folders_and_checkpoints_hold_no_runs(run, tmp_path):
     run("first/.deleted-a")
+    run("first/a")
     run("first/a/checkpoint/x")
-    assert find_runs(tmp_path) == []
+    assert [found.name for found in find_runs(tmp_path)] == ["first/a"]
+
+
+def test_links_are_not_followed_wherever_they_lead(run, tmp_path):
+    run("elsewhere/a")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/first").symlink_to(tmp_path / "elsewhere")
+    assert find_runs(tmp_path / "runs") == []
 
 
 def test_a_finished_run_has_its_result(run, tmp_path):
@@ -54,7 +64,7 @@ def test_a_run_that_was_started_again_after_its_failure_is_unfinished(run, tmp_p
     writer = EventWriter(run("a").events)
     writer.write(Failed("data", "no file", "look"))
     writer.write(Phase("search", 10))
-    assert status(tmp_path) == Unfinished()
+    assert status(tmp_path) == Paused("not in the queue")
 
 
 NO_OBJECT = ["", "{", "[]", "null", "\xff"]
@@ -62,7 +72,7 @@ NO_OBJECT = ["", "{", "[]", "null", "\xff"]
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("spec.json", text) for text in NO_OBJECT]
+    [(file, text) for file in ("spec.json", "summary.json", "queue.json", "process.json") for text in NO_OBJECT]
     + [("result.json", text) for text in (*NO_OBJECT, "{}", '{"score": "high"}')],
 )
 def test_a_damaged_file_is_told(run, tmp_path, name, content):

@@ -4,34 +4,13 @@ import signal
 import subprocess
 
 import pytest
-from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker_pid
+from processes import DEADLINE, SUITE, drive, is_alive, wait_until, worker_pid
 
 from core.run.events import Finished, Started, read_events
-from core.run.rundir import read_json
+from core.run.rundir import RunDir, read_json
 from s3tui.devices import usable_cores
-
-
-@pytest.fixture
-def suite(tmp_path):
-    def write(experiments, head=SUITE):
-        file = tmp_path / "suite.toml"
-        file.write_text(head + experiments)
-        return file
-
-    return write
-
-
-@pytest.fixture
-def run(suite):
-    """Run a suite to its end: exit code, stdout, stderr."""
-
-    def to_the_end(experiments, *arguments, head=SUITE):
-        process = drive(suite(experiments, head), *arguments)
-        out, err = process.communicate(timeout=DEADLINE)
-        assert "Traceback" not in err
-        return process.returncode, out, err
-
-    return to_the_end
+from s3tui.status import Paused
+from s3tui.workspace import Workspace, read_run
 
 
 def test_a_suite_runs_and_its_results_are_printed(run, tmp_path):
@@ -127,22 +106,22 @@ def test_wrong_input_alone_exits_as_wrong_input(run):
 @pytest.mark.parametrize(
     ("act", "manner", "last"),
     [
-        ("kill-self", "the worker was ended by SIGKILL: memory may have run out; dmesg tells", "about to be killed"),
+        ("kill-self", "the worker was ended by SIGKILL", "about to be killed"),
         ("silent-exit", "the worker ended with exit code 3 and told nothing", "Segmentation fault, more or less"),
     ],
 )
 def test_a_worker_that_dies_is_told_with_the_end_of_its_log(run, act, manner, last):
     code, _, err = run(f'[experiment.x]\nmodel = "{act}"\n')
     assert code == 1
-    assert f"x: died: {manner} (log: " in err
+    assert f"x: retry 1 of 2 after crash: {manner}" in err
+    assert f"x: dead: {manner}; it failed the same way twice (log: " in err
     assert err.splitlines()[-1] == f"    {last}"
 
 
-def test_a_run_that_died_goes_on_as_a_new_attempt(run, tmp_path):
-    assert run('[experiment.x]\nmodel = "second-time"\n')[0] == 1
+def test_a_run_that_died_is_tried_again(run, tmp_path):
     code, _, err = run('[experiment.x]\nmodel = "second-time"\n')
     assert code == 0
-    assert "x: started again on cpu 0" in err
+    assert "x: retry 1 of 2 after crash: the worker was ended by SIGKILL" in err
     events, _ = read_events(tmp_path / "runs/first/x/events.jsonl")
     assert sum(isinstance(event, Started) for event in events) == 2
 
@@ -157,8 +136,16 @@ def test_one_slot_runs_one_at_a_time(run, tmp_path):
     assert spans == sorted(spans)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_ends_the_workers_and_says_so(suite, tmp_path, number):
+def test_without_retries_a_crash_is_the_end_until_the_suite_is_run_again(run, tmp_path):
+    head = SUITE.replace("threads = 1", "threads = 1\nretries = 0")
+    assert run('[experiment.x]\nmodel = "second-time"\n', head=head)[0] == 1
+    assert run('[experiment.x]\nmodel = "second-time"\n', head=head)[0] == 0
+    events, _ = read_events(tmp_path / "runs/first/x/events.jsonl")
+    assert sum(isinstance(event, Started) for event in events) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_without_a_terminal_an_interrupt_stops_the_workers_and_says_so(suite, tmp_path, number):
     one_slot = SUITE.replace("threads = 1", f"threads = {usable_cores()}")
     process = drive(suite('[experiment.x]\nmodel = "with-child"\n[experiment.y]\n', one_slot))
     directory = tmp_path / "runs/first/x"
@@ -169,7 +156,25 @@ def test_an_interrupt_ends_the_workers_and_says_so(suite, tmp_path, number):
     assert process.returncode == 130
     assert err.splitlines()[-1] == "s3tui: stopped x; 1 had not started: run the same command again to go on"
     assert not is_alive(worker)
-    wait_until(lambda: not is_alive(child))
+    assert not is_alive(child)
+    status, queued = (read_run(RunDir(tmp_path / "runs/first" / name), name).status for name in "xy")
+    assert status == Paused("stopped on demand")
+    assert queued == Paused("stopped on demand")
+
+
+def test_a_terminal_that_hangs_up_leaves_the_runs_to_a_dispatcher_without_one(suite, tmp_path):
+    process = drive(suite('[experiment.x]\nmodel = "until-told"\n'))
+    directory = tmp_path / "runs/first/x"
+    worker = worker_pid(directory)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130
+    assert "s3tui: left x running, 0 waiting" in err
+    assert is_alive(worker)
+    assert Workspace(tmp_path / "runs").dispatcher()["pid"] != process.pid
+    (directory / "go").touch()
+    wait_until(lambda: (directory / "result.json").exists())
+    wait_until(lambda: Workspace(tmp_path / "runs").dispatcher() is None)
 
 
 def test_a_second_interrupt_does_not_wait_for_a_deaf_worker(suite, tmp_path):
@@ -187,33 +192,30 @@ def test_a_second_interrupt_does_not_wait_for_a_deaf_worker(suite, tmp_path):
     assert not is_alive(worker_pid(directory))
 
 
-def test_a_worker_outlives_a_killed_manager_and_keeps_its_run_to_itself(suite, run, tmp_path):
-    experiments = '[experiment.x]\nmodel = "hang"\n'
+def test_the_next_dispatcher_adopts_the_worker_of_one_that_was_killed(suite, run, tmp_path):
+    experiments = '[experiment.x]\nmodel = "until-told"\n'
     process = drive(suite(experiments))
-    worker = worker_pid(tmp_path / "runs/first/x")
-    try:
-        process.kill()
-        process.communicate(timeout=DEADLINE)
-        assert is_alive(worker)
-        for arguments in ([], ["--fresh"]):
-            code, _, err = run(experiments, *arguments)
-            assert (code, err) == (2, "s3tui: x: is being worked on; wait for it, or stop it\n")
-    finally:
-        kill(worker, signal.SIGKILL)
-    wait_until(lambda: not is_alive(worker))
-    process = drive(suite(experiments))
-    wait_until(lambda: worker_pid(tmp_path / "runs/first/x") != worker)
-    process.send_signal(signal.SIGINT)
+    directory = tmp_path / "runs/first/x"
+    worker = worker_pid(directory)
+    process.kill()
     process.communicate(timeout=DEADLINE)
+    assert is_alive(worker)
+    code, _, err = run(experiments, "--fresh")
+    assert (code, err) == (2, "s3tui: x: is being worked on; wait for it, or stop it\n")
+    second = drive(suite(experiments))
+    wait_until(lambda: (Workspace(tmp_path / "runs").dispatcher() or {}).get("pid") == second.pid)
+    (directory / "go").touch()
+    out, _ = second.communicate(timeout=DEADLINE)
+    assert second.returncode == 0
+    assert "60.00" in out
+    assert worker_pid(directory) == worker
 
 
 def test_a_workspace_that_cannot_be_made_is_told(run, tmp_path):
     (tmp_path / "runs").write_text("in the way")
     code, _, err = run("[experiment.s]\n")
     assert code == 2
-    assert err == (
-        f"s3tui: {tmp_path / 'runs/first'} cannot be made: Not a directory: choose another workspace in [suite]\n"
-    )
+    assert err == (f"s3tui: {tmp_path / 'runs'} cannot be written to: Not a directory: name another workspace\n")
 
 
 def test_a_terminal_shows_bars_and_is_left_as_it_was(suite, tmp_path):

@@ -1,0 +1,15 @@
+"""Rows of text as columns, for any terminal and any pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from s3tui.clean import clean
+
+
+def print_aligned(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows with their columns one under the other."""
+    rows = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,85 @@
+"""The runs of a workspace as they stand, kept up to date at little cost: what the dispatcher and every watcher see."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from s3tui.facts import lives
+from s3tui.process import Process
+from s3tui.status import Quiet, Running
+from s3tui.workspace import FoundRun, Workspace, read_run
+
+ALL_SECONDS = 30.0  # between two looks at every run, for what the journal has missed
+LIVE_SECONDS = 1.0  # between two looks at what lives, for how quiet it is
+
+
+class Board:
+    """Reads all runs once; later only those that the journal names, and those that live."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.runs: dict[str, FoundRun] = {}
+        self._offset = 0
+        self._all_at = self._live_at = float("-inf")
+
+    def refresh(self) -> set[str]:
+        """Look again; gives the names of the runs that may have changed."""
+        now = time.monotonic()
+        names = self._changed_in_journal()
+        if names is None or now - self._all_at >= ALL_SECONDS:
+            self._all_at = now
+            return self._read_all()
+        look_at_all_live = now - self._live_at >= LIVE_SECONDS
+        if look_at_all_live:
+            self._live_at = now
+        for name, run in self.runs.items():
+            if isinstance(run.status, (Running, Quiet)) and (look_at_all_live or _has_moved(run.status)):
+                names.add(name)
+        for name in names:
+            self.read(name)
+        return names
+
+    def read(self, name: str) -> FoundRun | None:
+        """Look at one run; None where it is no more."""
+        directory = self.workspace.run(name)
+        if not directory.path.is_dir():
+            self.runs.pop(name, None)
+            return None
+        found = self.runs[name] = read_run(directory, name)
+        return found
+
+    def _read_all(self) -> set[str]:
+        names = set(self.workspace.names())
+        for name in self.runs.keys() - names:
+            del self.runs[name]
+        for name in sorted(names):
+            self.read(name)
+        return names
+
+    def _changed_in_journal(self) -> set[str] | None:
+        """The runs that were noted since the last look; None where the journal was begun anew."""
+        try:
+            with self.workspace.queue.journal.open("rb") as file:
+                size = file.seek(0, 2)
+                if size < self._offset:
+                    self._offset = size
+                    return None
+                file.seek(self._offset)
+                data = file.read(size - self._offset)
+        except FileNotFoundError:
+            return set()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return {name for name in whole.decode(errors="surrogateescape").split("\n") if _is_inside(name)}
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name of the journal is that of a run of this workspace."""
+    return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
+def _has_moved(status: Running | Quiet) -> bool:
+    """Whether a run that lives has begun or ended since: told from its processes alone, which costs little."""
+    process: Process | None = status.process
+    return process is None or not lives(process)

@@ -1,0 +1,209 @@
+"""What a person can do to a run. The commands and the app do it by these, with the same effect."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from core.run.errors import RunDirError
+from core.run.rundir import RunDir
+from s3tui.devices import usable_cores
+from s3tui.facts import lives
+from s3tui.identity import is_alive, kill_marked, send
+from s3tui.locks import is_locked, try_lock
+from s3tui.process import Process, read_process
+from s3tui.queuefile import Queue, Resources, queued
+from s3tui.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Quiet, Running, attempt_of
+from s3tui.workspace import FoundRun, Workspace
+
+POLL_SECONDS = 0.05
+KILL_SECONDS = 10.0  # for the kernel to end what was killed
+START_SECONDS = 5.0  # for a run that begins to have a process
+DELETED = ".deleted-"
+
+
+class RefusedError(RunDirError):
+    """A run is in no state for what was asked."""
+
+
+def hold(workspace: Workspace, run: FoundRun, at_once: bool = False) -> str:
+    """Stop a run through its checkpoint, or keep it from starting; says what was done."""
+    if isinstance(run.status, (Done, Broken, Dead, Cancelled, Damaged)):
+        raise RefusedError(f"{run.name} is {run.status.name}", "only what waits or runs can be stopped")
+    if isinstance(run.status, Paused):
+        return "paused already"
+    workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="held", reason="stopped on demand"))
+    return _end(run, at_once) or "held"
+
+
+def cancel(workspace: Workspace, run: FoundRun) -> str:
+    """End a run at once and take it out of the queue for good; nothing that it started survives."""
+    if isinstance(run.status, (Done, Damaged)):
+        raise RefusedError(f"{run.name} is {run.status.name}", "s3tui rm deletes it")
+    if isinstance(run.status, Cancelled):
+        return "cancelled already"
+    workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="cancelled", reason=""))
+    _end(run, at_once=True)
+    return "cancelled"
+
+
+def _end(run: FoundRun, at_once: bool) -> str:
+    """Tell the processes of a run to end; empty where there are none."""
+    if not isinstance(run.status, (Running, Quiet)):
+        return ""
+    # A run that is about to start is told by its dispatcher, once it has a process.
+    if run.status.process is not None:
+        tell_to_end(run.status.process, at_once)
+    return "killed" if at_once else "stopped"
+
+
+def tell_to_end(process: Process, at_once: bool) -> None:
+    """Ask a worker for a checkpoint and its end, or end it with all that it started; nobody waits here."""
+    if send(process.supervisor, signal.SIGINT if at_once else signal.SIGTERM):
+        return
+    send(process.worker, signal.SIGKILL if at_once else signal.SIGTERM)
+
+
+def wait_for_end(
+    runs: Iterable[FoundRun], at_once: bool = False, hurry: Callable[[], bool] = lambda: False
+) -> list[FoundRun]:
+    """Wait until all that was told to end has ended; kills what does not within its grace. Gives what lives on."""
+    living = {run.name: run for run in runs if isinstance(run.status, (Running, Quiet))}
+    began = time.monotonic()
+    told: set[str] = set()
+    killed: set[str] = set()
+    while living:
+        waited = time.monotonic() - began
+        for name, run in list(living.items()):
+            process = _process(run.directory)
+            lives_on = process is not None and lives(process)
+            if not lives_on and not is_locked(run.directory.log):
+                del living[name]
+            elif name not in killed and _is_over(process, lives_on, waited, hurry()):
+                killed.add(name)
+                kill_all(run.directory)
+            elif process is not None and lives_on and name not in told:
+                told.add(name)  # it may have had no process yet when it was told first
+                tell_to_end(process, at_once)
+        if waited > KILL_SECONDS + max(map(_grace, living.values()), default=0.0):
+            break
+        time.sleep(POLL_SECONDS)
+    return list(living.values())
+
+
+def _is_over(process: Process | None, lives_on: bool, waited: float, hurry: bool) -> bool:
+    """Whether the time of a worker is over. A supervisor sees to that itself, unless it is gone or there is a hurry."""
+    if hurry or not lives_on or process is None:
+        return hurry or waited > START_SECONDS
+    return not is_alive(process.supervisor) and waited > process.grace
+
+
+def _grace(run: FoundRun) -> float:
+    process = _process(run.directory)
+    return process.grace if process else KILL_SECONDS
+
+
+def kill_all(directory: RunDir) -> None:
+    """End whatever belongs to a run, at once: its supervisor does it, or where that is gone, we do."""
+    with contextlib.suppress(RunDirError):
+        process = read_process(directory)
+        if process is not None and send(process.supervisor, signal.SIGINT):
+            return
+        if process is not None:
+            send(process.worker, signal.SIGKILL)
+    while kill_marked(directory.path):
+        time.sleep(POLL_SECONDS)
+
+
+def resume(workspace: Workspace, run: FoundRun) -> str:
+    """Put a paused run back into the queue; it goes on from its checkpoint."""
+    if not isinstance(run.status, Paused):
+        if isinstance(run.status, (Broken, Dead, Cancelled, Damaged)):
+            raise RefusedError(f"{run.name} is {run.status.name}", "s3tui retry starts it again")
+        return f"{run.status.name} already"
+    return _requeue(workspace, run)
+
+
+def retry(workspace: Workspace, run: FoundRun) -> str:
+    """Put a run back into the queue with all its retries, whatever became of it; it goes on from its checkpoint."""
+    if isinstance(run.status, Done):
+        raise RefusedError(f"{run.name} is finished", "s3tui run --fresh does it anew")
+    if isinstance(run.status, (Running, Quiet)):
+        return f"{run.status.name} already"
+    return _requeue(workspace, run)
+
+
+def _requeue(workspace: Workspace, run: FoundRun) -> str:
+    if not run.directory.exists():
+        raise RefusedError(f"{run.directory.spec} is missing", "s3tui run FILE --fresh makes the run anew")
+    if isinstance(run.status, Damaged):
+        _forget_what_is_damaged(run)
+    attempt = attempt_of(_process(run.directory))
+    new = Queue(device=str(run.spec.get("device", "auto")), resources=Resources(threads=min(4, usable_cores())))
+    workspace.queue.change(run.directory, lambda queue: queued(new if run.queue is None else queue, attempt))
+    return "queued"
+
+
+def _forget_what_is_damaged(run: FoundRun) -> None:
+    """Delete those of the files that can be made anew and cannot be read; the others keep the run damaged."""
+    directory = run.directory
+    for path in (directory.summary, directory.process, directory.exit):
+        try:
+            json.loads(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            path.unlink()
+
+
+def set_priority(workspace: Workspace, run: FoundRun, priority: int) -> str:
+    """Runs of higher priority start first."""
+    if isinstance(run.status, (Done, Damaged)):
+        raise RefusedError(f"{run.name} is {run.status.name}", "only what has not ended has a priority")
+    workspace.queue.change(run.directory, lambda queue: replace(queue, priority=priority))
+    return f"priority {priority}"
+
+
+def remove(workspace: Workspace, directory: RunDir) -> None:
+    """Delete a run for good: only a real folder of the workspace, and only while nobody works on it."""
+    path = directory.path
+    if path.is_symlink() or workspace.path.resolve() not in path.resolve().parents:
+        raise RefusedError(f"{path} lies outside of the workspace", "delete it yourself")
+    lock = try_lock(directory.log)
+    process = _process(directory)
+    if lock is None or (process is not None and lives(process)):
+        raise RefusedError(f"{path} is being worked on", "wait for it, or stop it")
+    try:
+        # Renamed first, so that a delete that is cut short leaves no half a run behind.
+        doomed = path.with_name(f"{DELETED}{path.name}")
+        shutil.rmtree(doomed, ignore_errors=True)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    finally:
+        os.close(lock)
+    workspace.queue.note(directory)
+    _remove_empty(workspace, path.parent)
+
+
+def _process(directory: RunDir) -> Process | None:
+    try:
+        return read_process(directory)
+    except RunDirError:
+        return None
+
+
+def _remove_empty(workspace: Workspace, folder: Path) -> None:
+    """Delete the folder of an experiment that has no runs any more."""
+    while folder != workspace.path:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

@@ -1,0 +1,242 @@
+"""The dispatcher of a workspace: takes in what happened, answers it, and starts what has room.
+
+Whatever it knows follows from the files, so that it can be killed at any moment and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass, field
+
+from core.run.errors import RunDirError
+from s3tui.board import Board
+from s3tui.control import kill_all, tell_to_end
+from s3tui.devices import Gpu, Machine, NoRoom, place, usable_cores
+from s3tui.identity import this_host
+from s3tui.launcher import Launcher
+from s3tui.leases import Leases, release
+from s3tui.locks import try_lock
+from s3tui.process import read_process
+from s3tui.queuefile import Queue
+from s3tui.retries import BACKOFF_SECONDS, after, is_due
+from s3tui.status import Broken, Dead, Paused, Queued, Quiet, Running, attempt_of
+from s3tui.workspace import FoundRun, Workspace
+
+PLACING_SECONDS = 1.0  # between two looks at the devices while nothing has changed
+STARTING_SECONDS = 10.0  # a lock without a process for so long is that of something left behind
+
+
+@contextlib.contextmanager
+def dispatching(workspace: Workspace) -> Iterator[bool]:
+    """Be the one dispatcher of a workspace for as long as this is entered; False where another is."""
+    handle = try_lock(workspace.lock)
+    if handle is None:
+        yield False
+        return
+    try:
+        claim(handle)
+        yield True
+    finally:
+        os.close(handle)
+
+
+def claim(handle: int) -> None:
+    """Write down who holds the lock."""
+    os.ftruncate(handle, 0)
+    os.write(handle, json.dumps({"pid": os.getpid(), "host": this_host(), "since": time.time()}).encode())
+
+
+@dataclass
+class Dispatcher:
+    """Dispatches the runs of a board; whoever makes one holds the lock of the workspace."""
+
+    board: Board
+    launcher: Launcher
+    gpus: Callable[[], list[Gpu]]
+    backoff: float = BACKOFF_SECONDS
+    reasons: dict[str, str] = field(default_factory=dict)
+    _children: dict[str, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    _nameless: dict[str, float] = field(default_factory=dict)
+    _impossible: set[str] = field(default_factory=set)
+    _placed_at: float = float("-inf")
+
+    @property
+    def workspace(self) -> Workspace:
+        """Whose runs these are."""
+        return self.board.workspace
+
+    def tick(self) -> set[str]:
+        """One round; gives the names of the runs that may have changed."""
+        changed = self.board.refresh()
+        changed |= self._reap()
+        changed |= self._answer_ends()
+        self._pass_on_wishes()
+        self._end_what_was_left_behind()
+        if changed or time.monotonic() - self._placed_at >= PLACING_SECONDS:
+            changed |= self._start_what_fits()
+        return changed
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything runs, or waits for what may come."""
+        return any(
+            isinstance(run.status, (Running, Quiet))
+            or (isinstance(run.status, Queued) and name not in self._impossible)
+            for name, run in self.board.runs.items()
+        )
+
+    @property
+    def impossible(self) -> Set[str]:
+        """The waiting runs that this machine can never run."""
+        return self._impossible
+
+    def _reap(self) -> set[str]:
+        """Take leave of supervisors that have ended; one that ended before it began is the end of an attempt."""
+        ended = {name for name, (popen, _) in self._children.items() if popen.poll() is not None}
+        for name in ended:
+            _, before = self._children.pop(name)
+            run = self.board.read(name)
+            if run is not None and isinstance(run.status, Queued) and _attempt(run) == before:
+                self._answer(run, Dead("it could not be started; its log tells", "crash"))
+        return ended
+
+    def _answer_ends(self) -> set[str]:
+        """Retry, or leave, what was to run and has ended."""
+        ended = [
+            run
+            for run in self.board.runs.values()
+            if isinstance(run.status, (Broken, Dead, Paused)) and run.queue is not None and run.queue.wanted == "queued"
+        ]
+        for run in ended:
+            assert isinstance(run.status, (Broken, Dead, Paused))
+            self._answer(run, run.status)
+        return {run.name for run in ended}
+
+    def _answer(self, run: FoundRun, end: Broken | Dead | Paused) -> None:
+        attempt, now = _attempt(run), time.time()
+
+        def answer(queue: Queue) -> Queue:
+            # Somebody may have taken it out of the queue meanwhile.
+            return after(queue, end, attempt, now, self.backoff) if queue.wanted == "queued" else queue
+
+        self.workspace.queue.change(run.directory, answer)
+        self.board.read(run.name)
+
+    def _pass_on_wishes(self) -> None:
+        """Tell workers to end whose run is not wanted any more, in case that whoever wished so could not."""
+        for run in self.board.runs.values():
+            if isinstance(run.status, (Running, Quiet)) and run.status.stopping and run.status.process is not None:
+                attempt = attempt_of(run.status.process)
+                if attempt not in self._told and run.queue is not None:
+                    self._told.add(attempt)
+                    tell_to_end(run.status.process, at_once=run.queue.wanted == "cancelled")
+
+    def _end_what_was_left_behind(self) -> None:
+        """Kill what holds the lock of a run whose worker and supervisor are both gone."""
+        nameless = {
+            name
+            for name, run in self.board.runs.items()
+            if isinstance(run.status, Running) and run.status.process is None and name not in self._children
+        }
+        now = time.monotonic()
+        self._nameless = {name: self._nameless.get(name, now) for name in nameless}
+        for name, since in self._nameless.items():
+            if now - since > STARTING_SECONDS:
+                kill_all(self.workspace.run(name))
+
+    def _start_what_fits(self) -> set[str]:
+        """Start waiting runs in their order, and say of each other one why it waits."""
+        self._placed_at = time.monotonic()
+        waiting = [run for run in self.board.runs.values() if isinstance(run.status, Queued)]
+        reasons: dict[str, str] = {}
+        self._impossible = set()
+        started = set()
+        machine: Machine | None = None
+        for run in sorted(waiting, key=_turn):
+            reason = self._not_yet(run)
+            if not reason:
+                machine = machine or self._machine()
+                reason = self._start(run, machine)
+                if not reason:
+                    started.add(run.name)
+                    machine = self._machine(machine.gpus)
+            if reason:
+                reasons[run.name] = reason
+        if reasons != self.reasons:
+            self.reasons = reasons
+            self.workspace.tell(reasons)
+        return started
+
+    def _not_yet(self, run: FoundRun) -> str:
+        if self.workspace.pause.exists():
+            return "the queue is paused"
+        if run.queue is not None and not is_due(run.queue, time.time()):
+            clock = time.strftime("%H:%M:%S", time.localtime(run.queue.not_before))
+            return f"{run.queue.reason}; not before {clock}"
+        return ""
+
+    def _start(self, run: FoundRun, machine: Machine) -> str:
+        """Start a run where there is room; why it has to wait, empty where it has been started."""
+        assert run.queue is not None
+        device, asked = run.queue.device, run.queue.resources
+        room = place(device, asked, machine)
+        if isinstance(room, NoRoom):
+            if not room.ever:
+                self._impossible.add(run.name)
+            return room.reason
+        leases = Leases(self.workspace.leases).take(run.name, room, asked, machine.cores)
+        if leases is None:
+            return "waiting for a device that was taken meanwhile"
+        # What the board knows may be old: another dispatcher may have started it a moment ago.
+        now = self.board.read(run.name)
+        if now is None or not isinstance(now.status, Queued):
+            release(leases)
+            return ""
+        try:
+            before = _attempt(run)
+            child = self.launcher.start(run.directory, room, device, leases)
+        finally:
+            release(leases)
+        if child is None:
+            return "waiting for another process that works on it"
+        self._children[run.name] = (child, before)
+        self.workspace.queue.note(run.directory)  # those who only watch see it begin
+        self.board.read(run.name)
+        return ""
+
+    def _machine(self, gpus: tuple[Gpu, ...] | None = None) -> Machine:
+        leases = Leases(self.workspace.leases)
+        gpus = tuple(self.gpus()) if gpus is None else gpus
+        ours = {pid for gpu in gpus for pid in gpu.processes if _session(pid) in self._workers()}
+        return Machine(gpus, usable_cores(), leases.gpus(), leases.cores(), frozenset(ours))
+
+    def _workers(self) -> set[int]:
+        living = (run.status for run in self.board.runs.values())
+        return {s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process is not None}
+
+
+def _attempt(run: FoundRun) -> str:
+    """The last attempt at a run that left a trace."""
+    try:
+        return attempt_of(read_process(run.directory))
+    except RunDirError:
+        return ""
+
+
+def _turn(run: FoundRun) -> tuple[int, float, int, str]:
+    """The order in which runs start: the more important, then the older ones."""
+    queue = run.queue or Queue()
+    return (-queue.priority, queue.submitted, queue.order, run.name)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0

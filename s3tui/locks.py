@@ -1,0 +1,56 @@
+"""Locks on files (flock): whoever holds one and dies, however, has let go of it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PATIENCE_SECONDS = 0.2  # somebody who only looks whether a lock is free holds it for a moment
+
+
+def try_lock(path: Path, patience: float = PATIENCE_SECONDS) -> int | None:
+    """The open file with its lock held, or None where somebody else holds it. Children may inherit it."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(handle)
+                return None
+            time.sleep(0.01)
+        except BaseException:
+            os.close(handle)
+            raise
+
+
+def is_locked(path: Path) -> bool:
+    """Whether anybody holds the lock; a file that is not there or not ours to read is held by nobody we know."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock for a moment, waiting for whoever has it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

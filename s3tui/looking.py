@@ -1,0 +1,176 @@
+"""What the commands do that look at runs: nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import EXIT_OK
+from s3tui.aligned import print_aligned
+from s3tui.clean import clean
+from s3tui.diagnostics import say
+from s3tui.find import find_name, find_workspace
+from s3tui.listing import Line, line_of, parse_filter, sorted_lines
+from s3tui.outcome import last_lines
+from s3tui.overview import Overview, overviews, seconds_left
+from s3tui.status import Dead
+from s3tui.units import ABSENT, count, duration, points
+from s3tui.workspace import Workspace, find_runs, read_run
+
+SHOWN = 10  # waiting runs that `status` tells of one by one
+NOTE = 70  # characters of a note in a list; `show` tells all of it
+
+
+def status(where: Path | None, as_json: bool) -> int:
+    """Tell how the suites do, what runs, and what waits."""
+    workspace = find_workspace(where)
+    lines = _lines(workspace)
+    running = [line for line in lines if line.status in ("running", "quiet")]
+    left = {line.name: seconds_left(workspace.run(line.name).events, line.total) for line in running}
+    suites = overviews(lines, left)
+    waiting = [line for line in lines if line.status == "queued"]
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "workspace": str(workspace.path), "dispatcher": workspace.dispatcher(),
+                    "paused": workspace.pause.exists(),
+                    "suites": [{"suite": s.suite, **s.counts, "eta_seconds": s.eta} for s in suites],
+                    "running": [asdict(line) | {"eta_seconds": left[line.name]} for line in running],
+                    "waiting": [{"name": line.name, "reason": line.note} for line in waiting],
+                },
+                indent=1,
+            )
+        )  # fmt: skip
+        return EXIT_OK
+    print(_headline(workspace, bool(waiting)))
+    _print_suites(suites)
+    _print_running(running, left)
+    if waiting:
+        print("\nwaiting:")
+        print_aligned([["", line.name, line.note] for line in waiting[:SHOWN]])
+        if len(waiting) > SHOWN:
+            print(f"  and {len(waiting) - SHOWN} more")
+    return EXIT_OK
+
+
+def _headline(workspace: Workspace, waiting: bool) -> str:
+    who = workspace.dispatcher()
+    told = "nobody dispatches" + ("; s3tui attach does" if waiting else "")
+    if who is not None:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(who["since"]))
+        told = f"dispatched by process {who['pid']} on {who['host']} since {since}"
+    return clean(f"{workspace.path}: {told}" + ("; the queue is paused" if workspace.pause.exists() else ""))
+
+
+def _print_suites(suites: Sequence[Overview]) -> None:
+    states = [state for state in (suites[0].counts if suites else ()) if any(s.counts[state] for s in suites)]
+    rows = [[s.suite, *(str(s.counts[state] or ABSENT) for state in states), duration(s.eta)] for s in suites]
+    print_aligned([["suite", *states, "left"], *rows] if rows else [["no runs yet"]])
+
+
+def _print_running(running: Sequence[Line], left: dict[str, float | None]) -> None:
+    if running:
+        print("\nrunning:")
+        rows = [
+            [line.name, _progress(line), points(line.score), duration(left[line.name]), line.note] for line in running
+        ]
+        print_aligned([["", *row] for row in rows])
+
+
+def _progress(line: Line) -> str:
+    if not line.phase:
+        return ABSENT
+    return f"{line.phase} {line.step}/{line.total}" if line.step is not None and line.total else line.phase
+
+
+def list_runs(words: Sequence[str], sort: str, where: Path | None, as_json: bool) -> int:
+    """List the runs that the filters let through."""
+    keep = parse_filter(words)
+    lines = sorted_lines(filter(keep, _lines(find_workspace(where))), sort)
+    if as_json:
+        print(json.dumps({"runs": [asdict(line) for line in lines]}, indent=1))
+        return EXIT_OK
+    head = ["name", "status", "progress", "score", "parameters", "time", "method", "task", "note"]
+    rows = [
+        [
+            line.name, line.status, _progress(line), points(line.score), count(line.parameters), duration(line.seconds),
+            line.method, line.task, _short(line.note),
+        ]
+        for line in lines
+    ]  # fmt: skip
+    if rows:
+        print_aligned([head, *rows])
+    say(f"{len(lines)} run{'' if len(lines) == 1 else 's'}")
+    return EXIT_OK
+
+
+def _short(note: str) -> str:
+    return note if len(note) <= NOTE else f"{note[: NOTE - 1]}…"
+
+
+def _lines(workspace: Workspace) -> list[Line]:
+    reasons = workspace.reasons()
+    return [line_of(run, reasons) for run in find_runs(workspace.path)]
+
+
+def show(pattern: str, where: Path | None, as_json: bool) -> int:
+    """Tell all about one run."""
+    workspace = find_workspace(where)
+    name = find_name(pattern, workspace.names())
+    run = read_run(workspace.run(name), name)
+    line = line_of(run, workspace.reasons())
+    told: dict[str, Any] = asdict(line) | {
+        "folder": str(run.directory.path),
+        "process": _process(run.status),
+        "log_tail": last_lines(run) if isinstance(run.status, Dead) else (),
+        "queue": run.queue.to_json() if run.queue else None,
+        "spec": run.spec,
+        "summary": run.summary,
+    }
+    if as_json:
+        print(json.dumps(told, indent=1))
+        return EXIT_OK
+    for key in (
+        "name",
+        "status",
+        "note",
+        "folder",
+        "phase",
+        "step",
+        "score",
+        "parameters",
+        "seconds",
+        "priority",
+        "tags",
+    ):
+        if told[key] not in (None, "", ()):
+            print(f"{key:12}{clean(_written(told[key]))}")
+    for text in told["log_tail"]:
+        print(f"{'log':12}{clean(text)}")
+    for key, value in _flat(run.spec):
+        print(f"  {clean(key)} = {clean(_written(value))}")
+    return EXIT_OK
+
+
+def _process(status: Any) -> dict[str, Any] | None:
+    process = getattr(status, "process", None)
+    return asdict(process) if process is not None else None
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as dotted keys."""
+    flat: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        flat += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return flat

@@ -1,0 +1,93 @@
+"""What a supervisor writes: which processes work on a run (`process.json`), and how they ended (`exit.json`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.run.errors import RunDirError
+from core.run.rundir import RunDir, read_json
+from s3tui.identity import Identity
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Process:
+    """The worker of a run and its supervisor; `where` is what they were given, as `gpu 0`.
+
+    `log_start` and `events_start` are where the output of this attempt begins.
+    """
+
+    worker: Identity
+    supervisor: Identity
+    host: str
+    where: str
+    started: float
+    grace: float
+    log_start: int
+    events_start: int
+
+
+@dataclass(frozen=True)
+class Exit:
+    """The end of a worker: its exit code, or the signal that ended it. `asked` is "stop" or "kill" where we did it."""
+
+    worker: Identity
+    code: int | None
+    signal: str | None
+    out_of_memory: bool
+    asked: str
+    seconds: float
+    peak_memory_bytes: int
+
+
+def read_process(directory: RunDir) -> Process | None:
+    """The last process of a run; None before the first, RunDirError where the file is damaged."""
+    return _read(directory.process, _process)
+
+
+def read_exit(directory: RunDir) -> Exit | None:
+    """The last end of a worker that was written down; it may be that of an earlier attempt."""
+    return _read(directory.exit, _exit)
+
+
+def _read(path: Path, make: Callable[[Any], T]) -> T | None:
+    try:
+        data = read_json(path)
+    except RunDirError:
+        if path.exists():
+            raise
+        return None
+    try:
+        return make(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunDirError(f"{path} is damaged", f"{type(error).__name__}: {error}") from None
+
+
+def _process(data: Any) -> Process:
+    return Process(
+        worker=Identity.from_json(data["worker"]),
+        supervisor=Identity.from_json(data["supervisor"]),
+        host=str(data["host"]),
+        where=str(data["where"]),
+        started=float(data["started"]),
+        grace=float(data["grace"]),
+        log_start=int(data["log_start"]),
+        events_start=int(data["events_start"]),
+    )
+
+
+def _exit(data: Any) -> Exit:
+    code, signal = data["code"], data["signal"]
+    return Exit(
+        worker=Identity.from_json(data["worker"]),
+        code=None if code is None else int(code),
+        signal=None if signal is None else str(signal),
+        out_of_memory=bool(data["out_of_memory"]),
+        asked=str(data["asked"]),
+        seconds=float(data["seconds"]),
+        peak_memory_bytes=int(data["peak_memory_bytes"]),
+    )

@@ -1,0 +1,93 @@
+"""What a suite asks of the manager for its runs: resources, priority, tags. None of it defines a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from s3tui.devices import usable_cores
+from s3tui.problems import Key, Problems
+from s3tui.queuefile import Queue, Resources
+
+KEYS = ("resources", "priority", "tags")
+SUITE_KEYS = ("threads", "retries", "per_gpu", "use_busy_gpus")
+UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What `[suite]` says for all runs."""
+
+    threads: int
+    retries: int
+    per_gpu: int
+    use_busy_gpus: bool
+
+
+def shared(table: dict[str, Any], problems: Problems) -> Shared:
+    """The manager's keys of `[suite]`; threads default to up to four cores."""
+    return Shared(
+        threads=_whole(table, ("suite",), "threads", min(4, usable_cores()), 1, problems),
+        retries=_whole(table, ("suite",), "retries", RETRIES, 0, problems),
+        per_gpu=_whole(table, ("suite",), "per_gpu", 1, 1, problems),
+        use_busy_gpus=_flag(table, ("suite",), "use_busy_gpus", problems),
+    )
+
+
+def queue(table: dict[str, Any], key: Key, suite: Shared, problems: Problems) -> Queue:
+    """What the settings of an experiment, its defaults under it, want of the queue; faults are noted."""
+    resources = table.get("resources", {})
+    if not isinstance(resources, dict):
+        problems.add((*key, "resources"), 'should be a table, as in { gpus = 1, memory = "20GB" }')
+        resources = {}
+    problems.unknown_keys((*key, "resources"), resources, ("gpus", "memory"))
+    gpus = _whole(resources, (*key, "resources"), "gpus", -1, 0, problems)
+    if gpus > 1:
+        problems.add((*key, "resources", "gpus"), "should be 0 or 1: a run uses one GPU at most")
+    return Queue(
+        priority=_whole(table, key, "priority", 0, None, problems),
+        retries=suite.retries,
+        tags=_tags(table.get("tags", []), key, problems),
+        resources=Resources(
+            threads=suite.threads,
+            gpus=None if gpus < 0 else gpus,
+            memory=_memory(resources.get("memory"), (*key, "resources", "memory"), problems),
+            per_gpu=suite.per_gpu,
+            use_busy_gpus=suite.use_busy_gpus,
+        ),
+    )
+
+
+def _whole(table: dict[str, Any], key: Key, name: str, default: int, least: int | None, problems: Problems) -> int:
+    value = table.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and name in table and value < least):
+        problems.add((*key, name), "should be a whole number" + ("" if least is None else f" of {least} or more"))
+        return default
+    return value
+
+
+def _flag(table: dict[str, Any], key: Key, name: str, problems: Problems) -> bool:
+    value = table.get(name, False)
+    if not isinstance(value, bool):
+        problems.add((*key, name), "should be true or false")
+    return value is True
+
+
+def _tags(value: Any, key: Key, problems: Problems) -> tuple[str, ...]:
+    tags = [value] if isinstance(value, str) else value
+    if not isinstance(tags, list) or not all(isinstance(tag, str) and re.fullmatch(r"[\w.+-]+", tag) for tag in tags):
+        problems.add((*key, "tags"), 'should be a list of words, as in ["pilot", "cb"]')
+        return ()
+    return tuple(tags)
+
+
+def _memory(value: Any, key: Key, problems: Problems) -> int | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MGT]i?B)", value, re.IGNORECASE) if isinstance(value, str) else None
+    if match is None:
+        problems.add(key, 'should be a size in quotes, as in "20GB"')
+        return None
+    return int(float(match[1]) * UNITS[match[2].upper()])

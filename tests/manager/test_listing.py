@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+
+from core.run.errors import SpecError
+from s3tui.listing import Line, parse_filter, sorted_lines
+from s3tui.overview import overviews
+
+BASE = Line("first/a", "first", "finished", "", "cb", "s3", "m", 0, "", None, None, 0.5, 100, 60.0, 0, ())
+LINES = [
+    replace(BASE, name="first/good", score=0.9, tags=("new",)),
+    replace(BASE, name="first/poor", score=0.2, method="random", tags=("old",)),
+    replace(BASE, name="first/now", status="running", score=None, seconds=20.0),
+    replace(BASE, name="second/later", suite="second", status="queued", score=None, task="rte", seconds=None),
+]
+
+
+def named(*words):
+    keep = parse_filter(words)
+    return [line.name.partition("/")[2] for line in LINES if keep(line)]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([], ["good", "poor", "now", "later"]),
+        (["status:running"], ["now"]),
+        (["status:running,queued"], ["now", "later"]),
+        (["-status:finished"], ["now", "later"]),
+        (["score>0.8"], ["good"]),
+        (["score<=0.2"], ["poor"]),
+        (["-score>0.8"], ["poor", "now", "later"]),
+        (["task:cb", "method:s3"], ["good", "now"]),
+        (["task:cb method:random"], ["poor"]),
+        (["-tag:old", "status:finished"], ["good"]),
+        (["tag:*"], ["good", "poor"]),
+        (["name:*/p*"], ["poor"]),
+        (["suite=second"], ["later"]),
+        (["oo"], ["good", "poor"]),
+        (["-oo"], ["now", "later"]),
+    ],
+)
+def test_filters_must_all_hold(words, found):
+    assert named(*words) == found
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("scor>1", "there is no 'scor': did you mean 'score'"),
+        ("score>high", "'high' is no number"),
+        ("task>cb", "task is no number: write task:cb"),
+    ],
+)
+def test_what_is_no_filter_is_told(word, message):
+    with pytest.raises(SpecError, match=message):
+        parse_filter([word])
+
+
+def test_lines_without_a_value_come_last_in_either_order():
+    def order(key):
+        return [line.name.partition("/")[2] for line in sorted_lines(LINES, key)]
+
+    assert order("score") == ["poor", "good", "now", "later"]
+    assert order("-score") == ["good", "poor", "now", "later"]
+    assert order("name") == ["good", "now", "poor", "later"]
+    with pytest.raises(SpecError, match="did you mean 'score'"):
+        order("scores")
+
+
+def test_what_is_left_follows_from_what_the_finished_runs_took():
+    first, second = overviews(LINES, {"first/now": 10.0})
+    assert (first.counts["finished"], first.counts["running"], first.runs) == (2, 1, 3)
+    assert first.eta == 40.0  # of the usual 60 seconds, 20 are over; its phase alone would need 10
+    assert second.eta is None  # nothing of that suite has finished yet
+
+
+def test_waiting_runs_share_the_places_of_those_that_run():
+    lines = [BASE, replace(BASE, status="queued"), *[replace(BASE, status="running", seconds=60.0)] * 2]
+    (only,) = overviews(lines, {BASE.name: 0.0})
+    assert only.eta == 30.0
