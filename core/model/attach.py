@@ -23,15 +23,18 @@ class Attachment:
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
-        self._own = dict(module._parameters)
+        self._own: dict[str, Any] = dict(module._parameters)
         self._stages: list[Effect] = []
         self._residuals: list[list[Effect]] = []
-        self._active = False
-        self._handle = module.register_forward_hook(self._hook)
+        self._active = self._widened = False
+        self._handles = [module.register_forward_hook(self._hook), module.register_forward_pre_hook(self._widen)]
 
     def bind(self, stages: Sequence[Sequence[Effect]]) -> None:
         """Let the module compute with these effects from now on."""
         merged = [_merge(effects) for effects in stages]
+        self._widened = self._is_wider(merged[0])
+        if self._widened:
+            self._module._parameters.update({k: _wide(p) for k, p in self._own.items()})
         self._residuals = [[e for e in effects if e.residual is not None] for effects in stages]
         self._stages = [self._fold(merged[0], bool(self._residuals[0])), *merged[1:]]
         self._active = True
@@ -39,31 +42,48 @@ class Attachment:
     def unbind(self) -> None:
         """Let the module compute as it was loaded."""
         self._module._parameters.update(self._own)
-        self._stages, self._residuals, self._active = [], [], False
+        self._stages, self._residuals, self._active, self._widened = [], [], False, False
 
     def detach(self) -> None:
-        """Take the hook away; the module is again as it was."""
+        """Take the hooks away; the module is again as it was."""
         self.unbind()
-        self._handle.remove()
+        for handle in self._handles:
+            handle.remove()
+
+    def _is_wider(self, effect: Effect) -> bool:
+        """Whether the change of a normalisation comes in fp32 to a bf16 network, which would round small ones away.
+
+        The module then computes in fp32 altogether, as no kernel takes its input and its weights in two precisions.
+        """
+        weight, change = self._own.get("weight"), effect.scale if effect.scale is not None else effect.bias
+        return weight is not None and change is not None and change.dtype != weight.dtype
+
+    def _widen(self, module: nn.Module, args: tuple[Any, ...]) -> Any:
+        return (args[0].float(), *args[1:]) if self._widened else None
 
     def _fold(self, effect: Effect, has_residuals: bool) -> Effect:
         """Put the first stage's scale and bias into the module's own weight and bias; return what is left."""
         bias = effect.bias
         if effect.scale is not None:
-            self._module._parameters["weight"] = _sum(self._own["weight"], effect.scale)  # type: ignore[assignment]
+            self._add("weight", effect.scale)
         # A residual of the same stage must see the output without the bias.
         if bias is not None and "bias" in self._own and not has_residuals:
-            self._module._parameters["bias"] = _sum(self._own["bias"], bias)  # type: ignore[assignment]
+            self._add("bias", bias)
             bias = None
         return Effect(low_rank=effect.low_rank, bias=bias)
+
+    def _add(self, name: str, change: Tensor) -> None:
+        """Bind the module's own vector with the change; a bias that the module lacks is the change alone."""
+        own = self._module._parameters[name]
+        self._module._parameters[name] = change if own is None else own + change  # type: ignore[assignment]
 
     def _hook(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         if not self._active:
             return None
         rest = output[1:] if isinstance(output, tuple) else None
         h = output[0] if rest is not None else output
-        if args and isinstance(args[0], Tensor) and h.dtype != args[0].dtype and h.dtype == torch.float32:
-            h = h.to(args[0].dtype)  # a normalisation whose bound weight is fp32 in a bf16 network
+        if self._widened:
+            h = h.to(self._own["weight"].dtype)
         for effect, residuals in zip(self._stages, self._residuals, strict=True):
             if effect.low_rank is not None:
                 h = _add_low_rank(h, args[0], *effect.low_rank)
@@ -97,6 +117,5 @@ def _add_low_rank(h: Tensor, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
     return torch.addmm(h.flatten(0, -2), thin.flatten(0, -2), up.t()).view(h.shape)
 
 
-def _sum(own: Tensor | None, change: Tensor) -> Tensor:
-    """The module's own vector with the change; in the precision of the change, so that small ones are not lost."""
-    return change if own is None else own.to(change.dtype) + change
+def _wide(parameter: nn.Parameter | None) -> Any:
+    return None if parameter is None else parameter.float()

@@ -76,6 +76,18 @@ class DivergedError(S3Error):
     kind = "diverged"
 
 
+class DiskError(S3Error):
+    """A file of the run could not be written."""
+
+    kind = "disk"
+
+
+class StoppedError(S3Error):
+    """The worker was asked to stop."""
+
+    kind = "stopped"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the closest of `known`, or all of them where none is close."""
     import difflib  # only a mistake needs it, and every command would wait for it

@@ -62,7 +62,10 @@ class Space(Event):
 
 @dataclass(frozen=True)
 class Phase(Event):
-    """A phase begins: `search`, `retrain` or `test`; `total` is its number of steps."""
+    """A phase (`search`, `retrain` or `test`) of so many steps begins, or a resumed attempt goes on in it.
+
+    After which step it goes on, `resumed_step` of `started` says.
+    """
 
     type: ClassVar[str] = "phase"
     phase: str

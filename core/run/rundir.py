@@ -18,6 +18,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -122,6 +124,27 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def remove_leftovers(*paths: Path) -> None:
+    """Delete what `write_bytes` to these files left behind where a kill came in between; nobody may be writing them."""
+    for path in paths:
+        for leftover in path.parent.glob(f".{path.name}.*"):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name of a file durable too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot do it
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:

@@ -219,6 +219,11 @@ class RunSpec(Frozen):
         description="Of the backbone; `auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates are fp32.",
     )
     eval_batch_size: Positive = Field(default=128, description="Examples in one batch of an evaluation.")
+    checkpoint_every: Positive = Field(
+        default=100,
+        description="Steps between two checkpoints, which a run that was stopped or killed goes on from; one is "
+        "written at the end of each phase and on SIGTERM too.",
+    )
     adapter_init: Literal["zero", "paper"] = Field(
         default="zero",
         description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "

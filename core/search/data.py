@@ -48,6 +48,11 @@ def total_steps(settings: Training, rows: int) -> int:
     return max(1, math.ceil((settings.epochs or 0) * steps_per_epoch(rows, settings.batch_size)))
 
 
+def is_evaluated(settings: Training, step: int, total: int) -> bool:
+    """Whether the state after so many steps is evaluated: every so often, and at the end."""
+    return step > 0 and (step % settings.eval_every == 0 or step == total)
+
+
 @dataclass(frozen=True)
 class Order:
     """The rows of every step from a part of the training split: a pure function of the seed and the step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,8 +17,12 @@ from core.tasks.task import Split, Task
 
 
 @torch.inference_mode()
-def evaluate(backbone: Backbone, data: Data, split: Split, batch_size: int) -> dict[str, float]:
+def evaluate(
+    backbone: Backbone, data: Data, split: Split, batch_size: int, between: Callable[[], None] = lambda: None
+) -> dict[str, float]:
     """The metrics of a split, the first of which is the score; the deltas must be bound while this runs.
+
+    `between` is called before each batch, and may end the evaluation by what it raises.
 
     A classification head answers with its largest logit; a text-to-text model with the label whose text is most
     likely, or, for numbers, with what it writes.
@@ -27,6 +31,7 @@ def evaluate(backbone: Backbone, data: Data, split: Split, batch_size: int) -> d
     encoded = data.splits[split]
     predictions: list[float] = [0.0] * len(encoded)
     for rows in length_sorted_batches(encoded, batch_size):
+        between()
         batch = data.batch(split, rows)
         batch.pop("labels")
         for row, prediction in zip(rows, _predict(backbone, data.task, batch), strict=True):

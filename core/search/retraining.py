@@ -2,127 +2,120 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.model.backbone import Backbone
-from core.model.gated import GatedModel
-from core.run.errors import DivergedError
+from core.run.errors import DivergedError, StoppedError
 from core.run.events import Eval, Phase, Step
-from core.run.spec import RetrainSettings, RunSpec
+from core.run.spec import RetrainSettings
+from core.run.structure import Structure
 from core.search.adamw import linear_decay
-from core.search.data import Data, Order, total_steps
+from core.search.checkpoint import Snapshot
+from core.search.data import Order, is_evaluated, total_steps
 from core.search.evaluate import evaluate
+from core.search.keeper import Keeper
+from core.search.loading import Setup
 from core.search.reporter import Reporter
+from core.search.trainees import Trainee, copy
 from core.tasks.randomness import seed_for
 from core.tasks.task import Split
 
 
-class Trainee(Protocol):
-    """Something with parameters and a loss: a structure on a frozen backbone, or the whole backbone."""
+@dataclass
+class Best:
+    """The parameters at the best validation score so far, with its metrics; of equal scores the later one counts.
+
+    `evaluated` is the step of the latest evaluation.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    parameters: list[Tensor] = field(default_factory=list)
+    evaluated: int = 0
 
     @property
-    def parameters(self) -> Sequence[Tensor]:
-        """The tensors that an optimiser moves."""
-
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-
-    def bound(self) -> AbstractContextManager[object]:
-        """A context in which the backbone computes with these parameters."""
-
-    def named(self) -> dict[str, Tensor]:
-        """What is trained, by name."""
-
-
-class StructureTrainee:
-    """The deltas of a structure, every gate open, and the head."""
-
-    def __init__(self, model: GatedModel, weights: Tensor) -> None:
-        self.weights = weights.requires_grad_()
-        self._model = model
-        self._gates = torch.ones(len(model.placed), device=model.device)
-
-    @property
-    def parameters(self) -> Sequence[Tensor]:
-        """The one vector of all weights."""
-        return [self.weights]
-
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-        return self._model.loss(self.weights, self._gates, batch)
-
-    def bound(self) -> AbstractContextManager[object]:
-        """The backbone with the deltas."""
-        return self._model.bound(self.weights, self._gates)
-
-    def named(self) -> dict[str, Tensor]:
-        """The tensors of deltas and head."""
-        return self._model.named(self.weights.detach())
-
-
-class FullTrainee:
-    """Every parameter of the backbone, as in full fine-tuning."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        self._backbone = backbone.requires_grad_()
-
-    @property
-    def parameters(self) -> Sequence[Tensor]:
-        """All of the backbone's."""
-        return list(self._backbone.parameters())
-
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-        loss: Tensor = self._backbone(**batch).loss
-        return loss
-
-    def bound(self) -> AbstractContextManager[object]:
-        """Nothing to do: the parameters are the backbone's own."""
-        return nullcontext()
-
-    def named(self) -> dict[str, Tensor]:
-        """The parameters by their names in the backbone; tied ones once."""
-        return {name: p.detach() for name, p in self._backbone.named_parameters()}
+    def score(self) -> float:
+        """The first of the metrics."""
+        return next(iter(self.metrics.values()), -math.inf)
 
 
 def retrain(
-    spec: RunSpec, trainee: Trainee, backbone: Backbone, data: Data, reporter: Reporter
+    setup: Setup, structure: Structure, trainee: Trainee, keeper: Keeper, reporter: Reporter
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Train, keep the best by validation score, and leave the trainee there; gives validation and test metrics."""
-    settings = spec.retrain
-    rows = len(data.splits["train"])
+    spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
-    reporter.event(Phase("retrain", total), phase="retrain", step=0, total=total)
-    optimizer = torch.optim.AdamW(trainee.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     order = Order(range(rows), settings.batch_size, spec.seed)
-
-    def score(split: Split) -> dict[str, float]:
-        with trainee.bound():
-            return evaluate(backbone, data, split, spec.eval_batch_size)
-
-    best_score, best_metrics, best_parameters = -math.inf, dict[str, float](), list[Tensor]()
-    for step in range(total):
-        backbone.model.train()
+    optimizer = torch.optim.AdamW(trainee.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    step, best = _start(trainee, optimizer, keeper.take("retrain"))
+    reporter.phase(Phase("retrain", total), step, best.score)
+    while True:
+        if is_evaluated(settings, step, total) and best.evaluated < step:
+            with contextlib.suppress(StoppedError):  # the resumed run evaluates again
+                _evaluate(setup, trainee, step, best, keeper, reporter)
+        snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
+        keeper.boundary("retrain", step, snapshot, at_edge=step in (0, total))
+        if step == total:
+            break
+        setup.backbone.model.train()
         torch.manual_seed(seed_for(spec.seed, "retrain dropout", step))
-        _train_step(settings, trainee, optimizer, data.batch("train", order.at(step)), step, total, reporter)
-        if (step + 1) % settings.eval_every == 0 or step + 1 == total:
-            metrics = score("validation")
-            is_best = next(iter(metrics.values())) >= best_score
-            if is_best:
-                best_score, best_metrics = next(iter(metrics.values())), metrics
-                best_parameters = [p.detach().clone() for p in trainee.parameters]
-            reporter.evaluation(Eval("retrain", step + 1, "validation", metrics, is_best))
-    _copy(best_parameters, trainee.parameters)
+        _train_step(settings, trainee, optimizer, setup.data.batch("train", order.at(step)), step, total, reporter)
+        step += 1
+    copy(best.parameters, trainee.parameters)
     reporter.event(Phase("test", 1), phase="test")
-    tested = score("test")
+    tested = _score(setup, trainee, "test", keeper)
     reporter.event(Eval("test", total, "test", tested, best=True))
-    return best_metrics, tested
+    return best.metrics, tested
+
+
+def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot | None) -> tuple[int, Best]:
+    """The step and the best so far: nothing at the start, or what a checkpoint holds, which goes into the trainee."""
+    if resumed is None:
+        return 0, Best()
+    parts: dict[str, dict[int, Tensor]] = {"parameter": {}, "best": {}}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in resumed.tensors.items():
+        kind, _, number = name.rpartition(".")
+        if kind in parts:
+            parts[kind][int(number)] = tensor
+        else:
+            state.setdefault(int(number), {})[kind] = tensor
+    copy([parts["parameter"][i] for i in range(len(trainee.parameters))], trainee.parameters)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    device = trainee.parameters[0].device
+    best = [parts["best"][i].to(device) for i in range(len(parts["best"]))]
+    return resumed.step, Best(resumed.facts["metrics"], best, resumed.facts["evaluated"])
+
+
+def _snapshot(
+    step: int, structure: Structure, trainee: Trainee, optimizer: torch.optim.Optimizer, best: Best
+) -> Snapshot:
+    """What `_start` goes on from; the p of the structure save the search from being repeated."""
+    tensors = {f"parameter.{i}": tensor for i, tensor in enumerate(trainee.parameters)}
+    tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"{kind}.{i}": tensor for kind, tensor in state.items()}
+    facts = {"p": structure.p, "metrics": best.metrics, "evaluated": best.evaluated}
+    return Snapshot("retrain", step, tensors, facts)
+
+
+def _score(setup: Setup, trainee: Trainee, split: Split, keeper: Keeper) -> dict[str, float]:
+    with trainee.bound():
+        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, keeper.stop.check)
+
+
+def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Keeper, reporter: Reporter) -> None:
+    """Score the trainee on the validation split; keep its parameters where it is the best so far."""
+    metrics = _score(setup, trainee, "validation", keeper)
+    is_best = next(iter(metrics.values())) >= best.score
+    if is_best:
+        best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]
+    best.evaluated = step
+    reporter.evaluation(Eval("retrain", step, "validation", metrics, is_best))
 
 
 def _train_step(
@@ -149,9 +142,3 @@ def _train_step(
             f"retraining diverged at step {step + 1}: the loss is {values[0]}", "lower the learning rate"
         )
     reporter.event(Step("retrain", step + 1, values[0], values[1], lr), step=step + 1)
-
-
-@torch.no_grad()
-def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
-    for a, b in zip(source, target, strict=True):
-        b.copy_(a)

@@ -1,31 +1,40 @@
-"""The search phase: bi-level steps until the end, evaluation on the way, and the structure cut out of the best."""
+"""The search phase: bi-level steps until the end, with an evaluation now and then; what was best is kept."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from core.model.backbone import Backbone
 from core.model.gated import GatedModel
-from core.run.errors import DivergedError
-from core.run.events import Eval, Step
+from core.run.errors import DivergedError, StoppedError
+from core.run.events import Eval, Phase, Step
 from core.run.spec import RunSpec
-from core.run.structure import Structure, select
+from core.run.structure import select
+from core.search.adamw import Moments
 from core.search.bilevel import Noise, Problem, SearchState, StepMetrics, initial_state, search_step
-from core.search.data import Data, search_orders, total_steps
+from core.search.checkpoint import Snapshot
+from core.search.data import is_evaluated, search_orders, total_steps
 from core.search.evaluate import evaluate
+from core.search.keeper import Keeper
+from core.search.loading import Setup
 from core.search.reporter import Reporter
 
 
 @dataclass
 class Best:
-    """The gate probabilities at the best validation score so far; of equal scores the later one counts."""
+    """The gate probabilities at the best validation score so far; of equal scores the later one counts.
+
+    `evaluated` is the step of the latest evaluation.
+    """
 
     score: float = -math.inf
     p: tuple[float, ...] = ()
+    evaluated: int = 0
 
 
 def prepare(spec: RunSpec, model: GatedModel, budget: int, rows: int) -> Problem:
@@ -34,50 +43,82 @@ def prepare(spec: RunSpec, model: GatedModel, budget: int, rows: int) -> Problem
     return Problem(model, costs, budget, spec.search, total_steps(spec.search, rows))
 
 
-def search(spec: RunSpec, problem: Problem, backbone: Backbone, data: Data, reporter: Reporter) -> Structure:
-    """Search from the pretrained network; returns every candidate with its p, and the selection under the budget."""
-    settings, model = spec.search, problem.model
-    state = initial_state(problem, model.initial_weights(spec.seed, spec.adapter_init == "paper"))
+def search(setup: Setup, problem: Problem, keeper: Keeper, reporter: Reporter) -> tuple[float, ...]:
+    """Search from the pretrained network, or on from a checkpoint; gives p where the validation score was best."""
+    spec, settings, model, data = setup.spec, setup.spec.search, problem.model, setup.data
     outer_size = settings.validation_batch_size or settings.batch_size
     inner, outer = search_orders(len(data.splits["train"]), settings.batch_size, outer_size, spec.seed)
-    best = Best()
-    while state.step < problem.total_steps:
-        backbone.model.train()
+    state, best = _start(setup, problem, keeper.take("search"))
+    reporter.phase(Phase("search", problem.total_steps), state.step, best.score)
+    while True:
+        if is_evaluated(settings, state.step, problem.total_steps) and best.evaluated < state.step:
+            with contextlib.suppress(StoppedError):  # the resumed run evaluates again
+                _evaluate(setup, problem, state, best, keeper, reporter)
+        keeper.boundary("search", state.step, partial(_snapshot, state, best))
+        if state.step == problem.total_steps:
+            return best.p
+        setup.backbone.model.train()
         noise = Noise.draw(spec.seed, state.step, len(model.placed), settings.shared_dropout, model.device)
         batches = data.batch("train", inner.at(state.step)), data.batch("train", outer.at(state.step))
         state, metrics = search_step(problem, state, *batches, noise)
-        p = _report(problem, state.step, metrics, reporter)
-        if state.step % settings.eval_every == 0 or state.step == problem.total_steps:
-            reporter.all_gates(state.step, p)
-            _evaluate(spec, problem, state, p, backbone, data, best, reporter)
-    candidates = tuple(placed.candidate for placed in model.placed)
-    selected = select(best.p, model.parameters, problem.budget, settings.selection)
-    return Structure(candidates, best.p, selected, int(problem.budget), spec.model)
+        _report(problem, state.step, metrics, reporter)
+
+
+def _start(setup: Setup, problem: Problem, resumed: Snapshot | None) -> tuple[SearchState, Best]:
+    """The state before the first step, or that of a checkpoint."""
+    if resumed is None:
+        weights = problem.model.initial_weights(setup.spec.seed, setup.spec.adapter_init == "paper")
+        return initial_state(problem, weights), Best()
+    t = {name: tensor.to(problem.model.device) for name, tensor in resumed.tensors.items()}
+    of_weights = Moments(resumed.step, t["weights.mean"], t["weights.square"])
+    of_alpha = Moments(resumed.step, t["alpha.mean"], t["alpha.square"])
+    state = SearchState(resumed.step, t["weights"], of_weights, t["alpha"], of_alpha)
+    facts = resumed.facts
+    best = Best(facts["score"], tuple(facts["p"])) if facts["p"] else Best()
+    best.evaluated = facts["evaluated"]
+    return state, best
+
+
+def _snapshot(state: SearchState, best: Best) -> Snapshot:
+    """What `_start` goes on from."""
+    tensors = {
+        "weights": state.weights, "weights.mean": state.weight_moments.mean,
+        "weights.square": state.weight_moments.square,
+        "alpha": state.alpha, "alpha.mean": state.alpha_moments.mean, "alpha.square": state.alpha_moments.square,
+    }  # fmt: skip
+    score = best.score if best.p else None
+    return Snapshot("search", state.step, tensors, {"score": score, "p": best.p, "evaluated": best.evaluated})
 
 
 def _evaluate(
-    spec: RunSpec,
-    problem: Problem,
-    state: SearchState,
-    p: list[float],
-    backbone: Backbone,
-    data: Data,
-    best: Best,
-    reporter: Reporter,
+    setup: Setup, problem: Problem, state: SearchState, best: Best, keeper: Keeper, reporter: Reporter
 ) -> None:
-    """Score the network with every gate at its probability; keep the probabilities where it is the best so far."""
-    gates = torch.tensor(p, device=problem.model.device)
-    with problem.model.bound(state.weights, gates):
-        metrics = evaluate(backbone, data, "validation", spec.eval_batch_size)
+    """Score the network as it stands; keep the probabilities where it is the best so far."""
+    p = torch.sigmoid(problem.logits(state.alpha)[0]).tolist()
+    reporter.all_gates(state.step, p)
+    with problem.model.bound(state.weights, _evaluated_gates(problem, p)):
+        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.stop.check)
     score = next(iter(metrics.values()))
     is_best = score >= best.score
     if is_best:
         best.score, best.p = score, tuple(p)
+    best.evaluated = state.step
     reporter.evaluation(Eval("search", state.step, "validation", metrics, is_best))
 
 
-def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporter) -> list[float]:
-    """Write the events of a step; gives p on the host. Raises DivergedError where a number is not finite."""
+def _evaluated_gates(problem: Problem, p: list[float]) -> Tensor:
+    """Soft gates at their probabilities; with hard ones, the structure that would be cut out now is open."""
+    gates = torch.tensor(p, device=problem.model.device)
+    if problem.settings.gates == "soft":
+        return gates
+    chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
+    gates = torch.zeros_like(gates)
+    gates[list(chosen)] = 1.0
+    return gates
+
+
+def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporter) -> None:
+    """Write the events of a step. Raises DivergedError where a number is not finite."""
     numbers, p = _to_host(metrics)
     if not all(map(math.isfinite, numbers + p)):
         raise DivergedError(f"the search diverged at step {step}: {_first_bad(numbers)}", "lower the learning rates")
@@ -92,7 +133,6 @@ def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporte
     )  # fmt: skip
     reporter.event(event, step=step)
     reporter.gates(step, p)
-    return p
 
 
 _NAMES = ("train loss", "validation loss", "gradient norm", "alpha gradient norm", "expected", "sampled", "shift")

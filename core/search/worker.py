@@ -2,46 +2,86 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import traceback
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 
-from core.run.errors import EXIT_FAILED, EXIT_OK, RunDirError, S3Error
+from core.run.errors import EXIT_FAILED, EXIT_OK, DiskError, RunDirError, S3Error
 from core.run.events import Failed, Finished
-from core.run.rundir import RunDir, read_json
+from core.run.rundir import RunDir, read_json, remove_leftovers
 from core.run.spec import RunSpec
+from core.search.checkpoint import Checkpoints
+from core.search.heartbeat import beating
+from core.search.keeper import Keeper
+from core.search.log import tell
 from core.search.pipeline import about, run_all
 from core.search.reporter import Reporter
-
-
-class StoppedError(S3Error):
-    """The worker was asked to stop."""
-
-    kind = "stopped"
+from core.search.stopping import Stop
 
 
 def execute(run: RunDir) -> int:
-    """Do the run of a directory; gives the exit code. The last event is `finished` or `failed`."""
+    """Do the run of a directory, or what is left of it; gives the exit code.
+
+    The last event is `finished` or `failed`. A run that has its result is not repeated.
+    """
+    stop = Stop()
+    stop.listen()
     spec = read_spec(run)
-    reporter = Reporter(run, about(spec))
-    signal.signal(signal.SIGTERM, _stop)
+    if result := _result_of(run, spec):
+        return _finished_before(run, spec, result)
+    checkpoints = Checkpoints(run.checkpoint, spec.digest())
+    resumed = checkpoints.latest()
+    reporter = Reporter(run, about(spec), resumed is not None)
+    remove_leftovers(run.structure, run.delta, run.result, run.summary)
+    keeper = Keeper(checkpoints, resumed, spec.checkpoint_every, stop, reporter)
+    with beating(run.heartbeat):
+        return _attempt(run, spec, keeper, reporter)
+
+
+def _attempt(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> int:
+    """Work on the run and say how that ended, whatever happens."""
     try:
-        metrics = run_all(run, spec, reporter)
+        metrics = run_all(run, spec, keeper, reporter)
+        score = next(iter(metrics.values()))
+        reporter.close(Finished(score, metrics, reporter.seconds), status="finished", score=score)
+        return EXIT_OK
     except S3Error as error:
-        print(f"{error.kind}: {error}", file=sys.stderr)
+        keeper.stop.wait_for_steps()
+        tell(f"{error.kind}: {error}")
         _close(reporter, Failed(error.kind, error.message, error.hint))
         return error.exit_code
     except BaseException as error:
-        traceback.print_exc()
+        keeper.stop.wait_for_steps()
+        tell(traceback.format_exc())
         message = f"{type(error).__name__}: {error}".split("\n")[0]
         _close(reporter, Failed(_kind(error), message, f"the traceback is in {run.log}"))
         return EXIT_FAILED
-    score = next(iter(metrics.values()))
-    reporter.close(Finished(score, metrics, reporter.seconds), status="finished", score=score)
+
+
+def _result_of(run: RunDir, spec: RunSpec) -> dict[str, Any] | None:
+    """The result of a run that is done; None where it is not, or the result is damaged or of other settings."""
+    if not run.result.exists():
+        return None
+    try:
+        result = read_json(run.result)
+    except RunDirError as error:
+        tell(f"the result is passed over: {error}")
+        return None
+    return result if isinstance(result, dict) and result.get("spec") == spec.digest() else None
+
+
+def _finished_before(run: RunDir, spec: RunSpec, result: dict[str, Any]) -> int:
+    """Say that nothing is left to do; tell of the end where a kill came between the result and the last event."""
+    tell(f"{run.path} is finished, its score is {result['score']}: there is nothing to do")
+    try:
+        told = read_json(run.summary)["status"] == "finished"
+    except (RunDirError, KeyError, TypeError):
+        told = False
+    if not told:
+        finished = Finished(result["score"], result["metrics"], 0.0)
+        Reporter(run, about(spec), resumed=True).close(finished, status="finished", score=result["score"])
     return EXIT_OK
 
 
@@ -57,12 +97,11 @@ def read_spec(run: RunDir) -> RunSpec:
 
 
 def _close(reporter: Reporter, failed: Failed) -> None:
-    reporter.close(failed, status="failed", error=failed.message)
+    try:
+        reporter.close(failed, status="failed", error=failed.message)
+    except DiskError as error:
+        tell(f"disk: {error}")
 
 
 def _kind(error: BaseException) -> str:
     return "out-of-memory" if isinstance(error, (torch.OutOfMemoryError, MemoryError)) else "crash"
-
-
-def _stop(signum: int, frame: Any) -> NoReturn:
-    raise StoppedError("stopped by a signal", "run it again to do it over")

@@ -214,10 +214,11 @@ def test_an_error_inside_a_pass_leaves_the_backbone_unbound():
     assert torch.equal(model.backbone(inputs(model)), Network(NORM)(inputs(model)))
 
 
-def test_a_detached_module_has_no_hook():
+def test_a_detached_module_has_no_hooks():
     module = nn.Linear(2, 2)
     Attachment(module).detach()
     assert not module._forward_hooks
+    assert not module._forward_pre_hooks
 
 
 def test_a_delta_that_fits_nowhere_is_refused():
@@ -236,3 +237,18 @@ def test_a_structure_is_restored_on_a_fresh_model():
     assert again == placed
     with pytest.raises(SpecError, match="has no module"):
         restore((Candidate("attn.q", "encoder", 9, "encoder.block.9.q", "lora", 1),), build("t5"))
+
+
+def test_a_small_change_of_a_normalisation_survives_bf16():
+    """1 + 0.001 is 1 in bf16; computed in fp32 and rounded afterwards, the change is there on average."""
+    delta = make(parse_delta("lnfit"))
+    candidate = Candidate("norm.attn", "encoder", 0, "module", "lnfit", OUT)
+    model = GatedModel(Network(NORM).to(torch.bfloat16), [Placed(candidate, NORM, delta)])
+    x = torch.randn(4000, OUT, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
+    plain = model.backbone(x)
+    with model.bound(torch.full((OUT,), 1e-3), torch.ones(1)) as network:
+        changed = network(x)
+    assert changed.dtype == torch.bfloat16
+    exact = F.layer_norm(x.float(), (OUT,))
+    share = ((changed.float() - plain.float()) * exact).sum() / exact.square().sum()
+    assert share.item() == pytest.approx(1e-3, rel=0.2)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.run.errors import EXIT_USAGE, RunDirError
-from core.run.rundir import RunDir, read_json, write_bytes, write_json
+from core.run.rundir import RunDir, read_json, remove_leftovers, write_bytes, write_json
 
 DEADLINE = 30.0  # seconds
 
@@ -165,3 +165,11 @@ def test_files_are_json_that_every_tool_reads(tmp_path):
     text = (tmp_path / "a.json").read_text(encoding="ascii")
     assert text.endswith("\n")
     assert json.loads(text) == {"b": [1.5, None, True]}
+
+
+def test_what_a_kill_left_behind_can_be_swept_away(tmp_path):
+    for name in (".delta.safetensors.4242", ".result.json.7", ".exit.json.7", "delta.safetensors"):
+        (tmp_path / name).write_text("")
+    run = RunDir(tmp_path)
+    remove_leftovers(run.delta, run.result, run.checkpoint / "search-1.safetensors")
+    assert names(tmp_path) == [".exit.json.7", "delta.safetensors"]

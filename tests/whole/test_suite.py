@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,14 @@ def test_the_builtin_model_learns_the_builtin_task(tmp_path):
     assert result["budget"] == 9085
     assert 0 < result["parameters"] <= 9085
     assert result["head_parameters"] == 21 * 385
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_suites_of_the_readme_are_valid(tmp_path, number):
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "reviews.jsonl").touch()
+    (tmp_path / "superglue-cb").mkdir()
+    (tmp_path / "suite.toml").write_text(blocks[number])
+    done = s3tui(tmp_path, "validate", "suite.toml")
+    assert done.returncode == 0, done.stderr

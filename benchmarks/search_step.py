@@ -1,0 +1,259 @@
+"""How long a search step takes, against the floor and against the step as one would write it first.
+
+    python benchmarks/search_step.py [--shape t5-small] [--batch 8] [--length 64] [--device cpu] [--precision fp32]
+
+The floor of a pass (`bare`) is a forward and backward of the frozen backbone alone, with a gradient to the embeddings'
+output only. Every variant is timed in turn, round after round on the same batch, so that drift of the machine meets
+all of them; medians are told, and the ratios are what counts. Peak memory is that of a fresh process for each variant.
+The figures go to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from naive import NaiveSearch
+from torch import Tensor, nn
+
+from core.model.gated import GatedModel
+from core.model.space import place
+from core.run.spaces import library_space
+from core.run.spec import SearchSettings
+from core.search.bilevel import Noise, Problem, SearchState, initial_state, search_step
+from core.search.gates import sample
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "t5-small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
+    "t5-large": {"d_model": 1024, "d_kv": 64, "d_ff": 4096, "num_layers": 24, "num_heads": 16},
+    "minilm": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
+}
+# Forward and backward passes of one step; the Hessian-vector product is a forward and about two backwards more.
+PASSES = {"first-order": 2, "forward-difference": 4, "central-difference": 5, "exact": 5}
+BUDGET = 1.389e-4
+TARGET_LENGTH = 8
+
+
+def network(shape: str, device: str, dtype: torch.dtype) -> nn.Module:
+    """Random weights of a shape; nothing is downloaded."""
+    import transformers
+
+    torch.manual_seed(0)
+    if shape.startswith("t5"):
+        config = transformers.T5Config(vocab_size=32128, decoder_start_token_id=0, **SHAPES[shape])
+        model: nn.Module = transformers.T5ForConditionalGeneration(config)
+    else:
+        config = transformers.BertConfig(num_labels=2, **SHAPES[shape])
+        model = transformers.BertForSequenceClassification(config)
+    return model.to(device, dtype).requires_grad_(False).train()
+
+
+def make_batch(shape: str, rows: int, length: int, device: str, seed: int) -> dict[str, Tensor]:
+    """Random tokens without padding."""
+    place_ = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, 30_000, (rows, length), generator=place_)
+    labels = torch.randint(5, 30_000, (rows, TARGET_LENGTH), generator=place_)
+    if not shape.startswith("t5"):
+        labels = labels[:, 0] % 2
+    return {k: v.to(device) for k, v in {"input_ids": ids, "labels": labels}.items()}
+
+
+class Bench:
+    """The variants of one shape on one device, each a function that makes one step."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.precision]
+        self.model = network(options.shape, options.device, dtype)
+        self.parameters = sum(p.numel() for p in self.model.parameters())
+        sizes = (options.shape, options.batch, options.length, options.device)
+        self.train, self.validation = (make_batch(*sizes, seed=seed) for seed in (1, 2))
+
+    def variant(self, name: str) -> Callable[[], object]:
+        """One step of `bare`, `naive`, or of a hypergradient."""
+        if name == "bare":
+            return self._bare
+        if name == "naive":
+            placed = place(library_space("mix-low-rank"), self.model)
+            naive = NaiveSearch(self.model, placed, BUDGET * self.parameters, 3e-4, 0.1)
+            return lambda: naive.step(self.train, self.validation)
+        return self._ours(name)
+
+    def _bare(self) -> None:
+        """Forward and backward, with a gradient to what the embeddings give and nothing else."""
+        vocabulary = self.model.config.vocab_size
+        tables = [m for m in self.model.modules() if isinstance(m, nn.Embedding) and m.num_embeddings == vocabulary]
+        handles = [
+            table.register_forward_hook(lambda module, args, output: output.detach().requires_grad_())
+            for table in tables
+        ]
+        self.model(**self.train).loss.backward()
+        for handle in handles:
+            handle.remove()
+
+    def _ours(self, method: str) -> Callable[[], None]:
+        problem, state = self.problem(method)
+        keep = {"state": state}
+
+        def step() -> None:
+            keep["state"], metrics = search_step(
+                problem, keep["state"], self.train, self.validation, self.noise(problem, keep["state"].step)
+            )
+            metrics.train_loss.item()
+
+        return step
+
+    def problem(self, method: str) -> tuple[Problem, SearchState]:
+        """A search on a model of its own gates; the backbone is shared."""
+        gated = GatedModel(self.model, place(library_space("mix-low-rank"), self.model))
+        settings = SearchSettings(max_steps=1000, hypergradient=method)  # type: ignore[arg-type]
+        costs = torch.tensor(gated.parameters, device=gated.device)
+        problem = Problem(gated, costs, BUDGET * self.parameters, settings, 1000)
+        return problem, initial_state(problem, gated.initial_weights(0))
+
+    def noise(self, problem: Problem, step: int) -> Noise:
+        """The noise of a step."""
+        return Noise.draw(0, step, len(problem.model.placed), problem.settings.shared_dropout, problem.model.device)
+
+
+def timed(step: Callable[[], object], device: str) -> float:
+    """Seconds of one call, the device's work included."""
+    began = time.perf_counter()
+    step()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def rounds(options: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds of each variant, taken in turn. The naive step wraps its model, so it has one of its own."""
+    ours, naive = Bench(options), Bench(options)
+    steps = {name: ours.variant(name) for name in ("bare", *PASSES)} | {"naive": naive.variant("naive")}
+    for step in steps.values():
+        timed(step, options.device)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(options.rounds):
+        for name, step in steps.items():
+            times[name].append(timed(step, options.device))
+    return times
+
+
+def parts(options: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of what is not a pass, once each."""
+    from core.search import adamw
+
+    bench = Bench(options)
+    problem, state = bench.problem("central-difference")
+    logits, _ = problem.logits(state.alpha)
+    noise, w = bench.noise(problem, 0), state.weights
+    calls: dict[str, Callable[[], object]] = {
+        "gate solve": lambda: problem.logits(state.alpha),
+        "sampling": lambda: sample(logits, noise.outer),
+        "noise": lambda: bench.noise(problem, 1),
+        "binding": lambda: bench_bind(problem, w, noise.outer),
+        "virtual step": lambda: adamw.update(w, w, state.weight_moments, 1e-3),
+        "derivative": lambda: adamw.derivative(w, state.weight_moments, 1e-3),
+        "perturbation": lambda: w + 0.01 * w,
+    }
+    return {name: statistics.median(timed(call, options.device) for _ in range(20)) for name, call in calls.items()}
+
+
+def bench_bind(problem: Problem, weights: Tensor, gates: Tensor) -> None:
+    """Bind and unbind all deltas once, as every pass does."""
+    with problem.model.bound(weights, gates):
+        pass
+
+
+def peak_memory(options: argparse.Namespace, variant: str) -> int:
+    """Bytes at the peak of two steps of a variant, in a fresh process."""
+    arguments = [f"--{k}={v}" for k, v in vars(options).items() if k not in ("memory_of", "rounds")]
+    command = [sys.executable, __file__, *arguments, f"--memory-of={variant}"]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def measure_memory(options: argparse.Namespace) -> None:
+    """Print the peak of this process, or of the device's allocator."""
+    step = Bench(options).variant(options.memory_of)
+    for _ in range(2):
+        step()
+    if options.device.startswith("cuda"):
+        print(torch.cuda.max_memory_allocated())
+        return
+    # Not getrusage: its peak is inherited from the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    print(int(status.partition("VmHWM:")[2].split()[0]) * 1024)
+
+
+def report(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything; the content of the result file."""
+    times = rounds(options)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    memory = {name: peak_memory(options, name) for name in medians}
+    quarters = statistics.quantiles(times["bare"], n=4)
+    return {
+        "settings": {k: v for k, v in vars(options).items() if k != "memory_of"},
+        "date": datetime.date.today().isoformat(),
+        "device": torch.cuda.get_device_name() if options.device.startswith("cuda") else f"CPU, {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "seconds": {n: {"median": medians[n], "min": min(v), "max": max(v)} for n, v in times.items()},
+        "overhead": {name: medians[name] / (n * medians["bare"]) for name, n in PASSES.items()},
+        "of_naive": {name: medians[name] / medians["naive"] for name in PASSES},
+        "naive_in_bare_passes": medians["naive"] / (5 * medians["bare"]),
+        "memory_bytes": memory,
+        "memory_of_naive": {name: memory[name] / memory["naive"] for name in PASSES},
+        "parts_seconds": parts(options),
+        "noise": (quarters[2] - quarters[0]) / medians["bare"],
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """The figures as a table."""
+    print(f"{result['device']}, {result['threads']} threads, {result['settings']}")
+    print(f"{'':22}{'median s':>10}{'min':>8}{'overhead':>10}{'of naive':>10}{'peak MB':>9}{'of naive':>10}")
+    for name, seconds in result["seconds"].items():
+        ratio = [result[key].get(name) for key in ("overhead", "of_naive", "memory_of_naive")]
+        text = [f"{r:10.2f}" if r is not None else " " * 10 for r in ratio]
+        megabytes = result["memory_bytes"][name] / 1e6
+        print(f"{name:22}{seconds['median']:10.3f}{seconds['min']:8.3f}{text[0]}{text[1]}{megabytes:9.0f}{text[2]}")
+    print(f"naive is {result['naive_in_bare_passes']:.2f} times five bare passes")
+    step = result["seconds"]["central-difference"]["median"]
+    for name, seconds in result["parts_seconds"].items():
+        print(f"  {name:20}{seconds * 1e3:9.2f} ms {100 * seconds / step:6.2f} % of a central-difference step")
+    if result["noise"] > 0.15:
+        print(f"The machine was too noisy to tell: half of the bare passes differ by {100 * result['noise']:.0f} %.")
+
+
+def main() -> None:
+    """Measure, print, and keep the figures."""
+    parser = argparse.ArgumentParser(description="How long a search step takes.")
+    parser.add_argument("--shape", choices=SHAPES, default="t5-small")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        measure_memory(options)
+        return
+    result = report(options)
+    show(result)
+    kind = "gpu" if options.device.startswith("cuda") else "cpu"
+    file = Path(__file__).parent / "results" / f"search_step-{options.shape}-{options.precision}-{kind}.json"
+    file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

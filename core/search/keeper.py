@@ -1,0 +1,59 @@
+"""When a run is saved: every so many steps, at the end of a phase, and where it is asked to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from core.run.events import Checkpoint
+from core.search.checkpoint import Checkpoints, Snapshot
+from core.search.log import tell
+from core.search.reporter import Reporter
+from core.search.stopping import Stop
+from core.search.stopwatch import Stopwatch
+
+
+class Keeper:
+    """Writes the checkpoints of an attempt, and ends it at one where it is asked to stop.
+
+    `resumed` is what the attempt goes on from, None where it starts afresh.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, resumed: Snapshot | None, every: int, stop: Stop, reporter: Reporter
+    ) -> None:
+        self.resumed = resumed
+        self.stop = stop
+        self.stopwatch = Stopwatch(resumed.seconds if resumed else {})
+        self._checkpoints, self._every, self._reporter = checkpoints, every, reporter
+        # The beginning needs no checkpoint.
+        self._last = (resumed.phase, resumed.step) if resumed else ("search", 0)
+
+    def take(self, phase: str) -> Snapshot | None:
+        """What a phase goes on from, None where it starts afresh; given once, so that its memory is free afterwards."""
+        if self.resumed is None or self.resumed.phase != phase:
+            return None
+        snapshot, self.resumed = self.resumed, None
+        return snapshot
+
+    def boundary(self, phase: str, step: int, snapshot: Callable[[], Snapshot], at_edge: bool = False) -> None:
+        """After a step: save the run where that is due; raises StoppedError where it was asked to stop.
+
+        `at_edge` says that the phase begins or ends here.
+        """
+        due = (at_edge or step % self._every == 0) and (phase, step) != self._last
+        if not due and not self.stop.asked:
+            return
+        self._save(snapshot())
+        self.stop.check()
+
+    def _save(self, snapshot: Snapshot) -> None:
+        phase, step = snapshot.phase, snapshot.step
+        try:
+            self._checkpoints.save(replace(snapshot, seconds=self.stopwatch.seconds))
+        except OSError as error:
+            # The one before is still there, and the next may succeed.
+            tell(f"the checkpoint after step {step} of {phase} could not be written, the run goes on: {error}")
+            return
+        self._last = phase, step
+        self._reporter.event(Checkpoint(phase, step))

@@ -1,0 +1,93 @@
+"""What a run works with: model, data, candidates, budget. Whatever can be wrong with its settings is found here."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+
+from core.model.backbone import Backbone, load_backbone
+from core.model.space import Placed, place
+from core.run.errors import SpecError
+from core.run.events import Space, Started, read_events
+from core.run.rundir import RunDir
+from core.run.spec import RunSpec
+from core.search.checkpoint import Snapshot
+from core.search.data import Data, encode
+from core.search.device import resolve_device, resolve_precision
+from core.search.reporter import Reporter
+from core.tasks import load_task
+
+PACKAGES = ("torch", "transformers", "datasets", "s3tui")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run works with."""
+
+    spec: RunSpec
+    backbone: Backbone
+    data: Data
+    placed: list[Placed]
+    budget: int | None
+
+
+def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporter) -> Setup:
+    """Load everything, before anything is trained."""
+    device = resolve_device(spec.device)
+    # bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
+    dtype = torch.float32 if spec.method == "full" else resolve_precision(spec.precision, device)
+    reporter.event(_started(run, spec, resumed, str(device), str(dtype).removeprefix("torch.")))
+
+    task = load_task(spec.task, spec.data_seed)
+    regression = task.kind == "regression"
+    outputs = 1 if regression else len(task.labels)
+    backbone = load_backbone(spec.model, outputs, regression, device, dtype, spec.seed)
+    _check_length(spec, backbone)
+    placed = [] if spec.method == "full" else place(spec.space, backbone.model)
+    budget = _check_budget(spec, placed, backbone.parameters)
+    rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
+    total = sum(p.candidate.parameters for p in placed)
+    reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
+    return Setup(spec, backbone, encode(task, backbone, device), placed, budget)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides about numbers."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, precision: str) -> Started:
+    attempt = 1 + sum(isinstance(event, Started) for event in read_events(run.events)[0])
+    place = (resumed.phase, resumed.step) if resumed else ("", 0)
+    return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
+
+
+def _check_length(spec: RunSpec, backbone: Backbone) -> None:
+    """An encoder with a table of positions cannot read beyond it."""
+    positions = getattr(backbone.model.config, "max_position_embeddings", math.inf)
+    limit = min(backbone.tokenizer.model_max_length, positions)
+    if not backbone.text_to_text and spec.task.max_length > limit:
+        raise SpecError(f"task.max_length = {spec.task.max_length}, but {spec.model} reads {limit} tokens", "lower it")
+
+
+def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:
+    """The budget in parameters; raises SpecError where no structure, or every one, would be under it."""
+    budget = spec.parameter_budget(backbone_parameters)
+    if budget is None or not placed:
+        return budget
+    counts = [p.candidate.parameters for p in placed]
+    if budget < min(counts):
+        raise SpecError(
+            f"the budget of {budget:,} parameters is below the smallest candidate ({min(counts):,})",
+            f"raise it, to {min(counts) / backbone_parameters:.1e} of the backbone or more",
+        )
+    if budget > sum(counts) and spec.method in ("s3", "random"):
+        raise SpecError(
+            f"the budget of {budget:,} parameters is above the whole space ({sum(counts):,})",
+            "lower it, or train the whole space with method = 'fixed'",
+        )
+    return budget

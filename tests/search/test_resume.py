@@ -1,0 +1,161 @@
+"""A run that is killed or stopped anywhere ends, when it is started again, as if nothing had happened: bit for bit."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from support import make_run
+from workers import EVAL_EVERY, STEPS, Worker, attempt, checkpoint_files, has_reached, kill_at, make_spec, outcome
+
+from core.run.errors import EXIT_OK
+from core.run.events import Checkpoint, Finished, Gates, Phase, Started, Step, read_events
+from core.run.rundir import RunDir, read_json, write_json
+
+
+@pytest.fixture
+def finished(tmp_path, root, uninterrupted) -> RunDir:
+    """A copy of a finished run of a short spec."""
+    done = uninterrupted(make_spec(root, method="random"))
+    return RunDir(Path(shutil.copytree(done.path, tmp_path / "copy")))
+
+
+def grows_by(count: int) -> Callable[[Worker], bool]:
+    """A condition: the event file is so many bytes longer than when the condition was first asked for."""
+    start: list[int] = []
+
+    def condition(worker: Worker) -> bool:
+        start.append(worker.size) if not start else None
+        return worker.size >= start[0] + count
+
+    return condition
+
+
+def is_evaluating(worker: Worker) -> bool:
+    """Whether the last event is that after which an evaluation begins."""
+    event = worker.events[-1]
+    return (isinstance(event, Step | Gates) and event.step % EVAL_EVERY == 0) or isinstance(event, Phase)
+
+
+def moments(place: random.Random, phases: tuple[str, ...]) -> Iterator[Callable[[Worker], bool]]:
+    """When to kill: seven times in each phase, at random, in evaluations, and while a checkpoint is written."""
+    for phase in phases:
+        for i, step in enumerate(sorted(place.sample(range(1, STEPS), 7))):
+            what = (grows_by(place.randrange(1, 1500)), Worker.is_writing_checkpoint, is_evaluating)[i % 3]
+            yield lambda worker, phase=phase, step=step, what=what: has_reached(worker, phase, step) and what(worker)
+
+
+def test_a_run_killed_at_many_random_moments_ends_bit_for_bit_the_same(tmp_path, root, reference):
+    spec = make_spec(root, every=1)
+    run = make_run(tmp_path / "run", spec)
+    assert kill_at(run, moments(random.Random(0), ("search", "retrain"))) >= 12
+    assert attempt(run) == EXIT_OK
+    assert outcome(run) == reference(spec)
+
+
+@pytest.mark.parametrize(("family", "method"), [("t5", "s3"), ("bert", "random"), ("bert", "fixed"), ("bert", "full")])
+def test_every_method_and_family_survives_kills(tmp_path, root, reference, family, method):
+    spec = make_spec(root, family, method, every=4)
+    run = make_run(tmp_path / "run", spec)
+    phases = ("search", "retrain") if method == "s3" else ("retrain",)
+    assert kill_at(run, islice(moments(random.Random(method), phases), 0, None, 2)) >= 3
+    assert attempt(run) == EXIT_OK
+    assert outcome(run) == reference(spec)
+
+
+@pytest.mark.parametrize("name", ["delta", "result"])
+def test_a_kill_between_two_results_is_no_harm(tmp_path, root, reference, name):
+    spec = make_spec(root)
+    run = make_run(tmp_path / "run", spec)
+    kill_at(run, [lambda worker: getattr(run, name).exists()])
+    assert attempt(run) == EXIT_OK
+    assert outcome(run) == reference(spec)
+
+
+def test_the_command_itself_survives_kills(tmp_path, root, reference):
+    """What the other tests fork is started whole here, as `python -m core RUN_DIR`."""
+    spec = make_spec(root)
+    run = make_run(tmp_path / "run", spec)
+    for phase in ("search", "retrain"):
+        with subprocess.Popen([sys.executable, "-m", "core", run.path]) as process:
+            while not any(isinstance(e, Checkpoint) and e.phase == phase for e in read_events(run.events)[0]):
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.02)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    assert subprocess.run([sys.executable, "-m", "core", run.path]).returncode == EXIT_OK
+    assert outcome(run) == reference(spec)
+
+
+def test_a_resumed_attempt_says_where_it_goes_on(tmp_path, root):
+    run = make_run(tmp_path / "run", make_spec(root, every=5))
+    kill_at(run, [lambda worker: has_reached(worker, "search", 12)])
+    phase, step = list(checkpoint_files(run))[-1]
+    assert attempt(run) == EXIT_OK
+    events = read_events(run.events)[0]
+    first, second = [e for e in events if isinstance(e, Started)]
+    assert (first.attempt, first.resumed_phase, first.resumed_step) == (1, "", 0)
+    assert (second.attempt, second.resumed_phase, second.resumed_step) == (2, phase, step)
+    after = events[events.index(second) :]
+    assert next(e for e in after if isinstance(e, Phase)).phase == "search"
+    assert next(e for e in after if isinstance(e, Step)).step == step + 1
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_attempts(tmp_path, root):
+    run = make_run(tmp_path / "run", make_spec(root, method="random", every=1))
+    kill_at(run, [lambda worker: has_reached(worker, "retrain", STEPS)])
+    saved = [e for e in read_events(run.events)[0] if isinstance(e, Checkpoint)][-1].t
+    started = read_events(run.events)[0][0].t
+    assert attempt(run) == EXIT_OK
+    seconds = read_json(run.result)["seconds"]
+    second_attempt = read_events(run.events)[0][-1].seconds
+    assert seconds["total"] >= second_attempt
+    assert seconds["total"] + 0.01 >= seconds["search"] + seconds["retrain"]
+    assert seconds["total"] >= (saved - started) + second_attempt - 1.0
+
+
+def test_a_finished_run_is_not_repeated(finished):
+    events, delta = finished.events.read_bytes(), finished.delta.stat()
+    assert attempt(finished) == EXIT_OK
+    assert (finished.events.read_bytes(), finished.delta.stat()) == (events, delta)
+    assert "is finished" in finished.log.read_text()
+
+
+def test_a_run_whose_last_event_was_lost_with_a_kill_is_told_of_once_more(finished):
+    before = outcome(finished)
+    lines = finished.events.read_bytes().splitlines(keepends=True)
+    finished.events.write_bytes(b"".join(lines[:-1]))
+    write_json(finished.summary, read_json(finished.summary) | {"status": "running"})
+    assert attempt(finished) == EXIT_OK
+    told = read_events(finished.events)[0][-1]
+    assert isinstance(told, Finished)
+    assert told.score == read_json(finished.result)["score"]
+    assert outcome(finished) == before
+    assert len(finished.events.read_bytes().splitlines()) == len(lines)
+
+
+def test_a_damaged_result_is_made_again(finished):
+    before = outcome(finished)
+    for damage in (b'{"score": 0.', b"", b"\0" * 100, b"[]", b'{"spec": "of another run"}'):
+        finished.result.write_bytes(damage)
+        assert attempt(finished) == EXIT_OK
+        assert outcome(finished) == before
+
+
+def test_a_torn_or_zero_filled_tail_of_the_events_is_no_harm(tmp_path, root, reference):
+    spec = make_spec(root)
+    run = make_run(tmp_path / "run", spec)
+    for step, tail in ((6, b'{"v":1,"type":"step","phase":"sea'), (12, b"\0" * 4096), (18, b"\0" * 100 + b"\n")):
+        kill_at(run, [lambda worker, step=step: has_reached(worker, "search", step)])
+        with run.events.open("ab") as file:
+            file.write(tail)
+    assert attempt(run) == EXIT_OK
+    assert outcome(run) == reference(spec)
+    assert read_events(run.events)[1] >= 3
