@@ -11,7 +11,7 @@ from s3tui.status import Quiet, Running
 from s3tui.workspace import FoundRun, Workspace, read_run
 
 ALL_SECONDS = 30.0  # between two looks at every run, for what the journal has missed
-LIVE_SECONDS = 1.0  # between two looks at what lives, for how quiet it is
+LIVE_SECONDS = 5.0  # between two looks at what lives, for how quiet it is; that it ended is seen at once
 
 
 class Board:

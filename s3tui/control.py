@@ -154,7 +154,7 @@ def _requeue(workspace: Workspace, run: FoundRun) -> str:
 def _forget_what_is_damaged(run: FoundRun) -> None:
     """Delete those of the files that can be made anew and cannot be read; the others keep the run damaged."""
     directory = run.directory
-    for path in (directory.summary, directory.process, directory.exit):
+    for path in (directory.result, directory.summary, directory.process, directory.exit):
         try:
             json.loads(path.read_bytes())
         except FileNotFoundError:

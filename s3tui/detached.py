@@ -47,8 +47,11 @@ def dispatch_all(workspace: Workspace, command: Sequence[str]) -> None:
         while not interrupts.received:
             with dispatching(workspace) as ours:
                 while ours and not interrupts.received:
+                    before = dispatcher.trouble
                     dispatcher.tick()
-                    if not dispatcher.has_work:
+                    if dispatcher.trouble and dispatcher.trouble != before:
+                        print(f"{dispatcher.trouble}; trying again", flush=True)
+                    if not dispatcher.has_work and not dispatcher.trouble:
                         break
                     time.sleep(POLL_SECONDS)
             # Something may have come into the queue before the lock was let go of.

@@ -46,9 +46,10 @@ def dispatching(workspace: Workspace) -> Iterator[bool]:
 
 
 def claim(handle: int) -> None:
-    """Write down who holds the lock."""
-    os.ftruncate(handle, 0)
-    os.write(handle, json.dumps({"pid": os.getpid(), "host": this_host(), "since": time.time()}).encode())
+    """Write down who holds the lock; where the disk is full nobody is told, but the lock is held all the same."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.write(handle, json.dumps({"pid": os.getpid(), "host": this_host(), "since": time.time()}).encode())
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Dispatcher:
     gpus: Callable[[], list[Gpu]]
     backoff: float = BACKOFF_SECONDS
     reasons: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
     _children: dict[str, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _nameless: dict[str, float] = field(default_factory=dict)
@@ -72,7 +74,19 @@ class Dispatcher:
         return self.board.workspace
 
     def tick(self) -> set[str]:
-        """One round; gives the names of the runs that may have changed."""
+        """One round; gives the names of the runs that may have changed.
+
+        What the machine refuses, as a full disk does, is told in `trouble` and tried again with the next round.
+        """
+        try:
+            changed = self._round()
+        except OSError as error:
+            self.trouble = str(error)
+            return set()
+        self.trouble = ""
+        return changed
+
+    def _round(self) -> set[str]:
         changed = self.board.refresh()
         changed |= self._reap()
         changed |= self._answer_ends()

@@ -39,14 +39,18 @@ class Leases:
         self._folder.mkdir(parents=True, exist_ok=True)
         wanted = 1 if place.gpu is not None else place.threads
         taken: list[int] = []
-        for path in self._shares(place, asked, cores):
-            handle = try_lock(path, patience=0)
-            if handle is not None:
-                os.ftruncate(handle, 0)
-                os.write(handle, json.dumps(asdict(Lease(run, asked.per_gpu, asked.memory))).encode())
-                taken.append(handle)
-            if len(taken) == wanted:
-                return taken
+        try:
+            for path in self._shares(place, asked, cores):
+                handle = try_lock(path, patience=0)
+                if handle is not None:
+                    taken.append(handle)
+                    os.ftruncate(handle, 0)
+                    os.write(handle, json.dumps(asdict(Lease(run, asked.per_gpu, asked.memory))).encode())
+                if len(taken) == wanted:
+                    return taken
+        except OSError:
+            release(taken)
+            raise
         release(taken)
         return None
 

@@ -70,9 +70,9 @@ class RunState:
 
 def fold(state: RunState, event: Event) -> RunState:
     """The state after one more event. Values that are no numbers, as a NaN written as null, become None."""
-    state = replace(state, latest=event.t)
     if isinstance(event, Step):
         return _step(state, event)
+    state = replace(state, latest=event.t)
     if isinstance(event, Started):
         return _started(state, event)
     if isinstance(event, Space):
@@ -94,6 +94,7 @@ def _step(state: RunState, event: Step) -> RunState:
     step = _whole(event.step) or 0
     return replace(
         state,
+        latest=event.t,
         phase=event.phase,
         step=step,
         train_loss=_number(event.train_loss),

@@ -72,6 +72,7 @@ class Session:
         self._lock: int | None = None
         self._tried_at = float("-inf")
         self._told_who = False
+        self._trouble = ""
 
     def run(self, when_asked: Callable[[Session, Interrupts], Wish]) -> list[FoundRun]:
         """Go on until the runs are over; raises StoppedError where somebody wanted otherwise."""
@@ -98,6 +99,10 @@ class Session:
             self._try_to_dispatch()
         changed = self.dispatcher.tick() if self.dispatcher else self.board.refresh()
         self.watcher.update(changed)
+        trouble = self.dispatcher.trouble if self.dispatcher else ""
+        if trouble and trouble != self._trouble:
+            self.watcher.progress.line(f"{trouble}; trying again")
+        self._trouble = trouble
 
     def _try_to_dispatch(self) -> None:
         if time.monotonic() - self._tried_at < LOCK_SECONDS:

@@ -1,9 +1,11 @@
 """Faults, each really caused, with stand-in workers."""
 
+import contextlib
 import json
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -312,3 +314,33 @@ def test_a_read_only_workspace_can_be_looked_at(run, workspace, s3tui):
         assert s3tui("list", "--in", "runs")[0] == 0
     finally:
         workspace.shared.chmod(0o700)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte where the workspace is; the path of what fills it."""
+    disk = tmp_path / "runs"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode()}")
+    yield disk / "ballast"
+    wait_until(lambda: subprocess.run(["umount", disk], capture_output=True, check=False).returncode == 0)
+
+
+def fill(ballast):
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_ends_no_dispatcher_and_what_waits_goes_on(small_disk, run, workspace, told, states):
+    run("[experiment.x]\nmodel = 'second-time'\n", head=SUITE.replace("threads = 1", "threads = 1\nretries = 0"))
+    told("retry", "x", "--in", "runs")
+    fill(small_disk)
+    process = drive("attach", str(workspace.path))
+    assert "No space left on device" in process.stderr.readline()
+    small_disk.unlink()
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, err
+    assert states() == {"x": "finished"}

@@ -48,3 +48,20 @@ def test_results_of_a_folder_read_no_settings(tmp_path):
 def test_doctor_loads_nothing_heavy(tmp_path):
     loaded = modules_of("doctor", cwd=tmp_path)
     assert not loaded & ((HEAVY - {"pynvml"}) | {"rich", "pydantic"})
+
+
+@pytest.mark.parametrize("arguments", ["status", "list", "list status:finished", "show x", "logs x", "events x"])
+def test_looking_at_runs_loads_neither_settings_nor_what_draws(tmp_path, arguments):
+    run = tmp_path / "runs/first/x"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text("{}")
+    loaded = modules_of(*arguments.split(), "--in", str(tmp_path / "runs"))
+    assert "s3tui" in loaded
+    assert not loaded & (HEAVY | {"pydantic", "rich", "tomli", "asyncio"})
+
+
+def test_a_supervisor_loads_little():
+    script = "import sys, s3tui.supervise; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & (HEAVY | {"typer", "pydantic", "rich", "tomli", "asyncio", "subprocess"})
