@@ -184,7 +184,10 @@ A = "[experiment.a]\n"
             BASE + A + 'task = "icd10-chaptr"\n',
             "experiment.a.task: unknown task 'icd10-chaptr', did you mean 'icd10-chapter'?",
         ),
-        (BASE + A + 'task = { name = "x" }\n', "experiment.a.task.name: unknown task 'x', known: icd10-chapter"),
+        (
+            BASE + A + 'task = { name = "superglue-bc" }\n',
+            "experiment.a.task.name: unknown task 'superglue-bc', did you mean 'superglue-cb'?",
+        ),
         (BASE + A + "task = 3\n", "experiment.a.task: should be the name of a task, or a table"),
         (BASE + A + 'space = "lra"\n', "experiment.a.space: unknown space 'lra', did you mean 'lora'?"),
         (BASE + A + "[space.lora]\n", "space.lora: the library has a space of this name"),
