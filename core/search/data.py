@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -29,6 +30,11 @@ class Data:
     splits: dict[Split, Encoded]
     device: torch.device
     answering: Answering
+
+    @cached_property
+    def longest_target(self) -> int:
+        """Tokens of the longest text that there is to learn; no answer needs to be longer."""
+        return max(len(target) for target in self.splits["train"].labels if isinstance(target, list))
 
     def batch(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
         """Rows of a split as tensors on the device."""

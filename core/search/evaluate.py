@@ -41,9 +41,9 @@ def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor]) -> Sequen
         return list(answers.tolist())
     if data.answering == "rank":
         return list(label_likelihoods(backbone, data.task.labels, batch).argmax(-1).tolist())
-    # No answer needs to be longer than the longest that there was to learn.
-    longest = max(len(target) for target in data.splits["train"].labels)  # type: ignore[arg-type]
-    written = backbone.model.generate(**batch, max_new_tokens=longest, do_sample=False)  # type: ignore[operator]
+    written = backbone.model.generate(  # type: ignore[operator]
+        **batch, max_new_tokens=data.longest_target, do_sample=False
+    )
     texts = backbone.tokenizer.batch_decode(written, skip_special_tokens=True)
     return [_understood(text.strip(), data.task) for text in texts]
 

@@ -65,13 +65,14 @@ def _from_hub(entry: Entry, split: str) -> tuple[str, Mapping[str, Sequence[Any]
     datasets.logging.set_verbosity(logging.CRITICAL)
     repository, name = entry.hub
     try:
-        return f"{repository} {name or ''}".strip() + f" ({split})", datasets.load_dataset(
-            repository, name, split=split
-        )[:]
+        rows = datasets.load_dataset(repository, name, split=split)
     except (DatasetsError, OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"task {entry.name!r} needs {repository}, which is not in the cache {datasets.config.HF_DATASETS_CACHE}, "
-            f"and the hub did not give it ({str(error).splitlines()[0]})",
+            f"and the hub did not give it ({reason})",
             f'check the network; without one, give data_root = "DIR" with {entry.name}/train.jsonl and '
             f"{entry.name}/validation.jsonl in DIR (csv and parquet will do too)",
         ) from None
+    read = [column for column in rows.column_names if column in columns(entry)]
+    return f"{repository}, {split} of {name or 'all'}", rows.select_columns(read)[:]
