@@ -86,7 +86,7 @@ def _correlation(measure: Any, predictions: Sequence[float], examples: Sequence[
 
 def _question_exact_match(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
     """The share of questions, which are groups of rows, with every row right."""
-    right: dict[int, bool] = {}
+    right: dict[int | None, bool] = {}
     for prediction, example in zip(predictions, examples, strict=True):
         right[example.group] = right.get(example.group, True) and prediction == example.label
     return sum(right.values()) / len(right)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.run.errors import DataError, nearest
@@ -13,6 +14,8 @@ from core.tasks.order import drawn
 from core.tasks.sources import Row, read_rows
 from core.tasks.table import ENTRIES, Entry
 from core.tasks.task import Example, Split, Task
+
+Splits = dict[Split, tuple[Example, ...]]
 
 TABLE = {entry.name: entry for entry in ENTRIES}
 
@@ -25,16 +28,18 @@ UNLABELLED = "rows without labels can be neither learned from nor scored; leave 
 def load(spec: NamedTask, data_seed: int) -> Task:
     """A task of the table, from the hub or from `data_root`; test files, which the hub has unlabelled, are not read."""
     entry, paper = TABLE[spec.name], spec.flaws == "paper"
-    train, held_out = (read_rows(entry, split, spec.data_root) for split in ("train", entry.held_out))
-    if entry.size == "large":
-        parts = _large(train, held_out, data_seed)
-    else:
-        parts = _small(train, held_out, _questions(entry, held_out, paper), data_seed)
+    train, held_out = (
+        [_example(entry, row, paper) for row in read_rows(entry, split, spec.data_root)]
+        for split in ("train", entry.held_out)
+    )
+    splits = _large(train, held_out, data_seed) if entry.size == "large" else _small(train, held_out, paper, data_seed)
+    if not all(splits.values()):
+        raise DataError(f"task {spec.name!r} has too few rows to split", "two rows, or two questions, are the least")
     return Task(
         name=entry.source,
         kind=entry.kind,
         labels=entry.labels,
-        splits={split: _examples(entry, rows, paper, split == "train") for split, rows in parts.items()},
+        splits=splits | {"train": _one_for_each_answer(splits["train"])},
         max_length=spec.max_length or entry.max_length,
         metrics=entry.metrics,
         steps=10 if paper else 5,
@@ -43,52 +48,40 @@ def load(spec: NamedTask, data_seed: int) -> Task:
     )
 
 
-def _large(train: Sequence[Row], held_out: Sequence[Row], data_seed: int) -> Mapping[Split, Sequence[Row]]:
+def _large(train: Sequence[Example], held_out: Sequence[Example], data_seed: int) -> Splits:
     """Rows for validation come from the training rows."""
-    _check_count(train)
     count = min(VALIDATION_ROWS, len(train) // 2)
     chosen, rest = drawn(len(train), count, "validation", data_seed)
-    return {"train": [train[i] for i in rest], "validation": [train[i] for i in chosen], "test": held_out}
+    return {
+        "train": tuple(train[i] for i in rest),
+        "validation": tuple(train[i] for i in chosen),
+        "test": tuple(held_out),
+    }
 
 
-def _small(
-    train: Sequence[Row], held_out: Sequence[Row], questions: Sequence[int], data_seed: int
-) -> Mapping[Split, Sequence[Row]]:
-    """The held-out rows are halved into validation and test; rows of one question stay together."""
+def _small(train: Sequence[Example], held_out: Sequence[Example], torn: bool, data_seed: int) -> Splits:
+    """The held-out rows are halved into validation and test; rows of one question stay together, unless torn."""
+    questions = [i if torn or row.group is None else row.group for i, row in enumerate(held_out)]
     distinct = list(dict.fromkeys(questions))
-    _check_count(held_out, len(distinct))
     chosen = {distinct[i] for i in drawn(len(distinct), len(distinct) // 2, "test", data_seed)[0]}
-    parts: dict[Split, list[Row]] = {"train": list(train), "validation": [], "test": []}
-    for row, question in zip(held_out, questions, strict=True):
-        parts["validation" if question in chosen else "test"].append(row)
-    return parts
+    rows = list(zip(held_out, questions, strict=True))
+    return {
+        "train": tuple(train),
+        "validation": tuple(row for row, question in rows if question in chosen),
+        "test": tuple(row for row, question in rows if question not in chosen),
+    }
 
 
-def _check_count(rows: Sequence[Row], count: int | None = None) -> None:
-    if (len(rows) if count is None else count) < 2:
-        raise DataError(f"{rows[0].where} has no other to be split from", "two rows, or questions, are the least")
-
-
-def _questions(entry: Entry, rows: Sequence[Row], paper: bool) -> list[int]:
-    """What may not be torn apart: the rows of one question, or, as in the paper's code, no more than a row."""
-    if paper or not entry.grouped:
-        return list(range(len(rows)))
-    return [group(row.values) for row in rows]
-
-
-def _examples(entry: Entry, rows: Sequence[Row], paper: bool, training: bool) -> tuple[Example, ...]:
-    """The rows as a model reads them; where texts are the answers, a training row for each of them."""
-    examples = [_example(entry, row, paper) for row in rows]
-    if training and entry.kind == "text":
-        return tuple(Example(e.fields, answers=(answer,)) for e in examples for answer in e.answers)
-    return tuple(examples)
+def _one_for_each_answer(rows: Sequence[Example]) -> tuple[Example, ...]:
+    """Training rows, of which those with several answers are repeated with each."""
+    return tuple(replace(row, answers=(answer,)) for row in rows for answer in row.answers) or tuple(rows)
 
 
 def _example(entry: Entry, row: Row, paper: bool) -> Example:
     try:
         texts = fields(entry, row.values, paper)
         right = answers(entry, row.values)
-        question = group(row.values) if entry.grouped else 0
+        question = group(row.values) if entry.grouped else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{row.where} is not of the form that {entry.name!r} has on the hub", str(error)) from None
     if entry.kind == "text" and not right:

@@ -18,13 +18,13 @@ class Example:
     """One row: its texts as (field name, text) in order, and the index of its class or its number.
 
     Where the answer is a text, `answers` holds all that are right, the first of which is what a model learns to write.
-    Rows of one `group` are answers to one question.
+    Rows of one `group` are about one question.
     """
 
     fields: tuple[tuple[str, str], ...]
     label: int | float = 0
     answers: tuple[str, ...] = ()
-    group: int = 0
+    group: int | None = None
 
 
 @dataclass(frozen=True)

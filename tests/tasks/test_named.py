@@ -353,8 +353,10 @@ def test_a_faulty_row_is_named_with_its_file(tmp_path, name, change, says):
     rows = rows_of(name, 3)
     # In a file of one column type, "yes" is possible only where all labels are texts.
     rows = [row | {"label": str(row["label"])} for row in rows] if change.get("label") == "yes" else rows
-    path = put(tmp_path / name, "train", [rows[0], rows[1] | change, rows[2]])
-    assert message(tmp_path, name).startswith(f"{path}: {says}")
+    for split in ("validation", "train"):
+        path = put(tmp_path / name, split, [rows[0], rows[1] | change, rows[2]])
+        assert message(tmp_path, name).startswith(f"{path}: {says}")
+        put(tmp_path / name, split, rows)
 
 
 def test_a_list_that_a_csv_does_not_hold_as_json_is_told(tmp_path):
@@ -367,4 +369,4 @@ def test_a_list_that_a_csv_does_not_hold_as_json_is_told(tmp_path):
 @pytest.mark.parametrize("name", ["cola", "sst2"])
 def test_a_single_row_cannot_be_split(tmp_path, name):
     put_task(tmp_path, name, train=1, validation=1)
-    assert "has no other to be split from" in message(tmp_path, name)
+    assert message(tmp_path, name).startswith(f"task {name!r} has too few rows to split: ")
