@@ -18,7 +18,17 @@ from pydantic import BaseModel
 from core.run.deltas import ABOUT, ARGUMENTS
 from core.run.original import ORIGINALS
 from core.run.spaces import FAMILIES, LIBRARY, SITES
-from core.run.spec import PAPER_RUN, PAPER_SEARCH, FileTask, NamedTask, RetrainSettings, RunSpec, SearchSettings
+from core.run.spec import (
+    PAPER_RUN,
+    PAPER_SEARCH,
+    PAPER_TASK,
+    FileTask,
+    NamedTask,
+    RetrainSettings,
+    RunSpec,
+    SearchSettings,
+)
+from core.tasks.table import ENTRIES
 
 PAGE = Path(__file__).with_name("toml.md")
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -100,8 +110,18 @@ def toml(value: Any) -> str:
 def preset() -> str:
     """What the preset stands for, beside our own choices."""
     rows = [(f"`{key}`", code(value), default(RunSpec, key)) for key, value in PAPER_RUN.items()]
+    rows += [(f"`task.{key}`", code(value), default(NamedTask, key)) for key, value in PAPER_TASK.items()]
     rows += [(f"`search.{key}`", code(value), default(SearchSettings, key)) for key, value in PAPER_SEARCH.items()]
     return table(("key", '`preset = "paper"`', "otherwise"), rows)
+
+
+def tasks() -> str:
+    """The tasks of the paper."""
+    rows = [
+        (f"`{e.name}`", e.fields, ", ".join(e.labels) or e.kind, ", ".join(e.metrics), e.size, str(e.max_length))
+        for e in ENTRIES
+    ]
+    return table(("name", "columns, in order", "answers", "metrics", "size", "length"), rows)
 
 
 def spaces() -> str:
@@ -144,6 +164,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "run": lambda: keys(RunSpec),
     "preset": preset,
     "named-task": lambda: keys(NamedTask),
+    "tasks": tasks,
     "file-task": lambda: keys(FileTask),
     "search": lambda: keys(SearchSettings),
     "retrain": lambda: keys(RetrainSettings),

@@ -113,7 +113,12 @@ class Resolver:
         name = table.get("name")
         if isinstance(name, str) and name not in TASK_NAMES:
             report(loc, f"unknown task {name!r}, {nearest(name, TASK_NAMES)}")
-        return table
+        if not isinstance(table.get("data_root"), str):
+            return table
+        root = absolute(self.folder, table["data_root"])
+        if not root.is_dir():
+            report(("task", "data_root"), f"there is no folder {str(root)!r}")
+        return table | {"data_root": str(root)}
 
     def _space(self, value: Any, report: Report) -> SpaceSpec:
         if not isinstance(value, str):

@@ -15,7 +15,8 @@ from core.run.spaces import SpaceSpec
 from core.run.tasknames import TASK_NAMES
 
 # What the paper's code does where ours differs; `preset = "paper"` stands for these values.
-PAPER_RUN = {"adapter_init": "paper"}
+PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate"}
+PAPER_TASK = {"flaws": "paper"}
 PAPER_SEARCH = {
     "hypergradient": "central-difference",
     "virtual_scaling": "paper",
@@ -44,8 +45,25 @@ class NamedTask(Frozen):
     """A task that comes by name."""
 
     name: str = Field(description=f"Which task: {', '.join(f'`{name}`' for name in TASK_NAMES)}.")
-    per_class: Positive = Field(default=300, description="At most so many texts of each class, all splits together.")
-    max_length: Positive = Field(default=32, description="Longer texts are cut to so many tokens.")
+    data_root: str | None = Field(
+        default=None,
+        description="A folder with the data of the paper's tasks, instead of the hub: `NAME/train` and "
+        "`NAME/validation` in it, as jsonl, csv, tsv or parquet with the hub's columns.",
+    )
+    flaws: Literal["mended", "paper"] = Field(
+        default="mended",
+        description="`paper` keeps what the paper's code does to `superglue-copa` (no question whether cause or effect "
+        "is asked for), `superglue-multirc` (halved row by row, which tears questions apart) and `stsb` (numbers "
+        "written to 0.1, not to 0.2).",
+    )
+    per_class: Positive = Field(
+        default=300, description="Of `icd10-chapter`: at most so many texts of each class, all splits together."
+    )
+    max_length: Positive | None = Field(
+        default=None,
+        description="Longer texts are cut to so many tokens; by default to the length that the task has in the table "
+        "of tasks.",
+    )
 
 
 class FileTask(Frozen):
@@ -100,6 +118,13 @@ def _task_kind(value: Any) -> str:
 
 
 TaskSpec = Annotated[Annotated[NamedTask, Tag("named")] | Annotated[FileTask, Tag("file")], Discriminator(_task_kind)]
+
+
+def _filled(table: Any, choices: dict[str, Any]) -> Any:
+    """A table with `choices` where it says nothing else; what is no table stays, to be refused."""
+    if isinstance(table, Frozen):
+        table = table.model_dump(exclude_unset=True)
+    return choices | table if isinstance(table, dict) else table
 
 
 class Training(Frozen):
@@ -224,6 +249,12 @@ class RunSpec(Frozen):
         description="Steps between two checkpoints, which a run that was stopped or killed goes on from; one is "
         "written at the end of each phase and on SIGTERM too.",
     )
+    evaluation: Literal["auto", "rank", "generate"] = Field(
+        default="auto",
+        description="How a text-to-text model answers: with the label whose text is most likely (`rank`), or with what "
+        "it writes (`generate`, several times slower); `auto` ranks classes, and has numbers and free text written. "
+        "An encoder answers with its head.",
+    )
     adapter_init: Literal["zero", "paper"] = Field(
         default="zero",
         description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "
@@ -237,16 +268,16 @@ class RunSpec(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, data: Any) -> Any:
-        """`preset = "paper"` fills in the original's choices; keys given beside it win."""
+        """`preset = "paper"` fills in the original's choices, of a named task too; keys given beside it win."""
         if not isinstance(data, dict) or "preset" not in data:
             return data
         if data["preset"] != "paper":
             raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
         rest = {k: v for k, v in data.items() if k != "preset"}
-        search = rest.get("search", {})
-        if isinstance(search, SearchSettings):
-            search = search.model_dump(exclude_unset=True)
-        return PAPER_RUN | rest | {"search": PAPER_SEARCH | search if isinstance(search, dict) else search}
+        rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)
+        if "task" in rest and _task_kind(rest["task"]) == "named":
+            rest["task"] = _filled(rest["task"], PAPER_TASK)
+        return PAPER_RUN | rest
 
     @field_validator("device")
     @classmethod

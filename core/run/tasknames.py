@@ -2,4 +2,10 @@
 
 from __future__ import annotations
 
-TASK_NAMES = ("icd10-chapter",)
+TASK_NAMES = (
+    "icd10-chapter",
+    "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_matched", "mnli_mismatched", "qnli", "rte", "wnli",
+    "superglue-boolq", "superglue-cb", "superglue-copa", "superglue-multirc", "superglue-rte", "superglue-wic",
+    "superglue-wsc.fixed", "superglue-record",
+    "squad",
+)  # fmt: skip

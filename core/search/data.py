@@ -5,24 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from core.model.backbone import Backbone
+from core.run.errors import SpecError
 from core.run.spec import Training
 from core.tasks.batches import Encoded, encode_classification, encode_text_to_text
 from core.tasks.order import batch_indices, halves, steps_per_epoch
 from core.tasks.task import Split, Task
 
+# How a model answers: by the logits of its head, the likelihood of each label, or what it writes.
+Answering = Literal["head", "rank", "generate"]
+
 
 @dataclass(frozen=True)
 class Data:
-    """A task with its tokenised splits, on the way to one device."""
+    """A task with its tokenised splits, on the way to one device, and how a model is to answer."""
 
     task: Task
     splits: dict[Split, Encoded]
     device: torch.device
+    answering: Answering
+
+    @cached_property
+    def longest_target(self) -> int:
+        """Tokens of the longest text that there is to learn; no answer needs to be longer."""
+        return max(len(target) for target in self.splits["train"].labels if isinstance(target, list))
 
     def batch(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
         """Rows of a split as tensors on the device."""
@@ -30,15 +42,31 @@ class Data:
         return {k: v.to(self.device, non_blocking=True) for k, v in tensors.items()}
 
 
-def encode(task: Task, backbone: Backbone, device: torch.device) -> Data:
-    """Tokenise every split in the form that the backbone reads."""
+def encode(
+    task: Task, backbone: Backbone, device: torch.device, evaluation: Literal["auto", "rank", "generate"] = "auto"
+) -> Data:
+    """Tokenise every split in the form that the backbone reads; raises SpecError where it cannot answer."""
+    answering = answering_of(task, backbone.text_to_text, evaluation)
     splits: dict[Split, Encoded] = {}
     for name, examples in task.splits.items():
         if backbone.text_to_text:
             splits[name] = encode_text_to_text(task, name, backbone.tokenizer, task.max_length)
         else:
             splits[name] = encode_classification(examples, backbone.tokenizer, task.max_length)
-    return Data(task, splits, device)
+    return Data(task, splits, device, answering)
+
+
+def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "rank", "generate"]) -> Answering:
+    """How a model answers a task: an encoder with its head, others as they are asked to, if the task has it."""
+    if not text_to_text:
+        if task.kind == "text":
+            raise SpecError(f"task {task.name!r} is answered in free text, which no encoder writes", "try t5-small")
+        return "head"
+    if task.kind == "classification":
+        return "generate" if evaluation == "generate" else "rank"
+    if evaluation == "rank":
+        raise SpecError(f"task {task.name!r} has no set of labels to rank", 'set evaluation = "auto" or "generate"')
+    return "generate"
 
 
 def total_steps(settings: Training, rows: int) -> int:

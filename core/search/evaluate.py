@@ -13,7 +13,7 @@ from core.model.backbone import Backbone
 from core.search.data import Data
 from core.tasks.batches import length_sorted_batches
 from core.tasks.metrics import evaluate as metrics_of
-from core.tasks.task import Split, Task
+from core.tasks.task import Answer, Split, Task
 
 
 @torch.inference_mode()
@@ -25,30 +25,39 @@ def evaluate(
     `between` is called before each batch, and may end the evaluation by what it raises.
 
     A classification head answers with its largest logit; a text-to-text model with the label whose text is most
-    likely, or, for numbers, with what it writes.
+    likely, or with what it writes.
     """
     backbone.model.eval()
     encoded = data.splits[split]
-    predictions: list[float] = [0.0] * len(encoded)
+    predictions: list[Answer] = [0] * len(encoded)
     for rows in length_sorted_batches(encoded, batch_size):
         between()
         batch = data.batch(split, rows)
         batch.pop("labels")
-        for row, prediction in zip(rows, _predict(backbone, data.task, batch), strict=True):
+        for row, prediction in zip(rows, _predict(backbone, data, batch), strict=True):
             predictions[row] = prediction
-    references = [example.label for example in data.task.splits[split]]
-    return metrics_of(data.task.kind, predictions, references)
+    return metrics_of(data.task.metrics, predictions, data.task.splits[split])
 
 
-def _predict(backbone: Backbone, task: Task, batch: dict[str, Tensor]) -> Sequence[float]:
-    if not backbone.text_to_text:
+def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor]) -> Sequence[Answer]:
+    if data.answering == "head":
         logits = backbone.model(**batch).logits.float()
-        answers = logits.squeeze(-1) if task.kind == "regression" else logits.argmax(-1)
+        answers = logits.squeeze(-1) if data.task.kind == "regression" else logits.argmax(-1)
         return list(answers.tolist())
-    if task.kind == "regression":
-        written = backbone.model.generate(**batch, max_new_tokens=8, do_sample=False)  # type: ignore[operator]
-        return [_number(text) for text in backbone.tokenizer.batch_decode(written, skip_special_tokens=True)]
-    return list(label_likelihoods(backbone, task.labels, batch).argmax(-1).tolist())
+    if data.answering == "rank":
+        return list(label_likelihoods(backbone, data.task.labels, batch).argmax(-1).tolist())
+    written = backbone.model.generate(  # type: ignore[operator]
+        **batch, max_new_tokens=data.longest_target, do_sample=False
+    )
+    texts = backbone.tokenizer.batch_decode(written, skip_special_tokens=True)
+    return [_understood(text.strip(), data.task) for text in texts]
+
+
+def _understood(text: str, task: Task) -> Answer:
+    """What a model wrote, as an answer to the task; -1 where it is no label."""
+    if task.kind == "classification":
+        return task.labels.index(text) if text in task.labels else -1
+    return _number(text) if task.kind == "regression" else text
 
 
 def label_likelihoods(backbone: Backbone, labels: Sequence[str], batch: dict[str, Tensor]) -> Tensor:

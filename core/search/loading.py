@@ -19,7 +19,7 @@ from core.search.checkpoint import Snapshot
 from core.search.data import Data, encode
 from core.search.device import resolve_device, resolve_precision
 from core.search.reporter import Reporter
-from core.tasks import load_task
+from core.tasks import Task, load_task
 
 PACKAGES = ("torch", "transformers", "datasets", "s3tui")
 
@@ -44,15 +44,15 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
 
     task = load_task(spec.task, spec.data_seed)
     regression = task.kind == "regression"
-    outputs = 1 if regression else len(task.labels)
+    outputs = len(task.labels) or 1
     backbone = load_backbone(spec.model, outputs, regression, device, dtype, spec.seed)
-    _check_length(spec, backbone)
+    _check_length(spec, task, backbone)
     placed = [] if spec.method == "full" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
     total = sum(p.candidate.parameters for p in placed)
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
-    return Setup(spec, backbone, encode(task, backbone, device), placed, budget)
+    return Setup(spec, backbone, encode(task, backbone, device, spec.evaluation), placed, budget)
 
 
 def versions() -> dict[str, str]:
@@ -66,12 +66,12 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
 
 
-def _check_length(spec: RunSpec, backbone: Backbone) -> None:
+def _check_length(spec: RunSpec, task: Task, backbone: Backbone) -> None:
     """An encoder with a table of positions cannot read beyond it."""
     positions = getattr(backbone.model.config, "max_position_embeddings", math.inf)
     limit = min(backbone.tokenizer.model_max_length, positions)
-    if not backbone.text_to_text and spec.task.max_length > limit:
-        raise SpecError(f"task.max_length = {spec.task.max_length}, but {spec.model} reads {limit} tokens", "lower it")
+    if not backbone.text_to_text and task.max_length > limit:
+        raise SpecError(f"task.max_length = {task.max_length}, but {spec.model} reads {limit} tokens", "lower it")
 
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from core.run.errors import SpecError, nearest
 from core.run.spec import FileTask, NamedTask
-from core.tasks import files, icd10
+from core.tasks import files, icd10, named
 from core.tasks.task import Example, Kind, Split, Task
 
 __all__ = ["NAMED", "Example", "Kind", "Split", "Task", "load_task"]
@@ -17,6 +17,7 @@ __all__ = ["NAMED", "Example", "Kind", "Split", "Task", "load_task"]
 # The names are repeated in core.run.tasknames, which the manager reads.
 NAMED: dict[str, Callable[[NamedTask, int], Task]] = {
     "icd10-chapter": icd10.load,
+    **dict.fromkeys(named.TABLE, named.load),
 }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IGNORED_LABEL", "Encoded", "batch_indices", "encode_classification", "encode_text_to_text", "epoch_order",
-    "halves", "length_sorted_batches", "steps_per_epoch", "target_text",
+    "halves", "length_sorted_batches", "source_text", "steps_per_epoch", "target_text",
 ]  # fmt: skip
 
 # What torch's and transformers' cross-entropies leave out of the loss.
@@ -67,14 +67,23 @@ def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedToke
 def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise a split for a model that writes its answer: `name field: text ...` in, the label's text out."""
     examples = task.splits[split]
-    sources = [f"{task.name} {_described(example)}" for example in examples]
-    targets = tokenizer(text_target=[target_text(task, example.label) for example in examples])["input_ids"]
+    sources = [source_text(task, example) for example in examples]
+    targets = tokenizer(text_target=[target_text(task, example) for example in examples])["input_ids"]
     return _encoded(tokenizer, [sources], max_length, targets)
 
 
-def target_text(task: Task, label: float) -> str:
-    """The label as a text: its string, or the number rounded to 0.2 as T5 does for STS-B."""
-    return f"{round(label * 5) / 5:.1f}" if task.kind == "regression" else task.labels[int(label)]
+def source_text(task: Task, example: Example) -> str:
+    """What a text-to-text model reads: the name of the task, then each field after its name."""
+    return f"{task.name} {_described(example, task.bare)}"
+
+
+def target_text(task: Task, example: Example) -> str:
+    """What a text-to-text model is to write: a label string, a number to the task's steps, or the first answer."""
+    if task.kind == "text":
+        return example.answers[0]
+    if task.kind == "regression":
+        return f"{round(example.label * task.steps) / task.steps:.1f}"
+    return task.labels[int(example.label)]
 
 
 def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
@@ -84,9 +93,9 @@ def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
-def _described(example: Example) -> str:
+def _described(example: Example, bare: Sequence[str] = ()) -> str:
     """The fields in one text, each after its name."""
-    return " ".join(f"{name}: {text}" for name, text in example.fields)
+    return " ".join(f"{name}{'' if name in bare else ':'} {text}" for name, text in example.fields)
 
 
 def _encoded(

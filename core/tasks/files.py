@@ -8,8 +8,9 @@ from pathlib import Path
 
 from core.run.errors import DataError, nearest
 from core.run.spec import FileTask
+from core.tasks.metrics import BY_KIND
 from core.tasks.order import permutation, three_way
-from core.tasks.reading import EXTENSIONS, NUMBER, Row, read_rows
+from core.tasks.reading import EXTENSIONS, NUMBER, Row, read_rows, split_file
 from core.tasks.task import Example, Kind, Split, Task
 
 Parts = dict[Split, list[Row]]
@@ -31,7 +32,7 @@ def load(spec: FileTask, data_seed: int) -> Task:
     labels = _label_set(spec, parts["train"]) if kind == "classification" else ()
     splits = {split: _examples(rows, kind, labels, spec) for split, rows in parts.items()}
     name = path.resolve().name if path.is_dir() else path.stem
-    return Task(name, kind, labels, splits, spec.max_length)
+    return Task(name, kind, labels, splits, spec.max_length, BY_KIND[kind])
 
 
 def _from_file(path: Path, spec: FileTask, data_seed: int) -> Parts:
@@ -68,12 +69,8 @@ def _split_files(folder: Path) -> dict[Split, Path]:
     """The file of each split; raises DataError where there is not exactly one (or, for test, none)."""
     files: dict[Split, Path] = {}
     for split in SPLITS:
-        found = [folder / f"{split}{extension}" for extension in EXTENSIONS]
-        found = [file for file in found if file.is_file()]
-        if len(found) > 1:
-            raise DataError(f"{folder} has {found[0].name} and {found[1].name}", "keep one file for each split")
-        if found:
-            files[split] = found[0]
+        if file := split_file(folder, split):
+            files[split] = file
         elif split != "test":
             names = ", ".join(f"{split}{extension}" for extension in EXTENSIONS)
             raise DataError(f"{folder} has no {split} file", f"one of {names}")

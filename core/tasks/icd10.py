@@ -13,12 +13,14 @@ from typing import Any
 
 from core.run.errors import DataError, SpecError
 from core.run.spec import NamedTask
+from core.tasks.metrics import BY_KIND
 from core.tasks.order import permutation, three_way
 from core.tasks.task import Example, Task
 
 # A chapter needs texts to learn from, to choose by and to test on. Chapter 22 (special purposes) has 11, the next
 # smallest 784.
 MINIMUM_TEXTS = 50
+MAX_LENGTH = 32  # tokens; the texts are ten on average
 
 
 def load(spec: NamedTask, data_seed: int) -> Task:
@@ -36,7 +38,8 @@ def load(spec: NamedTask, data_seed: int) -> Task:
         kind="classification",
         labels=tuple(chapters),
         splits={split: tuple(rows[i] for i in members) for split, members in splits.items()},
-        max_length=spec.max_length,
+        max_length=spec.max_length or MAX_LENGTH,
+        metrics=BY_KIND["classification"],
     )
 
 

@@ -1,41 +1,141 @@
-"""How good predictions are."""
+"""How good predictions are: metrics by name, between -1 and 1."""
 
 from __future__ import annotations
 
 import math
+import re
+import string
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from core.tasks.task import Kind
+from core.tasks.task import Answer, Example, Kind
+
+# The metrics of files of one's own and of other tasks that name none.
+BY_KIND: dict[Kind, tuple[str, ...]] = {
+    "classification": ("accuracy", "macro_f1"),
+    "regression": ("pearson", "spearman"),
+}
 
 
-def evaluate(kind: Kind, predictions: Sequence[float], references: Sequence[float]) -> dict[str, float]:
-    """The metrics of a task's kind, between -1 and 1; the first is the score.
+def evaluate(names: Sequence[str], predictions: Sequence[Answer], examples: Sequence[Example]) -> dict[str, float]:
+    """The named metrics of some predictions, in that order; the first is the score.
 
-    Classes are indices; a negative prediction is no class and always wrong. A correlation that is undefined, as
-    that of constant or NaN predictions, is 0.
+    Classes are indices; a negative prediction is no class and always wrong.
     """
-    if kind == "classification":
-        return _classification([int(p) for p in predictions], [int(r) for r in references])
-    return _regression(predictions, references)
+    return {name: METRICS[name](predictions, examples) for name in names}
 
 
-def _classification(predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-    from sklearn.metrics import accuracy_score, f1_score
+def _accuracy(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    from sklearn.metrics import accuracy_score
 
-    classes = sorted({c for c in (*predictions, *references) if c >= 0})
-    macro = f1_score(references, predictions, labels=classes, average="macro", zero_division=0.0)
-    return {"accuracy": float(accuracy_score(references, predictions)), "macro_f1": float(macro)}
+    return float(accuracy_score(_labels(examples), predictions))
 
 
-def _regression(predictions: Sequence[float], references: Sequence[float]) -> dict[str, float]:
-    from scipy.stats import NearConstantInputWarning, pearsonr, spearmanr
+def _f1(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    """F1 of class 1 of two."""
+    from sklearn.metrics import f1_score
 
+    labels = _labels(examples)
+    # As in the paper's code, what is no class counts as the wrong one of the two.
+    answers = [p if p >= 0 else 1 - label for p, label in zip(predictions, labels, strict=True)]
+    return float(f1_score(labels, answers, zero_division=0.0))
+
+
+def _macro_f1(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    """The mean F1 of the classes that occur in the labels or the predictions."""
+    from sklearn.metrics import f1_score
+
+    labels = _labels(examples)
+    classes = sorted({c for c in (*predictions, *labels) if c >= 0})
+    return float(f1_score(labels, predictions, labels=classes, average="macro", zero_division=0.0))
+
+
+def _matthews(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(_labels(examples), predictions))
+
+
+def _pearson(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, predictions, examples)
+
+
+def _spearman(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    from scipy.stats import spearmanr
+
+    return _correlation(spearmanr, predictions, examples)
+
+
+def _correlation(measure: Any, predictions: Sequence[float], examples: Sequence[Example]) -> float:
+    """A correlation; 0 where it is undefined, as that of constant or NaN predictions."""
+    from scipy.stats import NearConstantInputWarning
+
+    references = [example.label for example in examples]
     finite = all(map(math.isfinite, predictions))
     if not finite or len(set(predictions)) < 2 or len(set(references)) < 2:
-        return {"pearson": 0.0, "spearman": 0.0}
+        return 0.0
     with warnings.catch_warnings():
         # A model that has collapsed to one value, but for the last digits, shows in the score.
         warnings.simplefilter("ignore", NearConstantInputWarning)
-        pearson, spearman = pearsonr(predictions, references), spearmanr(predictions, references)
-    return {"pearson": float(pearson.statistic), "spearman": float(spearman.statistic)}
+        return float(measure(predictions, references).statistic)
+
+
+def _question_exact_match(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    """The share of questions, which are groups of rows, with every row right."""
+    right: dict[int | None, bool] = {}
+    for prediction, example in zip(predictions, examples, strict=True):
+        right[example.group] = right.get(example.group, True) and prediction == example.label
+    return sum(right.values()) / len(right)
+
+
+def _exact_match(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    """The share of texts that equal one of the right answers, both normalised."""
+    return _best_of_answers(lambda text, answer: float(text == answer), predictions, examples)
+
+
+def _token_f1(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
+    """The mean F1 of the words of a text and those of the nearest of the right answers, all normalised."""
+    return _best_of_answers(_shared_words, predictions, examples)
+
+
+def _best_of_answers(
+    measure: Callable[[str, str], float], predictions: Sequence[str], examples: Sequence[Example]
+) -> float:
+    scores = [
+        max(measure(normalised(text), normalised(answer)) for answer in example.answers)
+        for text, example in zip(predictions, examples, strict=True)
+    ]
+    return sum(scores) / len(scores)
+
+
+def _shared_words(text: str, answer: str) -> float:
+    words, right = text.split(), answer.split()
+    common = sum((Counter(words) & Counter(right)).values())
+    return 2 * common / (len(words) + len(right)) if common else 0.0
+
+
+def normalised(text: str) -> str:
+    """A text as SQuAD compares it: in lower case, without punctuation, articles and superfluous spaces."""
+    kept = "".join(c for c in text.lower() if c not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", kept).split())
+
+
+def _labels(examples: Sequence[Example]) -> list[int]:
+    return [int(example.label) for example in examples]
+
+
+METRICS: dict[str, Callable[[Sequence[Any], Sequence[Example]], float]] = {
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "macro_f1": _macro_f1,
+    "matthews": _matthews,
+    "pearson": _pearson,
+    "spearman": _spearman,
+    "question_exact_match": _question_exact_match,
+    "exact_match": _exact_match,
+    "token_f1": _token_f1,
+}

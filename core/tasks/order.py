@@ -44,9 +44,13 @@ def batch_indices(n: int, batch_size: int, seed: int, step: int) -> list[int]:
 
 def halves(n: int, seed: int) -> tuple[list[int], list[int]]:
     """Two disjoint halves of n examples, in ascending order; the first has the odd one."""
-    order = permutation(n, "halves", seed)
-    middle = (n + 1) // 2
-    return sorted(order[:middle]), sorted(order[middle:])
+    return drawn(n, (n + 1) // 2, "halves", seed)
+
+
+def drawn(n: int, count: int, *key: object) -> tuple[list[int], list[int]]:
+    """`count` of n examples at random, as `key` decides, and the others, both in ascending order."""
+    order = permutation(n, *key)
+    return sorted(order[:count]), sorted(order[count:])
 
 
 def three_way(strata: Sequence[Hashable], seed: int) -> dict[Split, list[int]]:

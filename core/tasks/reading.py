@@ -39,7 +39,7 @@ class Row:
 
 def read_rows(path: Path, text: Sequence[str], label: str) -> list[Row]:
     """The rows of a file, each with a text and a label; raises DataError that names the file, and the row."""
-    columns = _read(path)
+    columns = read_columns(path)
     for name in (*text, label):
         if name not in columns:
             raise DataError(f"{path} has no column {name!r}", nearest(name, columns))
@@ -48,6 +48,15 @@ def read_rows(path: Path, text: Sequence[str], label: str) -> list[Row]:
         labels = _typed(labels)
     texts = [dict(zip(text, values, strict=True)) for values in zip(*(columns[name] for name in text), strict=True)]
     return [_row(path, i + 1, texts[i], label, labels[i]) for i in range(len(labels))]
+
+
+def split_file(folder: Path, split: str) -> Path | None:
+    """The file of a split in a folder, whatever its kind; raises DataError where there are two."""
+    found = [folder / f"{split}{extension}" for extension in EXTENSIONS]
+    found = [file for file in found if file.is_file()]
+    if len(found) > 1:
+        raise DataError(f"{folder} has {found[0].name} and {found[1].name}", "keep one file for each split")
+    return found[0] if found else None
 
 
 def _row(path: Path, number: int, texts: dict[str, Any], label: str, value: Any) -> Row:
@@ -70,7 +79,7 @@ def _typed(labels: list[str]) -> list[Any]:
     return [float(x) for x in labels] if numeric and not all(map(INTEGER.fullmatch, labels)) else labels
 
 
-def _read(path: Path) -> dict[str, list[Any]]:
+def read_columns(path: Path) -> dict[str, list[Any]]:
     """All columns of a file, read by the datasets library in a cache that lasts no longer than the reading.
 
     A shared cache could serve a file's old content. `Dataset.from_*` and not `load_dataset`, which counts its

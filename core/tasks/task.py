@@ -1,4 +1,4 @@
-"""What a task is: labelled examples in three splits."""
+"""What a task is: labelled examples in three splits, and how answers are measured."""
 
 from __future__ import annotations
 
@@ -6,24 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["classification", "regression"]
+Kind = Literal["classification", "regression", "text"]
 Split = Literal["train", "validation", "test"]
+
+# What a model answers: the index of a class (-1 for what is none), a number, or a text.
+Answer = int | float | str
 
 
 @dataclass(frozen=True)
 class Example:
-    """One row: its texts as (field name, text) in order, and the index of its class or its number."""
+    """One row: its texts as (field name, text) in order, and the index of its class or its number.
+
+    Where the answer is a text, `answers` holds all that are right, the first of which is what a model learns to write.
+    Rows of one `group` are about one question.
+    """
 
     fields: tuple[tuple[str, str], ...]
-    label: int | float
+    label: int | float = 0
+    answers: tuple[str, ...] = ()
+    group: int | None = None
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned. `labels[i]` is the label string of class i; regression has none."""
+    """What is to be learned. `labels[i]` is the label string of class i; regression and free text have none.
+
+    `name` is how the source of a text-to-text model begins, `metrics` are names of `core.tasks.metrics`, the first
+    of which is the score. Numbers are written to the nearest of `steps` parts of one. After the name of a field stands
+    a colon, but for those of `bare`.
+    """
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     splits: Mapping[Split, tuple[Example, ...]]
     max_length: int
+    metrics: tuple[str, ...]
+    steps: int = 5
+    bare: tuple[str, ...] = ()

@@ -118,6 +118,12 @@ def test_paths_are_relative_to_the_file_wherever_it_is_read_from(suite, tmp_path
     assert spec.space.groups == ({"SelfAttention.q": ("lora(rank=1)",)},)
 
 
+def test_the_root_of_named_tasks_is_relative_to_the_file_too(suite, tmp_path):
+    (tmp_path / "glue").mkdir()
+    planned = suite(BASE + '[experiment.a]\ntask = { name = "cola", data_root = "glue" }\n')
+    assert specs(planned)["a"].task.data_root == str(tmp_path / "glue")
+
+
 def test_a_model_that_is_no_folder_stays_a_name_of_the_hub(suite):
     assert specs(suite(BASE + '[experiment.a]\nmodel = "t5-small"\n'))["a"].model == "t5-small"
 
@@ -184,7 +190,10 @@ A = "[experiment.a]\n"
             BASE + A + 'task = "icd10-chaptr"\n',
             "experiment.a.task: unknown task 'icd10-chaptr', did you mean 'icd10-chapter'?",
         ),
-        (BASE + A + 'task = { name = "x" }\n', "experiment.a.task.name: unknown task 'x', known: icd10-chapter"),
+        (
+            BASE + A + 'task = { name = "superglue-bc" }\n',
+            "experiment.a.task.name: unknown task 'superglue-bc', did you mean 'superglue-cb'?",
+        ),
         (BASE + A + "task = 3\n", "experiment.a.task: should be the name of a task, or a table"),
         (BASE + A + 'space = "lra"\n', "experiment.a.space: unknown space 'lra', did you mean 'lora'?"),
         (BASE + A + "[space.lora]\n", "space.lora: the library has a space of this name"),
@@ -239,6 +248,8 @@ def test_files_that_are_not_there_are_told(problems, tmp_path):
         f"experiment.a.space: cannot read '{tmp_path}/s.json': No such file or directory",
         f"experiment.a.task.path: there is no file '{tmp_path}/t.csv'",
     ]
+    (root,) = problems(BASE + A + 'task = { name = "cola", data_root = "glue" }\n')
+    assert root == f"experiment.a.task.data_root: there is no folder '{tmp_path}/glue'"
 
 
 @pytest.mark.parametrize("path", ["./a\\u0000b", "~nobody-of-this-name/x", "./" + "x" * 300])

@@ -15,6 +15,7 @@ from core.run.spaces import inline_space, library_space
 from core.run.spec import (
     PAPER_RUN,
     PAPER_SEARCH,
+    PAPER_TASK,
     FileTask,
     NamedTask,
     RetrainSettings,
@@ -60,7 +61,7 @@ OTHER_SEARCH = OTHER_TRAINING | {
     "temperature": 2.0,
     "selection": "knapsack",
 }
-OTHER_NAMED = {"name": "other", "per_class": 5, "max_length": 16}
+OTHER_NAMED = {"name": "other", "data_root": "/data", "flaws": "paper", "per_class": 5, "max_length": 16}
 OTHER_FILE = {
     "path": "/data/other.csv",
     "text": ("body", "title"),
@@ -81,6 +82,7 @@ OTHER_RUN = {
     "precision": "fp32",
     "eval_batch_size": 64,
     "checkpoint_every": 7,
+    "evaluation": "generate",
     "adapter_init": "paper",
     "search": {"max_steps": 1},
     "retrain": {"max_steps": 1},
@@ -298,19 +300,22 @@ def test_the_preset_makes_the_choices_of_the_paper():
     one = spec(preset="paper")
     assert one.search == SearchSettings(epochs=1, **PAPER_SEARCH)
     assert {key: getattr(one, key) for key in PAPER_RUN} == PAPER_RUN
-    assert one == spec(adapter_init="paper", search=PAPER_SEARCH | {"epochs": 1})
+    assert one == spec(task=NAMED | PAPER_TASK, search=PAPER_SEARCH | {"epochs": 1}, **PAPER_RUN)
+    assert spec(preset="paper", task=FILE).task == FileTask(**FILE)
     assert reread(one) == one
 
 
 def test_every_choice_of_the_preset_is_one_that_exists():
     assert set(PAPER_SEARCH) <= set(SearchSettings.model_fields)
     assert set(PAPER_RUN) <= set(RunSpec.model_fields)
+    assert set(PAPER_TASK) <= set(NamedTask.model_fields)
 
 
 def test_keys_beside_the_preset_win():
     one = spec(preset="paper", adapter_init="zero", search={"max_steps": 5, "hypergradient": "exact", "clip": 1.0})
     assert (one.adapter_init, one.search.hypergradient, one.search.clip) == ("zero", "exact", 1.0)
     assert (one.search.virtual_scaling, one.search.max_steps, one.search.epochs) == ("paper", 5, None)
+    assert spec(preset="paper", task=NAMED | {"flaws": "mended"}).task.flaws == "mended"
     assert spec(preset="paper", search=SearchSettings(max_steps=5, clip=1.0)).search == SearchSettings(
         **(PAPER_SEARCH | {"max_steps": 5, "clip": 1.0})
     )

@@ -92,7 +92,7 @@ def test_classes_are_integers_and_numbers_are_floats(t5_like):
 
 def test_text_to_text_has_the_papers_format(t5_like):
     rows = (example(1, "a b", names=["text"]), example(0, "c", names=["text"]))
-    task = Task("cb", "classification", ("Cholera", "Neoplasms b"), {"train": rows}, 16)
+    task = Task("cb", "classification", ("Cholera", "Neoplasms b"), {"train": rows}, 16, ("accuracy",))
     encoded = encode_text_to_text(task, "train", t5_like, 16)
     assert words(t5_like, encoded.input_ids[0]) == "cb text: a b </s>"
     batch = encoded.batch([0, 1])
@@ -102,8 +102,8 @@ def test_text_to_text_has_the_papers_format(t5_like):
 
 @pytest.mark.parametrize(("number", "text"), [(3.25, "3.2"), (5.0, "5.0"), (0.0, "0.0"), (4.95, "5.0"), (-0.05, "0.0")])
 def test_numbers_are_written_rounded_to_a_fifth(number, text):
-    task = Task("stsb", "regression", (), {}, 16)
-    assert target_text(task, number) == text
+    task = Task("stsb", "regression", (), {}, 16, ("pearson",))
+    assert target_text(task, Example((), number)) == text
 
 
 def test_evaluation_batches_hold_every_row_once_and_little_padding(t5_like):

@@ -169,7 +169,6 @@ def test_the_suites_of_the_readme_are_valid(tmp_path, number):
     blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 2
     (tmp_path / "reviews.jsonl").touch()
-    (tmp_path / "superglue-cb").mkdir()
     (tmp_path / "suite.toml").write_text(blocks[number])
     done = s3tui(tmp_path, "validate", "suite.toml")
     assert done.returncode == 0, done.stderr

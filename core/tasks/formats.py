@@ -1,0 +1,111 @@
+"""From the columns of a data set to the fields that a model reads, where that is more than to copy them."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.tasks.table import Entry
+
+Row = Mapping[str, Any]
+Fields = tuple[tuple[str, str], ...]
+
+# What is read beside the fields; a label too, where answers are no texts.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "superglue-copa": ("question",),
+    "superglue-multirc": ("idx",),
+    "superglue-wsc.fixed": ("span1_text", "span1_index", "span2_text", "span2_index"),
+    "superglue-record": ("answers",),
+    "squad": ("answers",),
+}
+
+
+def columns(entry: Entry) -> tuple[str, ...]:
+    """The columns that a task reads."""
+    label = () if entry.kind == "text" else ("label",)
+    return (*entry.fields.split(), *COLUMNS.get(entry.name, ()), *label)
+
+
+def fields(entry: Entry, row: Row, paper: bool) -> Fields:
+    """The texts of a row in order, each with the name that stands before it; `paper` as in the paper's code."""
+    if entry.name == "superglue-copa" and not paper:
+        # Whether the cause is asked for or the effect decides which choice is right; the paper's code leaves it out.
+        return (*_copied(entry, row), ("question", row["question"]))
+    return SPECIAL[entry.name](row) if entry.name in SPECIAL else _copied(entry, row)
+
+
+def answers(entry: Entry, row: Row) -> tuple[str, ...]:
+    """The right texts of a row, where texts are the answers; else none."""
+    if entry.kind != "text":
+        return ()
+    found = structured(row["answers"])
+    return tuple(map(spaced, found["text"])) if entry.name == "squad" else tuple(found)
+
+
+def group(row: Row) -> int:
+    """The question that a row of MultiRC is about."""
+    return int(structured(row["idx"])["question"])
+
+
+def structured(value: Any) -> Any:
+    """A list or table, which a CSV can hold as JSON only."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def spaced(text: str) -> str:
+    """A text with spaces around its punctuation, as T5 reads SQuAD."""
+    # Letters, marks, numbers and underscores are no punctuation.
+    padded = (c if c == "_" or c.isspace() or unicodedata.category(c)[0] in "LMN" else f" {c} " for c in text)
+    return re.sub(r"\s+", " ", "".join(padded))
+
+
+def _copied(entry: Entry, row: Row) -> Fields:
+    return tuple((name, str(row[name])) for name in entry.fields.split())
+
+
+def _multirc(row: Row) -> Fields:
+    """Without markup. The paragraph comes last, so that of what is too long the paragraph's end is cut off."""
+    plain = ((name, str(row[name]).replace("<br>", " ")) for name in ("question", "answer", "paragraph"))
+    return tuple((name, re.sub("</?b>", "", text)) for name, text in plain)
+
+
+def _wsc(row: Row) -> Fields:
+    """The text with `* *` around the noun and `# #` around the pronoun."""
+    text = str(row["text"])
+    spans = [("*", str(row["span1_text"]), int(row["span1_index"]))]
+    spans += [("#", str(row["span2_text"]), int(row["span2_index"]))]
+    # From the last to the first, so that marks do not move the words that are still to be found.
+    for mark, span, index in sorted(spans, key=lambda marked: -marked[2]):
+        text = _marked(text, mark, span, index)
+    return (("text", text),)
+
+
+def _marked(text: str, mark: str, span: str, index: int) -> str:
+    """The text with marks around the span that begins with the word of this index; unmarked where it does not."""
+    starts = [word.start() for word in re.finditer(r"\S+", text)]
+    if index >= len(starts) or not text.startswith(span, starts[index]):
+        return text
+    start, end = starts[index], starts[index] + len(span)
+    return f"{text[:start]}{mark} {span} {mark}{text[end:]}"
+
+
+def _record(row: Row) -> Fields:
+    """Query, entities and passage, whose highlights become sentences of it."""
+    passage = re.sub(r"([.?!\"'])?\n@highlight\n", lambda end: f"{end[1] or '.'} ", str(row["passage"]))
+    entities = ", ".join(structured(row["entities"]))
+    return (("record query", str(row["query"])), ("entities", entities), ("passage", passage))
+
+
+def _squad(row: Row) -> Fields:
+    return tuple((name, spaced(str(row[name]))) for name in ("question", "context"))
+
+
+SPECIAL: dict[str, Callable[[Row], Fields]] = {
+    "superglue-multirc": _multirc,
+    "superglue-wsc.fixed": _wsc,
+    "superglue-record": _record,
+    "squad": _squad,
+}

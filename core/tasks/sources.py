@@ -1,0 +1,78 @@
+"""The rows of a task by name: from the hub's parquet files, or from folders in the same form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import DataError, nearest
+from core.tasks.formats import columns
+from core.tasks.reading import EXTENSIONS, read_columns, split_file
+from core.tasks.table import Entry
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row with its place, for messages; rows count from 1."""
+
+    where: str
+    values: Mapping[str, Any]
+
+
+def read_rows(entry: Entry, split: str, data_root: str | None) -> list[Row]:
+    """The rows of a split, each with a value in every column that the task reads; else DataError says which lacks."""
+    where, table = _from_folder(entry, split, Path(data_root)) if data_root else _from_hub(entry, split)
+    names = columns(entry)
+    for name in names:
+        if name not in table:
+            raise DataError(f"{where} has no column {name!r}", nearest(name, table))
+    rows = zip(*(table[name] for name in names), strict=True)
+    return [_row(f"{where}: row {i}", dict(zip(names, row, strict=True))) for i, row in enumerate(rows, 1)]
+
+
+def _row(where: str, values: dict[str, Any]) -> Row:
+    for name, value in values.items():
+        if value is None or value != value:
+            raise DataError(f"{where} has no {name!r}", "fill it in or leave the row out")
+    return Row(where, values)
+
+
+def _from_folder(entry: Entry, split: str, root: Path) -> tuple[str, Mapping[str, Sequence[Any]]]:
+    """A file of the task's folder, or of the folder of the task whose data these are."""
+    # Only a folder of the task's own may say "validation" for what the hub calls "validation_matched".
+    places = [(entry.name, split), (entry.source, split)]
+    if split == entry.held_out:
+        places.insert(1, (entry.name, "validation"))
+    for folder, name in places:
+        if file := split_file(root / folder, name):
+            return str(file), read_columns(file)
+    names = ", ".join(f"{places[0][1]}{extension}" for extension in EXTENSIONS)
+    raise DataError(
+        f"data_root {root} has no rows for {split!r} of task {entry.name!r}",
+        f"put one of {names} into {root / entry.name}",
+    )
+
+
+def _from_hub(entry: Entry, split: str) -> tuple[str, Mapping[str, Sequence[Any]]]:
+    """A split from the cache of the datasets library, or from the hub by way of it."""
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    repository, name = entry.hub
+    try:
+        rows = datasets.load_dataset(repository, name, split=split)
+    except (DatasetsError, OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"task {entry.name!r} needs {repository}, which is not in the cache {datasets.config.HF_DATASETS_CACHE}, "
+            f"and the hub did not give it ({reason})",
+            f'check the network; without one, give data_root = "DIR" with {entry.name}/train.jsonl and '
+            f"{entry.name}/validation.jsonl in DIR (csv and parquet will do too)",
+        ) from None
+    read = [column for column in rows.column_names if column in columns(entry)]
+    return f"{repository}, {split} of {name or 'all'}", rows.select_columns(read)[:]

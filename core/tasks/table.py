@@ -1,0 +1,89 @@
+"""The tasks of the paper, by its names: GLUE, SuperGLUE and SQuAD as the paper's code has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.tasks.task import Kind
+
+TWO, THREE = ("0", "1"), ("0", "1", "2")
+WORDS = ("exact_match", "token_f1")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the table.
+
+    `fields` are columns of the data set, in the order of the source text, and `answer` the label strings, or what else
+    is answered. `small` sets have their validation rows halved into validation and test; of `large` ones, rows for
+    validation are taken from the training rows, and the validation rows are the test. `held_out` is what the hub calls
+    the validation rows, `data` the task whose data these are, and with whose name the source begins. In `grouped` sets
+    several rows are about one question.
+    """
+
+    name: str
+    fields: str
+    answer: tuple[str, ...] | Literal["regression", "text"]
+    metrics: tuple[str, ...]
+    size: Literal["small", "large"]
+    max_length: int
+    held_out: str = "validation"
+    data: str = ""
+    grouped: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """Whether answers are classes, numbers or texts."""
+        return "classification" if isinstance(self.answer, tuple) else self.answer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label strings; numbers and texts have none."""
+        return self.answer if isinstance(self.answer, tuple) else ()
+
+    @property
+    def source(self) -> str:
+        """The task whose data these are."""
+        return self.data or self.name
+
+    @property
+    def hub(self) -> tuple[str, str | None]:
+        """The repository of parquet files on the hub, and which of its data sets."""
+        if self.name == "squad":
+            return "rajpurkar/squad", None
+        if self.name.startswith("superglue-"):
+            return "aps/super_glue", self.name.removeprefix("superglue-")
+        return "nyu-mll/glue", self.source
+
+
+ENTRIES = (
+    Entry("cola", "sentence", TWO, ("matthews",), "small", 128),
+    Entry("sst2", "sentence", TWO, ("accuracy",), "large", 128),
+    Entry("mrpc", "sentence1 sentence2", TWO, ("f1", "accuracy"), "small", 128),
+    Entry("qqp", "question1 question2", TWO, ("f1", "accuracy"), "large", 128),
+    Entry("stsb", "sentence1 sentence2", "regression", ("pearson", "spearman"), "small", 128),
+    Entry("mnli", "premise hypothesis", THREE, ("accuracy",), "large", 128, "validation_matched"),
+    Entry("mnli_matched", "premise hypothesis", THREE, ("accuracy",), "large", 128, "validation_matched", "mnli"),
+    Entry("mnli_mismatched", "premise hypothesis", THREE, ("accuracy",), "large", 128, "validation_mismatched", "mnli"),
+    Entry("qnli", "question sentence", TWO, ("accuracy",), "large", 128),
+    Entry("rte", "sentence1 sentence2", TWO, ("accuracy",), "small", 256),
+    Entry("wnli", "sentence1 sentence2", TWO, ("accuracy",), "small", 128),
+    Entry("superglue-boolq", "question passage", TWO, ("accuracy",), "small", 256),
+    Entry("superglue-cb", "premise hypothesis", THREE, ("macro_f1", "accuracy"), "small", 256),
+    Entry("superglue-copa", "premise choice1 choice2", TWO, ("accuracy",), "small", 256),
+    Entry(
+        "superglue-multirc",
+        "question answer paragraph",
+        TWO,
+        ("f1", "question_exact_match"),
+        "small",
+        256,
+        grouped=True,
+    ),
+    Entry("superglue-rte", "premise hypothesis", TWO, ("accuracy",), "small", 256),
+    Entry("superglue-wic", "sentence1 sentence2 word", TWO, ("accuracy",), "small", 256),
+    Entry("superglue-wsc.fixed", "text", TWO, ("accuracy",), "small", 256),
+    Entry("superglue-record", "query entities passage", "text", WORDS, "large", 512),
+    Entry("squad", "question context", "text", WORDS, "large", 512),
+)
