@@ -22,6 +22,7 @@ from s3tui.units import ABSENT, count, duration, points
 from s3tui.workspace import Workspace, find_runs, read_run
 
 SHOWN = 10  # waiting runs that `status` tells of one by one
+SHOWN_KEYS = ("name", "status", "note", "folder", "phase", "step", "score", "parameters", "seconds", "priority", "tags")
 NOTE = 70  # characters of a note in a list; `show` tells all of it
 
 
@@ -134,27 +135,19 @@ def show(pattern: str, where: Path | None, as_json: bool) -> int:
     }
     if as_json:
         print(json.dumps(told, indent=1))
-        return EXIT_OK
-    for key in (
-        "name",
-        "status",
-        "note",
-        "folder",
-        "phase",
-        "step",
-        "score",
-        "parameters",
-        "seconds",
-        "priority",
-        "tags",
-    ):
+    else:
+        _print_run(told)
+    return EXIT_OK
+
+
+def _print_run(told: dict[str, Any]) -> None:
+    for key in SHOWN_KEYS:
         if told[key] not in (None, "", ()):
             print(f"{key:12}{clean(_written(told[key]))}")
     for text in told["log_tail"]:
         print(f"{'log':12}{clean(text)}")
-    for key, value in _flat(run.spec):
+    for key, value in _flat(told["spec"]):
         print(f"  {clean(key)} = {clean(_written(value))}")
-    return EXIT_OK
 
 
 def _process(status: Any) -> dict[str, Any] | None:

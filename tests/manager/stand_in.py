@@ -28,6 +28,8 @@ def play(directory: RunDir) -> int:
     act = spec["model"]
     print(f"playing {act}", flush=True)
     writer = EventWriter(directory.events)
+    if act == "stops-on-term":
+        signal.signal(signal.SIGTERM, lambda *_: _stopped(writer))
     writer.write(Started("0", 1, os.getpid(), spec["device"], "fp32", {}))
     if act == "bad-data":
         writer.write(Failed("data", "the file has no column 'label'", "its columns are a, b"))
@@ -67,7 +69,7 @@ def play(directory: RunDir) -> int:
         eaten = []
         while True:
             eaten.append(bytearray(2**20))
-    if act == "hang":
+    if act in ("hang", "stops-on-term"):
         signal.pause()
     while act == "until-told" and not (directory.path / "go").exists():
         time.sleep(0.02)
@@ -79,6 +81,11 @@ def play(directory: RunDir) -> int:
     _train(writer, spec, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
     _result(directory, spec, writer)
     return 0
+
+
+def _stopped(writer: EventWriter) -> None:
+    writer.write(Failed("stopped", "stopped by a signal", ""))
+    sys.exit(1)
 
 
 def _family(directory: RunDir) -> None:

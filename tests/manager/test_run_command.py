@@ -4,11 +4,12 @@ import signal
 import subprocess
 
 import pytest
-from processes import DEADLINE, SUITE, drive, is_alive, wait_until, worker_pid
+from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker_pid
 
 from core.run.events import Finished, Started, read_events
 from core.run.rundir import RunDir, read_json
 from s3tui.devices import usable_cores
+from s3tui.nvml import visible_gpus
 from s3tui.status import Paused
 from s3tui.workspace import Workspace, read_run
 
@@ -124,6 +125,22 @@ def test_a_run_that_died_is_tried_again(run, tmp_path):
     assert "x: retry 1 of 2 after crash: the worker was ended by SIGKILL" in err
     events, _ = read_events(tmp_path / "runs/first/x/events.jsonl")
     assert sum(isinstance(event, Started) for event in events) == 2
+
+
+@pytest.mark.skipif(bool(visible_gpus()), reason="this machine has a GPU")
+def test_what_this_machine_can_never_run_keeps_nobody_waiting(run):
+    code, out, err = run('[experiment.x]\nresources = { gpus = 1, memory = "20GB" }\n[experiment.s]\nseed = 1\n')
+    assert code == 1
+    assert "61.00" in out
+    assert "x: queued: waiting for 20 GB on a GPU: there is none (log: " in err
+
+
+def test_a_worker_that_somebody_stops_by_hand_stays_stopped(suite, workspace):
+    process = drive(suite('[experiment.x]\nmodel = "stops-on-term"\n'))
+    kill(worker_pid(workspace.run("first/x").path), signal.SIGTERM)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    assert "x: paused: stopped by a signal" in err
 
 
 def test_one_slot_runs_one_at_a_time(run, tmp_path):
