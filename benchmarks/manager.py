@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.run.events import Eval, EventWriter, Finished, Phase, Started, Step
+from core.run.events import Eval, EventReader, EventWriter, Finished, Phase, Started, Step
 from core.run.rundir import RunDir, write_json
 from s3tui.board import Board
 from s3tui.devices import Place
@@ -32,7 +32,6 @@ from s3tui.launcher import Local
 from s3tui.progress import Lines
 from s3tui.queuefile import Queue
 from s3tui.status import Running
-from s3tui.tail import Tail
 from s3tui.watch import Watcher
 from s3tui.workspace import Workspace
 
@@ -207,7 +206,7 @@ def _share(tick: Callable[[], object]) -> float:
 def latency(folder: Path) -> dict[str, Any]:
     """From the write of an event to a client that knows it, polling as a session does."""
     path = folder / "latency.jsonl"
-    tail, writer, delays = Tail(path), EventWriter(path), []
+    tail, writer, delays = EventReader(path), EventWriter(path), []
     stop = threading.Event()
 
     def write() -> None:

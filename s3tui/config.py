@@ -13,7 +13,7 @@ import tomli
 
 from core.run.errors import SpecError
 from core.run.rundir import RunDir
-from core.run.spec import RunSpec
+from core.run.spec import PRESETS, RunSpec
 from s3tui import matrix, wants
 from s3tui.explain import TABLES, Loc, check
 from s3tui.layers import Defaults, Layers, Table
@@ -23,7 +23,6 @@ from s3tui.resolve import ANY_SPACE, ANY_TASK, Resolver, absolute, own_spaces
 
 NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
 NAME_RULE = "a name has letters, digits and ._=,+- only, starts with no dot and has no two dots in a row"
-PRESETS = ("paper",)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Place:
     def __str__(self) -> str:
         if self.gpu is not None:
             return f"gpu {self.gpu.index}"
-        return f"{self.threads} core{'' if self.threads == 1 else 's'}"
+        return _cores(self.threads)
 
 
 @dataclass(frozen=True)

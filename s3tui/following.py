@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import EXIT_OK
-from core.run.events import Event
+from core.run.events import Event, EventReader
 from s3tui.clean import clean
 from s3tui.find import find_name, find_workspace
-from s3tui.tail import Tail
 from s3tui.watch import is_over
 from s3tui.workspace import Workspace, read_run
 
@@ -27,7 +26,7 @@ LONGEST = 12  # values of a list that are printed
 def events(pattern: str, follow: bool, where: Path | None, as_json: bool) -> int:
     """Print the events of a run, one a line."""
     workspace, name = _the_run(pattern, where)
-    tail = Tail(workspace.run(name).events)
+    tail = EventReader(workspace.run(name).events)
     for batch in _batches(tail.poll, follow, workspace, name):
         for event in batch:
             print(_as_json(event) if as_json else clean(_in_words(event)))

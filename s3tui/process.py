@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from core.run.errors import RunDirError
-from core.run.rundir import RunDir, read_json
+from core.run.rundir import RunDir
 from s3tui.identity import Identity
-
-T = TypeVar("T")
+from s3tui.records import read_record_if_there
 
 
 @dataclass(frozen=True)
@@ -46,25 +42,12 @@ class Exit:
 
 def read_process(directory: RunDir) -> Process | None:
     """The last process of a run; None before the first, RunDirError where the file is damaged."""
-    return _read(directory.process, _process)
+    return read_record_if_there(directory.process, _process)
 
 
 def read_exit(directory: RunDir) -> Exit | None:
     """The last end of a worker that was written down; it may be that of an earlier attempt."""
-    return _read(directory.exit, _exit)
-
-
-def _read(path: Path, make: Callable[[Any], T]) -> T | None:
-    try:
-        data = read_json(path)
-    except RunDirError:
-        if path.exists():
-            raise
-        return None
-    try:
-        return make(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunDirError(f"{path} is damaged", f"{type(error).__name__}: {error}") from None
+    return read_record_if_there(directory.exit, _exit)
 
 
 def _process(data: Any) -> Process:

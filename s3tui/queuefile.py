@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from core.run.errors import RunDirError
-from core.run.rundir import RunDir, read_json, write_json
+from core.run.rundir import RunDir, write_json
 from s3tui.locks import locked
+from s3tui.records import read_record_if_there
 
 Wanted = Literal["queued", "held", "cancelled"]
 
@@ -56,16 +57,7 @@ class Queue:
 
 def read_queue(directory: RunDir) -> Queue | None:
     """What is wanted of a run; None where it never was in a queue, RunDirError where the file is damaged."""
-    try:
-        data = read_json(directory.queue)
-    except RunDirError:
-        if directory.queue.exists():
-            raise
-        return None
-    try:
-        return _from_json(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunDirError(f"{directory.queue} is damaged", f"{type(error).__name__}: {error}") from None
+    return read_record_if_there(directory.queue, _from_json)
 
 
 def _from_json(data: Any) -> Queue:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from core.run.errors import RunDirError
-from core.run.rundir import RunDir, read_json
+from core.run.rundir import RunDir
+from s3tui.records import read_record
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,18 @@ class Result:
 
 def read_result(directory: RunDir) -> Result:
     """What a run came to; raises RunDirError where `result.json` is missing or damaged."""
-    data = read_json(directory.result)
-    try:
-        return Result(
-            task=str(data["task"]),
-            model=str(data["model"]),
-            method=str(data["method"]),
-            metric=str(data["metric"]),
-            score=float(data["score"]),
-            budget=None if data["budget"] is None else int(data["budget"]),
-            parameters=int(data["parameters"]),
-            backbone_parameters=int(data["backbone_parameters"]),
-            seconds=float(data["seconds"]["total"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunDirError(f"{directory.result} is damaged", f"{type(error).__name__}: {error}") from None
+    return read_record(directory.result, _result)
+
+
+def _result(data: Any) -> Result:
+    return Result(
+        task=str(data["task"]),
+        model=str(data["model"]),
+        method=str(data["method"]),
+        metric=str(data["metric"]),
+        score=float(data["score"]),
+        budget=None if data["budget"] is None else int(data["budget"]),
+        parameters=int(data["parameters"]),
+        backbone_parameters=int(data["backbone_parameters"]),
+        seconds=float(data["seconds"]["total"]),
+    )

@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from core.run.events import EventReader
 from s3tui.board import Board
 from s3tui.progress import Progress, Tally
 from s3tui.runstate import RunState, fold
 from s3tui.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Queued, Quiet, Running, attempt_of
-from s3tui.tail import Tail
 from s3tui.units import count, duration, points
 from s3tui.workspace import FoundRun
 
@@ -30,7 +30,7 @@ def is_over(run: FoundRun) -> bool:
 class Watched:
     """What was last told of one run."""
 
-    tail: Tail
+    tail: EventReader
     state: RunState = field(default_factory=RunState)
     told: str = ""
 
@@ -58,7 +58,7 @@ class Watcher:
 
     def _begin(self, run: FoundRun) -> Watched:
         """Take in silently what earlier attempts have told."""
-        watched = self._watched[run.name] = Watched(Tail(run.directory.events))
+        watched = self._watched[run.name] = Watched(EventReader(run.directory.events))
         for event in watched.tail.poll():
             watched.state = fold(watched.state, event)
         if not isinstance(run.status, (Running, Quiet)):

@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 VERSION = 1
+LONGEST_LINE = 2**24  # bytes; a longer tail without an end is damage, and is not kept in memory
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,11 @@ TYPES: dict[str, type[Event]] = {
 _READ = {name: (cls, frozenset(f.name for f in fields(cls))) for name, cls in TYPES.items()}
 
 
+def score_of(metrics: Mapping[str, float]) -> float:
+    """The score among some metrics: the first of them."""
+    return next(iter(metrics.values()))
+
+
 def to_line(event: Event, seq: int, t: float) -> bytes:
     """The event as one line of JSON. NaN and infinities are written as null, which every JSON reader takes."""
     body = {"v": VERSION, "type": event.type} | asdict(event) | {"seq": seq, "t": t}
@@ -232,40 +238,68 @@ class EventWriter:
 
 
 class EventReader:
-    """Follows a growing event file: `poll()` gives what was added since, in whole lines.
+    """The events that a file gains, in whole lines; `skipped` counts the lines that are no events.
 
-    `skipped` counts the lines that could not be parsed. A file that is not there yet is an empty one.
+    A torn tail is held until the rest of it comes. A file that is not there yet is an empty one, and one that has
+    become shorter, or was replaced, is read anew.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._handle: int | None = None
+        self._file = (0, 0)  # device and inode of the file that was read
         self._offset = 0
+        self._torn = b""
         self.skipped = 0
 
     def poll(self) -> list[Event]:
-        """The events of all lines completed since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
+        """The events of all lines completed since the last look."""
+        if not self._is_open():
             return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return list(self._parse(whole))
+        assert self._handle is not None
+        data = os.pread(self._handle, max(0, os.fstat(self._handle).st_size - self._offset), self._offset)
+        self._offset += len(data)
+        *lines, torn = (self._torn + data).split(b"\n")
+        # Whatever ends behind a tail of such a length is no event.
+        self._torn = torn if len(torn) <= LONGEST_LINE else b"\0"
+        return list(self._parse(lines))
 
-    def _parse(self, whole: bytes) -> Iterator[Event]:
-        for line in whole.split(b"\n"):
-            if not line.strip():
-                continue
-            event = from_line(line)
-            if event is None:
-                self.skipped += 1
-            else:
+    def close(self) -> None:
+        """Let go of the file; another look goes on where this one ended."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _is_open(self) -> bool:
+        """Open the file where it is not open yet, or where another has taken its place."""
+        try:
+            there = self._path.stat()
+        except OSError:
+            return self._handle is not None
+        same = (there.st_dev, there.st_ino) == self._file and there.st_size >= self._offset
+        if same and self._handle is not None:
+            return True
+        self.close()
+        try:
+            self._handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        if not same:
+            self._file, self._offset, self._torn = (there.st_dev, there.st_ino), 0, b""
+        return True
+
+    def _parse(self, lines: list[bytes]) -> Iterator[Event]:
+        for line in lines:
+            event = from_line(line) if line else None
+            if event is not None:
                 yield event
+            elif line.strip():
+                self.skipped += 1
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:
     """All events of a file, and how many of its lines were skipped as damaged."""
     reader = EventReader(path)
-    return reader.poll(), reader.skipped
+    events = reader.poll()
+    reader.close()
+    return events, reader.skipped

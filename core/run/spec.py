@@ -15,6 +15,7 @@ from core.run.spaces import SpaceSpec
 from core.run.tasknames import TASK_NAMES
 
 # What the paper's code does where ours differs; `preset = "paper"` stands for these values.
+PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate"}
 PAPER_TASK = {"flaws": "paper"}
 PAPER_SEARCH = {
@@ -271,7 +272,7 @@ class RunSpec(Frozen):
         """`preset = "paper"` fills in the original's choices, of a named task too; keys given beside it win."""
         if not isinstance(data, dict) or "preset" not in data:
             return data
-        if data["preset"] != "paper":
+        if data["preset"] not in PRESETS:
             raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
         rest = {k: v for k, v in data.items() if k != "preset"}
         rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -127,7 +127,11 @@ def first_fit(p: Sequence[float], parameters: Sequence[int], budget: float) -> l
 
     Equal probabilities keep the order of the space. A later, smaller candidate may still fit.
     """
-    order = sorted(range(len(p)), key=lambda i: -p[i])
+    return fill(sorted(range(len(p)), key=lambda i: -p[i]), parameters, budget)
+
+
+def fill(order: Iterable[int], parameters: Sequence[int], budget: float) -> list[int]:
+    """Take candidates in this order, skipping what no longer fits."""
     chosen, used = [], 0
     for i in order:
         if used + parameters[i] <= budget:
@@ -167,8 +171,7 @@ def random_selection(parameters: Sequence[int], budget: float, seed: int) -> tup
     """A uniformly shuffled order, first fit under the budget: the random baseline at equal budget."""
     order = list(range(len(parameters)))
     random.Random(seed).shuffle(order)
-    rank = {i: -float(position) for position, i in enumerate(order)}
-    return select([rank[i] for i in range(len(order))], parameters, budget, "first-fit")
+    return tuple(sorted(fill(order, parameters, budget)))
 
 
 def jaccard(a: Structure, b: Structure) -> float:

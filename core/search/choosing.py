@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from core.model.gated import GatedModel
-from core.run.structure import Candidate, Structure, random_selection, select
+from core.run.structure import Candidate, Structure, fill, random_selection, select
 from core.search.keeper import Keeper
 from core.search.loading import Setup
 from core.search.reporter import Reporter
@@ -44,9 +44,7 @@ def last_layers_first(candidates: tuple[Candidate, ...], budget: int | None) -> 
     counts = [c.parameters for c in candidates]
     depth = [(c.stack == "decoder", _layer(c)) for c in candidates]
     order = sorted(range(len(candidates)), key=lambda i: depth[i], reverse=True)
-    rank = {i: -float(position) for position, i in enumerate(order)}
-    limit = sum(counts) if budget is None else budget
-    return select([rank[i] for i in range(len(candidates))], counts, limit, "first-fit")
+    return tuple(sorted(fill(order, counts, sum(counts) if budget is None else budget)))
 
 
 def _layer(candidate: Candidate) -> float:

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from core.model.backbone import Backbone
 from core.model.gated import GatedModel
 from core.model.space import restore
-from core.run.events import StructureChosen
+from core.run.events import StructureChosen, score_of
 from core.run.rundir import RunDir, write_bytes, write_json
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
@@ -63,7 +63,7 @@ def _result(
     """The content of `result.json`."""
     spec, backbone = setup.spec, setup.backbone
     return about(spec) | {
-        "score": next(iter(tested.values())),
+        "score": score_of(tested),
         "metric": next(iter(tested)),
         "metrics": tested,
         "validation": validation,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DiskError, RunDirError
-from core.run.events import Eval, Event, EventWriter, Gates, Phase
+from core.run.events import Eval, Event, EventWriter, Gates, Phase, score_of
 from core.run.rundir import RunDir, read_json, write_json
 
 GATES_INTERVAL = 0.25  # seconds between two gate events: enough for the eye, little for the disk
@@ -79,7 +79,7 @@ class Reporter:
 
     def evaluation(self, event: Eval) -> None:
         """Write an evaluation; the summary keeps the last and the best score."""
-        score = next(iter(event.metrics.values()))
+        score = score_of(event.metrics)
         best = {"best": score} if event.best else {}
         self.event(event, score=score, **best)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.run.errors import DivergedError, StoppedError
-from core.run.events import Eval, Phase, Step
+from core.run.events import Eval, Phase, Step, score_of
 from core.run.spec import RetrainSettings
 from core.run.structure import Structure
 from core.search.adamw import linear_decay
@@ -40,7 +40,7 @@ class Best:
     @property
     def score(self) -> float:
         """The first of the metrics."""
-        return next(iter(self.metrics.values()), -math.inf)
+        return score_of(self.metrics) if self.metrics else -math.inf
 
 
 def retrain(
@@ -111,7 +111,7 @@ def _score(setup: Setup, trainee: Trainee, split: Split, keeper: Keeper) -> dict
 def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Keeper, reporter: Reporter) -> None:
     """Score the trainee on the validation split; keep its parameters where it is the best so far."""
     metrics = _score(setup, trainee, "validation", keeper)
-    is_best = next(iter(metrics.values())) >= best.score
+    is_best = score_of(metrics) >= best.score
     if is_best:
         best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]
     best.evaluated = step

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.model.gated import GatedModel
 from core.run.errors import DivergedError, StoppedError
-from core.run.events import Eval, Phase, Step
+from core.run.events import Eval, Phase, Step, score_of
 from core.run.spec import RunSpec
 from core.run.structure import select
 from core.search.adamw import Moments
@@ -98,7 +98,7 @@ def _evaluate(
     reporter.all_gates(state.step, p)
     with problem.model.bound(state.weights, _evaluated_gates(problem, p)):
         metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.stop.check)
-    score = next(iter(metrics.values()))
+    score = score_of(metrics)
     is_best = score >= best.score
     if is_best:
         best.score, best.p = score, tuple(p)

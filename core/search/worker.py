@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, DiskError, RunDirError, S3Error
-from core.run.events import Failed, Finished
+from core.run.events import Failed, Finished, score_of
 from core.run.rundir import RunDir, read_json, remove_leftovers
 from core.run.spec import RunSpec
 from core.search.checkpoint import Checkpoints
@@ -44,7 +44,7 @@ def _attempt(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> 
     """Work on the run and say how that ended, whatever happens."""
     try:
         metrics = run_all(run, spec, keeper, reporter)
-        score = next(iter(metrics.values()))
+        score = score_of(metrics)
         reporter.close(Finished(score, metrics, reporter.seconds), status="finished", score=score)
         return EXIT_OK
     except S3Error as error:

@@ -2,8 +2,7 @@ import os
 
 import pytest
 
-from core.run.events import EventWriter, Phase, Step, to_line
-from s3tui.tail import Tail
+from core.run.events import EventReader, EventWriter, Phase, Step, to_line
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def step(number):
 
 
 def test_a_file_that_is_not_there_yet_is_an_empty_one(path):
-    tail = Tail(path)
+    tail = EventReader(path)
     assert tail.poll() == []
     EventWriter(path).write(step(1))
     assert steps(tail.poll()) == [1]
@@ -28,7 +27,7 @@ def test_a_file_that_is_not_there_yet_is_an_empty_one(path):
 
 
 def test_a_torn_tail_is_held_until_the_rest_of_it_comes(path):
-    tail, line = Tail(path), to_line(step(1), 0, 1.0)
+    tail, line = EventReader(path), to_line(step(1), 0, 1.0)
     with path.open("ab", buffering=0) as file:
         for part in (line[:7], line[7:-1]):
             file.write(part)
@@ -42,7 +41,7 @@ def test_a_tail_of_zeros_is_skipped_once_a_later_attempt_has_closed_it(path):
     EventWriter(path).write(step(1))
     with path.open("ab") as file:
         file.write(bytes(5000))
-    tail = Tail(path)
+    tail = EventReader(path)
     assert steps(tail.poll()) == [1]
     EventWriter(path).write(step(2))
     assert steps(tail.poll()) == [2]
@@ -51,7 +50,7 @@ def test_a_tail_of_zeros_is_skipped_once_a_later_attempt_has_closed_it(path):
 
 def test_lines_of_anything_are_counted_and_skipped(path):
     path.write_bytes(b'no json\n{"type":"unheard-of"}\n\xff\xfe\n\n' + to_line(step(3), 0, 1.0))
-    tail = Tail(path)
+    tail = EventReader(path)
     assert steps(tail.poll()) == [3]
     assert tail.skipped == 3
 
@@ -60,7 +59,7 @@ def test_a_file_that_was_replaced_or_cut_is_read_anew(path):
     writer = EventWriter(path)
     for number in (1, 2, 3):
         writer.write(step(number))
-    tail = Tail(path)
+    tail = EventReader(path)
     tail.poll()
     os.truncate(path, len(to_line(step(1), 0, 1.0)) // 2)
     assert tail.poll() == []
@@ -72,7 +71,7 @@ def test_a_file_that_was_replaced_or_cut_is_read_anew(path):
 def test_a_tail_that_was_closed_goes_on_where_it_was(path):
     writer = EventWriter(path)
     writer.write(Phase("search", 5))
-    tail = Tail(path)
+    tail = EventReader(path)
     assert len(tail.poll()) == 1
     tail.close()
     writer.write(step(1))
