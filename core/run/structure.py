@@ -96,7 +96,7 @@ class Structure:
                 raise RunDirError(f"the structure file has version {data['version']}", "it needs a newer s3tui")
             rows = data["candidates"]
             return cls(
-                candidates=tuple(_candidate(row) for row in rows),
+                candidates=tuple(read_candidate(row) for row in rows),
                 p=tuple(float(row["p"]) for row in rows),
                 selected=tuple(i for i, row in enumerate(rows) if row["selected"]),
                 budget=data["budget"],
@@ -106,7 +106,7 @@ class Structure:
             raise RunDirError("the structure file is damaged", f"{type(error).__name__}: {error}") from None
 
 
-def _candidate(row: Mapping[str, Any]) -> Candidate:
+def read_candidate(row: Mapping[str, Any]) -> Candidate:
     """A candidate from its row; raises KeyError or TypeError where something is missing or no text or count."""
     candidate = Candidate(*(row[name] for name in ("site", "stack", "layer", "module", "delta", "parameters")))
     texts = (candidate.site, candidate.stack, candidate.module, candidate.delta)
