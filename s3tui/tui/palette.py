@@ -8,6 +8,8 @@ from rich.style import Style
 from textual.content import Content
 from textual.scroll_view import ScrollView
 
+from s3tui.clean import clean
+
 TONES = ("muted", "good", "warn", "bad", "accent", "strong")
 STYLES = {
     "": "", "muted": "dim", "good": "$text-success", "warn": "$text-warning", "bad": "$text-error",
@@ -57,6 +59,11 @@ def content(*cells: Cell) -> Content:
     return Content.assemble(*((part, STYLES[tone]) for cell in cells for part, tone in cell))
 
 
+def plain(value: str) -> Content:
+    """A text from a file, for titles and notices: no markup, and nothing that a terminal would obey."""
+    return Content(clean(value))
+
+
 class Toned(ScrollView):
     """A widget that draws its lines by itself, in the tones of the theme."""
 
@@ -65,6 +72,14 @@ class Toned(ScrollView):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._tones: dict[str, Style] = {}
+        self._base: Style | None = None
+
+    @property
+    def base(self) -> Style:
+        """The style of plain text; found once, as it takes a walk through all that is around this."""
+        if self._base is None:
+            self._base = self.rich_style
+        return self._base
 
     def tone(self, name: str) -> Style:
         """The style of a tone, on whatever background it is drawn."""
@@ -75,5 +90,5 @@ class Toned(ScrollView):
 
     def notify_style_update(self) -> None:
         """The theme has changed."""
-        self._tones = {}
+        self._tones, self._base = {}, None
         super().notify_style_update()

@@ -262,7 +262,7 @@ class Grid(Toned, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self.base
         if y == 0:
             return self._header().adjust_cell_length(width, base)
         place = round(self.scroll_offset.y) + y - 1
@@ -285,7 +285,7 @@ class Grid(Toned, can_focus=True):
         return Strip([Segment(told, base + self.tone("muted"))], width)
 
     def _style_of(self, place: int) -> Style:
-        style: Style = self.rich_style
+        style = self.base
         if place == self._cursor:
             return style + self.get_component_rich_style(
                 "grid--cursor" if self.has_focus else "grid--cursor-blurred", partial=True
@@ -295,7 +295,7 @@ class Grid(Toned, can_focus=True):
         return style
 
     def _header(self) -> Strip:
-        style = self.rich_style + self.get_component_rich_style("grid--header", partial=True)
+        style = self.base + self.get_component_rich_style("grid--header", partial=True)
         segments = []
         for column, width in self._layout:
             title = column.title
