@@ -37,7 +37,8 @@ BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WRITTEN_AS = {"task": "text or table", "space": "text", "search": "table", "retrain": "table"}
 
 SITE_FAMILIES = {
-    "attn": "Self-attention: the linear layers of query, key, value and output; `attn.qkv` where one layer makes all three.",
+    "attn": "Self-attention: the linear layers of query, key, value and output; `attn.qkv` where one layer "
+    "makes all three.",
     "cross": "The same of a decoder's attention to its encoder.",
     "ffn": "Feed-forward: the linear layer in, its gate where the model has one, and the one out; `ffn.gate_in` where "
     "one layer makes both.",

@@ -84,8 +84,14 @@ def _site(model: nn.Module, name: str, path: str, module: nn.Module) -> Site:
         weight = getattr(module, "weight", None)
         if isinstance(weight, Tensor) and weight.ndim == 1:
             return Site(name, stack, layer, path, "norm", weight.numel(), weight.numel())
-    width = int(config_of(model).hidden_size)
+    width = _width(config_of(model))
     return Site(name, stack, layer, path, "block", width, width)
+
+
+def _width(config: Any) -> int:
+    """Features of what flows between the layers; a model of several inputs tells of each apart."""
+    own = config if hasattr(config, "hidden_size") else config.get_text_config(decoder=True)
+    return int(own.hidden_size)
 
 
 def _stack(model: nn.Module, path: str) -> str:
