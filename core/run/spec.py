@@ -139,9 +139,22 @@ class Training(Frozen):
     )
     batch_size: Positive = Field(default=16, description="Examples in one training batch.")
     eval_every: Positive = Field(default=100, description="Steps between two evaluations.")
-    learning_rate: Rate = Field(default=3e-4, description="Peak learning rate of the delta weights (AdamW).")
+    gradient_accumulation: Positive = Field(
+        default=1, description="Batches whose gradients make one step; an epoch has that many times fewer steps."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Whether layers forget their activations and compute them again in the backward pass, which takes "
+        "longer and much less memory.",
+    )
+    optimizer: Literal["adamw", "adafactor"] = Field(
+        default="adamw",
+        description="What moves the weights: AdamW, or Adafactor as T5 is fine-tuned with it (no relative steps, no "
+        "scaling by the size of the parameters, so that `learning_rate` is the rate).",
+    )
+    learning_rate: Rate = Field(default=3e-4, description="Peak learning rate of the weights.")
     weight_decay: NotNegativeReal = Field(
-        default=0.0, description="Weight decay of the delta weights, decoupled as AdamW has it."
+        default=0.0, description="Weight decay of the weights, decoupled as AdamW has it."
     )
     warmup_steps: NotNegative = Field(
         default=0, description="Steps over which the learning rate rises from 0; then it falls linearly to 0."
@@ -164,8 +177,13 @@ class Training(Frozen):
 
 
 class SearchSettings(Training):
-    """The bi-level search: weights learn on one half of the training data, gates on the other."""
+    """The search: weights learn on one half of the training data, gates on the other."""
 
+    bilevel: bool = Field(
+        default=True,
+        description="Whether gates and weights learn from different halves of the training data. If not, both learn "
+        "from all of it, in one pass a step; that needs `first-order`.",
+    )
     validation_batch_size: Positive | None = Field(
         default=None, description="Examples in one batch for the gates; by default as many as `batch_size`."
     )
@@ -179,15 +197,32 @@ class SearchSettings(Training):
         "by a finite difference with two more passes (`central-difference`, the paper's) or one more "
         "(`forward-difference`), or by an exact Hessian-vector product (`exact`).",
     )
-    virtual_scaling: Literal["adamw", "paper"] = Field(
-        default="adamw",
-        description="Which weight step that correction differentiates: the AdamW step that is taken, or an SGD step "
-        "(`paper`).",
+    virtual_scaling: Literal["exact", "paper"] = Field(
+        default="exact",
+        description="Which weight step that correction differentiates: the step of the `optimizer` that is taken, or "
+        "an SGD step (`paper`).",
+    )
+    strategy: Literal["shift", "tau-theta", "l0"] = Field(
+        default="shift",
+        description="How gates come from their alphas: a sigmoid, shifted so that the expected size is the budget "
+        "(`shift`, the paper's); a softmax, scaled to the budget (`tau-theta`); or a sigmoid with a penalty on the "
+        "expected number of open gates (`l0`), where the budget binds only the structure that is cut out.",
+    )
+    l0_lambda: NotNegativeReal = Field(
+        default=0.0, description="Of `l0`: the weight of that penalty beside the validation loss."
     )
     shift_gradient: Literal["exact", "paper"] = Field(
         default="exact",
-        description="The gradient through the shift that keeps the expected size at the budget: exact, or as if every "
-        "candidate were of one size (`paper`).",
+        description="The gradient through what keeps the expected size at the budget (the shift, or tau and theta of "
+        "`tau-theta`): exact, or as if every candidate were of one size (`paper`).",
+    )
+    budget_decay_steps: NotNegative = Field(
+        default=0,
+        description="Steps over which the budget of the gates falls linearly from the whole space to `budget`. "
+        "Evaluations, and what is cut out, are under `budget` all the while.",
+    )
+    shared_gates: bool = Field(
+        default=True, description="Whether all passes of one step of the gates see the same sample of the gates."
     )
     shared_dropout: bool = Field(
         default=True, description="Whether all passes of one step of the gates see the same dropout masks."
@@ -199,14 +234,51 @@ class SearchSettings(Training):
         default="soft",
         description="Gates anywhere between 0 and 1, or rounded to one of them, with the gradient of the soft ones.",
     )
+    stretch_low: Annotated[float, Field(le=0, allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Gates are stretched from (0, 1) to (`stretch_low`, `stretch_high`) and clamped to [0, 1], so that "
+        "soft ones can be wholly closed or open; `l0` has -0.1 and 1.1 where nothing else is said.",
+    )
+    stretch_high: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        default=1.0, description="The other end of that interval."
+    )
     temperature: Rate = Field(
-        default=1.0, description="Divides the logits of the gates (the paper's beta): larger is nearer to even odds."
+        default=1.0,
+        description="Divides the alphas of the gates (the paper's beta): larger is nearer to even odds. The lowest tau "
+        "of `tau-theta`.",
+    )
+    final_temperature: Rate | None = Field(
+        default=None, description="The temperature at the last step, reached linearly; by default it stays the same."
+    )
+    patience: Positive | None = Field(
+        default=None,
+        description="The search ends early when so many evaluations in a row found the same structure as the one "
+        "before them; by default it never does.",
     )
     selection: Literal["first-fit", "knapsack"] = Field(
         default="first-fit",
         description="How the structure is cut out: the most probable candidates that still fit, one after the other, "
         "or the set with the largest sum of probabilities.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hard_concrete(cls, data: Any) -> Any:
+        """`l0` stretches its gates, as they could not be closed otherwise; written down, so that a spec says all."""
+        stretched = isinstance(data, dict) and data.get("strategy") == "l0"
+        return {"stretch_low": -0.1, "stretch_high": 1.1} | data if stretched else data
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> SearchSettings:
+        if not self.bilevel and self.hypergradient != "first-order":
+            raise ValueError('bilevel = false looks ahead to no step: set hypergradient = "first-order" with it')
+        if self.strategy != "l0" and self.l0_lambda:
+            raise ValueError('l0_lambda is of strategy = "l0" alone; the others hold the budget by themselves')
+        if self.strategy == "l0" and self.stretch_low == 0:
+            raise ValueError('strategy = "l0" needs a stretch_low below 0, or no gate could ever be closed')
+        if self.strategy == "l0" and self.budget_decay_steps:
+            raise ValueError('strategy = "l0" holds no budget that could decay: leave budget_decay_steps out')
+        return self
 
 
 class RetrainSettings(Training):

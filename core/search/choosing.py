@@ -33,7 +33,8 @@ def _searched(setup: Setup, budget: int, keeper: Keeper, reporter: Reporter) -> 
     if keeper.resumed is not None and keeper.resumed.phase == "retrain":
         return tuple(keeper.resumed.facts["p"])
     model = GatedModel(setup.backbone.model, setup.placed, setup.backbone.head)
-    problem = prepare(setup.spec, model, budget, len(setup.data.splits["train"]) // 2)
+    rows = len(setup.data.splits["train"]) // (2 if setup.spec.search.bilevel else 1)
+    problem = prepare(setup.spec, model, budget, rows)
     p = search(setup, problem, keeper, reporter)
     model.detach()
     return p

@@ -43,6 +43,9 @@ OTHER_TRAINING = {
     "epochs": 2.5,
     "batch_size": 17,
     "eval_every": 7,
+    "gradient_accumulation": 2,
+    "gradient_checkpointing": True,
+    "optimizer": "adafactor",
     "learning_rate": 1e-3,
     "weight_decay": 0.1,
     "warmup_steps": 3,
@@ -54,11 +57,20 @@ OTHER_SEARCH = OTHER_TRAINING | {
     "alpha_warmup_steps": 5,
     "hypergradient": "exact",
     "virtual_scaling": "paper",
+    "bilevel": False,
+    "strategy": "tau-theta",
+    "l0_lambda": 0.1,
     "shift_gradient": "paper",
+    "budget_decay_steps": 5,
+    "shared_gates": False,
     "shared_dropout": False,
     "clip_virtual": False,
     "gates": "hard",
+    "stretch_low": -0.2,
+    "stretch_high": 1.2,
     "temperature": 2.0,
+    "final_temperature": 0.5,
+    "patience": 3,
     "selection": "knapsack",
 }
 OTHER_NAMED = {"name": "other", "data_root": "/data", "flaws": "paper", "per_class": 5, "max_length": 16}
@@ -89,9 +101,13 @@ OTHER_RUN = {
 }
 
 
+# What some keys are refused without.
+NEEDED: dict[str, dict[str, object]] = {"bilevel": {"hypergradient": "first-order"}, "l0_lambda": {"strategy": "l0"}}
+
+
 def training(key: str, value: object) -> dict[str, object]:
     """The table of a training in which one key differs from `epochs = 1`."""
-    return {key: value} if key in ("max_steps", "epochs") else {"epochs": 1, key: value}
+    return {key: value} if key in ("max_steps", "epochs") else {"epochs": 1, key: value} | NEEDED.get(key, {})
 
 
 def every_difference() -> list[RunSpec]:
@@ -191,6 +207,7 @@ TRAINING_RANGES = {
     "weight_decay": "not_negative_real",
     "warmup_steps": "not_negative",
     "clip": "rate",
+    "gradient_accumulation": "positive",
 }
 RANGES = {
     ("seed",): "not_negative",
@@ -205,6 +222,7 @@ RANGES = {
     ("search", "alpha_learning_rate"): "rate",
     ("search", "alpha_warmup_steps"): "not_negative",
     ("search", "temperature"): "rate",
+    ("search", "budget_decay_steps"): "not_negative",
 }
 
 
@@ -231,7 +249,10 @@ def test_a_number_stays_in_its_range(key, kind):
         (("adapter_init",), ["zero", "paper"]),
         (("device",), ["auto", "cpu", "cuda", "cuda:0", "cuda:13"]),
         (("search", "hypergradient"), ["first-order", "central-difference", "forward-difference", "exact"]),
-        (("search", "virtual_scaling"), ["adamw", "paper"]),
+        (("search", "virtual_scaling"), ["exact", "paper"]),
+        (("search", "optimizer"), ["adamw", "adafactor"]),
+        (("retrain", "optimizer"), ["adamw", "adafactor"]),
+        (("search", "strategy"), ["shift", "tau-theta", "l0"]),
         (("search", "shift_gradient"), ["exact", "paper"]),
         (("search", "gates"), ["soft", "hard"]),
         (("search", "selection"), ["first-fit", "knapsack"]),
