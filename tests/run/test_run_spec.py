@@ -267,6 +267,30 @@ def test_a_choice_is_one_of_the_known(key, known):
             spec(**with_value(key, value))
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"bilevel": False}, 'set hypergradient = "first-order"'),
+        ({"l0_lambda": 0.1}, 'l0_lambda is of strategy = "l0" alone'),
+        ({"strategy": "l0", "stretch_low": 0.0}, "needs a stretch_low below 0"),
+        ({"strategy": "l0", "budget_decay_steps": 3}, "leave budget_decay_steps out"),
+        ({"stretch_low": 0.1}, "stretch_low"),
+        ({"stretch_high": 0.9}, "stretch_high"),
+    ],
+)
+def test_settings_that_do_nothing_together_are_refused(table, message):
+    with pytest.raises(ValidationError, match=message):
+        SearchSettings(**table)
+
+
+def test_l0_stretches_its_gates_unless_told_otherwise():
+    found = [
+        (s.stretch_low, s.stretch_high)
+        for s in (SearchSettings(strategy="l0"), SearchSettings(strategy="l0", stretch_low=-0.5), SearchSettings())
+    ]
+    assert found == [(-0.1, 1.1), (-0.5, 1.1), (0.0, 1.0)]
+
+
 @pytest.mark.parametrize("settings", [SearchSettings, RetrainSettings])
 def test_a_training_has_one_length(settings: type[Training]):
     assert settings(max_steps=5).epochs is None
