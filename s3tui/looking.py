@@ -23,19 +23,9 @@ from s3tui.workspace import Workspace, find_runs, read_run
 
 SHOWN = 10  # waiting runs that `status` tells of one by one
 SHOWN_KEYS = (
-    "name",
-    "status",
-    "note",
-    "folder",
-    "phase",
-    "step",
-    "ended_early",
-    "score",
-    "parameters",
-    "seconds",
-    "priority",
+    "name", "status", "note", "folder", "phase", "step", "ended_early", "score", "parameters", "seconds", "priority",
     "tags",
-)
+)  # fmt: skip
 NOTE = 70  # characters of a note in a list; `show` tells all of it
 
 
