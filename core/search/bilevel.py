@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from core.model.gated import GatedModel
 from core.run.spec import SearchSettings
 from core.search import adamw
+from core.search.choices import Choices
 from core.search.gates import gate_logits, sample
 from core.search.hypergradient import METHODS
 from core.tasks.randomness import generator, seed_for
@@ -25,18 +26,20 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Problem:
-    """What does not change during a search: the gated model, what candidates cost, the budget, the settings."""
+    """What does not change during a search: the gated model, what candidates cost, the budget, the settings,
+    and which candidates are alternatives (None: none are)."""
 
     model: GatedModel
     parameters: Tensor
     budget: float
     settings: SearchSettings
     total_steps: int
+    choices: Choices | None = None
 
     def logits(self, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """logit p for these alphas, and the shift that holds the budget."""
         s = self.settings
-        return gate_logits(alpha, self.parameters, self.budget, s.temperature, s.shift_gradient)
+        return gate_logits(alpha, self.parameters, self.budget, s.temperature, s.shift_gradient, self.choices)
 
     def rates(self, step: int) -> tuple[float, float]:
         """The learning rates of weights and alphas at this 0-based step."""
@@ -105,14 +108,14 @@ def search_step(
 
     alpha = state.alpha.detach().requires_grad_()
     logits, _ = problem.logits(alpha)
-    z = sample(logits, noise.outer, settings.gates == "hard")
+    z = sample(logits, noise.outer, settings.gates == "hard", problem.choices)
     gates_gradient, validation_loss = outer_gradient(problem, state, z.detach(), train, validation, noise, lr)
     (alpha_gradient,) = torch.autograd.grad(z, alpha, gates_gradient)
     clipped, alpha_norm = adamw.clip(alpha_gradient, settings.clip)
     new_alpha, alpha_moments = adamw.update(state.alpha, clipped, state.alpha_moments, alpha_lr)
 
     new_logits, shift = problem.logits(new_alpha)
-    z_weights = sample(new_logits, noise.weights, settings.gates == "hard")
+    z_weights = sample(new_logits, noise.weights, settings.gates == "hard", problem.choices)
     passes = TrainPasses(problem.model, train, z_weights, noise.masks[4:])
     loss, gradient, _ = passes.all_gradients(state.weights)
     clipped, norm = adamw.clip(gradient, settings.clip)

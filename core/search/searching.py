@@ -18,6 +18,7 @@ from core.run.structure import select
 from core.search.adamw import Moments
 from core.search.bilevel import Noise, Problem, SearchState, StepMetrics, initial_state, search_step
 from core.search.checkpoint import Snapshot
+from core.search.choices import Choices
 from core.search.data import is_evaluated, search_orders, total_steps
 from core.search.evaluate import evaluate
 from core.search.keeper import Keeper
@@ -40,7 +41,8 @@ class Best:
 def prepare(spec: RunSpec, model: GatedModel, budget: int, rows: int) -> Problem:
     """The fixed part of a search."""
     costs = torch.tensor(model.parameters, device=model.device)
-    return Problem(model, costs, budget, spec.search, total_steps(spec.search, rows))
+    choices = Choices.of(model.choices, model.device)
+    return Problem(model, costs, budget, spec.search, total_steps(spec.search, rows), choices)
 
 
 def search(setup: Setup, problem: Problem, keeper: Keeper, reporter: Reporter) -> tuple[float, ...]:
@@ -111,10 +113,16 @@ def _evaluated_gates(problem: Problem, p: list[float]) -> Tensor:
     gates = torch.tensor(p, device=problem.model.device)
     if problem.settings.gates == "soft":
         return gates
-    chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
+    chosen = _selected(problem, p)
     gates = torch.zeros_like(gates)
     gates[list(chosen)] = 1.0
     return gates
+
+
+def _selected(problem: Problem, p: list[float]) -> tuple[int, ...]:
+    """The structure that would be cut out now."""
+    model = problem.model
+    return select(p, model.parameters, problem.budget, problem.settings.selection, model.choices)
 
 
 def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporter) -> None:
@@ -124,7 +132,7 @@ def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporte
         raise DivergedError(f"the search diverged at step {step}: {_first_bad(numbers)}", "lower the learning rates")
     train, validation, norm, alpha_norm, expected, sampled, shift = numbers
     lr, alpha_lr = problem.rates(step - 1)
-    chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
+    chosen = _selected(problem, p)
     event = Step(
         "search", step, train, norm, lr,
         validation_loss=validation, alpha_gradient_norm=alpha_norm, alpha_learning_rate=alpha_lr,
