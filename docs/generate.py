@@ -138,7 +138,9 @@ def deltas() -> str:
     """The deltas with their arguments."""
     rows = []
     for name, arguments in ARGUMENTS.items():
-        given = listed(f"{key}={value}{' (or a list)' * (LISTED.get(name) == key)}" for key, value in arguments.items())
+        given = ", ".join(
+            f"`{key}={value}`{' or a list' * (LISTED.get(name) == key)}" for key, value in arguments.items()
+        )
         theirs = f"`{ORIGINALS[name].name}`" if name in ORIGINALS else ""
         rows.append((f"`{name}`", given or "none", ABOUT[name], theirs))
     return table(("delta", "arguments and defaults", "what it is", "in the paper's files"), rows)

@@ -151,10 +151,14 @@ def first_fit(
 ) -> list[int]:
     """Take candidates from the most probable down, skipping what no longer fits (the paper's rule).
 
-    Equal probabilities keep the order of the space. A later, smaller candidate may still fit: of alternatives the
-    most probable one that does is taken.
+    Equal probabilities keep the order of the space. A later, smaller candidate may still fit. Alternatives come where
+    the sum of their probabilities puts them, the most probable first.
     """
-    return fill(sorted(range(len(p)), key=lambda i: -p[i]), parameters, budget, choices)
+    together = [0.0] * len(p)
+    for i, value in enumerate(p):
+        together[i if choices is None else choices[i]] += value
+    order = sorted(range(len(p)), key=lambda i: (-together[i if choices is None else choices[i]], -p[i]))
+    return fill(order, parameters, budget, choices)
 
 
 def fill(
