@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.run.deltas import ABOUT, ARGUMENTS
+from core.run.deltas import ABOUT, ARGUMENTS, LISTED
 from core.run.original import ORIGINALS
 from core.run.spaces import FAMILIES, LIBRARY, SITES
 from core.run.spec import (
@@ -42,6 +42,7 @@ SITE_FAMILIES = {
     "ffn": "Feed-forward: the linear layer in, its gate where the model has one, and the one out.",
     "norm": "The normalisation layer of that sub-layer; `norm.final` is the one at the end of a stack.",
     "block": "A whole sub-layer: its output, before the residual is added.",
+    "input": "What an encoder reads: its tokens, embedded. It is in no layer.",
     "head": "The output layer of a language model. It is in no stack and no layer.",
 }
 
@@ -137,7 +138,9 @@ def deltas() -> str:
     """The deltas with their arguments."""
     rows = []
     for name, arguments in ARGUMENTS.items():
-        given = listed(f"{key}={value}" for key, value in arguments.items())
+        given = ", ".join(
+            f"`{key}={value}`{' or a list' * (LISTED.get(name) == key)}" for key, value in arguments.items()
+        )
         theirs = f"`{ORIGINALS[name].name}`" if name in ORIGINALS else ""
         rows.append((f"`{name}`", given or "none", ABOUT[name], theirs))
     return table(("delta", "arguments and defaults", "what it is", "in the paper's files"), rows)

@@ -380,6 +380,13 @@ class RunSpec(Frozen):
             raise ValueError(f"method {self.method!r} has nothing to choose from in the empty space")
         return self
 
+    @model_validator(mode="after")
+    def _alternatives_are_of_shift(self) -> RunSpec:
+        several = [str(delta) for _, _, delta in self.space.deltas() if len(delta.alternatives) > 1]
+        if self.method == "s3" and several and self.search.strategy != "shift":
+            raise ValueError(f'{several[0]} is a choice of one, which needs strategy = "shift"')
+        return self
+
     def __eq__(self, other: object) -> bool:
         """Specs are equal when they are written equally: the order of the patterns of a space counts too."""
         return isinstance(other, RunSpec) and self.model_dump_json() == other.model_dump_json()

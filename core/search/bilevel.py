@@ -15,7 +15,9 @@ from torch import Tensor
 
 from core.model.gated import GatedModel
 from core.run.spec import SearchSettings
+from core.run.structure import whole_space
 from core.search import adamw
+from core.search.choices import Choices
 from core.search.data import Batches
 from core.search.gates import STRATEGIES, l0_penalty, sample
 from core.search.hypergradient import METHODS
@@ -25,13 +27,15 @@ from core.search.passes import SECOND, THIRD, VALIDATION, VIRTUAL, WEIGHTS, Nois
 
 @dataclass(frozen=True)
 class Problem:
-    """What does not change during a search: the gated model, what candidates cost, the budget, the settings."""
+    """What does not change during a search: the gated model, what candidates cost, the budget, the settings,
+    and which candidates are alternatives (None: none are)."""
 
     model: GatedModel
     parameters: Tensor
     budget: float
     settings: SearchSettings
     total_steps: int
+    choices: Choices | None = None
 
     def logits(self, alpha: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
         """logit p for these alphas at this 0-based step, and the shift where the strategy has one."""
@@ -43,14 +47,15 @@ class Problem:
 
     def _logits(self, alpha: Tensor, step: int, budget: float) -> tuple[Tensor, Tensor | None]:
         s = self.settings
-        return STRATEGIES[s.strategy](alpha, self.parameters, budget, self.temperature_at(step), s.shift_gradient)
+        temperature = self.temperature_at(step)
+        return STRATEGIES[s.strategy](alpha, self.parameters, budget, temperature, s.shift_gradient, self.choices)
 
     def budget_at(self, step: int) -> float:
         """The budget of the gates: at step 0 the whole space, after `budget_decay_steps` the budget itself."""
         steps = self.settings.budget_decay_steps
         if step >= steps:
             return self.budget
-        return self.budget + (sum(self.model.parameters) - self.budget) * (1 - step / steps)
+        return self.budget + (self._space - self.budget) * (1 - step / steps)
 
     def temperature_at(self, step: int) -> float:
         """The temperature: on a line from that of the first step to that of the last."""
@@ -68,7 +73,12 @@ class Problem:
     def sample(self, logits: Tensor, u: Tensor) -> Tensor:
         """Gates for logit p (candidates) and uniform noise u (..., candidates)."""
         s = self.settings
-        return sample(logits, u, s.gates == "hard", s.stretch_low, s.stretch_high)
+        return sample(logits, u, s.gates == "hard", self.choices, s.stretch_low, s.stretch_high)
+
+    @cached_property
+    def _space(self) -> int:
+        """How many parameters the whole space has."""
+        return whole_space([p.candidate for p in self.model.placed])
 
     @cached_property
     def optimizer(self) -> Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from core.model.gated import GatedModel
-from core.run.structure import Candidate, Structure, fill, random_selection, select
+from core.run.structure import Candidate, Structure, choices_of, fill, random_selection, select
 from core.search.keeper import Keeper
 from core.search.loading import Setup
 from core.search.reporter import Reporter
@@ -16,12 +16,13 @@ def find_structure(setup: Setup, keeper: Keeper, reporter: Reporter) -> Structur
     """The structure of a run by its method: searched, drawn, or given."""
     spec, budget = setup.spec, setup.budget
     candidates = tuple(p.candidate for p in setup.placed)
-    counts = [c.parameters for c in candidates]
+    counts, choices = [c.parameters for c in candidates], choices_of(candidates)
     if spec.method == "s3" and budget is not None:
         p = _searched(setup, budget, keeper, reporter)
-        return Structure(candidates, p, select(p, counts, budget, spec.search.selection), budget, spec.model)
+        selected = select(p, counts, budget, spec.search.selection, choices)
+        return Structure(candidates, p, selected, budget, spec.model)
     if spec.method == "random" and budget is not None:
-        selected = random_selection(counts, budget, spec.seed)
+        selected = random_selection(counts, budget, spec.seed, choices)
     else:
         selected = last_layers_first(candidates, budget)
     p = tuple(float(i in set(selected)) for i in range(len(candidates)))
@@ -41,11 +42,15 @@ def _searched(setup: Setup, budget: int, keeper: Keeper, reporter: Reporter) -> 
 
 
 def last_layers_first(candidates: tuple[Candidate, ...], budget: int | None) -> tuple[int, ...]:
-    """The whole space, or where it exceeds the budget as much as fits, from the last layer down."""
-    counts = [c.parameters for c in candidates]
+    """The whole space, or where it exceeds the budget as much as fits, from the last layer down.
+
+    Of alternatives the largest that fits.
+    """
+    counts, choices = [c.parameters for c in candidates], choices_of(candidates)
     depth = [(c.stack == "decoder", _layer(c)) for c in candidates]
-    order = sorted(range(len(candidates)), key=lambda i: depth[i], reverse=True)
-    return tuple(sorted(fill(order, counts, sum(counts) if budget is None else budget)))
+    large_first = sorted(range(len(candidates)), key=lambda i: (choices[i], -counts[i]))
+    order = sorted(large_first, key=lambda i: depth[i], reverse=True)
+    return tuple(sorted(fill(order, counts, sum(counts) if budget is None else budget, choices)))
 
 
 def _layer(candidate: Candidate) -> float:

@@ -12,8 +12,9 @@ and the gates are, with u_i uniform in (0, 1) and limits l <= 0, r >= 1,
     z_i = clamp((r - l) sigmoid(logit u_i + logit p_i) + l, 0, 1),
 
 so that z_i is more than half open with probability p_i (S3 paper, section 3, and its code for the other strategies;
-Maddison et al. 2017 for the binary concrete; Louizos et al. 2018 for the stretch and l0). All functions are pure, work
-on tensors in float64 and read nothing back to the host.
+Maddison et al. 2017 for the binary concrete; Louizos et al. 2018 for the stretch and l0). Of candidates that are
+alternatives at most one is open, see `core.search.choices`; without any, `choices` is None. All functions are pure,
+work on tensors in float64 and read nothing back to the host.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from core.search.choices import Choices
+
 # Beyond this many betas from every alpha a sigmoid in float64 is 0 or 1 to the last bit that matters.
 REACH = 60.0
 # 13 rounds, each of which narrows the bracket 33 times: below the resolution of float64.
@@ -32,7 +35,9 @@ PROBES, ROUNDS = 32, 13
 EPSILON = 1e-7
 
 
-def solve_shift(alpha: Tensor, parameters: Tensor, budget: float, temperature: float = 1.0) -> Tensor:
+def solve_shift(
+    alpha: Tensor, parameters: Tensor, budget: float, temperature: float = 1.0, choices: Choices | None = None
+) -> Tensor:
     """The shift zeta (0-dim, float64) at which sum n_i p_i = budget; NaN where an alpha is NaN.
 
     `alpha`, `parameters`: (candidates); 0 < budget <= sum n. The sum falls monotonically with zeta, so a bracket is
@@ -44,7 +49,7 @@ def solve_shift(alpha: Tensor, parameters: Tensor, budget: float, temperature: f
     steps = torch.linspace(0, 1, PROBES + 2, dtype=torch.float64, device=alpha.device)
     for _ in range(ROUNDS):
         probes = low + (high - low) * steps
-        spent = torch.sigmoid((alpha - probes[:, None]) / temperature) @ parameters
+        spent = torch.sigmoid(_marginal((alpha - probes[:, None]) / temperature, choices)) @ parameters
         # The first probe under the budget and the one before it hold the root between them.
         above = (spent[1:-1] > budget).sum()
         low, high = probes[above], probes[above + 1]
@@ -52,7 +57,12 @@ def solve_shift(alpha: Tensor, parameters: Tensor, budget: float, temperature: f
 
 
 def shift_logits(
-    alpha: Tensor, parameters: Tensor, budget: float, temperature: float = 1.0, gradient: str = "exact"
+    alpha: Tensor,
+    parameters: Tensor,
+    budget: float,
+    temperature: float = 1.0,
+    gradient: str = "exact",
+    choices: Choices | None = None,
 ) -> tuple[Tensor, Tensor]:
     """logit p (candidates, float64) with a gradient to alpha, and zeta.
 
@@ -60,16 +70,22 @@ def shift_logits(
     s = p (1 - p). `"paper"` differentiates p / sum p * constant with zeta held fixed, which keeps the number of open
     gates, not that of their parameters (the original's `shift_detach`).
     """
-    shift = solve_shift(alpha, parameters, budget, temperature)
+    shift = solve_shift(alpha, parameters, budget, temperature, choices)
     if gradient == "paper":
-        p = torch.sigmoid((alpha.double() - shift) / temperature).clamp(EPSILON, 1 - EPSILON)
+        p = torch.sigmoid(_marginal((alpha.double() - shift) / temperature, choices)).clamp(EPSILON, 1 - EPSILON)
         return torch.logit(p / p.sum() * p.sum().detach()), shift
     n = parameters.double()
     fixed = (alpha.detach().double() - shift) / temperature
     slopes = n * torch.sigmoid(fixed) * torch.sigmoid(-fixed)
+    if choices is not None:
+        slopes = choices.slopes(torch.sigmoid(choices.marginal(fixed)), n)
     # Zero in value; its gradient is the implicit one.
     change = ((alpha.double() - alpha.detach().double()) * slopes).sum() / slopes.sum().clamp_min(1e-300)
-    return (alpha.double() - shift - change) / temperature, shift
+    return _marginal((alpha.double() - shift - change) / temperature, choices), shift
+
+
+def _marginal(logits: Tensor, choices: Choices | None) -> Tensor:
+    return logits if choices is None else choices.marginal(logits)
 
 
 def solve_tau(alpha: Tensor, parameters: Tensor, budget: float, temperature: float = 1.0) -> Tensor:
@@ -93,7 +109,12 @@ def solve_tau(alpha: Tensor, parameters: Tensor, budget: float, temperature: flo
 
 
 def tau_theta_logits(
-    alpha: Tensor, parameters: Tensor, budget: float, temperature: float = 1.0, gradient: str = "exact"
+    alpha: Tensor,
+    parameters: Tensor,
+    budget: float,
+    temperature: float = 1.0,
+    gradient: str = "exact",
+    choices: Choices | None = None,
 ) -> tuple[Tensor, None]:
     """logit p of `tau-theta` (candidates, float64) with a gradient to alpha; there is no shift.
 
@@ -122,7 +143,12 @@ def _logit_of_log(log_p: Tensor) -> Tensor:
 
 
 def l0_logits(
-    alpha: Tensor, parameters: Tensor, budget: float, temperature: float = 1.0, gradient: str = "exact"
+    alpha: Tensor,
+    parameters: Tensor,
+    budget: float,
+    temperature: float = 1.0,
+    gradient: str = "exact",
+    choices: Choices | None = None,
 ) -> tuple[Tensor, None]:
     """logit p of `l0` (candidates, float64), which knows of no budget; there is no shift."""
     return alpha.double() / temperature, None
@@ -142,20 +168,29 @@ def stretched(openness: Tensor, low: float, high: float) -> Tensor:
     return (openness * (high - low) + low).clamp(0, 1)
 
 
-def sample(logits: Tensor, u: Tensor, hard: bool = False, low: float = 0.0, high: float = 1.0) -> Tensor:
+def sample(
+    logits: Tensor,
+    u: Tensor,
+    hard: bool = False,
+    choices: Choices | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Tensor:
     """Gates z (as u, fp32) for logit p (candidates) and uniform noise u (..., candidates).
 
     `hard` rounds what is more than half open to 1 and the rest to 0, and passes the gradient of the soft z straight
     through (Bengio et al. 2013).
     """
     noise = torch.logit(u.double().clamp(EPSILON, 1 - EPSILON))
-    concrete = torch.sigmoid(noise + logits)
+    concrete = torch.sigmoid(noise + (logits if choices is None else choices.conditional(logits)))
     soft = stretched(concrete, low, high).float()
-    return soft + ((concrete > 0.5).float() - soft).detach() if hard else soft
+    z = soft + ((concrete > 0.5).float() - soft).detach() if hard else soft
+    return z if choices is None else choices.exclusive(z)
 
 
-# From alphas, parameters, budget, temperature and the kind of gradient to logit p, and the shift where there is one.
-STRATEGIES: dict[str, Callable[[Tensor, Tensor, float, float, str], tuple[Tensor, Tensor | None]]] = {
+# From alphas, parameters, budget, temperature, the kind of gradient and choices to logit p, and the shift if there is
+# one. Only `shift` can have choices.
+STRATEGIES: dict[str, Callable[[Tensor, Tensor, float, float, str, Choices | None], tuple[Tensor, Tensor | None]]] = {
     "shift": shift_logits,
     "tau-theta": tau_theta_logits,
     "l0": l0_logits,

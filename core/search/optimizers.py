@@ -33,7 +33,7 @@ class Optimizer(Protocol):
 
 def optimizer_of(name: str, layout: Layout, device: torch.device) -> Optimizer:
     """The optimiser of this name, for weights that lie as `layout` says."""
-    return Adafactor([slot.shape for slot in layout.slots], device) if name == "adafactor" else adamw
+    return Adafactor([slot.stored for slot in layout.slots], device) if name == "adafactor" else adamw
 
 
 def tensors_of(state: State) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from core.search import adamw
 from core.search.bilevel import Problem, SearchState, StepMetrics, initial_state, one_level_step, search_step
 from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed
+from core.search.choices import Choices
 from core.search.data import Order, is_evaluated, search_orders, total_steps
 from core.search.evaluate import evaluate
 from core.search.gates import stretched
@@ -54,7 +55,8 @@ class Best:
 def prepare(spec: RunSpec, model: GatedModel, budget: int, rows: int) -> Problem:
     """The fixed part of a search."""
     costs = torch.tensor(model.parameters, device=model.device)
-    return Problem(model, costs, budget, spec.search, total_steps(spec.search, rows))
+    choices = Choices.of(model.choices, model.device)
+    return Problem(model, costs, budget, spec.search, total_steps(spec.search, rows), choices)
 
 
 def search(setup: Setup, problem: Problem, keeper: Keeper, reporter: Reporter) -> tuple[float, ...]:
@@ -128,7 +130,7 @@ def _evaluate(
     """Score the network as it stands; keep the probabilities where it is the best so far."""
     p = torch.sigmoid(problem.final_logits(state.alpha, state.step)).tolist()
     reporter.all_gates(state.step, p)
-    chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
+    chosen = _selected(problem, p)
     with problem.model.bound(state.weights, _evaluated_gates(problem, p, chosen)):
         metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.stop.check)
     score = score_of(metrics)
@@ -151,6 +153,12 @@ def _evaluated_gates(problem: Problem, p: list[float], chosen: Sequence[int]) ->
     return gates
 
 
+def _selected(problem: Problem, p: list[float]) -> tuple[int, ...]:
+    """The structure that would be cut out now."""
+    model = problem.model
+    return select(p, model.parameters, problem.budget, problem.settings.selection, model.choices)
+
+
 def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporter) -> None:
     """Write the events of a step. Raises DivergedError where a number is not finite."""
     numbers, p = _to_host(metrics)
@@ -159,7 +167,7 @@ def _report(problem: Problem, step: int, metrics: StepMetrics, reporter: Reporte
         what = bad[0].replace("_", " ") if bad else "a gate probability is not finite"
         raise DivergedError(f"the search diverged at step {step}: {what}", "lower the learning rates")
     lr, alpha_lr = problem.rates(step - 1)
-    chosen = select(p, problem.model.parameters, problem.budget, problem.settings.selection)
+    chosen = _selected(problem, p)
     selected = sum(problem.model.parameters[i] for i in chosen)
     event = Step("search", step, learning_rate=lr, alpha_learning_rate=alpha_lr, selected=selected, **numbers)
     reporter.event(event, step=step)

@@ -33,14 +33,17 @@ class StructureTrainee:
     """
 
     def __init__(self, model: GatedModel, weights: Tensor, separate: bool = False) -> None:
-        parts = [t.clone() for t in model.layout.tensors(weights)] if separate else [weights]
+        parts = [t.contiguous().clone() for t in model.layout.tensors(weights)] if separate else [weights]
         self.parameters: Sequence[Tensor] = [part.requires_grad_() for part in parts]
-        self._model = model
+        self._model, self._separate = model, separate
         self._gates = torch.ones(len(model.placed), device=model.device)
 
     @property
     def _weights(self) -> Tensor:
-        return torch.cat([p.flatten() for p in self.parameters]) if len(self.parameters) > 1 else self.parameters[0]
+        if not self._separate:
+            return self.parameters[0]
+        slots = self._model.layout.slots
+        return torch.cat([slot.flat(p) for slot, p in zip(slots, self.parameters, strict=True)])
 
     def bound(self) -> AbstractContextManager[nn.Module]:
         """The backbone with the deltas."""

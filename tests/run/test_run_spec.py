@@ -283,6 +283,14 @@ def test_settings_that_do_nothing_together_are_refused(table, message):
         SearchSettings(**table)
 
 
+@pytest.mark.parametrize("strategy", ["tau-theta", "l0"])
+def test_alternatives_are_for_the_shift_alone(strategy):
+    ranks = inline_space("ranks", {"attn.q": ["lora(rank=[1, 2])"]})
+    with pytest.raises(ValidationError, match='is a choice of one, which needs strategy = "shift"'):
+        spec(space=ranks, search={"strategy": strategy})
+    spec(space=ranks, search={"strategy": strategy}, method="random")
+
+
 def test_l0_stretches_its_gates_unless_told_otherwise():
     found = [
         (s.stretch_low, s.stretch_high)

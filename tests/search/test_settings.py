@@ -132,7 +132,8 @@ RESUMED: dict[str, dict[str, Any]] = {
         "temperature": 3.0, "final_temperature": 0.5, "strategy": "tau-theta",
     },
     "one level, early end": ONE_LEVEL | {
-        "strategy": "l0", "l0_lambda": 1e-2, "gradient_checkpointing": True, "patience": 2, "alpha_learning_rate": 1e-300,
+        "strategy": "l0", "l0_lambda": 1e-2, "gradient_checkpointing": True, "patience": 2,
+        "alpha_learning_rate": 1e-300,
     },
 }  # fmt: skip
 

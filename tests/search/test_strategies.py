@@ -127,7 +127,7 @@ def test_l0_knows_of_no_budget():
 def test_the_penalty_is_the_expected_number_of_open_gates(low, high, hard):
     logits = torch.tensor([-3.0, -1.0, 0.5, 2.0], dtype=torch.float64)
     u = torch.rand(40_000, 4, generator=torch.Generator().manual_seed(0))
-    drawn = (sample(logits, u, hard, low, high) > 0).double().sum(1).mean()
+    drawn = (sample(logits, u, hard, low=low, high=high) > 0).double().sum(1).mean()
     assert l0_penalty(logits, low, high, hard).item() == pytest.approx(drawn.item(), abs=0.02)
 
 
