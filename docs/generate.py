@@ -22,6 +22,7 @@ from core.run.spec import (
     PAPER_RUN,
     PAPER_SEARCH,
     PAPER_TASK,
+    BipeftSettings,
     FileTask,
     NamedTask,
     RetrainSettings,
@@ -34,7 +35,7 @@ PAGE = Path(__file__).with_name("toml.md")
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Fields that are models of their own, and what one writes for them.
-WRITTEN_AS = {"task": "text or table", "space": "text", "search": "table", "retrain": "table"}
+WRITTEN_AS = {"task": "text or table", "space": "text", "search": "table", "bipeft": "table", "retrain": "table"}
 
 SITE_FAMILIES = {
     "attn": "Self-attention: the linear layers of query, key, value and output.",
@@ -170,6 +171,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tasks": tasks,
     "file-task": lambda: keys(FileTask),
     "search": lambda: keys(SearchSettings),
+    "bipeft": lambda: keys(BipeftSettings),
     "retrain": lambda: keys(RetrainSettings),
     "spaces": spaces,
     "deltas": deltas,

@@ -67,8 +67,8 @@ class Lines:
     def event(self, run: str, state: RunState, event: Event) -> None:
         """Print a line for an evaluation, and for a phase that ends early."""
         if isinstance(event, EndedEarly):
-            why = f"the structure stayed the same in {event.unchanged} evaluations"
-            say(f"{run}: {event.phase} ended early, after step {event.step} of {state.total or '?'}: {why}")
+            place = f"after step {event.step} of {state.total or '?'}"
+            say(f"{run}: {event.phase} ended early, {place}: {event.reason}")
         if isinstance(event, Eval):
             place = f"{event.phase} {event.step}/{state.total or '?'}, {event.split}"
             best = ", best so far" if event.best else ""

@@ -121,12 +121,12 @@ class Eval(Event):
 
 @dataclass(frozen=True)
 class EndedEarly(Event):
-    """A phase ends after `step`, before its last: the structure was the same in `unchanged` evaluations in a row."""
+    """A phase ends after `step`, before its last, for a reason that is told in words."""
 
     type: ClassVar[str] = "ended-early"
     phase: str
     step: int
-    unchanged: int
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegativeReal = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+# The methods that search, and those that choose from a space within a budget.
+SEARCHING = ("s3", "bipeft")
+CHOOSING = (*SEARCHING, "random")
 
 
 class Frozen(BaseModel):
@@ -285,6 +290,28 @@ class RetrainSettings(Training):
     """Training of the structure that was cut out, from scratch, on the whole training set."""
 
 
+class BipeftSettings(Frozen):
+    """What `method = "bipeft"` has beside the keys of `search`; the defaults are those of its paper."""
+
+    temperature: Rate = Field(default=5.0, description="Temperature of the Gumbel-softmax at the first step.")
+    final_temperature: Rate = Field(
+        default=1.0, description="That at the last step; in between it is on the line from one to the other."
+    )
+    smoothing: Share = Field(
+        default=0.85, description="How much of the sensitivity of a module is kept at a step, the rest being new."
+    )
+    stability: Share = Field(
+        default=0.85,
+        description="Modules are pruned at a step where the most sensitive ones within the budget have at least this "
+        "mean cosine similarity with those of the last `window` steps.",
+    )
+    window: Positive = Field(default=5, description="That number of steps.")
+    pruning_steps: Positive = Field(
+        default=100, description="Prunings from the whole space to the budget; the search ends with the last."
+    )
+    prune_after: NotNegative = Field(default=0, description="Steps before the first pruning.")
+
+
 class RunSpec(Frozen):
     """One run. Everything a worker needs is here."""
 
@@ -294,15 +321,17 @@ class RunSpec(Frozen):
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
         "file of the paper's code (`FILE.json`)."
     )
-    method: Literal["s3", "random", "fixed", "full"] = Field(
+    method: Literal["s3", "bipeft", "random", "fixed", "full"] = Field(
         default="s3",
-        description="`s3` searches a structure; `random` draws one within the budget; `fixed` takes the whole space, "
-        "or as much as the budget allows from the last layer down; `full` fine-tunes all of the model.",
+        description="`s3` searches a structure; `bipeft` searches one by pruning, with ranks in turn; `random` draws "
+        "one within the budget; `fixed` takes the whole space, or as much as the budget allows from the last layer "
+        "down; `full` fine-tunes all of the model.",
     )
     budget: Rate | None = Field(
         default=None,
         description="What the structure may train at most: under 1 a share of the backbone's parameters, from 1 on "
-        'their number. `s3` and `random` need one. A new classification head is not counted. `"none"` takes back '
+        "their number. `s3`, `bipeft` and `random` need one. A new classification head is not counted. "
+        '`"none"` takes back '
         "a budget of the defaults.",
     )
     seed: NotNegative = Field(
@@ -334,6 +363,9 @@ class RunSpec(Frozen):
         "random (`paper`).",
     )
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
+    bipeft: BipeftSettings = Field(
+        default=BipeftSettings(), description='What `method = "bipeft"` has beside that; its keys are below.'
+    )
     retrain: RetrainSettings = Field(
         default=RetrainSettings(), description="The training of what was found; its keys are below."
     )
@@ -374,10 +406,16 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _budget_where_needed(self) -> RunSpec:
-        if self.budget is None and self.method in ("s3", "random"):
+        if self.budget is None and self.method in CHOOSING:
             raise ValueError(f"method {self.method!r} needs a budget, as in budget = 4e-4")
-        if self.method in ("s3", "random") and not any(self.space.deltas()):
+        if self.method in CHOOSING and not any(self.space.deltas()):
             raise ValueError(f"method {self.method!r} has nothing to choose from in the empty space")
+        return self
+
+    @model_validator(mode="after")
+    def _bipeft_has_two_levels(self) -> RunSpec:
+        if self.method == "bipeft" and not self.search.bilevel:
+            raise ValueError("method 'bipeft' compares two halves of the data: leave bilevel = false out")
         return self
 
     @model_validator(mode="after")

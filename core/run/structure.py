@@ -162,10 +162,10 @@ def first_fit(
 
 
 def fill(
-    order: Iterable[int], parameters: Sequence[int], budget: float, choices: Sequence[int] | None = None
+    order: Iterable[int], parameters: Sequence[float], budget: float, choices: Sequence[int] | None = None
 ) -> list[int]:
     """Take candidates in this order, skipping what no longer fits and what has an alternative taken."""
-    chosen, used, taken = [], 0, set()
+    chosen, used, taken = [], 0.0, set()
     for i in order:
         choice = i if choices is None else choices[i]
         if used + parameters[i] <= budget and choice not in taken:

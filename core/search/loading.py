@@ -14,7 +14,7 @@ from core.model.space import Placed, place
 from core.run.errors import SpecError
 from core.run.events import Space, Started, read_events
 from core.run.rundir import RunDir
-from core.run.spec import RunSpec
+from core.run.spec import CHOOSING, RunSpec
 from core.run.structure import whole_space
 from core.search.checkpoint import Snapshot
 from core.search.data import Data, encode
@@ -87,7 +87,7 @@ def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int)
             f"raise it, to {min(counts) / backbone_parameters:.1e} of the backbone or more",
         )
     total = whole_space([p.candidate for p in placed])
-    if budget > total and spec.method in ("s3", "random"):
+    if budget > total and spec.method in CHOOSING:
         raise SpecError(
             f"the budget of {budget:,} parameters is above the whole space ({total:,})",
             "lower it, or train the whole space with method = 'fixed'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Protocol
 
@@ -36,11 +37,11 @@ def optimizer_of(name: str, layout: Layout, device: torch.device) -> Optimizer:
     return Adafactor([slot.stored for slot in layout.slots], device) if name == "adafactor" else adamw
 
 
-def tensors_of(state: State) -> dict[str, Tensor]:
-    """The tensors of a state by name."""
-    return {f.name: getattr(state, f.name) for f in fields(state) if f.name != "step"}
+def tensors_of(state: State, owner: str) -> dict[str, Tensor]:
+    """The tensors of a state as `owner.NAME`."""
+    return {f"{owner}.{f.name}": getattr(state, f.name) for f in fields(state) if f.name != "step"}
 
 
-def restored(start: State, step: int, tensors: dict[str, Tensor]) -> State:
-    """The state of these tensors; `start` is any state of the same optimiser."""
-    return replace(start, step=step, **tensors)
+def restored(start: State, step: int, tensors: Mapping[str, Tensor], owner: str) -> State:
+    """The state after so many steps from such tensors; `start` is any state of the same optimiser."""
+    return replace(start, step=step, **{name.partition(".")[2]: tensors[name] for name in tensors_of(start, owner)})

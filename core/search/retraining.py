@@ -109,12 +109,12 @@ def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot
 def _snapshot(
     step: int, structure: Structure, trainee: Trainee, optimizer: torch.optim.Optimizer, best: Best
 ) -> Snapshot:
-    """What `_start` goes on from; the p of the structure save the search from being repeated."""
+    """What `_start` goes on from; the structure saves the search from being repeated."""
     tensors = {f"parameter.{i}": tensor for i, tensor in enumerate(trainee.parameters)}
     tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{kind}.{i}": torch.as_tensor(value) for kind, value in state.items()}
-    facts = {"p": structure.p, "metrics": best.metrics, "evaluated": best.evaluated}
+    facts = {"p": structure.p, "selected": structure.selected, "metrics": best.metrics, "evaluated": best.evaluated}
     return Snapshot("retrain", step, tensors, facts)
 
 

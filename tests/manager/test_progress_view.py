@@ -58,6 +58,7 @@ def test_lines_tell_of_evaluations_in_points(capsys):
 
 
 def test_lines_tell_that_a_search_ended_early(capsys):
-    Lines().event("searched", RunState(total=100), EndedEarly("search", 40, 3))
+    event = EndedEarly("search", 40, "the structure stayed the same in 3 evaluations")
+    Lines().event("searched", RunState(total=100), event)
     told = "searched: search ended early, after step 40 of 100: the structure stayed the same in 3 evaluations\n"
     assert capsys.readouterr().err == told

@@ -48,7 +48,7 @@ ONE_OF_EACH = [
     Step("retrain", 1, 0.5, 1.0, 1e-3),
     Gates(1, [0.1, 1e-12, 1.0]),
     Eval("search", 1, "validation", {"accuracy": 1 / 3}, True),
-    EndedEarly("search", 1, 3),
+    EndedEarly("search", 1, "nothing is left to do"),
     StructureChosen([0, 2], 96),
     Checkpoint("search", 5),
     Finished(0.5, {"accuracy": 0.5}, 12.5),

@@ -16,6 +16,7 @@ from core.run.spec import (
     PAPER_RUN,
     PAPER_SEARCH,
     PAPER_TASK,
+    BipeftSettings,
     FileTask,
     NamedTask,
     RetrainSettings,
@@ -97,7 +98,17 @@ OTHER_RUN = {
     "evaluation": "generate",
     "adapter_init": "paper",
     "search": {"max_steps": 1},
+    "bipeft": {"window": 1},
     "retrain": {"max_steps": 1},
+}
+OTHER_BIPEFT = {
+    "temperature": 4.0,
+    "final_temperature": 2.0,
+    "smoothing": 0.5,
+    "stability": 0.9,
+    "window": 3,
+    "pruning_steps": 10,
+    "prune_after": 5,
 }
 
 
@@ -114,6 +125,7 @@ def every_difference() -> list[RunSpec]:
     """Specs each of which differs from the base, or from the base on a file, in one value."""
     runs = [spec(**{key: value}) for key, value in OTHER_RUN.items()]
     runs += [spec(search=training(k, v)) for k, v in OTHER_SEARCH.items() if k != "max_steps"]
+    runs += [spec(bipeft={key: value}) for key, value in OTHER_BIPEFT.items() if key != "window"]
     runs += [spec(retrain=training(k, v)) for k, v in OTHER_TRAINING.items() if k != "max_steps"]
     runs += [spec(task=NAMED | {key: value}) for key, value in OTHER_NAMED.items()]
     runs += [spec(task=FILE | {key: value}) for key, value in OTHER_FILE.items()]
@@ -136,6 +148,7 @@ def every_difference() -> list[RunSpec]:
     [
         (OTHER_RUN, RunSpec),
         (OTHER_SEARCH, SearchSettings),
+        (OTHER_BIPEFT, BipeftSettings),
         (OTHER_TRAINING, RetrainSettings),
         (OTHER_NAMED, NamedTask),
         (OTHER_FILE, FileTask),
@@ -186,9 +199,9 @@ def test_a_spec_cannot_be_changed():
         spec().seed = 1
 
 
-@pytest.mark.parametrize("where", ["", "task", "search", "retrain"])
+@pytest.mark.parametrize("where", ["", "task", "search", "bipeft", "retrain"])
 def test_an_unknown_key_is_refused_everywhere(where):
-    tables = {"task": NAMED, "search": {"epochs": 1}, "retrain": {"epochs": 1}}
+    tables = {"task": NAMED, "search": {"epochs": 1}, "bipeft": {}, "retrain": {"epochs": 1}}
     changes = {where: tables[where] | {"sead": 1}} if where else {"sead": 1}
     with pytest.raises(ValidationError, match="sead"):
         spec(**changes)
@@ -244,7 +257,7 @@ def test_a_number_stays_in_its_range(key, kind):
 @pytest.mark.parametrize(
     ("key", "known"),
     [
-        (("method",), ["s3", "random", "fixed", "full"]),
+        (("method",), ["s3", "bipeft", "random", "fixed", "full"]),
         (("precision",), ["auto", "fp32", "bf16"]),
         (("adapter_init",), ["zero", "paper"]),
         (("device",), ["auto", "cpu", "cuda", "cuda:0", "cuda:13"]),
@@ -289,6 +302,14 @@ def test_alternatives_are_for_the_shift_alone(strategy):
     with pytest.raises(ValidationError, match='is a choice of one, which needs strategy = "shift"'):
         spec(space=ranks, search={"strategy": strategy})
     spec(space=ranks, search={"strategy": strategy}, method="random")
+
+
+def test_bipeft_needs_the_halves_of_the_data():
+    one_level = {"bilevel": False, "hypergradient": "first-order"}
+    with pytest.raises(ValidationError, match="leave bilevel = false out"):
+        spec(method="bipeft", search=one_level)
+    with pytest.raises(ValidationError, match="needs a budget"):
+        spec(method="bipeft", budget=None)
 
 
 def test_l0_stretches_its_gates_unless_told_otherwise():

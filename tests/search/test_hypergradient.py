@@ -33,11 +33,11 @@ def make(family: str, **settings) -> tuple[Problem, SearchState]:
     state = initial_state(problem, weights)
     running = {
         name: 1e-2 * torch.randn(t.shape, generator=place_, dtype=torch.float64)
-        if name == "mean"
+        if name == "weights.mean"
         else 1e-3 * torch.rand(t.shape, generator=place_, dtype=torch.float64)
-        for name, t in tensors_of(state.weight_state).items()
+        for name, t in tensors_of(state.weight_state, "weights").items()
     }
-    return problem, replace(state, weight_state=restored(state.weight_state, 5, running))
+    return problem, replace(state, weight_state=restored(state.weight_state, 5, running, "weights"))
 
 
 def gates(problem: Problem) -> torch.Tensor:

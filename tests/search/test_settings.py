@@ -112,7 +112,8 @@ def test_a_search_whose_structure_no_longer_changes_ends_early_and_says_so(tmp_p
     # The evaluation after 2 steps is what those after 4, 6 and 8 are compared with.
     assert [e.step for e in search_steps(events)] == list(range(1, 9))
     ended = [e for e in events if isinstance(e, EndedEarly)]
-    assert [(e.phase, e.step, e.unchanged) for e in ended] == [("search", 8, 3)]
+    why = "the structure stayed the same in 3 evaluations"
+    assert [(e.phase, e.step, e.reason) for e in ended] == [("search", 8, why)]
     assert read_json(run.summary)["ended_early"] == 8
     assert [e.phase for e in events if isinstance(e, Phase)] == ["search", "retrain", "test"]
 
