@@ -1,4 +1,4 @@
-"""Learned vectors before the tokens that an encoder reads."""
+"""A soft prompt beside the tokens that an encoder reads."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from torch import Tensor, nn
 class PromptAttachment:
     """A soft prompt at a stack of layers, bound for the time of a forward pass.
 
-    A stack that embeds tokens itself (T5) reads the prompt before them, and the decoder sees what became of it. Where
-    the stack reads vectors (BERT), which have their positions by then, the prompt is taken off its output again.
+    A stack that embeds tokens itself reads the prompt before them (T5), or after them where it also adds their
+    positions (BART: `at_end`), and the decoder sees what became of it. Where the stack reads vectors (BERT), which have
+    their positions by then, the prompt is taken off its output again.
     """
 
     def __init__(self, stack: nn.Module, decoder: nn.Module | None) -> None:
         self._prompt: Tensor | None = None
         self._embeds = "inputs_embeds" in inspect.signature(stack.forward).parameters
+        self.at_end = hasattr(stack, "embed_positions")
         self._keeps = decoder is not None
         self._handles = [
             stack.register_forward_pre_hook(self._read, with_kwargs=True),
@@ -28,10 +30,9 @@ class PromptAttachment:
         if decoder is not None:
             self._handles.append(decoder.register_forward_pre_hook(self._widen, with_kwargs=True))
 
-    def bind(self, prompts: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
-        """Let the stack read these prompts, each (n, width); gives the gates of all, for those who attend to them."""
+    def bind(self, prompts: Sequence[Tensor], gates: Sequence[Tensor]) -> None:
+        """Let the stack read these prompts, each (n, width); their gates are for those who attend to them."""
         self._prompt = torch.cat(list(prompts))
-        return torch.cat(list(gates))
 
     def unbind(self) -> None:
         """Let the stack read the text alone."""
@@ -51,7 +52,7 @@ class PromptAttachment:
             embedded = kwargs.pop("inputs_embeds", None)
             read = stack.embed_tokens(read) if embedded is None else embedded
         prompt = self._prompt.to(read.dtype).expand(len(read), -1, -1)
-        whole = torch.cat([prompt, read], 1)
+        whole = torch.cat([read, prompt] if self.at_end else [prompt, read], 1)
         kwargs["attention_mask"] = self._widened(kwargs.get("attention_mask"))
         return (args[1:], kwargs | {"inputs_embeds": whole}) if self._embeds else ((whole, *args[1:]), kwargs)
 
@@ -72,6 +73,7 @@ class PromptAttachment:
             return None
         n = len(self._prompt)
         shown = torch.ones if mask.dtype == torch.bool or mask.ndim == 2 else torch.zeros
-        wide = torch.cat([shown(*mask.shape[:-1], n, dtype=mask.dtype, device=mask.device), mask], -1)
+        more = shown(*mask.shape[:-1], n, dtype=mask.dtype, device=mask.device)
+        wide = torch.cat([mask, more] if self.at_end else [more, mask], -1)
         # In both directions every query sees the same keys.
         return wide if mask.ndim == 2 else torch.cat([wide[:, :, :1].expand(-1, -1, n, -1), wide], 2)
