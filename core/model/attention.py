@@ -25,14 +25,13 @@ class Further:
     """What a module attends to beside the text.
 
     `keys`, `values`: (n, heads x width), before the first of the text, with gates (n). `prompt`: gates (m) of the
-    first m positions of the text itself, or the last where `at_end`, which are those of a soft prompt.
+    first m positions of the text itself, which are those of a soft prompt.
     """
 
     keys: Tensor | None = None
     values: Tensor | None = None
     gates: Tensor | None = None
     prompt: Tensor | None = None
-    at_end: bool = False
 
     def followed_by(self, keys: Tensor, values: Tensor, gates: Tensor) -> Further:
         """These keys and values after its own."""
@@ -106,8 +105,8 @@ def attend(
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     scores = _additive(attention_mask, position_bias, causal, query, key)
     if further.prompt is not None:
-        gates, others = _log(further.prompt, query), (0, key.shape[2] - len(further.prompt))
-        scores = scores + nn.functional.pad(gates, others[::-1] if further.at_end else others)
+        gates = _log(further.prompt, query)
+        scores = scores + nn.functional.pad(gates, (0, key.shape[2] - len(gates)))
     if further.keys is not None and further.values is not None and further.gates is not None:
         bias = _log(further.gates, query).expand(*scores.shape[:-1], -1)
         scores = torch.cat([bias, scores], -1)

@@ -49,8 +49,9 @@ class DecoderPromptAttachment:
         places = torch.arange(len(prompt), device=prompt.device) - (len(prompt) if relative else 0)
         cache = stack(inputs_embeds=prompt[None], position_ids=places[None], use_cache=True).past_key_values
         for reader, layer in zip(self._readers, cache.layers, strict=True):
-            own = further_of(reader) or Further()
-            give(reader, own.followed_by(_flat(layer.keys), _flat(layer.values), gates))
+            own, keys = further_of(reader) or Further(), _flat(layer.keys)
+            # A layer with a sliding window keeps the last of them.
+            give(reader, own.followed_by(keys, _flat(layer.values), gates[len(gates) - len(keys) :]))
 
 
 def _flat(rows: Tensor) -> Tensor:

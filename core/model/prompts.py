@@ -13,15 +13,14 @@ from torch import Tensor, nn
 class PromptAttachment:
     """A soft prompt at a stack of layers, bound for the time of a forward pass.
 
-    A stack that embeds tokens itself reads the prompt before them (T5), or after them where it also adds their
-    positions (BART: `at_end`), and the decoder sees what became of it. Where the stack reads vectors (BERT), which have
-    their positions by then, the prompt is taken off its output again.
+    A stack that embeds tokens itself reads the prompt before them, and the decoder sees what became of it. Where it
+    adds their positions too (BART), those of the text stay what they were, and the prompt has the first ones as well.
+    Where the stack reads vectors (BERT), which have their positions by then, the prompt is taken off its output again.
     """
 
     def __init__(self, stack: nn.Module, decoder: nn.Module | None) -> None:
         self._prompt: Tensor | None = None
         self._embeds = "inputs_embeds" in inspect.signature(stack.forward).parameters
-        self.at_end = hasattr(stack, "embed_positions")
         self._keeps = decoder is not None
         self._handles = [
             stack.register_forward_pre_hook(self._read, with_kwargs=True),
@@ -52,7 +51,9 @@ class PromptAttachment:
             embedded = kwargs.pop("inputs_embeds", None)
             read = stack.embed_tokens(read) if embedded is None else embedded
         prompt = self._prompt.to(read.dtype).expand(len(read), -1, -1)
-        whole = torch.cat([read, prompt] if self.at_end else [prompt, read], 1)
+        whole = torch.cat([prompt, read], 1)
+        if hasattr(stack, "embed_positions"):
+            whole = whole + _as_without_prompt(stack.embed_positions(whole[..., -1]), prompt.shape[1])
         kwargs["attention_mask"] = self._widened(kwargs.get("attention_mask"))
         return (args[1:], kwargs | {"inputs_embeds": whole}) if self._embeds else ((whole, *args[1:]), kwargs)
 
@@ -74,6 +75,12 @@ class PromptAttachment:
         n = len(self._prompt)
         shown = torch.ones if mask.dtype == torch.bool or mask.ndim == 2 else torch.zeros
         more = shown(*mask.shape[:-1], n, dtype=mask.dtype, device=mask.device)
-        wide = torch.cat([mask, more] if self.at_end else [more, mask], -1)
+        wide = torch.cat([more, mask], -1)
         # In both directions every query sees the same keys.
         return wide if mask.ndim == 2 else torch.cat([wide[:, :, :1].expand(-1, -1, n, -1), wide], 2)
+
+
+def _as_without_prompt(positions: Tensor, n: int) -> Tensor:
+    """What moves the positions (.., n + length, width) of a text after a prompt of n to where it begins without one."""
+    moved = positions[..., : positions.shape[-2] - n, :] - positions[..., n:, :]
+    return nn.functional.pad(moved, (0, 0, n, 0))

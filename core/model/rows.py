@@ -15,6 +15,7 @@ from core.model.pools import Pool
 from core.model.prompts import PromptAttachment
 from core.model.sites import config_of, find_sites
 from core.model.sublayers import DECODERS, attention_modules
+from core.run.errors import SpecError
 
 
 class RowsAttachment:
@@ -27,6 +28,7 @@ class RowsAttachment:
         self._readers: list[nn.Module] = []
         self._stack: PromptAttachment | DecoderPromptAttachment | None = None
         if prompts:
+            _check_positions(backbone, prompts)
             self._readers, self._stack = _prompted(backbone, prompts[0])
         self._modules = list(dict.fromkeys([*self._prefixes, *self._readers]))
         self._route = Route(self._modules)
@@ -39,9 +41,9 @@ class RowsAttachment:
             gates = [r.gates for r in rows]
             self._stack.bind([r.keys for r in rows], gates)
             if isinstance(self._stack, PromptAttachment):
-                prompt, at_end = torch.cat(gates), self._stack.at_end
+                prompt = torch.cat(gates)
                 for module in self._readers:
-                    given[module] = replace(given.get(module, Further()), prompt=prompt, at_end=at_end)
+                    given[module] = replace(given.get(module, Further()), prompt=prompt)
         for module, further in given.items():
             give(module, further)
 
@@ -58,6 +60,18 @@ class RowsAttachment:
         self._route.back()
         if self._stack is not None:
             self._stack.detach()
+
+
+def _check_positions(backbone: nn.Module, pools: Sequence[Pool]) -> None:
+    """A network that adds positions to embeddings has no more of them than its table."""
+    config = config_of(backbone)
+    name = {"gpt2": "n_positions", "bart": "max_position_embeddings"}.get(config.model_type, "")
+    positions = getattr(config, name, None)
+    length = sum(pool.weights["prompt"].shape[0] for pool in pools)
+    if positions is not None and length >= positions:
+        raise SpecError(
+            f"a soft prompt of {length} leaves a text none of the model's {positions} positions", "shorten it"
+        )
 
 
 def _prompted(backbone: nn.Module, pool: Pool) -> tuple[list[nn.Module], PromptAttachment | DecoderPromptAttachment]:
