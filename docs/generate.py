@@ -43,7 +43,7 @@ SITE_FAMILIES = {
     "ffn": "Feed-forward: the linear layer in, its gate where the model has one, and the one out.",
     "norm": "The normalisation layer of that sub-layer; `norm.final` is the one at the end of a stack.",
     "block": "A whole sub-layer: its output, before the residual is added.",
-    "input": "What an encoder reads: its tokens, embedded. It is in no layer.",
+    "input": "What the network, or its encoder, reads: the tokens, embedded. It is in no layer.",
     "head": "The output layer of a language model. It is in no stack and no layer.",
 }
 

@@ -8,7 +8,7 @@ it: what is further stands before the keys and values that they return.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,14 +24,21 @@ CLOSED = 1e-20
 class Further:
     """What a module attends to beside the text.
 
-    `keys`, `values`: (n, heads x width), before the first of the text, with gates (n). `leading`: gates (m) of the
+    `keys`, `values`: (n, heads x width), before the first of the text, with gates (n). `prompt`: gates (m) of the
     first m positions of the text itself, which are those of a soft prompt.
     """
 
     keys: Tensor | None = None
     values: Tensor | None = None
     gates: Tensor | None = None
-    leading: Tensor | None = None
+    prompt: Tensor | None = None
+
+    def followed_by(self, keys: Tensor, values: Tensor, gates: Tensor) -> Further:
+        """These keys and values after its own."""
+        if self.keys is None or self.values is None or self.gates is None:
+            return replace(self, keys=keys, values=values, gates=gates)
+        keys, values, gates = map(torch.cat, ((self.keys, keys), (self.values, values), (self.gates, gates)))
+        return replace(self, keys=keys, values=values, gates=gates)
 
 
 _FURTHER: WeakKeyDictionary[nn.Module, Further] = WeakKeyDictionary()
@@ -43,6 +50,11 @@ def give(module: nn.Module, further: Further | None) -> None:
         _FURTHER.pop(module, None)
     else:
         _FURTHER[module] = further
+
+
+def further_of(module: nn.Module) -> Further | None:
+    """What the module has been given."""
+    return _FURTHER.get(module)
 
 
 class Route:
@@ -84,7 +96,7 @@ def attend(
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    further = _FURTHER.get(module)
+    further = further_of(module)
     if further is None:
         result: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, position_bias=position_bias, is_causal=is_causal, **options
@@ -92,9 +104,9 @@ def attend(
         return result
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     scores = _additive(attention_mask, position_bias, causal, query, key)
-    if further.leading is not None:
-        open_ = _log(further.leading, query)
-        scores = torch.cat([scores[..., : len(open_)] + open_, scores[..., len(open_) :]], -1)
+    if further.prompt is not None:
+        gates = _log(further.prompt, query)
+        scores = scores + nn.functional.pad(gates, (0, key.shape[2] - len(gates)))
     if further.keys is not None and further.values is not None and further.gates is not None:
         bias = _log(further.gates, query).expand(*scores.shape[:-1], -1)
         scores = torch.cat([bias, scores], -1)

@@ -80,8 +80,14 @@ class Pool:
         return placed.delta.weights(placed.site)[name].shape[axis]
 
     def _row_gates(self, gates: Tensor) -> Tensor:
-        """A gate for each row of what is attended to."""
-        return torch.stack([gates[list(numbers)].sum() for numbers in self._reaching()])
+        """A gate for each row of what is attended to: the sum of those of the candidates that have it."""
+        spans, before = [], 0
+        for k, placed in enumerate(self.placed):
+            size = self._size(placed)
+            reaching = sum((gates[i] for i in self.numbers[k + 1 :]), gates[self.numbers[k]])
+            spans.append(reaching.expand(size - before))
+            before = size
+        return torch.cat(spans)
 
     def _part(self, number: int, placed: Placed, tensors: Mapping[str, Tensor], gates: Tensor) -> Effect:
         """One alternative by itself, where the sum of several is not one of the same kind."""

@@ -1,4 +1,4 @@
-"""Learned vectors before the tokens that an encoder reads."""
+"""A soft prompt beside the tokens that an encoder reads."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 class PromptAttachment:
     """A soft prompt at a stack of layers, bound for the time of a forward pass.
 
-    A stack that embeds tokens itself (T5) reads the prompt before them, and the decoder sees what became of it. Where
-    the stack reads vectors (BERT), which have their positions by then, the prompt is taken off its output again.
+    A stack that embeds tokens itself reads the prompt before them, and the decoder sees what became of it. Where it
+    adds their positions too (BART), those of the text stay what they were, and the prompt has the first ones as well.
+    Where the stack reads vectors (BERT), which have their positions by then, the prompt is taken off its output again.
     """
 
     def __init__(self, stack: nn.Module, decoder: nn.Module | None) -> None:
@@ -28,10 +29,9 @@ class PromptAttachment:
         if decoder is not None:
             self._handles.append(decoder.register_forward_pre_hook(self._widen, with_kwargs=True))
 
-    def bind(self, prompts: Sequence[Tensor], gates: Sequence[Tensor]) -> Tensor:
-        """Let the stack read these prompts, each (n, width); gives the gates of all, for those who attend to them."""
+    def bind(self, prompts: Sequence[Tensor], gates: Sequence[Tensor]) -> None:
+        """Let the stack read these prompts, each (n, width); their gates are for those who attend to them."""
         self._prompt = torch.cat(list(prompts))
-        return torch.cat(list(gates))
 
     def unbind(self) -> None:
         """Let the stack read the text alone."""
@@ -52,6 +52,8 @@ class PromptAttachment:
             read = stack.embed_tokens(read) if embedded is None else embedded
         prompt = self._prompt.to(read.dtype).expand(len(read), -1, -1)
         whole = torch.cat([prompt, read], 1)
+        if hasattr(stack, "embed_positions"):
+            whole = whole + _as_without_prompt(stack.embed_positions(whole[..., -1]), prompt.shape[1])
         kwargs["attention_mask"] = self._widened(kwargs.get("attention_mask"))
         return (args[1:], kwargs | {"inputs_embeds": whole}) if self._embeds else ((whole, *args[1:]), kwargs)
 
@@ -72,6 +74,13 @@ class PromptAttachment:
             return None
         n = len(self._prompt)
         shown = torch.ones if mask.dtype == torch.bool or mask.ndim == 2 else torch.zeros
-        wide = torch.cat([shown(*mask.shape[:-1], n, dtype=mask.dtype, device=mask.device), mask], -1)
+        more = shown(*mask.shape[:-1], n, dtype=mask.dtype, device=mask.device)
+        wide = torch.cat([more, mask], -1)
         # In both directions every query sees the same keys.
         return wide if mask.ndim == 2 else torch.cat([wide[:, :, :1].expand(-1, -1, n, -1), wide], 2)
+
+
+def _as_without_prompt(positions: Tensor, n: int) -> Tensor:
+    """What moves the positions (.., n + length, width) of a text after a prompt of n to where it begins without one."""
+    moved = positions[..., : positions.shape[-2] - n, :] - positions[..., n:, :]
+    return nn.functional.pad(moved, (0, 0, n, 0))

@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from core.model.attention import Further, Route, give
+from core.model.decoder_prompts import DecoderPromptAttachment
 from core.model.deltas.base import Effect, Rows
 from core.model.pools import Pool
 from core.model.prompts import PromptAttachment
 from core.model.sites import config_of, find_sites
 from core.model.sublayers import DECODERS, attention_modules
+from core.run.errors import SpecError
 
 
 class RowsAttachment:
@@ -21,16 +23,13 @@ class RowsAttachment:
 
     def __init__(self, backbone: nn.Module, pools: Sequence[Pool]) -> None:
         self._prefixes = _by_module(backbone, [p for p in pools if p.largest.delta.acts_on == "attention"])
-        self._prompts = [p.owner for p in pools if p.largest.delta.acts_on == "stack"]
-        self._stack: PromptAttachment | None = None
+        prompts = [p for p in pools if p.largest.delta.acts_on == "stack"]
+        self._prompts = [p.owner for p in prompts]
         self._readers: list[nn.Module] = []
-        if self._prompts:
-            decoder = DECODERS.get(config_of(backbone).model_type)
-            stack = backbone.get_submodule(next(p for p in pools if p.owner == self._prompts[0]).largest.site.module)
-            self._stack = PromptAttachment(stack, backbone.get_submodule(decoder) if decoder else None)
-            sites = find_sites(backbone)
-            paths = attention_modules(sites, "attn", "encoder") + attention_modules(sites, "cross", "decoder")
-            self._readers = [backbone.get_submodule(path) for path in paths]
+        self._stack: PromptAttachment | DecoderPromptAttachment | None = None
+        if prompts:
+            _check_positions(backbone, prompts)
+            self._readers, self._stack = _prompted(backbone, prompts[0])
         self._modules = list(dict.fromkeys([*self._prefixes, *self._readers]))
         self._route = Route(self._modules)
 
@@ -39,9 +38,12 @@ class RowsAttachment:
         given = {module: _together(_rows(effects, owners)) for module, owners in self._prefixes.items()}
         if self._stack is not None:
             rows = _rows(effects, self._prompts)
-            leading = self._stack.bind([r.keys for r in rows], [r.gates for r in rows])
-            for module in self._readers:
-                given[module] = replace(given.get(module, Further()), leading=leading)
+            gates = [r.gates for r in rows]
+            self._stack.bind([r.keys for r in rows], gates)
+            if isinstance(self._stack, PromptAttachment):
+                prompt = torch.cat(gates)
+                for module in self._readers:
+                    given[module] = replace(given.get(module, Further()), prompt=prompt)
         for module, further in given.items():
             give(module, further)
 
@@ -58,6 +60,32 @@ class RowsAttachment:
         self._route.back()
         if self._stack is not None:
             self._stack.detach()
+
+
+def _check_positions(backbone: nn.Module, pools: Sequence[Pool]) -> None:
+    """A network that adds positions to embeddings has no more of them than its table."""
+    config = config_of(backbone)
+    name = {"gpt2": "n_positions", "bart": "max_position_embeddings"}.get(config.model_type, "")
+    positions = getattr(config, name, None)
+    length = sum(pool.weights["prompt"].shape[0] for pool in pools)
+    if positions is not None and length >= positions:
+        raise SpecError(
+            f"a soft prompt of {length} leaves a text none of the model's {positions} positions", "shorten it"
+        )
+
+
+def _prompted(backbone: nn.Module, pool: Pool) -> tuple[list[nn.Module], PromptAttachment | DecoderPromptAttachment]:
+    """What attends to a soft prompt, and the attachment of the stack that reads it."""
+    site, sites = pool.largest.site, find_sites(backbone)
+    stack = backbone.get_submodule(site.module)
+    paths = attention_modules(sites, "attn", site.stack)
+    if site.stack == "decoder":
+        readers = [backbone.get_submodule(path) for path in paths]
+        return readers, DecoderPromptAttachment(stack, readers)
+    decoder = DECODERS.get(config_of(backbone).model_type)
+    paths += attention_modules(sites, "cross", "decoder") if decoder else []
+    attachment = PromptAttachment(stack, backbone.get_submodule(decoder) if decoder else None)
+    return [backbone.get_submodule(path) for path in paths], attachment
 
 
 def _by_module(backbone: nn.Module, pools: Sequence[Pool]) -> dict[nn.Module, list[int]]:

@@ -12,16 +12,23 @@ from core.model.sites import Site, config_of
 
 # What attention modules call the width of a head.
 HEAD_WIDTHS = ("head_dim", "key_value_proj_dim", "attention_head_size")
-# The stack of layers that reads the text in both directions, and the one that attends to it.
+# The stack that reads the text: of an encoder or of an encoder-decoder that attends with what `core.model.attention`
+# replaces, or of a decoder that stands alone.
 ENCODERS = {
     "t5": "encoder",
     "mt5": "encoder",
+    "bart": "model.encoder",
     "bert": "bert.encoder",
     "roberta": "roberta.encoder",
+    "xlm-roberta": "roberta.encoder",
     "electra": "electra.encoder",
     "distilbert": "distilbert.transformer",
 }
-DECODERS = {"t5": "decoder", "mt5": "decoder"}
+DECODERS = {"t5": "decoder", "mt5": "decoder", "bart": "model.decoder"}
+SINGLE = {
+    "gpt2": "transformer",
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma3_text"), "model"),
+}
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,11 @@ def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
 
 
 def input_site(model: nn.Module) -> Site | None:
-    """The stack that reads the text, where the family has one that reads it in both directions."""
-    path = ENCODERS.get(config_of(model).model_type)
-    if path is None:
-        return None
-    width = int(config_of(model).hidden_size)
-    return Site("input", "encoder", None, path, "stack", width, width)
+    """The stack that reads the text; None where the family is unknown, or attends in a way of its own."""
+    family, width = config_of(model).model_type, int(config_of(model).hidden_size)
+    if family in ENCODERS:
+        return Site("input", "encoder", None, ENCODERS[family], "stack", width, width)
+    return Site("input", "decoder", None, SINGLE[family], "stack", width, width) if family in SINGLE else None
 
 
 def attention_modules(sites: Iterable[Site], name: str, stack: str) -> list[str]:

@@ -51,7 +51,7 @@ ABOUT = {
     "Kronecker products.",
     "ia3": "A factor for each feature: of keys, values, or what the last layer of a feed-forward reads.",
     "prefix": "So many keys and values that an attention sees before those of the text.",
-    "soft-prompt": "So many learned vectors before the tokens of an encoder.",
+    "soft-prompt": "So many learned vectors before the tokens that the network, or its encoder, reads.",
 }
 
 

@@ -26,7 +26,7 @@ from core.run.original import read_original
 Groups = tuple[dict[str, tuple[str, ...]], ...]
 
 # Canonical site names, on every family. `block.*` is the output of a sub-layer before the residual is added; `input` is
-# what an encoder reads.
+# what the network, or its encoder, reads.
 SITES = (
     "attn.q", "attn.k", "attn.v", "attn.o",
     "cross.q", "cross.k", "cross.v", "cross.o",

@@ -14,11 +14,12 @@ from core.model.sites import Site
 
 @dataclass(frozen=True)
 class SoftPrompt(Standalone):
-    """The encoder reads [P; E] instead of the embedded text E, with P: (n, d); n d parameters.
+    """The network reads [P; E] instead of the embedded text E, with P: (n, d); n d parameters.
 
-    n is the length. Everything that attends to the encoder's positions gives those of the prompt the weight z e^s
-    instead of e^s, with s their score: with z = 0 they are not there. P starts uniform in +-0.5. Lester et al. 2021,
-    "The Power of Scale for Parameter-Efficient Prompt Tuning", section 2 and its random start.
+    n is the length. Everything that attends to the positions of the prompt gives them the weight z e^s instead of
+    e^s, with s their score: with z = 0 they are not there. P starts uniform in +-0.5. Of an encoder-decoder the encoder
+    reads it. Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 2 and its
+    random start.
     """
 
     length: int
@@ -28,7 +29,7 @@ class SoftPrompt(Standalone):
     acts_on: ClassVar[Literal["module", "attention", "stack"]] = "stack"
 
     def fits(self, site: Site) -> bool:
-        """At the input of an encoder."""
+        """At the input of a network."""
         return site.kind == "stack"
 
     def weights(self, site: Site) -> dict[str, Weight]:
