@@ -23,7 +23,7 @@ from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.events import EventWriter, Gates, Step
 from core.run.spaces import library_space
-from core.run.spec import SearchSettings
+from core.run.training import SearchSettings
 from core.search.bilevel import Problem, initial_state, search_step
 from core.search.passes import Noise
 

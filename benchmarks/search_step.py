@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.spaces import library_space
-from core.run.spec import SearchSettings
+from core.run.training import SearchSettings
 from core.search.bilevel import Problem, SearchState, initial_state, search_step
 from core.search.gates import sample
 from core.search.passes import Noise

@@ -18,17 +18,8 @@ from pydantic import BaseModel
 from core.run.deltas import ABOUT, ARGUMENTS, LISTED
 from core.run.original import ORIGINALS
 from core.run.spaces import FAMILIES, LIBRARY, SITES
-from core.run.spec import (
-    PAPER_RUN,
-    PAPER_SEARCH,
-    PAPER_TASK,
-    BipeftSettings,
-    FileTask,
-    NamedTask,
-    RetrainSettings,
-    RunSpec,
-    SearchSettings,
-)
+from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings
 from core.tasks.table import ENTRIES
 
 PAGE = Path(__file__).with_name("toml.md")

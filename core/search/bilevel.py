@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from core.model.gated import GatedModel
-from core.run.spec import SearchSettings
 from core.run.structure import whole_space
+from core.run.training import SearchSettings
 from core.search import adamw
 from core.search.choices import Choices
 from core.search.data import Batches

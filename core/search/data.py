@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.model.backbone import Backbone
 from core.run.errors import SpecError
-from core.run.spec import SearchSettings, Training
+from core.run.training import SearchSettings, Training
 from core.tasks.batches import Encoded, encode_classification, encode_text_to_text
 from core.tasks.order import batch_indices, halves, steps_per_epoch
 from core.tasks.task import Split, Task

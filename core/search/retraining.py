@@ -12,8 +12,8 @@ from torch import Tensor
 
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import Eval, Phase, Step, score_of
-from core.run.spec import RetrainSettings
 from core.run.structure import Structure
+from core.run.training import RetrainSettings
 from core.search.adamw import linear_decay
 from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed

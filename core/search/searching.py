@@ -15,7 +15,7 @@ from torch import Tensor
 from core.model.gated import GatedModel
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import EndedEarly, Eval, Phase, Step, score_of
-from core.run.spec import SearchSettings
+from core.run.training import SearchSettings
 from core.search.bilevel import StepMetrics
 from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed

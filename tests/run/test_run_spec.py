@@ -12,18 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
-from core.run.spec import (
-    PAPER_RUN,
-    PAPER_SEARCH,
-    PAPER_TASK,
-    BipeftSettings,
-    FileTask,
-    NamedTask,
-    RetrainSettings,
-    RunSpec,
-    SearchSettings,
-    Training,
-)
+from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings, Training
 
 NAMED = {"name": "icd10-chapter"}
 FILE = {"path": "/data/reviews.jsonl", "text": ["title", "body"], "label": "stars"}
