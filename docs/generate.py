@@ -74,7 +74,12 @@ def values(schema: dict[str, Any]) -> str:
     word = words[schema["type"]]
     if "exclusiveMinimum" in schema:
         return f"{word} above {schema['exclusiveMinimum']:g}"
-    return f"{word}, {schema['minimum']:g} or more" if "minimum" in schema else word
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"{word} from {low:g} to {high:g}"
+    if high is not None:
+        return f"{word}, {high:g} or less"
+    return f"{word}, {low:g} or more" if low is not None else word
 
 
 def default(model: type[BaseModel], name: str) -> str:

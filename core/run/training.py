@@ -211,4 +211,8 @@ class BipeftSettings(Frozen):
     pruning_steps: Positive = Field(
         default=100, description="Prunings from the whole space to the budget; the search ends with the last."
     )
-    prune_after: NotNegative = Field(default=0, description="Steps before the first pruning.")
+    prune_after: NotNegative | None = Field(
+        default=None,
+        description="Steps before sensitivities are compared at all, as they mean little at first; by default a tenth "
+        "of the search.",
+    )

@@ -86,6 +86,7 @@ class Bipeft:
         self.model, self.settings = model, setup.spec.search
         rows = len(setup.data.splits["train"])
         self.total_steps = total_steps(self.settings, rows // 2)
+        self._prune_after = self.total_steps // 10 if self._own.prune_after is None else self._own.prune_after
         self._orders = search_orders(rows, self.settings, setup.spec.seed)
         self._optimizer = optimizer_of(self.settings.optimizer, model.layout, model.device)
         self._positions = Positions(model)
@@ -227,7 +228,7 @@ class Bipeft:
         fresh = (at.magnitudes(of_train) + cosines * at.magnitudes(of_validation)) / at.size
         sensitivity = own.smoothing * now.sensitivity + (1 - own.smoothing) * fresh
         now = replace(now, sensitivity=sensitivity, **self._remembered(now, state.ranks))
-        if state.step < own.prune_after or not int(now.left):
+        if state.step < self._prune_after or not int(now.left):
             return now
         sizes = at.sums(self._rank_shares(state) * at.costs).tolist()
         top = within_budget(sensitivity.tolist(), sizes, now.gone.tolist(), self._budget)

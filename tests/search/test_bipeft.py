@@ -135,7 +135,7 @@ def test_a_position_alone_has_the_gradients_of_a_gate(model):
     assert touched == [at.of[chosen].item()]
 
 
-SHORT = {"temperature": 2.0, "stability": 0.0, "window": 2, "pruning_steps": 6}
+SHORT = {"temperature": 2.0, "stability": 0.0, "window": 2, "pruning_steps": 6, "prune_after": 1}
 
 
 def finished(folder, root, family: str = "bert", table: dict[str, list[str]] | str = RANKS, **changes: Any):
@@ -158,10 +158,10 @@ def test_a_search_prunes_the_space_to_a_structure_within_the_budget(tmp_path, ro
     assert [e.step for e in steps] == list(range(1, len(steps) + 1))
     assert all(e.selected <= BUDGET for e in steps)
     assert all(e.validation_loss is not None and e.shift is None for e in steps)
-    # Two steps make a window; then a pruning at each.
-    assert len(steps) == 2 + 6
+    # One step is not looked at, two make a window; then there is a pruning at each.
+    assert len(steps) == 1 + 2 + 6
     (ended,) = [e for e in events if isinstance(e, EndedEarly)]
-    assert (ended.step, ended.reason) == (8, "all of the 6 prunings are done")
+    assert (ended.step, ended.reason) == (9, "all of the 6 prunings are done")
     assert steps[-1].expected < steps[1].expected
     left = {(c.module, c.choice or c.delta) for c, p in zip(structure.candidates, structure.p, strict=True) if p > 0}
     assert {(c.module, c.choice or c.delta) for c in structure.chosen} <= left
