@@ -31,6 +31,7 @@ from core.search.checkpoint import Snapshot
 from core.search.data import search_orders, total_steps
 from core.search.gates import EPSILON
 from core.search.loading import Setup
+from core.search.log import tell
 from core.search.optimizers import State, optimizer_of, restored, tensors_of
 from core.search.passes import VALIDATION, WEIGHTS, Noise, TrainPasses
 from core.search.positions import Positions
@@ -292,6 +293,11 @@ class Bipeft:
         return "" if int(state.pruned.left) else f"all of the {self._own.pruning_steps} prunings are done"
 
     def result(self, state: BipeftState, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
-        """p and the structure at the end, whatever the scores on the way."""
+        """p and the structure at the end, whatever the scores on the way; says where it was not pruned down to that."""
+        if left := int(state.pruned.left):
+            tell(
+                f"{left} of {self._own.pruning_steps} prunings were not done when the search ended: the structure is "
+                "what was most sensitive within the budget"
+            )
         p = self.probabilities(state)
         return tuple(p), self.selected(state, p)
