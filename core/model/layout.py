@@ -44,6 +44,8 @@ class Slot:
 
     def view(self, part: Tensor) -> Tensor:
         """Its part of the vector in its shape, without copying."""
+        if self.axis == 0:
+            return part.view(self.shape)
         stored = (self.shape[self.axis], *(n for i, n in enumerate(self.shape) if i != self.axis))
         return part.view(stored).movedim(0, self.axis)
 
