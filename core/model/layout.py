@@ -49,6 +49,8 @@ class Slot:
 
     def view(self, part: Tensor) -> Tensor:
         """Its part of the vector in its shape, without copying."""
+        if self.axis == 0:
+            return part.view(self.shape)
         return part.view(self.stored).movedim(0, self.axis)
 
     def flat(self, tensor: Tensor) -> Tensor:

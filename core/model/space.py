@@ -106,7 +106,15 @@ def _check_fits(space: str, group: dict[str, tuple[str, ...]], sites: list[Site]
             )
         for text in deltas:
             if here and not any(make(parse_delta(text)).fits(s) for s in here):
-                raise SpecError(f"space {space!r}: {text!r} cannot stand at {pattern!r}", f"that is a {here[0].kind}")
+                hint = _what_is_there(make(parse_delta(text)), here[0])
+                raise SpecError(f"space {space!r}: {text!r} cannot stand at {pattern!r}", hint)
+
+
+def _what_is_there(delta: Delta, site: Site) -> str:
+    """Why the delta does not fit the site."""
+    if delta.acts_on == "attention" and site.kind == "block":
+        return "nothing attends there that can be given further keys and values"
+    return f"that is a {site.kind}"
 
 
 def _absent_in_family(pattern: str) -> bool:

@@ -7,6 +7,7 @@ import torch
 from support import batch, build, space
 from test_deltas import BLOCK, IN, LINEAR, OUT, Network
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.model.deltas import DELTAS, make
 from core.model.deltas.base import parameters
@@ -126,6 +127,27 @@ def test_ranks_are_one_product_with_a_gate_for_each_row():
     x = torch.randn(4, 3, IN, generator=torch.Generator().manual_seed(1))
     with model.bound(weights, z) as network:
         torch.testing.assert_close(network(x), Network(LINEAR)(x) + x @ a.T @ (b * gains).T, rtol=1e-4, atol=1e-4)
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func.overloadpacket.__name__ in ("mm", "addmm", "bmm", "baddbmm")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("text", [text for text in CHOICES if DELTAS[parse_delta(text).name].folds])
+def test_alternatives_cost_no_more_products_than_the_largest_alone(text):
+    counts = []
+    for spec in (text, str(parse_delta(text).alternatives[-1])):
+        model = gated(spec, CHOICES[text])
+        with Products() as products, torch.no_grad():
+            logits(model, random_weights(model), [0.4] * len(model.placed))
+        counts.append(products.count)
+    assert counts[0] == counts[1] > 0
 
 
 def test_ranks_of_thin_adapters_act_side_by_side():
