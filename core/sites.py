@@ -19,6 +19,7 @@ from core.model.sites import Site, config_of, find_sites, module_paths, site_at
 from core.model.space import place
 from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error
 from core.run.spaces import SpaceSpec
+from core.run.structure import whole_space
 
 
 def main(arguments: list[str]) -> int:
@@ -64,7 +65,8 @@ def candidates(space: SpaceSpec, model: nn.Module) -> dict[str, Any]:
         placed = place(space, model)
     except S3Error as error:
         return {"name": space.name, "candidates": 0, "parameters": 0, "problem": error.message, "hint": error.hint}
-    parameters = sum(p.candidate.parameters for p in placed)
+    # Of alternatives at a site at most one is chosen.
+    parameters = whole_space([p.candidate for p in placed])
     return {"name": space.name, "candidates": len(placed), "parameters": parameters, "problem": "", "hint": ""}
 
 

@@ -151,7 +151,7 @@ def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
     if table.get("preset", PRESETS[0]) not in PRESETS:
         problems.add((*key, "preset"), f"unknown preset {table['preset']!r}, known: {', '.join(PRESETS)}")
         table = {k: v for k, v in table.items() if k != "preset"}
-    for name in matrix.TRAINING:
+    for name in matrix.SETTINGS:
         if not isinstance(table.get(name, {}), dict):
             problems.add((*key, name), "should be a table")
             table = {k: v for k, v in table.items() if k != name}

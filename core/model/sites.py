@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -17,7 +17,10 @@ from transformers.pytorch_utils import Conv1D
 from core.model.families import FAMILIES
 from core.run.structure import site_label
 
-Kind = Literal["linear", "norm", "block"]
+if TYPE_CHECKING:
+    from core.model.sublayers import Sublayer
+
+Kind = Literal["linear", "norm", "block", "stack"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class Site:
     """A module of the backbone at which deltas may stand.
 
     `kind` says what the module is: a linear map from `inputs` to `outputs` features, a normalisation whose weight has
-    `outputs` elements, or a sub-layer whose output has `outputs` features (before the residual is added).
+    `outputs` elements, a sub-layer whose output has `outputs` features (before the residual is added), or a stack of
+    layers, which reads vectors of `inputs` features. `sublayer` is known of canonical sub-layers, see
+    `core.model.sublayers`.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Site:
     kind: Kind
     inputs: int
     outputs: int
+    sublayer: Sublayer | None = None
 
     @property
     def label(self) -> str:
