@@ -10,7 +10,8 @@ from s3tui.process import Process
 from s3tui.status import Quiet, Running
 from s3tui.workspace import FoundRun, Workspace, read_run
 
-ALL_SECONDS = 30.0  # between two looks at every run, for what the journal has missed
+ALL_SECONDS = 30.0  # between two looks at every run's folder, for what the journal has missed
+RACY_SECONDS = 2.0  # file systems and NFS do not tell times that lie nearer to each other
 LIVE_SECONDS = 5.0  # between two looks at what lives, for how quiet it is; that it ended is seen at once
 
 
@@ -22,6 +23,7 @@ class Board:
         self.runs: dict[str, FoundRun] = {}
         self._offset = 0
         self._all_at = self._live_at = float("-inf")
+        self._stamps: dict[str, int] = {}  # when the folder of each run was changed last
 
     def refresh(self) -> set[str]:
         """Look again; gives the names of the runs that may have changed."""
@@ -43,19 +45,32 @@ class Board:
     def read(self, name: str) -> FoundRun | None:
         """Look at one run; None where it is no more."""
         directory = self.workspace.run(name)
-        if not directory.path.is_dir():
+        # Taken before its files are read, so that a change which comes meanwhile is seen with the next look.
+        stamp = _stamp(directory.path)
+        if stamp is None:
             self.runs.pop(name, None)
             return None
+        self._stamps[name] = stamp
         found = self.runs[name] = read_run(directory, name)
         return found
 
+    def _folder_has_changed(self, name: str) -> bool:
+        run = self.runs.get(name)
+        if run is None or isinstance(run.status, (Running, Quiet)):
+            return True
+        stamp = _stamp(run.directory.path)
+        return stamp != self._stamps.get(name) or stamp == 0
+
     def _read_all(self) -> set[str]:
+        """Read what lives, and every run whose folder has changed: a file of it was made, replaced or deleted."""
         names = set(self.workspace.names())
-        for name in self.runs.keys() - names:
+        gone = self.runs.keys() - names
+        for name in gone:
             del self.runs[name]
-        for name in sorted(names):
+        changed = {name for name in sorted(names) if self._folder_has_changed(name)}
+        for name in changed:
             self.read(name)
-        return names
+        return changed | gone
 
     def _changed_in_journal(self) -> set[str] | None:
         """The runs that were noted since the last look; None where the journal was begun anew."""
@@ -72,6 +87,18 @@ class Board:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return {name for name in whole.decode(errors="surrogateescape").split("\n") if _is_inside(name)}
+
+
+def _stamp(path: Path) -> int | None:
+    """When a file of a folder was last made, replaced or deleted, in ns; None where there is no folder.
+
+    0 where that was a moment ago: another change could bear the same time.
+    """
+    try:
+        changed = path.stat().st_mtime_ns if path.is_dir() else None
+    except OSError:
+        return None
+    return 0 if changed and time.time_ns() - changed < RACY_SECONDS * 1e9 else changed
 
 
 def _is_inside(name: str) -> bool:

@@ -7,17 +7,22 @@ import operator
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from core.run.errors import SpecError, nearest
-from s3tui.status import Done, Queued
+from s3tui.runstate import RunState
+from s3tui.status import Done, Queued, Quiet, Running
 from s3tui.workspace import FoundRun
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run. What is not known (yet) is None; `seconds` is how long it took, or has been at it."""
+    """One run. What is not known (yet) is None; `seconds` is how long it took, or has been at it.
+
+    `used` are the parameters that count against the budget: expected while searching, those of the structure once it
+    is chosen. `left` are the seconds that the phase still takes.
+    """
 
     name: str
     suite: str
@@ -31,17 +36,43 @@ class Line:
     step: int | None
     total: int | None
     score: float | None
+    best: float | None
     parameters: int | None
+    used: float | None
+    budget: int | None
+    train_loss: float | None
+    validation_loss: float | None
     seconds: float | None
+    left: float | None
+    device: str
     priority: int
     tags: tuple[str, ...]
 
 
-def line_of(run: FoundRun, reasons: Mapping[str, str]) -> Line:
-    """A run as a line; `reasons` are the dispatcher's for what waits."""
+def line_of(run: FoundRun, reasons: Mapping[str, str], state: RunState | None = None) -> Line:
+    """A run as a line; `reasons` are the dispatcher's for what waits, `state` is what its events tell of a live one."""
+    line = _from_files(run, reasons)
+    return line if state is None or isinstance(run.status, Done) else _with_state(line, state)
+
+
+def _with_state(line: Line, state: RunState) -> Line:
+    """The line with what the events say, which is newer than the summary."""
+    return replace(
+        line, phase=state.phase or line.phase, step=state.step, total=state.total,
+        score=state.score if state.score is not None else line.score,
+        best=state.best if state.best is not None else line.best,
+        parameters=_number(state.parameters, int), train_loss=state.train_loss, validation_loss=state.validation_loss,
+        used=state.parameters if state.parameters is not None else state.expected,
+        budget=_number(state.budget, int), seconds=state.elapsed, left=state.eta,
+    )  # fmt: skip
+
+
+def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
     spec, summary = run.spec, run.summary
     result = run.status.result if isinstance(run.status, Done) else None
     waits_for = reasons.get(run.name, "") if isinstance(run.status, Queued) else ""
+    parameters = result.parameters if result else _number(summary.get("parameters"), int)
+    process = run.status.process if isinstance(run.status, (Running, Quiet)) else None
     return Line(
         name=run.name,
         suite=run.suite,
@@ -55,8 +86,15 @@ def line_of(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         step=_number(summary.get("step"), int),
         total=_number(summary.get("total"), int),
         score=result.score if result else _number(summary.get("score"), float),
-        parameters=result.parameters if result else _number(summary.get("parameters"), int),
+        best=_number(summary.get("best"), float),
+        parameters=parameters,
+        used=parameters if parameters is not None else _number(summary.get("used"), float),
+        budget=result.budget if result else _number(summary.get("budget"), int),
+        train_loss=_number(summary.get("train_loss"), float),
+        validation_loss=_number(summary.get("validation_loss"), float),
         seconds=result.seconds if result else _number(summary.get("seconds"), float),
+        left=None,
+        device=process.where if process else "",
         priority=run.queue.priority if run.queue else 0,
         tags=run.queue.tags if run.queue else (),
     )
@@ -71,8 +109,11 @@ def _number(value: Any, kind: Callable[[Any], Any]) -> Any:
     return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-NUMBERS = ("seed", "step", "score", "parameters", "seconds", "priority")
-TEXTS = ("name", "suite", "status", "task", "method", "model", "phase", "tag")
+NUMBERS = (
+    "seed", "step", "score", "best", "parameters", "used", "budget", "train_loss", "validation_loss", "seconds", "left",
+    "priority",
+)  # fmt: skip
+TEXTS = ("name", "suite", "status", "task", "method", "model", "phase", "device", "tag")
 _COMPARE = {
     ">": operator.gt,
     "<": operator.lt,

@@ -252,12 +252,13 @@ class EventReader:
         self._torn = b""
         self.skipped = 0
 
-    def poll(self) -> list[Event]:
-        """The events of all lines completed since the last look."""
+    def poll(self, limit: int | None = None) -> list[Event]:
+        """The events of all lines completed since the last look; `limit` bytes at most are read for them."""
         if not self._is_open():
             return []
         assert self._handle is not None
-        data = os.pread(self._handle, max(0, os.fstat(self._handle).st_size - self._offset), self._offset)
+        there = max(0, os.fstat(self._handle).st_size - self._offset)
+        data = os.pread(self._handle, there if limit is None else min(limit, there), self._offset)
         self._offset += len(data)
         *lines, torn = (self._torn + data).split(b"\n")
         # Whatever ends behind a tail of such a length is no event.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DiskError, RunDirError
-from core.run.events import Eval, Event, EventWriter, Gates, Phase, score_of
+from core.run.events import Eval, Event, EventWriter, Gates, Phase, Space, Step, StructureChosen, score_of
 from core.run.rundir import RunDir, read_json, write_json
 
 GATES_INTERVAL = 0.25  # seconds between two gate events: enough for the eye, little for the disk
@@ -58,7 +58,7 @@ class Reporter:
         """Write an event; what is given beside it goes into the summary."""
         with writing(self._events):
             self._writer.write(event)
-        self._summary |= summary
+        self._summary |= _told_by(event) | summary
         if isinstance(event, Phase) or time.monotonic() - self._last_summary > SUMMARY_INTERVAL:
             self.flush()
 
@@ -102,6 +102,18 @@ class Reporter:
         finally:
             self.flush()
             self._writer.close()
+
+
+def _told_by(event: Event) -> dict[str, float]:
+    """What a list shows of an event. `used` are the parameters that count against the budget, now."""
+    told: dict[str, float | None] = {}
+    if isinstance(event, Space):
+        told = {"budget": event.budget}
+    elif isinstance(event, StructureChosen):
+        told = {"used": event.parameters}
+    elif isinstance(event, Step):
+        told = {"train_loss": event.train_loss, "validation_loss": event.validation_loss, "used": event.expected}
+    return {name: value for name, value in told.items() if value is not None and math.isfinite(value)}
 
 
 def _previous(path: Path) -> dict[str, Any]:

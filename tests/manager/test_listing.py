@@ -6,7 +6,11 @@ from core.run.errors import SpecError
 from s3tui.listing import Line, parse_filter, sorted_lines
 from s3tui.overview import overviews
 
-BASE = Line("first/a", "first", "finished", "", "cb", "s3", "m", 0, "", None, None, 0.5, 100, 60.0, 0, ())
+BASE = Line(
+    name="first/a", suite="first", status="finished", note="", task="cb", method="s3", model="m", seed=0, phase="",
+    step=None, total=None, score=0.5, best=None, parameters=100, used=100, budget=None, train_loss=None,
+    validation_loss=None, seconds=60.0, left=None, device="", priority=0, tags=(),
+)  # fmt: skip
 LINES = [
     replace(BASE, name="first/good", score=0.9, tags=("new",)),
     replace(BASE, name="first/poor", score=0.2, method="random", tags=("old",)),
