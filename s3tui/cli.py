@@ -100,3 +100,4 @@ def doctor(as_json: Json = False) -> None:
 
 app.add_typer(cli_runs.commands)
 app.add_typer(cli_structure.structure, name="structure")
+app.add_typer(cli_structure.pictures)

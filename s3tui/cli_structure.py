@@ -1,4 +1,4 @@
-"""The commands about structures: what runs and files chose, compared, averaged, drawn, converted."""
+"""The commands about structures: what runs and files chose, compared, averaged, converted; and pictures of runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from s3tui.cli_runs import Json, Where, complete_run
+from s3tui.cli_runs import Json, Runs, Where, complete_run
 
 structure = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+pictures = typer.Typer(rich_markup_mode=None)
 
 One = Annotated[
     str, typer.Argument(metavar="RUN|FILE", help="A run, or a structure file.", autocompletion=complete_run)
@@ -114,3 +115,20 @@ def convert(
     from s3tui import structuring
 
     raise typer.Exit(structuring.convert(which, like, output, where, as_json))
+
+
+@pictures.command()
+def plot(
+    runs: Runs,
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="structure, gates, loss, budget, pareto or transfer.")
+    ] = "structure",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="A png, pdf or svg, for a paper.")
+    ] = None,
+    where: Where = None,
+) -> None:
+    """Draw runs, in the terminal or into a file: heat map, gates, losses, budget, scores, transfers."""
+    from s3tui.plot.command import plot
+
+    raise typer.Exit(plot(runs, kind, output, where))
