@@ -39,7 +39,25 @@ def root(
 ) -> None:
     """Find which few parameters of a pretrained transformer to train, and watch it being found."""
     if context.invoked_subcommand is None:
+        # The app needs a terminal to draw on and keys to read; anything else is told how to go on.
+        if sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty():
+            from s3tui import opening
+
+            raise typer.Exit(opening.open_app(None))
         print(context.get_help())
+
+
+@app.command("open")
+def open_app(
+    where: Annotated[
+        Path | None,
+        typer.Argument(metavar="[WORKSPACE]", help="A workspace, or the file of a suite; experiments.toml by default."),
+    ] = None,
+) -> None:
+    """Open the app: all runs of a workspace, live. So does s3tui without a command."""
+    from s3tui import opening
+
+    raise typer.Exit(opening.open_app(where))
 
 
 @app.command()

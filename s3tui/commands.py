@@ -16,7 +16,7 @@ from s3tui.diagnostics import say
 
 if TYPE_CHECKING:
     from s3tui.config import PlannedRun
-    from s3tui.session import Settings
+    from s3tui.seat import Settings
     from s3tui.workspace import FoundRun, Workspace
 
 DEFAULT_FILE = "experiments.toml"
@@ -104,7 +104,7 @@ def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Se
 
 def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int:
     from s3tui.detached import start_detached
-    from s3tui.session import Settings, who_dispatches
+    from s3tui.seat import Settings, who_dispatches
 
     if workspace.dispatcher() is None:
         start_detached(workspace, (settings or Settings()).command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from core.run.errors import EXIT_OK
 from core.run.events import Event, EventReader
 from s3tui.clean import clean
 from s3tui.find import find_name, find_workspace
+from s3tui.logs import LogReader
 from s3tui.watch import is_over
 from s3tui.workspace import Workspace, read_run
 
@@ -60,32 +60,12 @@ def logs(pattern: str, follow: bool, last: int | None, where: Path | None, as_js
     """Print the log of a run."""
     workspace, name = _the_run(pattern, where)
     first = True
-    for batch in _batches(_Log(workspace.run(name).log).poll, follow, workspace, name):
+    for batch in _batches(LogReader(workspace.run(name).log).poll, follow, workspace, name):
         for line in batch[-last:] if first and last else [] if first and last == 0 else batch:
             print(json.dumps({"line": line}) if as_json else clean(line))
         first = False
         sys.stdout.flush()
     return EXIT_OK
-
-
-class _Log:
-    """The lines of a log that grows; what a progress bar overwrites counts as a line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-
-    def poll(self) -> list[str]:
-        """What was added since the last look, in lines; the last one may go on."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            data = b""
-        self._offset += len(data)
-        lines = re.split(r"[\r\n]+", data.decode(errors="replace"))
-        return [line for line in lines if line]
 
 
 def _the_run(pattern: str, where: Path | None) -> tuple[Workspace, str]:

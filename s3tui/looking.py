@@ -14,6 +14,7 @@ from s3tui.aligned import print_aligned
 from s3tui.clean import clean
 from s3tui.diagnostics import say
 from s3tui.find import find_name, find_workspace
+from s3tui.grouping import flat
 from s3tui.listing import Line, line_of, parse_filter, sorted_lines
 from s3tui.outcome import last_lines
 from s3tui.overview import Overview, overviews, seconds_left
@@ -146,7 +147,7 @@ def _print_run(told: dict[str, Any]) -> None:
             print(f"{key:12}{clean(_written(told[key]))}")
     for text in told["log_tail"]:
         print(f"{'log':12}{clean(text)}")
-    for key, value in _flat(told["spec"]):
+    for key, value in flat(told["spec"]):
         print(f"  {clean(key)} = {clean(_written(value))}")
 
 
@@ -159,11 +160,3 @@ def _written(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value)
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as dotted keys."""
-    flat: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        flat += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return flat

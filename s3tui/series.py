@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,8 +27,6 @@ class Curve:
 
     def at(self, x: float) -> float | None:
         """The value at x, on a straight line between the points beside it; None outside of them."""
-        from bisect import bisect_left
-
         if not self.x or not self.x[0] <= x <= self.x[-1]:
             return None
         right = bisect_left(self.x, x)
@@ -42,8 +42,8 @@ class Series:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._x: list[float] = []
-        self._y: list[float] = []
+        self._x: array[float] = array("d")
+        self._y: array[float] = array("d")
 
     def __len__(self) -> int:
         return len(self._x)
@@ -53,7 +53,8 @@ class Series:
         self._x.append(x)
         self._y.append(y)
         if len(self._x) >= 2 * self._capacity:
-            self._x, self._y = minmax(self._x, self._y, self._capacity // 2)
+            thin_x, thin_y = minmax(self._x, self._y, self._capacity // 2)
+            self._x, self._y = array("d", thin_x), array("d", thin_y)
 
     def cut(self, last: float) -> None:
         """Forget the points with x > last."""

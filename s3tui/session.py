@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from core.run.errors import EXIT_INTERRUPTED, S3Error
 from s3tui.board import Board
 from s3tui.control import RefusedError, cancel, hold, wait_for_end
-from s3tui.detached import start_detached
 from s3tui.diagnostics import say
-from s3tui.dispatch import Dispatcher, claim
 from s3tui.interrupts import Interrupts
-from s3tui.launcher import GRACE_SECONDS, WORKER, Local
-from s3tui.locks import try_lock
-from s3tui.nvml import visible_gpus
 from s3tui.progress import watch
-from s3tui.retries import BACKOFF_SECONDS
+from s3tui.seat import Seat, Settings, who_dispatches
 from s3tui.status import Queued, Quiet, Running
 from s3tui.watch import Watcher, is_over
 from s3tui.workspace import FoundRun, Workspace
 
 POLL_SECONDS = 0.25
-LOCK_SECONDS = 1.0  # between two tries for the lock of another dispatcher, which may have died
-
 LISTED = 5  # runs that are told by name
 
 Wish = Literal["leave", "stop", "cancel", "go on"]
@@ -40,15 +31,6 @@ class StoppedError(S3Error):
 
     kind = "interrupted"
     exit_code = EXIT_INTERRUPTED
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How runs are started; tests give a stand-in for the worker, and less patience."""
-
-    command: Sequence[str] = WORKER
-    grace: float = GRACE_SECONDS
-    backoff: float = BACKOFF_SECONDS
 
 
 class Session:
@@ -63,14 +45,11 @@ class Session:
         settings: Settings | None = None,
     ) -> None:
         self.workspace = workspace
-        self.settings = settings or Settings()
         self.board = Board(workspace)
         self.board.refresh()
+        self.seat = Seat(self.board, settings)
         mine = {f"{suite}/{name}" for name in names} if suite else None
         self.watcher = Watcher(self.board, mine, watch(), done, prefix=f"{suite}/" if suite else "")
-        self.dispatcher: Dispatcher | None = None
-        self._lock: int | None = None
-        self._tried_at = float("-inf")
         self._told_who = False
         self._trouble = ""
 
@@ -87,7 +66,8 @@ class Session:
                     time.sleep(POLL_SECONDS)
             finally:
                 self.watcher.progress.close()
-                self._hand_over()
+                if self.seat.leave():
+                    say("what else is queued goes on in the background")
         return self.mine()
 
     def mine(self) -> list[FoundRun]:
@@ -95,32 +75,20 @@ class Session:
         return [self.board.runs[name] for name in sorted(self.watcher.names) if name in self.board.runs]
 
     def _tick(self) -> None:
-        if self._lock is None:
-            self._try_to_dispatch()
-        changed = self.dispatcher.tick() if self.dispatcher else self.board.refresh()
+        changed = self.seat.tick()
+        if self.seat.dispatcher is None and not self._told_who:
+            self._told_who = True
+            self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
         self.watcher.update(changed)
-        trouble = self.dispatcher.trouble if self.dispatcher else ""
+        trouble = self.seat.trouble
         if trouble and trouble != self._trouble:
             self.watcher.progress.line(f"{trouble}; trying again")
         self._trouble = trouble
 
-    def _try_to_dispatch(self) -> None:
-        if time.monotonic() - self._tried_at < LOCK_SECONDS:
-            return
-        self._tried_at = time.monotonic()
-        self._lock = try_lock(self.workspace.lock)
-        if self._lock is not None:
-            claim(self._lock)
-            launcher = Local(self.settings.command, self.settings.grace)
-            self.dispatcher = Dispatcher(self.board, launcher, visible_gpus, self.settings.backoff)
-        elif not self._told_who:
-            self._told_who = True
-            self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
-
     def _is_over(self) -> bool:
-        if self.dispatcher is None and not self._told_who:
-            return False  # not yet looked who dispatches
-        impossible = self.dispatcher.impossible if self.dispatcher else frozenset()
+        if not self.seat.has_looked:
+            return False
+        impossible = self.seat.dispatcher.impossible if self.seat.dispatcher else frozenset()
         return all(is_over(run) or run.name in impossible for run in self.mine())
 
     def _do(self, wish: Wish, interrupts: Interrupts) -> None:
@@ -148,23 +116,6 @@ class Session:
         if len(runs) > LISTED:
             return f"{len(runs)} runs"
         return ", ".join(self.watcher.shown(run.name) for run in runs) or "nothing"
-
-    def _hand_over(self) -> None:
-        """Let go of the lock; where anything is left to do, a dispatcher without a terminal takes it."""
-        if self._lock is None:
-            return
-        os.close(self._lock)
-        self._lock = None
-        self.board.refresh()
-        if self.dispatcher is not None and self.dispatcher.has_work:
-            start_detached(self.workspace, self.settings.command)
-            say("what else is queued goes on in the background")
-
-
-def who_dispatches(workspace: Workspace) -> str:
-    """The dispatcher in words, as `process 17 on node3`."""
-    who = workspace.dispatcher() or {"pid": 0, "host": ""}
-    return f"process {who['pid']} on {who['host']}" if who["pid"] else "another process"
 
 
 def stop_or_ask(session: Session, interrupts: Interrupts) -> Wish:

@@ -40,7 +40,7 @@ def cancel(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
 
 def _end(patterns: Sequence[str], action: Action, at_once: bool, where: Path | None, as_json: bool) -> int:
     workspace, runs = _chosen(patterns, where)
-    outcome = _apply(workspace, runs, action)
+    outcome = apply(workspace, runs, action)
     left = control.wait_for_end(runs, at_once)
     for run in left:
         say(f"{run.name}: lives on; it may hang in the kernel, or run on another machine")
@@ -79,7 +79,7 @@ def retry(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
 
 def _requeue(patterns: Sequence[str], action: Action, where: Path | None, as_json: bool) -> int:
     workspace, runs = _chosen(patterns, where)
-    code = _tell(_apply(workspace, runs, action), patterns, as_json)
+    code = _tell(apply(workspace, runs, action), patterns, as_json)
     _hint(workspace)
     return code
 
@@ -92,7 +92,7 @@ def _hint(workspace: Workspace) -> None:
 def priority(pattern: str, value: int, where: Path | None, as_json: bool) -> int:
     """Give runs another priority."""
     workspace, runs = _chosen([pattern], where)
-    outcome = _apply(workspace, runs, lambda workspace, run: control.set_priority(workspace, run, value))
+    outcome = apply(workspace, runs, lambda workspace, run: control.set_priority(workspace, run, value))
     return _tell(outcome, [pattern], as_json)
 
 
@@ -106,7 +106,7 @@ def rm(patterns: Sequence[str], yes: bool, where: Path | None, as_json: bool) ->
         control.remove(workspace, run.directory)
         return "deleted"
 
-    return _tell(_apply(workspace, runs, remove), patterns, as_json)
+    return _tell(apply(workspace, runs, remove), patterns, as_json)
 
 
 def _ask(runs: Sequence[FoundRun]) -> None:
@@ -151,7 +151,8 @@ def _chosen(patterns: Sequence[str], where: Path | None) -> tuple[Workspace, lis
     return workspace, [read_run(workspace.run(name), name) for name in names]
 
 
-def _apply(workspace: Workspace, runs: Sequence[FoundRun], action: Action) -> list[Done]:
+def apply(workspace: Workspace, runs: Sequence[FoundRun], action: Action) -> list[Done]:
+    """Do something to each of the runs that are in a state for it."""
     outcome = []
     for run in runs:
         try:

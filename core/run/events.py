@@ -240,6 +240,8 @@ class EventWriter:
 class EventReader:
     """The events that a file gains, in whole lines; `skipped` counts the lines that are no events.
 
+    `is_behind` says whether the file held more at the last look than was to be read.
+
     A torn tail is held until the rest of it comes. A file that is not there yet is an empty one, and one that has
     become shorter, or was replaced, is read anew.
     """
@@ -251,6 +253,7 @@ class EventReader:
         self._offset = 0
         self._torn = b""
         self.skipped = 0
+        self.is_behind = False
 
     def poll(self, limit: int | None = None) -> list[Event]:
         """The events of all lines completed since the last look; `limit` bytes at most are read for them."""
@@ -260,6 +263,7 @@ class EventReader:
         there = max(0, os.fstat(self._handle).st_size - self._offset)
         data = os.pread(self._handle, there if limit is None else min(limit, there), self._offset)
         self._offset += len(data)
+        self.is_behind = len(data) < there
         *lines, torn = (self._torn + data).split(b"\n")
         # Whatever ends behind a tail of such a length is no event.
         self._torn = torn if len(torn) <= LONGEST_LINE else b"\0"

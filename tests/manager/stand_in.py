@@ -139,7 +139,7 @@ def result(spec: dict, score: float, **changes: object) -> dict:
 def drive(arguments: list[str]) -> int:
     from s3tui import commands
     from s3tui.diagnostics import guarded
-    from s3tui.session import Settings
+    from s3tui.seat import Settings
 
     what, *rest = arguments
     globs = [a for a in rest if not a.startswith("--")]

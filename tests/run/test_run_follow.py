@@ -76,3 +76,16 @@ def test_a_tail_that_was_closed_goes_on_where_it_was(path):
     tail.close()
     writer.write(step(1))
     assert steps(tail.poll()) == [1]
+
+
+def test_a_long_file_is_read_in_pieces(path):
+    writer = EventWriter(path)
+    for number in range(100):
+        writer.write(step(number))
+    tail = EventReader(path)
+    pieces = [tail.poll(1000)]
+    assert tail.is_behind
+    while tail.is_behind:
+        pieces.append(tail.poll(1000))
+    assert len(pieces) > 10
+    assert [number for piece in pieces for number in steps(piece)] == list(range(100))

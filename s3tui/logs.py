@@ -1,0 +1,30 @@
+"""The log of a run while it grows, line by line; what a progress bar overwrites counts as a line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+class LogReader:
+    """Follows a log. With `last` the first look goes back only so many bytes from its end."""
+
+    def __init__(self, path: Path, last: int | None = None) -> None:
+        self._path, self._last = path, last
+        self._offset = 0
+
+    def poll(self, limit: int | None = None) -> list[str]:
+        """What was added since the last look, in lines; the last one may go on. A log begun anew is read anew."""
+        try:
+            with self._path.open("rb") as file:
+                size = file.seek(0, 2)
+                if size < self._offset:
+                    self._offset = 0
+                if self._last is not None:
+                    self._offset, self._last = max(0, size - self._last), None
+                file.seek(self._offset)
+                data = file.read(size - self._offset if limit is None else min(limit, size - self._offset))
+        except OSError:
+            return []
+        self._offset += len(data)
+        return [line for line in re.split(r"[\r\n]+", data.decode(errors="replace")) if line]

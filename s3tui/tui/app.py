@@ -1,0 +1,209 @@
+"""The app: shows the snapshots that its feed publishes, and passes on what a person wants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from s3tui import control, steering
+from s3tui.feed import Feed, Snapshot
+from s3tui.seat import Settings
+from s3tui.status import Queued, Quiet, Running
+from s3tui.tui.keys import key
+from s3tui.tui.screens.base import Live
+from s3tui.tui.screens.help import Help
+from s3tui.tui.screens.leave import Leave
+from s3tui.tui.screens.runs import Runs
+from s3tui.workspace import FoundRun, Workspace
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+TOLD = 3  # runs of which a notice tells one by one
+
+
+@dataclass(frozen=True)
+class Left:
+    """How the app ended: whether queued runs go on under a dispatcher of their own, and what still runs."""
+
+    goes_on: bool
+    running: int
+
+
+class S3App(App[None]):
+    """The runs of one workspace."""
+
+    TITLE = "s3tui"
+    CSS_PATH = "app.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (150, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("q", "leave", "Quit", footer=True),
+        key("question_mark", "help", "Help", footer=True),
+        key("ctrl+t", "change_theme", "Theme"),
+        Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
+    ]
+
+    class Published(Message):
+        """There is a newer snapshot."""
+
+    class FeedBroke(Message):
+        """An error of our own has ended the feed."""
+
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+            super().__init__()
+
+    def __init__(self, workspace: Workspace, settings: Settings | None = None) -> None:
+        super().__init__()
+        self.workspace, self._settings = workspace, settings
+        self.snapshot = Snapshot()
+        self.left: Left | None = None
+        self._published: Snapshot | None = None
+        self._feed = self._new_feed()
+        if "SSH_CONNECTION" in os.environ and "TEXTUAL_ANIMATIONS" not in os.environ:
+            self.animation_level = "none"
+
+    # Life
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        loop = asyncio.get_running_loop()
+        for number in ENDING_SIGNALS:
+            loop.add_signal_handler(number, self.exit)
+        self.push_screen(Runs())
+        self._feed.start()
+
+    def on_unmount(self) -> None:
+        """Leave the dispatcher's seat; whatever runs goes on."""
+        for number in ENDING_SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+        goes_on = self._feed.close()
+        self.left = Left(goes_on, sum(isinstance(r.status, (Running, Quiet)) for r in self.snapshot.runs.values()))
+
+    def open_workspace(self, workspace: Workspace) -> None:
+        """Show another workspace; the runs of this one go on."""
+        self._feed.close()
+        self.workspace, self.snapshot, self._published = workspace, Snapshot(), None
+        self._feed = self._new_feed()
+        self._feed.start()
+
+    def _new_feed(self) -> Feed:
+        return Feed(self.workspace, self._publish, self._break, self._settings)
+
+    # Snapshots
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        """Called from the feed's thread; snapshots that come faster than they are drawn are left out."""
+        waiting, self._published = self._published, snapshot
+        if waiting is None:
+            self.post_message(self.Published())
+
+    def _break(self, error: BaseException) -> None:
+        self.post_message(self.FeedBroke(error))
+
+    def on_s3app_published(self) -> None:
+        """Draw the latest snapshot."""
+        snapshot, self._published = self._published, None
+        if snapshot is not None:
+            self.snapshot = snapshot
+            self._show()
+
+    def on_s3app_feed_broke(self, message: FeedBroke) -> None:
+        """Fail loudly: a screen that no longer follows would lie."""
+        raise message.error
+
+    def _show(self) -> None:
+        """Show the snapshot on the screen that is looked at, also where a question stands before it."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Live):
+                screen.update_snapshot(self.snapshot)
+                return
+
+    def watch_runs(self, names: Iterable[str]) -> None:
+        """Ask for the stories of these runs."""
+        self._feed.watch(names)
+
+    # What a person wants
+
+    def act(self, names: Sequence[str], action: steering.Action) -> None:
+        """Do something to runs, in the feed's thread, and tell what came of it."""
+        if self.snapshot.read_only:
+            self.notify(self.snapshot.read_only, severity="warning", markup=False)
+            return
+
+        def wish() -> None:
+            runs = [run for name in names if (run := self.snapshot.runs.get(name)) is not None]
+            try:
+                outcome = steering.apply(self.workspace, runs, action)
+            except OSError as error:
+                self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+                return
+            self.call_from_thread(self._tell, outcome)
+
+        self._feed.do(wish)
+
+    def in_background(self, wish: Callable[[], None]) -> None:
+        """Do something in the feed's thread."""
+        self._feed.do(wish)
+
+    def _tell(self, outcome: Sequence[steering.Done]) -> None:
+        done = [one for one in outcome if not one.refused]
+        for one in outcome:
+            if one.refused:
+                self.notify(one.refused, severity="warning", markup=False)
+        if len(done) > TOLD:
+            self.notify(f"{len(done)} runs: {done[0].done}", markup=False)
+        else:
+            for one in done:
+                self.notify(f"{one.name}: {one.done}", markup=False)
+
+    def action_help(self) -> None:
+        """Tell what the keys do here."""
+        self.push_screen(Help(self.screen))
+
+    def action_leave(self) -> None:
+        """Quit, once it is said what becomes of what runs or waits."""
+        if isinstance(self.screen, Leave):
+            return
+        runs = self.snapshot.runs.values()
+        running = [run for run in runs if isinstance(run.status, (Running, Quiet))]
+        waiting = [run for run in runs if isinstance(run.status, Queued)]
+        if (running or waiting) and not self.snapshot.read_only and not self.snapshot.dispatcher:
+            self.push_screen(Leave(len(running), len(waiting)), lambda wish: self._leave(wish, [*waiting, *running]))
+        else:
+            self.exit()
+
+    def _leave(self, wish: str | None, runs: Sequence[FoundRun]) -> None:
+        if not wish:
+            return
+        if wish in ("stop", "cancel"):
+            action = control.hold if wish == "stop" else control.cancel
+            self._feed.do(lambda: self._end_all(runs, action))
+        self.exit()
+
+    def _end_all(self, runs: Sequence[FoundRun], action: steering.Action) -> None:
+        with contextlib.suppress(OSError):
+            steering.apply(self.workspace, runs, action)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every key of the screen that is looked at, and what Textual has."""
+        yield from super().get_system_commands(screen)
+        for active in screen.active_bindings.values():
+            binding, node = active.binding, active.node
+            if binding.description and binding.id and active.enabled:
+                told = f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})"
+                yield SystemCommand(binding.description, told, lambda a=binding.action, n=node: self._run_action(a, n))
+
+    def _run_action(self, action: str, node: object) -> None:
+        self.call_later(self.run_action, action, node)

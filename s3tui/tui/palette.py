@@ -1,0 +1,79 @@
+"""The visual language: a few tones, a glyph for each state, bars. A tone is a CSS class, so it follows the theme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.style import Style
+from textual.content import Content
+from textual.scroll_view import ScrollView
+
+TONES = ("muted", "good", "warn", "bad", "accent", "strong")
+STYLES = {
+    "": "", "muted": "$text-muted", "good": "$text-success", "warn": "$text-warning", "bad": "$text-error",
+    "accent": "$accent", "strong": "bold",
+}  # fmt: skip
+Part = tuple[str, str]  # a text and its tone; the empty tone is plain text
+Cell = tuple[Part, ...]
+
+# Glyphs of one cell each that fonts for terminals have; the word beside them says the same without colour.
+STATES: dict[str, Part] = {
+    "queued": ("○", "muted"),
+    "running": ("●", "good"),
+    "quiet": ("◐", "warn"),
+    "paused": ("■", "muted"),
+    "finished": ("✓", "good"),
+    "failed": ("✗", "bad"),
+    "cancelled": ("-", "muted"),
+    "dead": ("†", "bad"),
+    "damaged": ("!", "bad"),
+}
+# Of lines in a plot: the palette of Okabe and Ito, which the colour-blind tell apart, for dark and for light themes.
+COLOURS_DARK = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0))
+COLOURS_LIGHT = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (170, 80, 130), (130, 110, 0), (90, 90, 90))
+
+
+def text(value: str, tone: str = "") -> Cell:
+    """A cell of one tone."""
+    return ((value, tone),)
+
+
+def state(name: str) -> Cell:
+    """A state as glyph and word."""
+    glyph, tone = STATES.get(name, ("?", ""))
+    return ((f"{glyph} ", tone), (name, tone if tone in ("bad", "warn") else ""))
+
+
+def bar(share: float, width: int) -> Cell:
+    """A bar of which a share is filled, in halves of a cell."""
+    halves = round(2 * width * min(1.0, max(0.0, share)))
+    full, half = divmod(halves, 2)
+    done = "━" * full + ("╸" if half else "")
+    return ((done, "accent"), ("─" * (width - len(done)), "muted"))
+
+
+def content(*cells: Cell) -> Content:
+    """Cells one after the other, for widgets that take content."""
+    return Content.assemble(*((part, STYLES[tone]) for cell in cells for part, tone in cell))
+
+
+class Toned(ScrollView):
+    """A widget that draws its lines by itself, in the tones of the theme."""
+
+    COMPONENT_CLASSES = {f"tone--{tone}" for tone in TONES}  # noqa: RUF012
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._tones: dict[str, Style] = {}
+
+    def tone(self, name: str) -> Style:
+        """The style of a tone, on whatever background it is drawn."""
+        if name not in self._tones:
+            partial = self.get_component_rich_style(f"tone--{name}", partial=True) if name else Style()
+            self._tones[name] = partial
+        return self._tones[name]
+
+    def notify_style_update(self) -> None:
+        """The theme has changed."""
+        self._tones = {}
+        super().notify_style_update()

@@ -1,0 +1,46 @@
+"""What a tab of a run's screen is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.binding import BindingType
+from textual.containers import Container
+
+from s3tui.feed import Story
+from s3tui.listing import Line
+from s3tui.tui.figures import Figure
+from s3tui.tui.widgets.grid import Grid
+from s3tui.workspace import FoundRun
+
+if TYPE_CHECKING:
+    from s3tui.tui.app import S3App
+
+
+class Pane(Container):
+    """Shows one side of a run. Only the tab that is looked at is shown anything."""
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+    can_focus = False
+
+    @property
+    def s3(self) -> S3App:
+        """The app."""
+        return cast("S3App", self.app)
+
+    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+        """Show the run as it is now; called at most ten times a second, also where nothing has changed."""
+        raise NotImplementedError
+
+    def take_focus(self) -> None:
+        """Give the keys to the part of the tab that a person wants to use."""
+
+    @property
+    def figure_on_screen(self) -> Figure | None:
+        """The plot that `export` writes; None where the tab has none."""
+        return None
+
+    @property
+    def grid_on_screen(self) -> Grid | None:
+        """The table that `export` writes; None where the tab has none."""
+        return None

@@ -1,0 +1,88 @@
+"""The settings of a run, all of them, or those in which it differs from another run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from s3tui.clean import clean
+from s3tui.feed import Story
+from s3tui.grouping import flat
+from s3tui.listing import Line
+from s3tui.tui.keys import key
+from s3tui.tui.palette import text
+from s3tui.tui.panes.base import Pane
+from s3tui.tui.screens.question import Choose
+from s3tui.tui.widgets.grid import Column, Grid, Row
+from s3tui.workspace import FoundRun
+
+COLUMNS = (Column("key", "setting", 32), Column("value", "value", 0))
+COMPARED = (Column("key", "setting", 32), Column("value", "here", 0), Column("other", "there", 0))
+
+
+class ConfigPane(Pane):
+    """The spec of a run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("f", "against", "Against", "Only what differs from another run", footer=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spec: Mapping[str, Any] = {}
+        self._other = ""
+
+    def compose(self) -> ComposeResult:
+        """A table of settings."""
+        yield Grid(COLUMNS, "this run has no readable settings", id="config")
+
+    def take_focus(self) -> None:
+        """The table has the keys."""
+        self.query_one(Grid).focus()
+
+    @property
+    def grid_on_screen(self) -> Grid:
+        """The settings."""
+        return self.query_one(Grid)
+
+    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+        """A spec never changes; another run may be gone."""
+        if run.spec is not self._spec:
+            self._spec = run.spec
+            self._fill()
+
+    def _fill(self) -> None:
+        grid = self.query_one(Grid)
+        other = self.s3.snapshot.runs.get(self._other)
+        grid.border_title = "settings" if other is None else f"settings that differ from {clean(self._other)}"
+        grid.show_columns(COLUMNS if other is None else COMPARED, all_of_them=True)
+        grid.empty = "this run has no readable settings" if other is None else "the two runs have the same settings"
+        grid.show(list(_rows(self._spec, None if other is None else other.spec)))
+
+    def action_against(self) -> None:
+        """Choose the other run."""
+        names = [name for name in self.s3.snapshot.runs if name != self._other]
+        answers = [("", "", "no other run: all settings"), *((name, "", clean(name)) for name in names)]
+        self.app.push_screen(Choose("Compare the settings with", answers), self._compare)
+
+    def _compare(self, name: str | None) -> None:
+        if name is not None:
+            self._other = name
+            self._fill()
+
+
+def _rows(spec: Mapping[str, Any], other: Mapping[str, Any] | None) -> Iterator[Row]:
+    here, there = dict(flat(spec)), dict(flat(other or {}))
+    for name in dict.fromkeys((*here, *there)):
+        if other is None or here.get(name) != there.get(name):
+            cells = {"key": text(clean(name), "muted"), "value": text(_written(here.get(name)))}
+            yield Row(name, cells | {"other": text(_written(there.get(name)))})
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return clean(", ".join(map(str, value)))
+    return "-" if value is None else clean(str(value))

@@ -1,0 +1,99 @@
+"""The files of a run, with what each of them is."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from textual.app import ComposeResult
+
+from s3tui.clean import clean
+from s3tui.feed import Story
+from s3tui.listing import Line
+from s3tui.tui.palette import text
+from s3tui.tui.panes.base import Pane
+from s3tui.tui.widgets.grid import Column, Grid, Row
+from s3tui.units import duration, size
+from s3tui.workspace import FoundRun
+
+LOOK_SECONDS = 2.0
+COLUMNS = (
+    Column("name", "file", 26), Column("size", "size", 10, right=True, rank=1),
+    Column("age", "changed", 12, right=True, rank=2), Column("about", "what it is", 0, rank=3),
+)  # fmt: skip
+ABOUT = {
+    "spec.json": "the settings, frozen when the run was created",
+    "events.jsonl": "what happened, append only",
+    "log.txt": "what the worker printed",
+    "structure.json": "every candidate with its p, and which are chosen",
+    "delta.safetensors": "the tensors that were trained",
+    "result.json": "scores, parameters, budget, times, versions",
+    "summary.json": "the little that a list of many runs shows",
+    "checkpoint": "what a stopped run goes on from",
+    "heartbeat": "touched while the worker lives",
+    "queue.json": "what is wanted of the run",
+    "process.json": "which process works on it, or did last",
+    "exit.json": "how that process ended",
+}
+
+
+class FilesPane(Pane):
+    """What lies in the run's folder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked_at = float("-inf")
+
+    def compose(self) -> ComposeResult:
+        """A table of files."""
+        yield Grid(COLUMNS, "nothing lies here", id="files")
+
+    def take_focus(self) -> None:
+        """The table has the keys."""
+        self.query_one(Grid).focus()
+
+    @property
+    def grid_on_screen(self) -> Grid:
+        """The files."""
+        return self.query_one(Grid)
+
+    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+        """Look at the folder every other second, in the feed's thread: it may lie on a slow disk."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        folder = run.directory.path
+
+        def look() -> None:
+            rows = rows_of(folder)
+            self.app.call_from_thread(self._fill, folder, rows)
+
+        self.s3.in_background(look)
+
+    def _fill(self, folder: Path, rows: list[Row]) -> None:
+        grid = self.query_one(Grid)
+        grid.border_title = f"files in {clean(str(folder))}"
+        grid.border_subtitle = "! opens a shell there, y copies the path"
+        grid.show(rows)
+
+
+def rows_of(folder: Path) -> list[Row]:
+    """A row for each file, the known ones first."""
+    try:
+        with os.scandir(folder) as entries:
+            found = {e.name: e.stat(follow_symlinks=False) for e in entries if not e.name.startswith(".")}
+    except OSError:
+        return []
+    known = [name for name in ABOUT if name in found]
+    now = time.time()
+    rows = []
+    for name in [*known, *sorted(found.keys() - set(known))]:
+        cells = {
+            "name": text(clean(name)),
+            "size": text("" if name == "checkpoint" else size(found[name].st_size)),
+            "age": text(f"{duration(max(0.0, now - found[name].st_mtime))} ago", "muted"),
+            "about": text(ABOUT.get(name, ""), "muted"),
+        }
+        rows.append(Row(name, cells))
+    return rows

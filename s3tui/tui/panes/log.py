@@ -1,0 +1,54 @@
+"""The log of a run."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Input
+
+from s3tui.feed import LOG_LINES, Story
+from s3tui.listing import Line
+from s3tui.tui.keys import key
+from s3tui.tui.panes.base import Pane
+from s3tui.tui.widgets.logview import LogView
+from s3tui.workspace import FoundRun
+
+
+class LogPane(Pane):
+    """The last lines of the log: follow, wrap, search."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key("slash", "search", "Search", "Search in the log", footer=True)]
+
+    def compose(self) -> ComposeResult:
+        """The log, and above it what is searched."""
+        yield Input(placeholder="search", id="log-search", classes="framed")
+        log = LogView(id="log", empty="this run has printed nothing yet")
+        log.border_title = f"log, the last {LOG_LINES:,} lines"
+        yield log
+
+    def on_mount(self) -> None:
+        """Nothing is searched at first."""
+        self.query_one(Input).display = False
+
+    def take_focus(self) -> None:
+        """The log has the keys."""
+        self.query_one(LogView).focus()
+
+    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+        """Show what is new."""
+        self.query_one(LogView).show(story.log)
+
+    def action_search(self) -> None:
+        """Ask what to search."""
+        line = self.query_one(Input)
+        line.display = True
+        line.focus()
+
+    @on(Input.Submitted)
+    def _search(self, event: Input.Submitted) -> None:
+        self.query_one(Input).display = bool(event.value)
+        self.query_one(LogView).seek(event.value)
+        self.take_focus()

@@ -1,0 +1,135 @@
+"""The end of a log: follows it, wraps it, finds in it. Its lines come without escape sequences (`clean`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from rich.cells import chop_cells, set_cell_size
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.strip import Strip
+
+from s3tui.tui.keys import key
+from s3tui.tui.palette import Toned
+
+
+class LogView(Toned, can_focus=True):
+    """Lines, of which the last ones are shown while `follow` is on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("f", "toggle_follow", "Follow", "Stay at the end of the log", footer=True),
+        key("w", "toggle_wrap", "Wrap", "Break long lines", footer=True),
+        key("n", "find(1)", "Next", "Next line that holds what was searched", footer=True),
+        Binding("N", "find(-1)", "Previous", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("home", "scroll_top", "First line", show=False),
+        Binding("end,G", "scroll_bottom", "Last line", show=False),
+    ]
+
+    def __init__(self, id: str | None = None, empty: str = "no output yet", can_focus: bool = True) -> None:
+        super().__init__(id=id)
+        self.can_focus = can_focus
+        self.follow, self.wrap = True, False
+        self.sought = ""
+        self._empty = empty
+        self._lines: Sequence[str] = ()
+        self._shown: list[str] = []
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show these lines; nothing happens where they are the same object as before."""
+        if lines is self._lines:
+            return
+        self._lines = lines
+        self._lay_out()
+
+    def seek(self, sought: str) -> None:
+        """Find a text, from the end up; an empty one is forgotten."""
+        self.sought = sought.casefold()
+        self.refresh()
+        if sought:
+            self.action_find(-1)
+
+    def action_find(self, by: int) -> None:
+        """Scroll to another line that holds the text."""
+        top = round(self.scroll_offset.y)
+        places = [y for y, line in enumerate(self._shown) if self.sought and self.sought in line.casefold()]
+        further = [y for y in places if (y > top if by > 0 else y < top)]
+        if further or places:
+            self.follow = False
+            self.scroll_to(y=(further or places)[0 if by > 0 else -1], animate=False, immediate=True)
+            self._tell()
+
+    def action_move(self, by: int) -> None:
+        """Scroll by a line."""
+        self.follow = self.follow and by > 0
+        self.scroll_relative(y=by, animate=False, immediate=True)
+        self._tell()
+
+    def action_toggle_follow(self) -> None:
+        """Stay at the end, or not."""
+        self.follow = not self.follow
+        self._lay_out()
+
+    def action_toggle_wrap(self) -> None:
+        """Break long lines, or let them go on to the right."""
+        self.wrap = not self.wrap
+        self._lay_out()
+
+    def action_scroll_top(self) -> None:
+        """To the first line."""
+        self.follow = False
+        self.scroll_to(y=0, animate=False, immediate=True)
+        self._tell()
+
+    def action_scroll_bottom(self) -> None:
+        """To the last line, and stay there."""
+        self.follow = True
+        self._lay_out()
+
+    def on_mouse_scroll_up(self) -> None:
+        """Whoever scrolls up wants to read."""
+        self.follow = False
+        self._tell()
+
+    def on_resize(self) -> None:
+        """Lines break elsewhere now."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        width = max(1, self.size.width)
+        self._shown = list(self._wrapped(width)) if self.wrap else list(self._lines)
+        widest = width if self.wrap else max((len(line) for line in self._shown), default=1)
+        self.virtual_size = Size(widest, len(self._shown))
+        if self.follow:
+            self.scroll_to(y=max(0, len(self._shown) - self.size.height), animate=False, immediate=True)
+        self._tell()
+        self.refresh()
+
+    def _wrapped(self, width: int) -> Iterator[str]:
+        for line in self._lines:
+            yield from chop_cells(line, width) or [""]
+
+    def _tell(self) -> None:
+        told = [f"{len(self._lines):,} lines"] if self._lines else []
+        told += ["following"] if self.follow and self.can_focus else []
+        told += ["wrapped"] if self.wrap else []
+        told += [f"/{self.sought}"] if self.sought else []
+        self.border_subtitle = ", ".join(told)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        left, top = self.scroll_offset
+        width, base = self.size.width, self.rich_style
+        if not self._lines:
+            text = self._empty.center(width) if y == max(0, self.size.height // 2 - 1) else ""
+            return Strip([Segment(set_cell_size(text, width), base + self.tone("muted"))], width)
+        place = round(top) + y
+        if place >= len(self._shown):
+            return Strip.blank(width, base)
+        line = self._shown[place]
+        found = bool(self.sought) and self.sought in line.casefold()
+        style = base + self.tone("accent") if found else base
+        return Strip([Segment(line, style)]).crop_extend(round(left), round(left) + width, base)
