@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.run.errors import SpecError
+from s3tui.history import Frame
 from s3tui.plot.runs import Drawn, groups_of
 from s3tui.report import Row, rows_of
 from s3tui.series import Curve
@@ -14,6 +15,7 @@ from s3tui.status import Done
 from s3tui.structures import Heatmap, delta_name, heatmap
 
 SMOOTHED = 25  # a curve is smoothed over so many-th of its points
+FRAMES = 64  # of the gates: a picture of a thousand lines should stay a file of a few hundred kilobytes
 RUN = "run:"
 
 
@@ -145,12 +147,19 @@ def gate_panels(runs: Sequence[Drawn]) -> list[Panel]:
         chosen = set(run.history.selected or ())
         lines = []
         if len(run.history.frames) > 1:
-            x = tuple(float(frame.step) for frame in run.history.frames)
+            frames = _thinned(run.history.frames)
+            x = tuple(float(frame.step) for frame in frames)
             for i, candidate in enumerate(run.history.candidates):
-                curve = Curve(x, tuple(frame.p[i] for frame in run.history.frames))
+                curve = Curve(x, tuple(frame.p[i] for frame in frames))
                 lines.append(Line(delta_name(candidate.delta), curve, faint=i not in chosen))
         panels.append(Panel(run.name, "search step", "p (faint: not chosen)", tuple(lines)))
     return _told(panels, "has searched")
+
+
+def _thinned(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """As many frames as a picture shows, the last of them always."""
+    every = -(-len(frames) // FRAMES)
+    return frames[(len(frames) - 1) % every :: every]
 
 
 def pareto_rows(runs: Sequence[Drawn]) -> list[list[Row]]:

@@ -15,6 +15,7 @@ from s3tui.structures import Heatmap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -109,12 +110,17 @@ def structure(found: Heatmap) -> Figure:
     _plain_letters(axes)
     axes.set_xlabel("layer")
     several = f", mean over {found.runs} runs" if found.runs > 1 else ""
-    bar = figure.colorbar(mesh, ax=axes, pad=0.015, aspect=30, shrink=0.9)
-    bar.set_label(f"probability p{several}")
-    bar.outline.set_visible(False)
+    _bar(figure.colorbar(mesh, ax=axes, pad=0.015, aspect=30, shrink=0.9), f"probability p{several}")
     note = "dot: chosen" + (" (area: in what share of the runs)" if found.runs > 1 else "")
     axes.set_title(note, loc="right", fontsize=6.0, color="0.3", pad=3)
     return figure
+
+
+def _bar(bar: Colorbar, label: str) -> None:
+    """A bar of colours without a frame, and of vectors too."""
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.3)
 
 
 def _bare(axes: Axes) -> None:
@@ -250,7 +256,5 @@ def transfer(found: Matrix) -> Figure:
     _bare(axes)
     _plain_letters(axes)
     axes.set(xlabel="trained on", ylabel="structure from")
-    bar = figure.colorbar(mesh, ax=axes, pad=0.03, aspect=20)
-    bar.set_label("points over own search")
-    bar.outline.set_visible(False)
+    _bar(figure.colorbar(mesh, ax=axes, pad=0.03, aspect=20), "points over own search")
     return figure
