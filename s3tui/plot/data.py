@@ -83,7 +83,8 @@ def _told(panels: Sequence[Panel], what: str) -> list[Panel]:
 
 
 def _metric(runs: Sequence[Drawn]) -> str:
-    return next((run.history.state.metric for run in runs if run.history.state.metric), "score")
+    metrics = {run.history.state.metric for run in runs if run.history.state.metric}
+    return metrics.pop() if len(metrics) == 1 else "score"
 
 
 def _scores(run: Drawn) -> Curve:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".pdf", ".svg")
 WIDTH = 5.5  # inches: a column of text of NeurIPS and ICLR
+LEGEND = 100  # characters of a legend that fit side by side
 DOTS = 300  # per inch, of a png
 # Okabe and Ito's colours, which differ for all common kinds of colour vision, the yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -120,6 +121,7 @@ def _bar(bar: Colorbar, label: str) -> None:
     """A bar of colours without a frame, and of vectors too."""
     bar.set_label(label)
     bar.outline.set_visible(False)
+    assert bar.solids is not None  # the bar is that of a mesh
     bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.3)
 
 
@@ -155,9 +157,15 @@ def panels(shown: Sequence[Panel], across: int = 2) -> Figure:
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_visible(False)
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)), handlelength=2.0
+        handles.values(), handles.keys(), loc="outside lower center", ncols=_columns(handles), handlelength=2.0
     )
     return figure
+
+
+def _columns(labels: Iterable[str]) -> int:
+    """How many columns of a legend fit under a page of text."""
+    longest = max((len(label) for label in labels), default=1)
+    return max(1, min(4, LEGEND // (longest + 9)))
 
 
 def _panel(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[str, Any]) -> None:
@@ -188,16 +196,16 @@ def pareto(contests: Sequence[Sequence[Row]]) -> Figure:
     """Score against trained parameters, a panel for each task; what trains none is a line."""
     down = len(contests)
     figure = _figure(WIDTH * 0.75, 2.5 * down)
+    experiments = list(dict.fromkeys(_experiment(row) for rows in contests for row in rows))
     for axes, rows in zip(figure.subplots(down, 1, squeeze=False).flat, contests, strict=True):
-        _contest(axes, rows)
+        _contest(axes, rows, experiments)
     return figure
 
 
-def _contest(axes: Axes, rows: Sequence[Row]) -> None:
+def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     first = rows[0]
-    experiments = sorted({_experiment(row) for row in rows}, key=[_experiment(row) for row in rows].index)
     for number, name in enumerate(experiments):
         mine = sorted((row for row in rows if _experiment(row) == name), key=lambda row: row.parameters)
         colour = COLOURS[number % len(COLOURS)]
@@ -211,6 +219,9 @@ def _contest(axes: Axes, rows: Sequence[Row]) -> None:
                 marker=MARKERS.get(mine[0].method, "o"), markersize=4.5, capsize=2, linewidth=0.9, elinewidth=0.8,
             )  # fmt: skip
     axes.set_xscale("log")
+    sizes = [row.parameters for row in rows if row.parameters]
+    if sizes and max(sizes) < 2 * min(sizes):  # all at one budget: what they differ by is nothing to zoom in on
+        axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -226,8 +226,8 @@ def _conditions(runs: Sequence[Drawn], found: Sequence[FoundRun]) -> Iterator[Bl
     yield Table(head, rows, frozenset({3, 4, 5, 6}))
     if None in joules:
         yield Text(
-            "Energy is known only of runs that were given one GPU whose driver counts it (NVML, from Volta on); that of "
-            "a CPU is not measured."
+            "Energy is known only of runs that were given one GPU whose driver counts it (NVML, from Volta on); that "
+            "of a CPU is not measured."
         )
     if any(joules):
         yield Text("Energy is what the whole GPU used during the last attempt, also for others that shared it.")

@@ -7,6 +7,9 @@ import pytest
 from test_plot import make
 
 from s3tui.workspace import Workspace
+from s3tui.writeup.blocks import Heading, Picture, Table, Text
+from s3tui.writeup.markdown import markdown
+from s3tui.writeup.page import page
 
 
 @pytest.fixture
@@ -71,12 +74,23 @@ def test_it_tells_results_gains_settings_versions_and_that_no_energy_is_known(wr
         assert part in text
 
 
-def test_names_from_files_are_text_and_never_markup(workspace, s3tui, tmp_path):
-    make(workspace.path, "first/evil", model="<script>alert(1)</script>")
-    make(workspace.path, "first/evil2", task="<img src=x>|`*", seed=1)
-    assert s3tui("report", "runs/first", "-o", "report.html")[0] == 0
-    found = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+EVIL = "<script>alert(1)</script> | `*_ <img src=x>"
+
+
+def blocks():
+    """One of each, with text that would be markup."""
+    yield Heading(EVIL)
+    yield Text(EVIL)
+    yield Table((EVIL, "n"), [[EVIL, "1"]], frozenset({1}), frozenset({0}))
+    yield Picture(EVIL, lambda: "<?xml?><svg></svg>", lambda: EVIL)
+
+
+def test_names_from_files_are_text_and_never_markup():
+    found = Page(page(EVIL, blocks()))
     assert not {"script", "img"} & set(found.tags)
+    rows = [line for line in markdown(blocks()).splitlines() if line.startswith("| ")]
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)
+    assert not any(re.search(r"(?<!\\)<", row) for row in rows)
 
 
 def test_a_report_that_is_there_is_kept(workspace, s3tui, tmp_path):
