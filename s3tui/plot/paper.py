@@ -156,10 +156,14 @@ def panels(shown: Sequence[Panel], across: int = 2) -> Figure:
         _panel(axes, panel, labels, handles)
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_visible(False)
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=_columns(handles), handlelength=2.0
-    )
+    _legend(figure, handles)
     return figure
+
+
+def _legend(figure: Figure, handles: dict[str, Any]) -> None:
+    """One legend under all panels."""
+    columns = _columns(handles)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.0)
 
 
 def _columns(labels: Iterable[str]) -> int:
@@ -194,11 +198,19 @@ def _look(number: int) -> dict[str, Any]:
 
 def pareto(contests: Sequence[Sequence[Row]]) -> Figure:
     """Score against trained parameters, a panel for each task; what trains none is a line."""
-    down = len(contests)
-    figure = _figure(WIDTH * 0.75, 2.5 * down)
+    across = min(2, len(contests))
+    down = math.ceil(len(contests) / across)
+    figure = _figure(WIDTH if across > 1 else WIDTH * 0.65, 2.1 * down + 0.5)
     experiments = list(dict.fromkeys(_experiment(row) for rows in contests for row in rows))
-    for axes, rows in zip(figure.subplots(down, 1, squeeze=False).flat, contests, strict=True):
+    grid = list(figure.subplots(down, across, squeeze=False).flat)
+    handles: dict[str, Any] = {}
+    for axes, rows in zip(grid, contests, strict=False):
         _contest(axes, rows, experiments)
+        drawn, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
+    for axes in grid[len(contests) :]:
+        axes.set_visible(False)
+    _legend(figure, handles)
     return figure
 
 
@@ -228,7 +240,6 @@ def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> Non
     axes.set(xlabel="trained parameters", ylabel=f"{first.metric} x 100", title=f"{first.task}, {_short(first.model)}")
     axes.grid(color="0.92", linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _experiment(row: Row) -> str:
