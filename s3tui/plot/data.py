@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.run.errors import SpecError
+from core.run.structure import RUN
 from s3tui.history import Frame
 from s3tui.plot.runs import Drawn, groups_of
 from s3tui.report import Row, rows_of
@@ -16,7 +17,6 @@ from s3tui.structures import Heatmap, delta_name, heatmap
 
 SMOOTHED = 25  # a curve is smoothed over so many-th of its points
 FRAMES = 64  # of the gates: a picture of a thousand lines should stay a file of a few hundred kilobytes
-RUN = "run:"
 
 
 @dataclass(frozen=True)
