@@ -203,6 +203,7 @@ class Dispatcher:
         try:
             if wait is None:
                 complete(run.directory, self.workspace)
+                self.board.read(run.name)
                 return ""
         except S3Error as error:
             wait = Wait(str(error), ever=False)

@@ -1,18 +1,9 @@
-"""The suites that come with s3tui are valid, so that whoever starts from one starts."""
+"""suites/transfer.toml: every structure on every task."""
 
 from pathlib import Path
 
-import pytest
-
 from core.run.given import awaited
 from s3tui.config import load
-
-SUITES = sorted((Path(__file__).parents[2] / "suites").glob("*.toml"))
-
-
-@pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
-def test_a_suite_that_comes_with_s3tui_is_valid(file):
-    assert load(file).runs
 
 
 def test_the_transfer_suite_trains_every_structure_on_every_task():
