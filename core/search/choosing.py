@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from core.model.gated import GatedModel
-from core.run.structure import Candidate, Structure, choices_of, fill, random_selection
+from core.run.errors import SpecError
+from core.run.given import awaited
+from core.run.spec import RunSpec
+from core.run.structure import Candidate, Structure, choices_of, fill, random_selection, whole_space
 from core.search.bipeft import Bipeft
 from core.search.keeper import Keeper
 from core.search.loading import Setup
@@ -27,12 +30,26 @@ def find_structure(setup: Setup, keeper: Keeper, reporter: Reporter) -> Structur
     if spec.method in METHODS and budget is not None:
         p, selected = _searched(setup, budget, keeper, reporter)
         return Structure(candidates, p, selected, budget, spec.model)
+    if spec.method == "given":
+        _check_given(spec, whole_space(candidates), budget)
     if spec.method == "random" and budget is not None:
         selected = random_selection(counts, budget, spec.seed, choices)
     else:
         selected = last_layers_first(candidates, budget)
     p = tuple(float(i in set(selected)) for i in range(len(candidates)))
     return Structure(candidates, p, selected, budget, spec.model)
+
+
+def _check_given(spec: RunSpec, parameters: int, budget: int | None) -> None:
+    """A given structure is trained as it is, or not at all."""
+    source = awaited(spec)
+    if source is not None:
+        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run once that one is done")
+    if budget is not None and parameters > budget:
+        raise SpecError(
+            f"the structure of {spec.space.name} trains {parameters:,} parameters, the budget is {budget:,}",
+            "raise the budget, or choose anew under it with s3tui structure reselect",
+        )
 
 
 def _searched(
