@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -13,6 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Footer, Input, Static
 
 from core.run.errors import SpecError
+from s3tui.clean import clean
 from s3tui.feed import Snapshot, Story
 from s3tui.grouping import grouped, keys_of
 from s3tui.listing import Line, parse_filter, sorted_lines
@@ -25,7 +26,7 @@ from s3tui.tui.rows import COLUMNS, MORE, Rows
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.question import Choose, ChooseSome
 from s3tui.tui.widgets.devices import DeviceStrip
-from s3tui.tui.widgets.grid import Grid
+from s3tui.tui.widgets.grid import Grid, Row
 from s3tui.tui.widgets.logview import LogView
 from s3tui.tui.widgets.plot import Plot
 
@@ -110,12 +111,7 @@ class Runs(RunActions, Live):
         if asked == self._arranged:
             return
         self._arranged = asked
-        try:
-            keep = parse_filter(self._filter.split())
-            self._tell_filter("")
-        except (SpecError, ValueError) as error:
-            self._tell_filter(str(error))
-            return
+        keep = self._keep()
         kept = [line for line in snapshot.lines.values() if keep(line)]
         self._shown = sorted_lines(kept, self._sort) if self._sort else sorted(kept, key=_by_liveliness)
         self.grid.empty = NONE_MATCH if snapshot.lines else EMPTY
@@ -123,16 +119,23 @@ class Runs(RunActions, Live):
         self.grid.show(self._of_rows())
         self._tell_counts()
 
-    def _of_rows(self) -> list:  # type: ignore[type-arg]
+    def _keep(self) -> Callable[[Line], bool]:
+        """The filter; one that cannot be read lets everything through, and says why."""
+        problem = ""
+        try:
+            keep = parse_filter([self._filter])
+        except (SpecError, ValueError) as error:
+            keep, problem = parse_filter([]), str(error)
+        line = self.query_one("#filter", Input)
+        line.border_title = problem or "filter"
+        line.set_class(bool(problem), "-invalid")
+        return keep
+
+    def _of_rows(self) -> list[Row]:
         if not self._group_by:
             return self._rows.of(self._shown, self.marked)
         specs = {name: run.spec for name, run in self._snapshot.runs.items()}
         return self._rows.of_groups(grouped(self._shown, self._group_by, specs), self.marked)
-
-    def _tell_filter(self, problem: str) -> None:
-        line = self.query_one("#filter", Input)
-        line.border_title = problem or "filter"
-        line.set_class(bool(problem), "-invalid")
 
     def _tell_counts(self) -> None:
         told = [f"{len(self._shown)} of {len(self._snapshot.lines)}"] if self._filter else []
@@ -261,7 +264,7 @@ def _by_liveliness(line: Line) -> tuple[int, str]:
 def _headline(path: str, snapshot: Snapshot) -> list[Cell]:
     """The workspace, how many runs are where, and who dispatches."""
     counts = {name: sum(line.status == name for line in snapshot.lines.values()) for name in STATES}
-    cells: list[Cell] = [text("s3tui ", "strong"), text(path, "muted")]
+    cells: list[Cell] = [text("s3tui", "strong")]
     for name, number in counts.items():
         if number:
             cells += [text("  "), (state(name)[0], (f"{number} {name}", ""))]
@@ -274,5 +277,6 @@ def _headline(path: str, snapshot: Snapshot) -> list[Cell]:
     elif snapshot.dispatcher and snapshot.dispatcher != "nobody":
         cells.append(text(f"  dispatched by {snapshot.dispatcher}", "muted"))
     if snapshot.trouble:
-        cells.append(text(f"  {snapshot.trouble}; trying again", "bad"))
+        cells.append(text(f"  {clean(snapshot.trouble)}; trying again", "bad"))
+    cells.append(text(f"  {clean(path)}", "muted"))
     return cells

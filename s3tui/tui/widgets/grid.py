@@ -21,7 +21,7 @@ from textual.strip import Strip
 from s3tui.tui.palette import Cell, Toned
 
 GAP = 2  # blanks between two columns
-LEAST = 14  # cells of a column that takes what is left
+LEAST = 22  # cells of a column that takes what is left
 
 
 @dataclass(frozen=True)
@@ -165,12 +165,15 @@ class Grid(Toned, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor there; a second click opens, one on a title sorts."""
-        if event.y == 0:
-            column = self._column_at(event.x)
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        if offset.y == 0:
+            column = self._column_at(offset.x)
             if column is not None:
                 self.post_message(self.HeaderClicked(self, column.key))
             return
-        place = round(self.scroll_offset.y) + event.y - 1
+        place = round(self.scroll_offset.y) + offset.y - 1
         if place < len(self.rows):
             self._move_cursor(place)
             if event.chain == 2:

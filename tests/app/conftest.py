@@ -1,0 +1,94 @@
+"""What the tests of the app share: scripted workspaces, and the app driven by its keys."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "manager"))
+
+from processes import DEADLINE, STAND_IN, nothing_left
+from scripted import Script
+
+from s3tui.seat import Settings
+from s3tui.tui.app import S3App
+
+
+@pytest.fixture(autouse=True)
+def colours(monkeypatch):
+    """A terminal with colours, whatever the tests are run in."""
+    for name in ("NO_COLOR", "SSH_CONNECTION", "TEXTUAL_ANIMATIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLORTERM", "truecolor")
+
+
+@pytest.fixture
+def script(tmp_path):
+    """A workspace to write runs into."""
+    with nothing_left(tmp_path / "runs"):
+        one = Script(tmp_path / "runs")
+        try:
+            yield one
+        finally:
+            one.close()
+
+
+class Driver:
+    """The app under the hands of a test."""
+
+    def __init__(self, app, pilot):
+        self.app, self.pilot = app, pilot
+
+    async def press(self, *keys):
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def write(self, text):
+        await self.press(*(_key(character) for character in text))
+
+    async def until(self, condition):
+        """The first true value of `condition()`; fails where it does not come in time."""
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(LookupError, AssertionError):
+                value = condition()
+                if value:
+                    return value
+            await self.pilot.pause(0.01)
+        raise AssertionError(f"it did not happen in time; on the screen:\n{self.text}")
+
+    @property
+    def text(self):
+        """The screen as text."""
+        width, height = self.app.size
+        lines = self.app.screen._compositor.render_strips()
+        assert len(lines) == height, (width, height)
+        return "\n".join(strip.text.rstrip() for strip in lines)
+
+    def shows(self, *texts):
+        return all(text in self.text for text in texts)
+
+
+def _key(character):
+    names = {":": "colon", ">": "greater_than_sign", ".": "full_stop", "-": "minus", "/": "slash", " ": "space",
+             "=": "equals_sign", "_": "underscore"}  # fmt: skip
+    return names.get(character, character)
+
+
+@pytest.fixture
+def opened(script):
+    """Open the app on the scripted workspace; queued runs are played by the stand-in."""
+
+    @contextlib.asynccontextmanager
+    async def open_app(size=(120, 40), workspace=None):
+        settings = Settings(STAND_IN, grace=5.0, backoff=0.1)
+        app = S3App(workspace or script.workspace, settings)
+        async with app.run_test(size=size) as pilot:
+            driver = Driver(app, pilot)
+            await driver.until(lambda: app.snapshot.loaded)
+            await pilot.pause()
+            yield driver
+
+    return open_app
