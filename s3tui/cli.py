@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from s3tui import cli_runs
+from s3tui import cli_runs, cli_structure
 from s3tui.diagnostics import PROGRAM, guarded
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, invoke_without_command=True)
@@ -117,3 +117,5 @@ def doctor(as_json: Json = False) -> None:
 
 
 app.add_typer(cli_runs.commands)
+app.add_typer(cli_structure.structure, name="structure")
+app.add_typer(cli_structure.pictures)

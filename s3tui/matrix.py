@@ -40,7 +40,7 @@ def _axes(matrix: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _wrong(key: tuple[str, ...], values: Any) -> str:
-    known = [k for k in TABLES[()].model_fields if k not in TRAINING]
+    known = ["structure", *(k for k in TABLES[()].model_fields if k not in TRAINING)]
     known += [f"{table}.{k}" for table in TRAINING for k in TABLES[(table,)].model_fields]
     if ".".join(key) not in known:
         return unknown_key(".".join(key), known)

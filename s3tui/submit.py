@@ -20,6 +20,7 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> Plan:
     # Two who submit the same suite at the same instant do so one after the other.
     with locked(workspace.submitting):
         todo = plan(suite, runs, fresh)
-        for planned in todo.start:
+        # What waits for the structure of another run comes last, so that none of a run that is replaced is taken.
+        for planned in sorted(todo.start, key=lambda planned: planned.spec.method == "given"):
             enqueue(suite, planned, fresh)
     return todo

@@ -222,10 +222,11 @@ class RunSpec(Frozen):
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
         "file of the paper's code (`FILE.json`)."
     )
-    method: Literal["s3", "random", "fixed", "full"] = Field(
+    method: Literal["s3", "random", "fixed", "full", "given"] = Field(
         default="s3",
         description="`s3` searches a structure; `random` draws one within the budget; `fixed` takes the whole space, "
-        "or as much as the budget allows from the last layer down; `full` fine-tunes all of the model.",
+        "or as much as the budget allows from the last layer down; `full` fine-tunes all of the model; "
+        "`given` trains the structure that [`structure`](#structure) names.",
     )
     budget: Rate | None = Field(
         default=None,

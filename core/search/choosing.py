@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 from core.model.gated import GatedModel
+from core.run.errors import SpecError
+from core.run.given import awaited
+from core.run.spec import RunSpec
 from core.run.structure import Candidate, Structure, fill, random_selection, select
 from core.search.keeper import Keeper
 from core.search.loading import Setup
@@ -20,12 +23,26 @@ def find_structure(setup: Setup, keeper: Keeper, reporter: Reporter) -> Structur
     if spec.method == "s3" and budget is not None:
         p = _searched(setup, budget, keeper, reporter)
         return Structure(candidates, p, select(p, counts, budget, spec.search.selection), budget, spec.model)
+    if spec.method == "given":
+        _check_given(spec, sum(counts), budget)
     if spec.method == "random" and budget is not None:
         selected = random_selection(counts, budget, spec.seed)
     else:
         selected = last_layers_first(candidates, budget)
     p = tuple(float(i in set(selected)) for i in range(len(candidates)))
     return Structure(candidates, p, selected, budget, spec.model)
+
+
+def _check_given(spec: RunSpec, parameters: int, budget: int | None) -> None:
+    """A given structure is trained as it is, or not at all."""
+    source = awaited(spec)
+    if source is not None:
+        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run once that one is done")
+    if budget is not None and parameters > budget:
+        raise SpecError(
+            f"the structure of {spec.space.name} trains {parameters:,} parameters, the budget is {budget:,}",
+            "raise the budget, or choose anew under it with s3tui structure reselect",
+        )
 
 
 def _searched(setup: Setup, budget: int, keeper: Keeper, reporter: Reporter) -> tuple[float, ...]:
