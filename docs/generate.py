@@ -37,10 +37,13 @@ BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WRITTEN_AS = {"task": "text or table", "space": "text", "search": "table", "retrain": "table"}
 
 SITE_FAMILIES = {
-    "attn": "Self-attention: the linear layers of query, key, value and output.",
+    "attn": "Self-attention: the linear layers of query, key, value and output; `attn.qkv` where one layer "
+    "makes all three.",
     "cross": "The same of a decoder's attention to its encoder.",
-    "ffn": "Feed-forward: the linear layer in, its gate where the model has one, and the one out.",
-    "norm": "The normalisation layer of that sub-layer; `norm.final` is the one at the end of a stack.",
+    "ffn": "Feed-forward: the linear layer in, its gate where the model has one, and the one out; `ffn.gate_in` where "
+    "one layer makes both.",
+    "norm": "The normalisation layer of that sub-layer; `norm.final` is the one at the end of a stack, `norm.q` and "
+    "`norm.k` are those of queries and keys, `norm.attn_out` and `norm.ffn_out` those that end a sub-layer.",
     "block": "A whole sub-layer: its output, before the residual is added.",
     "head": "The output layer of a language model. It is in no stack and no layer.",
 }

@@ -60,7 +60,7 @@ class Suite:
 
 def load(file: Path) -> Suite:
     """Read a suite; raises ConfigError with every problem of the file."""
-    document = _read(file)
+    document = read(file)
     folder = file.resolve().parent
     problems = Problems(str(file))
     problems.unknown_keys((), document, ("suite", "defaults", "experiment", "space"))
@@ -75,7 +75,7 @@ def load(file: Path) -> Suite:
     return Suite(name, workspace, runs)
 
 
-def _read(file: Path) -> Table:
+def read(file: Path) -> Table:
     """The file as TOML; a syntax error is told with its line and column."""
     try:
         text = file.read_text(encoding="utf-8")

@@ -87,9 +87,11 @@ def _check_fits(space: str, group: dict[str, tuple[str, ...]], sites: list[Site]
     for pattern, deltas in group.items():
         here = [s for s in sites if matches(pattern, s.name, s.label, s.module)]
         if not here and not _absent_in_family(pattern):
-            raise SpecError(
-                f"space {space!r}: no module of {config_of(model).model_type} is a {pattern!r}", nearest(pattern, names)
+            family = config_of(model).model_type
+            hint = (
+                nearest(pattern, names) if names else f"name modules of {family} by their paths; s3tui sites lists them"
             )
+            raise SpecError(f"space {space!r}: no module of {family} is a {pattern!r}", hint)
         for text in deltas:
             if here and not any(make(parse_delta(text)).fits(s) for s in here):
                 raise SpecError(f"space {space!r}: {text!r} cannot stand at {pattern!r}", f"that is a {here[0].kind}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from core.model.backbone import Backbone
 from core.run.errors import SpecError
 from core.run.spec import Training
-from core.tasks.batches import Encoded, encode_classification, encode_text_to_text
+from core.tasks.batches import Encoded, encode_classification, encode_prompted, encode_text_to_text
 from core.tasks.order import batch_indices, halves, steps_per_epoch
 from core.tasks.task import Split, Task
 
@@ -38,7 +38,13 @@ class Data:
 
     def batch(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
         """Rows of a split as tensors on the device."""
-        tensors = self.splits[split].batch(rows)
+        return self._moved(self.splits[split].batch(rows))
+
+    def questions(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
+        """The same without what is to be answered."""
+        return self._moved(self.splits[split].questions(rows))
+
+    def _moved(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {k: v.to(self.device, non_blocking=True) for k, v in tensors.items()}
 
 
@@ -49,7 +55,9 @@ def encode(
     answering = answering_of(task, backbone.text_to_text, evaluation)
     splits: dict[Split, Encoded] = {}
     for name, examples in task.splits.items():
-        if backbone.text_to_text:
+        if backbone.is_decoder:
+            splits[name] = encode_prompted(task, name, backbone.tokenizer, task.max_length)
+        elif backbone.text_to_text:
             splits[name] = encode_text_to_text(task, name, backbone.tokenizer, task.max_length)
         else:
             splits[name] = encode_classification(examples, backbone.tokenizer, task.max_length)

@@ -67,10 +67,11 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
 
 
 def _check_length(spec: RunSpec, task: Task, backbone: Backbone) -> None:
-    """An encoder with a table of positions cannot read beyond it."""
-    positions = getattr(backbone.model.config, "max_position_embeddings", math.inf)
-    limit = min(backbone.tokenizer.model_max_length, positions)
-    if not backbone.text_to_text and task.max_length > limit:
+    """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
+    limit = getattr(backbone.model.config, "max_position_embeddings", math.inf)
+    if not backbone.text_to_text:
+        limit = min(limit, backbone.tokenizer.model_max_length)
+    if task.max_length > limit:
         raise SpecError(f"task.max_length = {task.max_length}, but {spec.model} reads {limit} tokens", "lower it")
 
 
