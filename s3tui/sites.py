@@ -56,12 +56,15 @@ def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
 
 def _spaces(name: str) -> list[SpaceSpec]:
     """A space by name, from a structure file, or all of a suite's own."""
+    from s3tui.given import References
     from s3tui.resolve import Resolver
+    from s3tui.workspace import Workspace
 
     if name.endswith(".toml"):
         return _own_spaces(Path(name))
     problems: list[str] = []
-    resolved = Resolver(Path.cwd(), {})({"space": name}, lambda loc, message: problems.append(message))
+    references = References(Workspace(Path.cwd()), "", ())
+    resolved = Resolver(Path.cwd(), {}, references)({"space": name}, lambda loc, message: problems.append(message))
     if problems:
         raise SpecError("\n".join(problems))
     space: SpaceSpec = resolved["space"]

@@ -101,6 +101,11 @@ class S3App(App[None]):
     def _new_feed(self) -> Feed:
         return Feed(self.workspace, self._publish, self._break, self._settings)
 
+    def show_runs(self) -> None:
+        """Go back to the table of all runs, from wherever."""
+        while not isinstance(self.screen, Runs):
+            self.pop_screen()
+
     # Snapshots
 
     def _publish(self, snapshot: Snapshot) -> None:
