@@ -26,6 +26,10 @@ def rows(app):
     }
 
 
+def notices(app):
+    return " ".join(notice.message for notice in app.app._notifications)
+
+
 async def preview(app):
     """Open the preview of the first suite that is found."""
     await app.press("n")
@@ -44,7 +48,7 @@ async def test_the_picker_lists_suites_and_says_why_others_are_none(here, opened
         assert app.shows("pyproject.toml", "no suite: it has no", "torn.toml", "is no TOML")
         assert not any("spec.json" in key for key in rows(app))
         await app.press("end", "enter")
-        await app.until(lambda: app.shows("pyproject.toml: no suite"))
+        await app.until(lambda: "pyproject.toml: no suite" in notices(app))
 
 
 async def test_where_no_suite_is_the_next_step_is_told(here, opened):
@@ -123,7 +127,7 @@ async def test_a_run_that_stands_in_the_way_is_told_and_none_is_started(here, op
         await preview(app)
         assert app.shows("! 1 in the way", "2 new", "was run with other settings")
         await app.press("s")
-        await app.until(lambda: app.shows("1 of the marked runs cannot be started"))
+        await app.until(lambda: "1 of the marked runs cannot be started" in notices(app))
         assert len(find_runs(script.workspace.path)) == 1
 
 
@@ -147,7 +151,7 @@ async def test_a_read_only_workspace_says_that_nothing_can_be_started(here, open
         await preview(app)
         assert app.shows("nothing can be started", "read-only")
         await app.press("s")
-        await app.until(lambda: app.shows("you can look at its runs, not change them"))
+        await app.until(lambda: "you can look at its runs, not change them" in notices(app))
         assert len(find_runs(script.workspace.path)) == 1
 
 

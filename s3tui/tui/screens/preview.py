@@ -172,9 +172,9 @@ class PreviewSuite(Screen[None]):
     def _headline(self) -> list[Cell]:
         cells: list[Cell] = [text("s3tui ", "strong"), text(clean(str(self._file)))]
         if self._preview is not None:
-            cells.append(text(f"  in {clean(str(self._preview.suite.folder))}", "muted"))
             for name, number in Counter(_state(one)[1] for one in self._preview.runs).items():
                 cells += [text("  "), (_glyph(name), (f"{number} {name}", ""))]
+            cells.append(text(f"  in {clean(str(self._preview.suite.folder))}", "muted"))
         if self._doing:
             cells.append(text(f"  {self._doing}", "muted"))
         return cells

@@ -38,6 +38,11 @@ class Plot(PlotextPlot):
         """What is drawn."""
         return self._figure
 
+    @property
+    def view(self) -> View:
+        """How somebody looks at it."""
+        return self._view
+
     def draw(self, figure: Figure, view: View | None = None) -> None:
         """Draw this, soon; nothing happens where it is the same as before."""
         view = view or View()
