@@ -132,7 +132,7 @@ class S3App(App[None]):
         """Show the snapshot on the screen that is looked at, also where a question stands before it."""
         for screen in reversed(self.screen_stack):
             if isinstance(screen, Live):
-                screen.update_snapshot(self.snapshot)
+                screen.show_latest()
                 return
 
     def watch_runs(self, names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from textual.scroll_view import ScrollView
 
 TONES = ("muted", "good", "warn", "bad", "accent", "strong")
 STYLES = {
-    "": "", "muted": "$text-muted", "good": "$text-success", "warn": "$text-warning", "bad": "$text-error",
+    "": "", "muted": "dim", "good": "$text-success", "warn": "$text-warning", "bad": "$text-error",
     "accent": "$accent", "strong": "bold",
 }  # fmt: skip
 Part = tuple[str, str]  # a text and its tone; the empty tone is plain text

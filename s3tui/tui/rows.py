@@ -19,7 +19,7 @@ COLUMNS = (
     Column("task", "task", 14, rank=9),
     Column("method", "method", 8, rank=7),
     Column("phase", "phase", 7, rank=6),
-    Column("step", "step", 24, rank=3),
+    Column("step", "step", 22, rank=3),
     Column("train_loss", "train", 7, right=True, rank=8),
     Column("validation_loss", "val", 7, right=True, rank=10),
     Column("score", "score", 7, right=True, rank=2),
@@ -41,10 +41,11 @@ MORE = (
 MARK = "▌"
 
 
-def row_of(line: Line, marked: bool = False, indent: str = "") -> Row:
-    """The row of a run."""
+def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "") -> Row:
+    """The row of a run; `prefix` is what all names begin with, and is not shown."""
     cells = {key: write(line) for key, write in _WRITTEN.items()}
     mark: Cell = ((MARK, "accent"),) if marked else ((" ", ""),)
+    cells["name"] = text(clean(line.name.removeprefix(prefix)))
     # The mark stands before whichever of the two comes first.
     cells["status"] = mark + state(line.status)
     if indent:
@@ -69,6 +70,13 @@ class Rows:
 
     def __init__(self) -> None:
         self._rows: dict[str, tuple[Line, bool, str, Row]] = {}
+        self._prefix = ""
+
+    def leave_out(self, prefix: str) -> None:
+        """Show names without what all of them begin with."""
+        if prefix != self._prefix:
+            self._prefix = prefix
+            self._rows.clear()
 
     def of(self, lines: Sequence[Line], marked: Set[str]) -> list[Row]:
         """A row for each line."""
@@ -86,7 +94,7 @@ class Rows:
         known = self._rows.get(line.name)
         if known is not None and known[0] is line and known[1:3] == (marked, indent):
             return known[3]
-        row = row_of(line, marked, indent)
+        row = row_of(line, marked, indent, self._prefix)
         self._rows[line.name] = (line, marked, indent, row)
         return row
 

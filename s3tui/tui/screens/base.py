@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 class Live(Screen[None]):
     """A screen that follows the snapshots."""
 
+    is_composed = False  # its parts are there: a snapshot may come before them
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.is_composed = True
+        self.show_latest()
+
     @property
     def s3(self) -> S3App:
         """The app."""
@@ -24,6 +31,11 @@ class Live(Screen[None]):
         """Show this; called at most ten times a second, and only while this is the screen that is looked at."""
         raise NotImplementedError
 
+    def show_latest(self) -> None:
+        """Show the latest snapshot, where there is something to show it on: not yet at first, no more at the end."""
+        if self.is_composed and self.children:
+            self.update_snapshot(self.s3.snapshot)
+
     def on_screen_resume(self) -> None:
         """Show what has happened meanwhile."""
-        self.update_snapshot(self.s3.snapshot)
+        self.show_latest()

@@ -41,8 +41,9 @@ class Help(ModalScreen[None]):
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
         rows: dict[str, tuple[list[str], str]] = {}
-        for active in self._of.active_bindings.values():
-            binding = active.binding
+        bindings = [active.binding for active in self._of.active_bindings.values()]
+        # What only this screen can do comes first, what any list can do last; those have no id.
+        for binding in sorted(bindings, key=lambda binding: binding.id is None):
             if not binding.description or binding.system:
                 continue
             keys, _ = rows.setdefault(binding.action, ([], binding.tooltip or binding.description))

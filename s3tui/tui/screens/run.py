@@ -61,7 +61,7 @@ class Run(RunActions, Live):
             for number, (name, pane) in enumerate(PANES.items(), 1):
                 with TabPane(f"{number} {name}", id=name.lower()):
                     yield pane()
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Ask for the story; the first tab has the keys."""
@@ -71,7 +71,6 @@ class Run(RunActions, Live):
     def on_screen_resume(self) -> None:
         """Another screen may have asked for other stories."""
         self.s3.watch_runs(self._wanted())
-        super().on_screen_resume()
 
     @property
     def pane(self) -> Pane:

@@ -74,7 +74,7 @@ class Runs(RunActions, Live):
         with Horizontal(id="glance"):
             yield Plot(id="glance-loss", empty="no loss yet")
             yield LogView(id="glance-log", can_focus=False)
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """The table has the keys."""
@@ -130,6 +130,8 @@ class Runs(RunActions, Live):
         keep = self._keep()
         kept = [line for line in snapshot.lines.values() if keep(line)]
         self._shown = sorted_lines(kept, self._sort) if self._sort else sorted(kept, key=_by_liveliness)
+        suites = {line.suite for line in snapshot.lines.values()}
+        self._rows.leave_out(f"{suites.pop()}/" if len(suites) == 1 else "")
         self.grid.empty = NONE_MATCH if snapshot.lines else EMPTY
         self.grid.sorted_by = self._sort
         self.grid.show(self._of_rows())
@@ -181,8 +183,8 @@ class Runs(RunActions, Live):
 
     def on_screen_resume(self) -> None:
         """Another screen may have asked for other stories."""
-        super().on_screen_resume()
-        self._watch()
+        if self.is_composed:
+            self._watch()
 
     @on(Grid.Chosen)
     def action_open(self) -> None:

@@ -19,7 +19,7 @@ LEAST_SECONDS = 0.2  # between two drawings
 DUTY = 6  # and at least so many times as long as one takes: a plot costs a sixth of a core at most
 MOST_SECONDS = 0.35
 MARGIN = 8  # cells of a plot that are not for data
-TICKS = 4
+FEW = 12  # points of a line that are marked one by one
 
 
 class Plot(PlotextPlot):
@@ -104,9 +104,11 @@ class Plot(PlotextPlot):
         if figure.border is not None and low < figure.border < high:
             plt.plot([figure.border] * 2, [bottom, top], marker="┊", color=(128, 128, 128))
         for trace, curve in shown:
-            draw = plt.scatter if trace.dots or len(curve.x) == 1 else plt.plot
-            marker = "●" if draw is plt.scatter else "braille"
-            draw(list(curve.x), list(curve.y), marker=marker, color=self.colour(trace.colour))
+            x, y, colour = list(curve.x), list(curve.y), self.colour(trace.colour)
+            if not trace.dots:
+                plt.plot(x, y, marker="braille", color=colour)
+            if trace.dots or len(x) <= FEW:
+                plt.scatter(x, y, marker="●", color=colour)
         if view.log:
             plt.yscale("log")
         plt.xlim(low, high)
@@ -150,7 +152,7 @@ def _padded(bottom: float, top: float, log: bool) -> tuple[float, float]:
         return bottom / 1.1, top * 1.1
     margin = 0.04 * (top - bottom) or abs(top) * 0.1 or 1.0
     # No room under zero for what cannot be negative.
-    return (0.0 if bottom == 0 else bottom - margin), top + margin
+    return (0.0 if 0 <= bottom < margin else bottom - margin), top + margin
 
 
 def nice_ticks(low: float, high: float, most: int) -> list[float]:
