@@ -72,11 +72,20 @@ def score_against_parameters(lines: Sequence[Line]) -> Figure:
         Trace(method, _curve([at(line.name) for line in lines if line.name in done and line.method == method]), i, True)
         for i, method in enumerate(methods)
     ]
-    front = _curve([at(name) for name in pareto(done)])
-    if len(front.x) > 1:
-        traces.insert(0, Trace("Pareto line", front, 5))
+    if len(done) > 1:
+        traces.insert(0, Trace("Pareto line", _stairs([at(name) for name in pareto(done)], traces), 5))
     label = "log10 of trained parameters" if far else "trained parameters"
-    return Figure(f"score x 100 over {label}", tuple(traces), x_label=label)
+    return Figure(f"score over {label}", tuple(traces), x_label=label)
+
+
+def _stairs(front: Sequence[tuple[float, float]], traces: Sequence[Trace]) -> Curve:
+    """The best score with so many parameters at most: it rises where a run of the front stands."""
+    x, y = [front[0][0]], [front[0][1]]
+    for parameters, score in front[1:]:
+        x += [parameters, parameters]
+        y += [y[-1], score]
+    last = max(trace.curve.x[-1] for trace in traces)
+    return Curve((*x, last), (*y, y[-1]))
 
 
 def finished(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:

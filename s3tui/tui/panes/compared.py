@@ -17,7 +17,7 @@ from s3tui.grouping import flat
 from s3tui.history import HistoryView
 from s3tui.listing import Line
 from s3tui.tui import figures, overlays
-from s3tui.tui.figures import Figure
+from s3tui.tui.figures import Figure, View
 from s3tui.tui.keys import key
 from s3tui.tui.palette import bar, text
 from s3tui.tui.panes.base import Pane
@@ -30,6 +30,7 @@ from s3tui.units import count, points
 from s3tui.workspace import FoundRun
 
 BAR = 20
+SMOOTHING = 0.9  # at first: several noisy curves hide each other
 CHARTS = (overlays.train_losses, overlays.scores_by_step, overlays.scores_by_time, overlays.validation_losses)
 RESULTS = (
     Column("name", "run", 0), Column("status", "status", 11), Column("score", "score", 7, right=True),
@@ -37,7 +38,7 @@ RESULTS = (
     Column("seconds", "elapsed", 8, right=True),
 )  # fmt: skip
 POINTS = (
-    Column("front", "", 1), Column("name", "run", 0), Column("parameters", "parameters", 11, right=True),
+    Column("front", "", 1), Column("name", "run", 0), Column("parameters", "trained", 11, right=True),
     Column("score", "score", 7, right=True),
 )  # fmt: skip
 CHOSEN = (
@@ -48,13 +49,14 @@ CHOSEN = (
 
 @dataclass(frozen=True)
 class Compared:
-    """The runs that are compared, at one moment. `overlaid` are those whose curves are drawn, by their short names.
+    """The runs that are compared, at one moment. `short` are their names without what all of them have in common.
 
-    `structures` are of those that have chosen one.
+    `overlaid` are those whose curves are drawn, by their short names; `structures` those of runs that have chosen.
     """
 
     lines: tuple[Line, ...] = ()
     runs: Mapping[str, FoundRun] = field(default_factory=dict)
+    short: Mapping[str, str] = field(default_factory=dict)
     overlaid: Mapping[str, HistoryView] = field(default_factory=dict)
     structures: Mapping[str, Structure] = field(default_factory=dict)
 
@@ -73,6 +75,12 @@ class CurvesPane(ComparePane, LossPane):
     def __init__(self) -> None:
         super().__init__()
         self._overlaid: Mapping[str, HistoryView] = {}
+        self._view = View(smoothing=SMOOTHING)
+
+    def on_mount(self) -> None:
+        """The legend of all plots stands above the tabs."""
+        for plot in self.query(Plot):
+            plot.has_legend = False
 
     def compare(self, compared: Compared) -> None:
         """Draw what is new."""
@@ -142,7 +150,8 @@ class ResultsPane(ComparePane):
         if keys != self._keys:
             self._keys = keys
             grid.show_columns([*RESULTS, *(_column(name, settings) for name in keys)], all_of_them=True)
-        grid.show([_result(line, own, keys) for line, own in zip(compared.lines, settings, strict=True)])
+        short = compared.short
+        grid.show([_result(n, own, keys, short[n.name]) for n, own in zip(compared.lines, settings, strict=True)])
 
 
 def _column(name: str, settings: Sequence[Mapping[str, str]]) -> Column:
@@ -152,9 +161,9 @@ def _column(name: str, settings: Sequence[Mapping[str, str]]) -> Column:
     return Column(f"={name}", name if len(name) <= width else f"…{name[1 - width :]}", width)
 
 
-def _result(line: Line, settings: Mapping[str, str], keys: Sequence[str]) -> Row:
-    row = row_of(line)
-    return Row(line.name, row.cells | {f"={name}": text(settings.get(name, "-")) for name in keys})
+def _result(line: Line, settings: Mapping[str, str], keys: Sequence[str], short: str) -> Row:
+    cells = row_of(line).cells | {"name": text(clean(short))}
+    return Row(line.name, cells | {f"={name}": text(settings.get(name, "-")) for name in keys})
 
 
 def _written(value: object) -> str:
@@ -207,12 +216,12 @@ class PointsPane(ComparePane):
         done = overlays.finished(compared.lines)
         front = pareto(done)
         ordered = sorted(done, key=lambda name: done[name])
-        self.query_one(Grid).show([_point(name, done[name], name in front) for name in ordered])
+        self.query_one(Grid).show([_point(name, compared.short[name], done[name], name in front) for name in ordered])
 
 
-def _point(name: str, at: tuple[float, float], is_front: bool) -> Row:
+def _point(name: str, short: str, at: tuple[float, float], is_front: bool) -> Row:
     cells = {
-        "front": text("◆" if is_front else "", "accent"), "name": text(clean(name)),
+        "front": text("◆" if is_front else "", "accent"), "name": text(clean(short)),
         "parameters": text(count(at[0])), "score": text(points(at[1]), "strong" if is_front else ""),
     }  # fmt: skip
     return Row(name, cells)
@@ -234,7 +243,9 @@ class ChosenPane(ComparePane):
     def compose(self) -> ComposeResult:
         """A table with bars."""
         empty = "None of these runs has chosen a structure yet.\n\nA search chooses when it ends"
-        yield Grid(CHOSEN, empty, id="chosen")
+        grid = Grid(CHOSEN, empty, id="chosen")
+        grid.border_subtitle = "runs: of those whose space has the candidate"
+        yield grid
 
     def take_focus(self) -> None:
         """The table has the keys."""

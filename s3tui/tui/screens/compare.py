@@ -69,7 +69,7 @@ class Compare(RunActions, Live):
             for number, (name, pane) in enumerate(PANES.items(), 1):
                 with TabPane(f"{number} {name}", id=name.lower()):
                     yield pane()
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """The first tab has the keys."""
@@ -78,7 +78,6 @@ class Compare(RunActions, Live):
     def on_screen_resume(self) -> None:
         """Another screen may have asked for other stories."""
         self.s3.watch_runs(self._names[:OVERLAID])
-        super().on_screen_resume()
 
     @property
     def pane(self) -> ComparePane:
@@ -111,7 +110,7 @@ class Compare(RunActions, Live):
         lines = tuple(snapshot.lines[name] for name in there)
         runs = {name: snapshot.runs[name] for name in there}
         self._tell(there, list(overlaid), snapshot)
-        self.pane.compare(Compared(lines, runs, overlaid, dict(self._structures)))
+        self.pane.compare(Compared(lines, runs, short, overlaid, dict(self._structures)))
 
     def _tell(self, there: Sequence[str], overlaid: Sequence[str], snapshot: Snapshot) -> None:
         reading = [n for n in there[:OVERLAID] if not snapshot.stories.get(n, Story()).loaded]
@@ -144,11 +143,11 @@ class Compare(RunActions, Live):
 
     def _have_structures(self, found: dict[str, Structure]) -> None:
         self._structures |= found
-        self.update_snapshot(self.s3.snapshot)
+        self.show_latest()
 
     @on(TabbedContent.TabActivated)
     def _show_tab(self) -> None:
-        self.update_snapshot(self.s3.snapshot)
+        self.show_latest()
         self.pane.take_focus()
 
     @on(Grid.Chosen)

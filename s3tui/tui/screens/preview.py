@@ -88,7 +88,7 @@ class PreviewSuite(Screen[None]):
             yield Static(id="told", markup=False)
         detail = Static(id="planned-detail", classes="framed", markup=False)
         yield detail
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Read the file."""

@@ -70,7 +70,7 @@ class PickSuite(Screen[None]):
         grid.border_title = "suites"
         grid.border_subtitle = "enter shows what it would start"
         yield grid
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Look for files; the table has the keys."""
