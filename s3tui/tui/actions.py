@@ -51,9 +51,8 @@ class RunActions(Screen[None]):
         """The runs that an action is about."""
         raise NotImplementedError
 
-    @property
-    def exported_as(self) -> str:
-        """What the screen shows, for the names of files."""
+    def exported_as(self, part: str) -> str:
+        """What a plot or table of the screen is called, for the names of files."""
         raise NotImplementedError
 
     @property

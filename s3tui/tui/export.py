@@ -70,8 +70,7 @@ def _stem(screen: RunActions, form: str) -> str:
     """What the file is called: what the screen shows, and which part of it."""
     plot, table = screen.plot_on_screen, screen.table_on_screen
     part = plot.figure.title if form in ("svg", "png") and plot is not None else table.title if table else ""
-    words = [screen.exported_as, part] if part != screen.exported_as else [part]
-    return re.sub(r"[^A-Za-z0-9]+", "-", " ".join(words)).strip("-").lower()
+    return re.sub(r"[^A-Za-z0-9]+", "-", screen.exported_as(part)).strip("-").lower()
 
 
 def free_name(stem: str, form: str) -> str:

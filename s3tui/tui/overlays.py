@@ -73,7 +73,7 @@ def score_against_parameters(lines: Sequence[Line]) -> Figure:
         for i, method in enumerate(methods)
     ]
     if len(done) > 1:
-        traces.insert(0, Trace("Pareto line", _stairs([at(name) for name in pareto(done)], traces), 5))
+        traces.insert(0, Trace("Pareto line", _stairs([at(name) for name in pareto(done)], traces), 5, plain=True))
     label = "log10 of trained parameters" if far else "trained parameters"
     return Figure(f"score over {label}", tuple(traces), x_label=label)
 

@@ -127,4 +127,4 @@ async def test_any_size_will_do_to_compare(filled, opened, size):
             await app.press(tab)
             await app.pilot.resize_terminal(40, 10)
             await app.pilot.resize_terminal(*size)
-        assert len(app.text.splitlines()) == size[1]
+        await app.until(lambda: len(app.text.splitlines()) == size[1])

@@ -174,4 +174,4 @@ async def test_any_size_will_do_to_start_a_suite(here, opened, size):
         await app.until(lambda: len(app.app.screen.grid.rows) == 3)
         await app.pilot.resize_terminal(40, 10)
         await app.pilot.resize_terminal(*size)
-        assert len(app.text.splitlines()) == size[1]
+        await app.until(lambda: len(app.text.splitlines()) == size[1])

@@ -86,10 +86,9 @@ class Compare(RunActions, Live):
         assert active is not None
         return active.query_one(ComparePane)
 
-    @property
-    def exported_as(self) -> str:
-        """What is compared."""
-        return "compared"
+    def exported_as(self, part: str) -> str:
+        """Not by the names of all these runs."""
+        return f"compared {part}"
 
     @property
     def plot_on_screen(self) -> Plot | None:
@@ -114,7 +113,7 @@ class Compare(RunActions, Live):
 
     def _tell(self, there: Sequence[str], overlaid: Sequence[str], snapshot: Snapshot) -> None:
         reading = [n for n in there[:OVERLAID] if not snapshot.stories.get(n, Story()).loaded]
-        told = (tuple(there), tuple(overlaid), bool(reading), self.app.current_theme.dark)
+        told = (tuple(there), tuple(overlaid), bool(reading), self.app.current_theme.dark, self.size.width)
         if told == self._legend:
             return
         self._legend = told
@@ -124,9 +123,9 @@ class Compare(RunActions, Live):
         if reading:
             cells.append(text("  reading", "muted"))
         self.query_one("#headline", Static).update(content(*cells))
-        colours = COLOURS_DARK if told[3] else COLOURS_LIGHT
+        colours = COLOURS_DARK if self.app.current_theme.dark else COLOURS_LIGHT
         parts = [_legend_part(colours[i % len(colours)], name) for i, name in enumerate(overlaid)]
-        self.query_one("#legend", Static).update(Content("  ").join(parts))
+        self.query_one("#legend", Static).update(Content("\n").join(_wrapped(parts, self.size.width - 2)))
 
     def _read_structures(self, snapshot: Snapshot, names: Iterable[str]) -> None:
         """Read what has been chosen since, in the feed's thread."""
@@ -179,6 +178,18 @@ def _structures(directories: dict[str, RunDir]) -> dict[str, Structure]:
         except S3Error:
             continue
     return found
+
+
+def _wrapped(parts: Sequence[Content], width: int) -> list[Content]:
+    """Parts in lines, none of which is broken between its colour and its name."""
+    lines: list[Content] = []
+    for part in parts:
+        joined = Content.assemble(lines[-1], "  ", part) if lines else part
+        if lines and joined.cell_length <= width:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return lines
 
 
 def _legend_part(colour: tuple[int, int, int], name: str) -> Content:

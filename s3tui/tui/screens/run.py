@@ -79,10 +79,9 @@ class Run(RunActions, Live):
         assert active is not None
         return active.query_one(Pane)
 
-    @property
-    def exported_as(self) -> str:
-        """This run."""
-        return self._run
+    def exported_as(self, part: str) -> str:
+        """By this run."""
+        return f"{self._run} {part}"
 
     @property
     def plot_on_screen(self) -> Plot | None:

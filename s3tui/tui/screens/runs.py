@@ -93,10 +93,9 @@ class Runs(RunActions, Live):
         key = self.grid.cursor_key
         return marked or ([key] if key in self._snapshot.lines and key is not None else [])
 
-    @property
-    def exported_as(self) -> str:
-        """The run whose plot is shown."""
-        return self.grid.cursor_key or "runs"
+    def exported_as(self, part: str) -> str:
+        """The plot by the run whose it is."""
+        return part if part == "runs" else f"{self.grid.cursor_key} {part}"
 
     @property
     def plot_on_screen(self) -> Plot:

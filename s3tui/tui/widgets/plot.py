@@ -109,7 +109,7 @@ class Plot(PlotextPlot):
             x, y, colour = list(curve.x), list(curve.y), self.colour(trace.colour)
             if not trace.dots:
                 plt.plot(x, y, marker="braille", color=colour)
-            if trace.dots or len(x) <= FEW:
+            if trace.dots or (len(x) <= FEW and not trace.plain):
                 plt.scatter(x, y, marker="●", color=colour)
         if view.log:
             plt.yscale("log")
