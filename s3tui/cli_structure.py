@@ -132,3 +132,17 @@ def plot(
     from s3tui.plot.command import plot
 
     raise typer.Exit(plot(runs, kind, output, where))
+
+
+@pictures.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="An html or md file.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SUITE]", help="The file or folder of a suite, or a workspace; experiments.toml."),
+    ] = None,
+) -> None:
+    """Write one file about a suite: results, structures, curves, settings, versions, time and energy."""
+    from s3tui.writeup.command import report
+
+    raise typer.Exit(report(path, output))

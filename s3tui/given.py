@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from core.run.errors import RunDirError, S3Error, SpecError, nearest
 from core.run.rundir import RunDir, read_json, write_json
+from core.run.structure import RUN
 from s3tui.status import Done, Queued, Quiet, Running
 from s3tui.structures import of_run
 from s3tui.workspace import FoundRun, Workspace
 
 if TYPE_CHECKING:
     from core.run.spec import RunSpec
-
-RUN = "run:"
 
 
 @dataclass(frozen=True)

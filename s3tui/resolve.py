@@ -11,9 +11,10 @@ from typing import Any
 
 from core.run.deltas import parse_delta
 from core.run.errors import S3Error, SpecError, nearest
-from core.run.given import RUN, awaited_space, given_space
+from core.run.given import awaited_space, given_space
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
+from core.run.structure import RUN
 from core.run.tasknames import TASK_NAMES
 from s3tui.explain import Loc
 from s3tui.given import References

@@ -18,7 +18,7 @@ from core.run.structure import Candidate, Structure, mean
 from s3tui.aligned import print_aligned
 from s3tui.clean import clean
 from s3tui.diagnostics import PIPE_WIDTH, say
-from s3tui.structures import Heatmap, find, heatmap, is_original, summary
+from s3tui.structures import Cell, Heatmap, find, heatmap, is_original, summary
 from s3tui.units import count
 
 SELECTIONS = ("first-fit", "knapsack")
@@ -189,23 +189,32 @@ def _headline(name: str, structure: Structure) -> str:
 
 
 def print_map(found: Heatmap) -> None:
-    """The map in text: p in percent, what is chosen marked; marks alone where the terminal is too narrow."""
-    if not found.rows:
-        print("nothing to choose from")
-        return
+    """The map in text, as wide as the terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
+    print("\n".join(map_lines(found, width)))
+
+
+def map_lines(found: Heatmap, width: int) -> list[str]:
+    """The map in text: p in percent, what is chosen marked; marks alone where so many columns are too few."""
+    if not found.rows:
+        return ["nothing to choose from"]
     left = max(map(len, found.rows))
     column = max(4, *(len(name) + 1 for name in found.columns))
-    if left + column * len(found.columns) <= width:
-        print(" " * left + "".join(name.rjust(column) for name in found.columns))
+    roomy = left + column * len(found.columns) <= width
+    if roomy:
+        head = " " * left + "".join(name.rjust(column) for name in found.columns)
         lines = ["".join(_percent(c).rjust(column) for c in cells) for cells in found.cells]
     else:
-        print(f"{'':{left}} {found.columns[0]} to {found.columns[-1]}")
-        lines = [" " + "".join(" " if c is None else "#" if c.selected >= 0.5 else "." for c in r) for r in found.cells]
-    for row, line in zip(found.rows, lines, strict=True):
-        print(f"{clean(row):{left}}{line}".rstrip())
-    print("p in percent; * chosen" if left + column * len(found.columns) <= width else "# chosen, . not chosen")
+        head = f"{'':{left}} {found.columns[0]} to {found.columns[-1]}"
+        lines = [" " + "".join(map(_mark, cells)) for cells in found.cells]
+    rows = [f"{clean(row):{left}}{line}".rstrip() for row, line in zip(found.rows, lines, strict=True)]
+    often = " in half of the structures or more" if found.runs > 1 else ""
+    return [head, *rows, ("p in percent; * chosen" if roomy else "# chosen, . not chosen") + often]
 
 
-def _percent(cell: Any) -> str:
+def _mark(cell: Cell | None) -> str:
+    return " " if cell is None else "#" if cell.selected >= 0.5 else "."
+
+
+def _percent(cell: Cell | None) -> str:
     return "" if cell is None else f"{100 * cell.p:.0f}{'*' if cell.selected >= 0.5 else ' '}"

@@ -11,9 +11,7 @@ import itertools
 from core.run.errors import SpecError
 from core.run.spaces import SITES, SpaceSpec
 from core.run.spec import RunSpec
-from core.run.structure import Candidate, Structure
-
-RUN = "run:"
+from core.run.structure import RUN, Candidate, Structure
 
 
 def given_space(name: str, structure: Structure) -> SpaceSpec:

@@ -15,6 +15,7 @@ from core.run.errors import RunDirError
 
 FORMAT = "s3tui-structure"
 VERSION = 1
+RUN = "run:"  # in front of the name of a run whose structure is meant
 
 
 @dataclass(frozen=True)

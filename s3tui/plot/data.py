@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.run.errors import SpecError
+from core.run.structure import RUN
+from s3tui.history import Frame
 from s3tui.plot.runs import Drawn, groups_of
 from s3tui.report import Row, rows_of
 from s3tui.series import Curve
@@ -14,7 +16,7 @@ from s3tui.status import Done
 from s3tui.structures import Heatmap, delta_name, heatmap
 
 SMOOTHED = 25  # a curve is smoothed over so many-th of its points
-RUN = "run:"
+FRAMES = 64  # of the gates: a picture of a thousand lines should stay a file of a few hundred kilobytes
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def _told(panels: Sequence[Panel], what: str) -> list[Panel]:
 
 
 def _metric(runs: Sequence[Drawn]) -> str:
-    return next((run.history.state.metric for run in runs if run.history.state.metric), "score")
+    metrics = {run.history.state.metric for run in runs if run.history.state.metric}
+    return metrics.pop() if len(metrics) == 1 else "score"
 
 
 def _scores(run: Drawn) -> Curve:
@@ -145,12 +148,19 @@ def gate_panels(runs: Sequence[Drawn]) -> list[Panel]:
         chosen = set(run.history.selected or ())
         lines = []
         if len(run.history.frames) > 1:
-            x = tuple(float(frame.step) for frame in run.history.frames)
+            frames = _thinned(run.history.frames)
+            x = tuple(float(frame.step) for frame in frames)
             for i, candidate in enumerate(run.history.candidates):
-                curve = Curve(x, tuple(frame.p[i] for frame in run.history.frames))
+                curve = Curve(x, tuple(frame.p[i] for frame in frames))
                 lines.append(Line(delta_name(candidate.delta), curve, faint=i not in chosen))
         panels.append(Panel(run.name, "search step", "p (faint: not chosen)", tuple(lines)))
     return _told(panels, "has searched")
+
+
+def _thinned(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """As many frames as a picture shows, the last of them always."""
+    every = -(-len(frames) // FRAMES)
+    return frames[(len(frames) - 1) % every :: every]
 
 
 def pareto_rows(runs: Sequence[Drawn]) -> list[list[Row]]:

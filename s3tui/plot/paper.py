@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,12 @@ from s3tui.structures import Heatmap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
 WIDTH = 5.5  # inches: a column of text of NeurIPS and ICLR
+LEGEND = 100  # characters of a legend that fit side by side
 DOTS = 300  # per inch, of a png
 # Okabe and Ito's colours, which differ for all common kinds of colour vision, the yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -109,12 +111,18 @@ def structure(found: Heatmap) -> Figure:
     _plain_letters(axes)
     axes.set_xlabel("layer")
     several = f", mean over {found.runs} runs" if found.runs > 1 else ""
-    bar = figure.colorbar(mesh, ax=axes, pad=0.015, aspect=30, shrink=0.9)
-    bar.set_label(f"probability p{several}")
-    bar.outline.set_visible(False)
+    _bar(figure.colorbar(mesh, ax=axes, pad=0.015, aspect=30, shrink=0.9), f"probability p{several}")
     note = "dot: chosen" + (" (area: in what share of the runs)" if found.runs > 1 else "")
     axes.set_title(note, loc="right", fontsize=6.0, color="0.3", pad=3)
     return figure
+
+
+def _bar(bar: Colorbar, label: str) -> None:
+    """A bar of colours without a frame, and of vectors too."""
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    assert bar.solids is not None  # the bar is that of a mesh
+    bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.3)
 
 
 def _bare(axes: Axes) -> None:
@@ -148,10 +156,20 @@ def panels(shown: Sequence[Panel], across: int = 2) -> Figure:
         _panel(axes, panel, labels, handles)
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_visible(False)
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)), handlelength=2.0
-    )
+    _legend(figure, handles)
     return figure
+
+
+def _legend(figure: Figure, handles: dict[str, Any]) -> None:
+    """One legend under all panels."""
+    columns = _columns(handles)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.0)
+
+
+def _columns(labels: Iterable[str]) -> int:
+    """How many columns of a legend fit under a page of text."""
+    longest = max((len(label) for label in labels), default=1)
+    return max(1, min(4, LEGEND // (longest + 9)))
 
 
 def _panel(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[str, Any]) -> None:
@@ -180,18 +198,26 @@ def _look(number: int) -> dict[str, Any]:
 
 def pareto(contests: Sequence[Sequence[Row]]) -> Figure:
     """Score against trained parameters, a panel for each task; what trains none is a line."""
-    down = len(contests)
-    figure = _figure(WIDTH * 0.75, 2.5 * down)
-    for axes, rows in zip(figure.subplots(down, 1, squeeze=False).flat, contests, strict=True):
-        _contest(axes, rows)
+    across = min(2, len(contests))
+    down = math.ceil(len(contests) / across)
+    figure = _figure(WIDTH if across > 1 else WIDTH * 0.65, 2.1 * down + 0.5)
+    experiments = list(dict.fromkeys(_experiment(row) for rows in contests for row in rows))
+    grid = list(figure.subplots(down, across, squeeze=False).flat)
+    handles: dict[str, Any] = {}
+    for axes, rows in zip(grid, contests, strict=False):
+        _contest(axes, rows, experiments)
+        drawn, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
+    for axes in grid[len(contests) :]:
+        axes.set_visible(False)
+    _legend(figure, handles)
     return figure
 
 
-def _contest(axes: Axes, rows: Sequence[Row]) -> None:
+def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     first = rows[0]
-    experiments = sorted({_experiment(row) for row in rows}, key=[_experiment(row) for row in rows].index)
     for number, name in enumerate(experiments):
         mine = sorted((row for row in rows if _experiment(row) == name), key=lambda row: row.parameters)
         colour = COLOURS[number % len(COLOURS)]
@@ -205,13 +231,15 @@ def _contest(axes: Axes, rows: Sequence[Row]) -> None:
                 marker=MARKERS.get(mine[0].method, "o"), markersize=4.5, capsize=2, linewidth=0.9, elinewidth=0.8,
             )  # fmt: skip
     axes.set_xscale("log")
+    sizes = [row.parameters for row in rows if row.parameters]
+    if sizes and max(sizes) < 2 * min(sizes):  # all at one budget: what they differ by is nothing to zoom in on
+        axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="trained parameters", ylabel=f"{first.metric} x 100", title=f"{first.task}, {_short(first.model)}")
     axes.grid(color="0.92", linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _experiment(row: Row) -> str:
@@ -250,7 +278,5 @@ def transfer(found: Matrix) -> Figure:
     _bare(axes)
     _plain_letters(axes)
     axes.set(xlabel="trained on", ylabel="structure from")
-    bar = figure.colorbar(mesh, ax=axes, pad=0.03, aspect=20)
-    bar.set_label("points over own search")
-    bar.outline.set_visible(False)
+    _bar(figure.colorbar(mesh, ax=axes, pad=0.03, aspect=20), "points over own search")
     return figure

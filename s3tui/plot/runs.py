@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from core.run.errors import RunDirError
-from core.run.events import read_events
+from core.run.events import Started, read_events
 from core.run.structure import Structure
 from s3tui.history import History, HistoryView
 from s3tui.report import without_seed
@@ -18,11 +18,15 @@ from s3tui.workspace import FoundRun, Workspace, read_run
 
 @dataclass(frozen=True)
 class Drawn:
-    """A run to be drawn; `structure` is None before one is chosen. `run.name` is that in the workspace."""
+    """A run to be drawn; `structure` is None before one is chosen. `run.name` is that in the workspace.
+
+    `versions` are those of the packages that the last attempt worked with.
+    """
 
     run: FoundRun
     history: HistoryView
     structure: Structure | None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -55,10 +59,11 @@ def task_of(spec: dict[str, Any]) -> str:
 
 def read_all(workspace: Workspace, names: Iterable[str]) -> list[Drawn]:
     """Runs of a workspace with all that they have told."""
-    return [_read(read_run(workspace.run(name), name)) for name in names]
+    return [read_drawn(read_run(workspace.run(name), name)) for name in names]
 
 
-def _read(run: FoundRun) -> Drawn:
+def read_drawn(run: FoundRun) -> Drawn:
+    """A run with all that it has told."""
     history = History()
     events, skipped = read_events(run.directory.events)
     for event in events:
@@ -67,7 +72,8 @@ def _read(run: FoundRun) -> Drawn:
         structure = of_run(run.directory, run.name).structure
     except RunDirError:
         structure = None
-    return Drawn(run, history.view(skipped), structure)
+    versions = next((e.versions for e in reversed(events) if isinstance(e, Started)), {})
+    return Drawn(run, history.view(skipped), structure, versions)
 
 
 def groups_of(runs: Sequence[Drawn]) -> dict[str, list[Drawn]]:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from s3tui.aligned import print_aligned
+from s3tui.aligned import aligned
 from s3tui.clean import clean
 from s3tui.plot.data import Matrix, Panel
 from s3tui.report import Row
@@ -94,7 +94,12 @@ def _built(title: str, x: str, y: str, colour: bool) -> str:
 
 def print_transfer(found: Matrix) -> None:
     """The matrix in points."""
+    print("\n".join(transfer_lines(found)))
+
+
+def transfer_lines(found: Matrix) -> list[str]:
+    """The matrix as lines of text."""
     head = [f"{column} ({metric})" for column, metric in zip(found.columns, found.metrics, strict=True)]
     lines = zip(found.rows, found.values, strict=True)
     rows = [[name, *("-" if value is None else f"{value:.2f}" for value in values)] for name, values in lines]
-    print_aligned([["structure from", *head], *rows])
+    return aligned([["structure from", *head], *rows])

@@ -165,7 +165,8 @@ def test_the_budget_is_a_limit_beside_what_gates_expect_and_sample(runs):
 def test_the_matrix_has_own_searches_on_the_diagonal_and_baselines_below(runs):
     found = data.transfer_matrix(runs)
     assert set(found.columns) == {"rte", "cb"}
-    table = {(r, c): v for r, line in zip(found.rows, found.values) for c, v in zip(found.columns, line)}
+    lines = dict(zip(found.rows, found.values, strict=True))
+    table = {(row, c): v for row, line in lines.items() for c, v in zip(found.columns, line, strict=True)}
     assert table["rte", "rte"] == pytest.approx(65.0)  # over both seeds
     assert table["cb", "cb"] == pytest.approx(80.0)
     assert table["cb", "rte"] == pytest.approx(55.0)
