@@ -13,6 +13,7 @@ from core.model.sites import find_sites
 from core.model.space import place
 from core.run.errors import SpecError
 from core.run.spaces import LIBRARY
+from core.sites import describe
 
 NORMS = ["norm.attn", "norm.ffn"]
 BLOCKS = ["block.attn", "block.ffn"]
@@ -251,3 +252,14 @@ def test_a_model_of_an_unknown_family_is_searched_by_module_paths():
 @pytest.mark.parametrize("name", [name for name in LIBRARY if name != "none"])
 def test_every_space_of_the_library_has_candidates(family, name):
     assert place(space(name), build(family))
+
+
+@every_family
+def test_its_sites_are_known_without_its_weights(family, tmp_path):
+    model = build(family)
+    model.config.save_pretrained(tmp_path)
+    found = describe(str(tmp_path), [space()])
+    assert found["sites"] == [vars(site) | {"label": site.label} for site in find_sites(model)]
+    assert found["parameters"] == count_parameters(model, head_of(model) if family in ENCODERS else ())
+    assert found["spaces"][0]["parameters"] == expected_parameters(family)
+    assert found["kind"] == "encoder" if family in ENCODERS else "decoder" in found["kind"]
