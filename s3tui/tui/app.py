@@ -152,9 +152,9 @@ class S3App(App[None]):
             try:
                 outcome = steering.apply(self.workspace, runs, action)
             except OSError as error:
-                self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+                self.call_later(self.notify, str(error), severity="error", markup=False)
                 return
-            self.call_from_thread(self._tell, outcome)
+            self.call_later(self._tell, outcome)
 
         self._feed.do(wish)
 

@@ -94,6 +94,7 @@ async def test_problems_are_shown_in_place_and_the_file_can_be_read_again(here, 
     async with opened() as app:
         await preview(app)
         assert app.shows("problems of the file", "experiment.a.method", "experiment.a.seed")
+        assert not app.shows("Start")
         write(here)
         await app.press("r")
         await app.until(lambda: app.shows("3 of 3 marked"))

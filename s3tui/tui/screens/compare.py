@@ -18,6 +18,7 @@ from core.run.structure import Structure
 from s3tui.clean import clean
 from s3tui.feed import Snapshot, Story
 from s3tui.tui.actions import RunActions
+from s3tui.tui.background import handed_over
 from s3tui.tui.keys import key
 from s3tui.tui.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content, text
 from s3tui.tui.panes.compared import ChosenPane, Compared, ComparePane, CurvesPane, PointsPane, ResultsPane
@@ -134,11 +135,8 @@ class Compare(RunActions, Live):
         wanted = {name: snapshot.runs[name].directory for name in chosen - self._asked}
         if wanted:
             self._asked |= wanted.keys()
-
-            def read() -> None:
-                self.call_later(self._have_structures, _structures(wanted))
-
-            self.s3.in_background(read)
+            have = handed_over(self, self._have_structures)
+            self.s3.in_background(lambda: have(_structures(wanted)))
 
     def _have_structures(self, found: dict[str, Structure]) -> None:
         self._structures |= found

@@ -17,7 +17,7 @@ from textual.widgets import Footer, Static
 
 from core.run.errors import S3Error
 from s3tui.clean import clean
-from s3tui.tui.background import in_thread
+from s3tui.tui.background import handed_over, in_thread
 from s3tui.tui.keys import key
 from s3tui.tui.palette import STATES, Cell, Part, content, text
 from s3tui.tui.rows import MARK
@@ -90,6 +90,10 @@ class PreviewSuite(Screen[None]):
         yield detail
         yield Footer(show_command_palette=False, compact=True)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where the file has problems there are no runs to do anything with."""
+        return self._preview is not None or action not in ("start", "mark", "mark_all", "copy")
+
     def on_mount(self) -> None:
         """Read the file."""
         self.query_one("#problems").display = False
@@ -123,6 +127,7 @@ class PreviewSuite(Screen[None]):
         self.query_one("#problems").display = self._preview is None
         self.grid.display = self.query_one("#planned-detail").display = self._preview is not None
         (self.query_one("#problems") if self._preview is None else self.grid).focus()
+        self.refresh_bindings()
         self._do("")
 
     def _show_problems(self, problems: Sequence[str]) -> None:
@@ -284,14 +289,15 @@ class PreviewSuite(Screen[None]):
         assert self._preview is not None
         suite, runs, fresh = self._preview.suite, [one.run for one in chosen], self._fresh
         self._do(f"queueing {len(runs)} runs")
+        submitted, refused = handed_over(self, self._submitted), handed_over(self, self._refused)
 
         def wish() -> None:
             from s3tui.submit import submit
 
             try:
-                self.call_later(self._submitted, submit(suite, runs, fresh))
+                submitted(submit(suite, runs, fresh))
             except (S3Error, OSError) as error:
-                self.call_later(self._refused, str(error))
+                refused(str(error))
 
         self.s3.in_background(wish)
 
