@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -66,13 +66,18 @@ def list_runs(
         typer.Argument(metavar="[FILTER]...", help="As status:running, 'score>0.8', -tag:old, or part of a name."),
     ] = None,
     sort: Annotated[str, typer.Option("--sort", metavar="KEY", help="A column; -KEY for the largest first.")] = "name",
+    group: Annotated[
+        str, typer.Option("--group", metavar="KEY", help="Groups, with mean and spread: task, method, or a setting.")
+    ] = "",
     where: Where = None,
     as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """List runs, those that all filters let through."""
-    from s3tui import looking
+    from s3tui import lists
 
-    raise typer.Exit(looking.list_runs(words or [], sort, where, as_json))
+    form: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
+    raise typer.Exit(lists.list_runs(words or [], sort, group, where, form))
 
 
 @commands.command()
@@ -81,6 +86,14 @@ def show(run: Run, where: Where = None, as_json: Json = False) -> None:
     from s3tui import looking
 
     raise typer.Exit(looking.show(run, where, as_json))
+
+
+@commands.command()
+def path(run: Run, where: Where = None, as_json: Json = False) -> None:
+    """Print the folder of a run, as for cd \"$(s3tui path RUN)\"."""
+    from s3tui import looking
+
+    raise typer.Exit(looking.path(run, where, as_json))
 
 
 @commands.command()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError
 from s3tui.aligned import print_aligned
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from s3tui.config import PlannedRun
     from s3tui.seat import Settings
     from s3tui.workspace import FoundRun, Workspace
+    from s3tui.written import Form
 
 DEFAULT_FILE = "experiments.toml"
 MAX_LINES = 20  # told of runs without a result
@@ -76,21 +77,14 @@ def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Se
     `settings` are those of tests, with a stand-in for the worker.
     """
     from s3tui.config import load
-    from s3tui.locks import locked
-    from s3tui.plan import enqueue, plan, select
+    from s3tui.plan import select
     from s3tui.session import Session, stop_or_ask
+    from s3tui.submit import submit
     from s3tui.workspace import Workspace
 
     suite = load(file)
-    chosen = select(suite, only)
+    todo = submit(suite, select(suite, only), fresh)
     workspace = Workspace(suite.workspace)
-    workspace.make_writable()
-    # Two who submit the same suite at the same instant do so one after the other.
-    with locked(workspace.submitting):
-        todo = plan(suite, chosen, fresh)
-        # What waits for the structure of another run comes last, so that none of a run that is replaced is taken.
-        for planned in sorted(todo.start, key=lambda planned: planned.spec.method == "given"):
-            enqueue(suite, planned, fresh)
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
     if detach:
@@ -140,7 +134,7 @@ def attach(where: Path | None, settings: Settings | None = None) -> int:
     return EXIT_OK
 
 
-def results(path: Path | None, form: Literal["table", "json", "csv"]) -> int:
+def results(path: Path | None, form: Form) -> int:
     """Print the results of a suite or a workspace; runs without a result are told of on stderr."""
     from s3tui import tables
     from s3tui.report import rows_of, without_result

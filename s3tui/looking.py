@@ -12,14 +12,13 @@ from typing import Any
 from core.run.errors import EXIT_OK
 from s3tui.aligned import print_aligned
 from s3tui.clean import clean
-from s3tui.diagnostics import say
 from s3tui.find import find_name, find_workspace
 from s3tui.grouping import flat
-from s3tui.listing import Line, line_of, parse_filter, sorted_lines
+from s3tui.listing import Line, line_of
 from s3tui.outcome import last_lines
 from s3tui.overview import Overview, overviews, seconds_left
 from s3tui.status import Dead
-from s3tui.units import ABSENT, count, duration, points
+from s3tui.units import ABSENT, duration, points
 from s3tui.workspace import Workspace, find_runs, read_run
 
 SHOWN = 10  # waiting runs that `status` tells of one by one
@@ -27,13 +26,12 @@ SHOWN_KEYS = (
     "name", "status", "note", "folder", "phase", "step", "ended_early", "score", "parameters", "seconds", "priority",
     "tags",
 )  # fmt: skip
-NOTE = 70  # characters of a note in a list; `show` tells all of it
 
 
 def status(where: Path | None, as_json: bool) -> int:
     """Tell how the suites do, what runs, and what waits."""
     workspace = find_workspace(where)
-    lines = _lines(workspace)
+    lines = lines_in(workspace)
     running = [line for line in lines if line.status in ("running", "quiet")]
     left = {line.name: seconds_left(workspace.run(line.name).events, line.total) for line in running}
     suites = overviews(lines, left)
@@ -82,43 +80,20 @@ def _print_running(running: Sequence[Line], left: dict[str, float | None]) -> No
     if running:
         print("\nrunning:")
         rows = [
-            [line.name, _progress(line), points(line.score), duration(left[line.name]), line.note] for line in running
+            [line.name, progress(line), points(line.score), duration(left[line.name]), line.note] for line in running
         ]
         print_aligned([["", *row] for row in rows])
 
 
-def _progress(line: Line) -> str:
+def progress(line: Line) -> str:
+    """The phase, and how far it is."""
     if not line.phase:
         return ABSENT
     return f"{line.phase} {line.step}/{line.total}" if line.step is not None and line.total else line.phase
 
 
-def list_runs(words: Sequence[str], sort: str, where: Path | None, as_json: bool) -> int:
-    """List the runs that the filters let through."""
-    keep = parse_filter(words)
-    lines = sorted_lines(filter(keep, _lines(find_workspace(where))), sort)
-    if as_json:
-        print(json.dumps({"runs": [asdict(line) for line in lines]}, indent=1))
-        return EXIT_OK
-    head = ["name", "status", "progress", "score", "parameters", "time", "method", "task", "note"]
-    rows = [
-        [
-            line.name, line.status, _progress(line), points(line.score), count(line.parameters), duration(line.seconds),
-            line.method, line.task, _short(line.note),
-        ]
-        for line in lines
-    ]  # fmt: skip
-    if rows:
-        print_aligned([head, *rows])
-    say(f"{len(lines)} run{'' if len(lines) == 1 else 's'}")
-    return EXIT_OK
-
-
-def _short(note: str) -> str:
-    return note if len(note) <= NOTE else f"{note[: NOTE - 1]}…"
-
-
-def _lines(workspace: Workspace) -> list[Line]:
+def lines_in(workspace: Workspace) -> list[Line]:
+    """All runs of a workspace as lines."""
     reasons = workspace.reasons()
     return [line_of(run, reasons) for run in find_runs(workspace.path)]
 
@@ -142,6 +117,15 @@ def show(pattern: str, where: Path | None, as_json: bool) -> int:
         print(json.dumps(told, indent=1))
     else:
         _print_run(told)
+    return EXIT_OK
+
+
+def path(pattern: str, where: Path | None, as_json: bool) -> int:
+    """Print the folder of a run."""
+    workspace = find_workspace(where)
+    name = find_name(pattern, workspace.names())
+    folder = str(workspace.run(name).path)
+    print(json.dumps({"name": name, "path": folder}, indent=1) if as_json else folder)
     return EXIT_OK
 
 

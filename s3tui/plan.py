@@ -34,6 +34,25 @@ class Plan:
     finished: tuple[PlannedRun, ...]
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What starting a run would find: `state` is "new", or that of the run which is there already.
+
+    `refusal` says why it cannot be started, empty where it can.
+    """
+
+    run: PlannedRun
+    state: str
+    refusal: str
+
+
+def outlook(suite: Suite, run: PlannedRun, fresh: bool) -> Outlook:
+    """Look at what is there, and change nothing."""
+    directory = suite.directory(run)
+    state = read_run(directory, run.name).status.name if directory.exists() else "new"
+    return Outlook(run, state, _refusal(suite, run, fresh))
+
+
 def select(suite: Suite, only: Sequence[str]) -> tuple[PlannedRun, ...]:
     """The runs that one of the patterns names, by run or by experiment; all of them without patterns."""
     if not only:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
@@ -14,6 +11,7 @@ from s3tui.clean import clean
 from s3tui.diagnostics import console
 from s3tui.report import Row, comparisons
 from s3tui.units import count, duration, percent, points
+from s3tui.written import as_csv, as_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,14 +22,12 @@ WIDE = 100  # columns of a terminal from which on a long name has room beside th
 
 def print_json(rows: Sequence[Row]) -> None:
     """One object with `rows`, numbers unrounded."""
-    print(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1))
+    print(as_json(rows=[asdict(row) for row in rows]))
 
 
 def print_csv(rows: Sequence[Row]) -> None:
     """A header and a line for each row, numbers unrounded."""
-    writer = csv.DictWriter(sys.stdout, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    print(as_csv([field.name for field in fields(Row)], map(asdict, rows)), end="")
 
 
 def print_table(rows: Sequence[Row]) -> None:

@@ -19,6 +19,8 @@ from s3tui.workspace import FoundRun, Workspace
 
 if TYPE_CHECKING:
     from s3tui.tui.app import S3App
+    from s3tui.tui.table import Table
+    from s3tui.tui.widgets.plot import Plot
 
 
 class RunActions(Screen[None]):
@@ -47,6 +49,20 @@ class RunActions(Screen[None]):
     @property
     def chosen_names(self) -> list[str]:
         """The runs that an action is about."""
+        raise NotImplementedError
+
+    def exported_as(self, part: str) -> str:
+        """What a plot or table of the screen is called, for the names of files."""
+        raise NotImplementedError
+
+    @property
+    def plot_on_screen(self) -> Plot | None:
+        """The plot that `export` writes; None where there is none."""
+        raise NotImplementedError
+
+    @property
+    def table_on_screen(self) -> Table | None:
+        """The table that `export` writes; None where there is none."""
         raise NotImplementedError
 
     def _chosen(self) -> list[FoundRun]:

@@ -102,6 +102,11 @@ class S3App(App[None]):
     def _new_feed(self) -> Feed:
         return Feed(self.workspace, self._publish, self._break, self._settings)
 
+    def show_runs(self) -> None:
+        """Go back to the table of all runs, from wherever."""
+        while not isinstance(self.screen, Runs):
+            self.pop_screen()
+
     # Snapshots
 
     def _publish(self, snapshot: Snapshot) -> None:
@@ -148,9 +153,9 @@ class S3App(App[None]):
             try:
                 outcome = steering.apply(self.workspace, runs, action)
             except OSError as error:
-                self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+                self.call_later(self.notify, str(error), severity="error", markup=False)
                 return
-            self.call_from_thread(self._tell, outcome)
+            self.call_later(self._tell, outcome)
 
         self._feed.do(wish)
 

@@ -14,12 +14,13 @@ SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 
 @dataclass(frozen=True)
 class Trace:
-    """A line, or points where `dots`; `colour` is a place in the palette."""
+    """A line, or points where `dots`; `colour` is a place in the palette. One that is `plain` has no marks on it."""
 
     label: str
     curve: Curve
     colour: int = 0
     dots: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,26 @@ STATES: dict[str, Part] = {
     "damaged": ("!", "bad"),
 }
 # Of lines in a plot: the palette of Okabe and Ito, which the colour-blind tell apart, for dark and for light themes.
-COLOURS_DARK = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0))
-COLOURS_LIGHT = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (170, 80, 130), (130, 110, 0), (90, 90, 90))
+COLOURS_DARK = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (213, 94, 0),
+    (170, 170, 170),
+    (0, 114, 178),
+)
+COLOURS_LIGHT = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (170, 80, 130),
+    (130, 110, 0),
+    (90, 90, 90),
+    (86, 180, 233),
+    (0, 0, 0),
+)
 
 
 def text(value: str, tone: str = "") -> Cell:

@@ -147,3 +147,48 @@ def test_doctor_tells_what_is_there(s3tui):
 def test_a_hub_that_cannot_be_reached_is_no_failure(s3tui):
     _, out, _ = s3tui("doctor", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
     assert "http://127.0.0.1:9 cannot be reached" in out
+
+
+def test_path_prints_the_folder_of_a_run(finished, s3tui, tmp_path):
+    directory = finished("first/a", 0.5)
+    assert s3tui("path", "a") == (0, f"{directory.path}\n", "")
+    told = json.loads(s3tui("path", "a", "--json")[1])
+    assert told == {"name": "first/a", "path": str(directory.path)}
+    assert s3tui("path", "b")[0] == 2
+
+
+@pytest.fixture
+def three(finished):
+    """Two seeds of a search and one baseline."""
+    finished("first/searched/seed=0", 0.7)
+    finished("first/searched/seed=1", 0.725)
+    finished("first/by-chance", 1 / 3, method="random")
+
+
+def test_groups_are_listed_with_mean_and_spread(three, s3tui):
+    code, out, err = s3tui("list", "--group", "method", "--sort", "-score")
+    assert (code, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["method", "runs", "finished", "score"],
+        ["s3", "2", "2", "71.25", "±", "1.77"],
+        ["random", "1", "1", "33.33"],
+    ]
+    groups = json.loads(s3tui("list", "--group", "method", "--json")[1])["groups"]
+    assert groups[0] == {
+        "key": "method", "value": "random", "runs": 1, "finished": 1, "score_mean": 1 / 3, "score_std": None,
+        "names": ["first/by-chance"],
+    }  # fmt: skip
+    assert s3tui("list", "--group", "method", "--csv")[1].splitlines()[1] == f"method,random,1,1,{1 / 3},"
+
+
+def test_what_runs_cannot_be_grouped_by_is_told(three, s3tui):
+    assert "'methd': did you mean 'method'" in s3tui("list", "--group", "methd")[2]
+    assert "its runs are what is averaged" in s3tui("list", "--group", "seed")[2]
+
+
+def test_a_list_as_csv_is_unrounded(three, s3tui):
+    code, out, err = s3tui("list", "method:random", "--csv")
+    assert (code, err) == (0, "")
+    head, line = (text.split(",") for text in out.splitlines())
+    row = dict(zip(head, line, strict=True))
+    assert (row["name"], float(row["score"]), row["best"]) == ("first/by-chance", 1 / 3, "")

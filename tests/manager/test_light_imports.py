@@ -52,7 +52,9 @@ def test_doctor_loads_nothing_heavy(tmp_path):
     assert not loaded & ((HEAVY - {"pynvml"}) | {"rich", "pydantic"})
 
 
-@pytest.mark.parametrize("arguments", ["status", "list", "list status:finished", "show x", "logs x", "events x"])
+@pytest.mark.parametrize(
+    "arguments", ["status", "list", "list --group method", "list --csv", "path x", "show x", "logs x", "events x"]
+)
 def test_looking_at_runs_loads_neither_settings_nor_what_draws(tmp_path, arguments):
     run = tmp_path / "runs/first/x"
     run.mkdir(parents=True)

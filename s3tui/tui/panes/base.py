@@ -10,7 +10,9 @@ from textual.containers import Container
 from s3tui.feed import Story
 from s3tui.listing import Line
 from s3tui.tui.figures import Figure
+from s3tui.tui.table import Table, of_grid
 from s3tui.tui.widgets.grid import Grid
+from s3tui.tui.widgets.plot import Plot
 from s3tui.workspace import FoundRun
 
 if TYPE_CHECKING:
@@ -41,6 +43,18 @@ class Pane(Container):
         return None
 
     @property
+    def plot_on_screen(self) -> Plot | None:
+        """The plot that draws it, as somebody looks at it."""
+        figure = self.figure_on_screen
+        return next((plot for plot in self.query(Plot) if figure is not None and plot.figure is figure), None)
+
+    @property
     def grid_on_screen(self) -> Grid | None:
         """The table that `export` writes; None where the tab has none."""
         return None
+
+    @property
+    def table_on_screen(self) -> Table | None:
+        """What is exported of that table; a tab whose numbers are rounded for the screen gives them unrounded here."""
+        grid = self.grid_on_screen
+        return None if grid is None else of_grid(grid.id or "table", grid)

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from s3tui.clean import clean
 from s3tui.feed import Story
 from s3tui.listing import Line
+from s3tui.tui.background import handed_over
 from s3tui.tui.palette import plain, text
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.widgets.grid import Column, Grid, Row
@@ -64,12 +65,8 @@ class FilesPane(Pane):
             return
         self._looked_at = time.monotonic()
         folder = run.directory.path
-
-        def look() -> None:
-            rows = rows_of(folder)
-            self.app.call_from_thread(self._fill, folder, rows)
-
-        self.s3.in_background(look)
+        fill = handed_over(self, self._fill)
+        self.s3.in_background(lambda: fill(folder, rows_of(folder)))
 
     def _fill(self, folder: Path, rows: list[Row]) -> None:
         grid = self.query_one(Grid)

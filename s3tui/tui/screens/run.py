@@ -21,7 +21,9 @@ from s3tui.tui.panes.files import FilesPane
 from s3tui.tui.panes.log import LogPane
 from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.screens.base import Live
+from s3tui.tui.table import Table
 from s3tui.tui.widgets.line import TextLine
+from s3tui.tui.widgets.plot import Plot
 from s3tui.units import count, duration, loss, points
 
 PANES: dict[str, type[Pane]] = {
@@ -77,6 +79,20 @@ class Run(RunActions, Live):
         active = self.query_one(TabbedContent).active_pane
         assert active is not None
         return active.query_one(Pane)
+
+    def exported_as(self, part: str) -> str:
+        """By this run."""
+        return f"{self._run} {part}"
+
+    @property
+    def plot_on_screen(self) -> Plot | None:
+        """That of the tab."""
+        return self.pane.plot_on_screen
+
+    @property
+    def table_on_screen(self) -> Table | None:
+        """That of the tab."""
+        return self.pane.table_on_screen
 
     def _wanted(self) -> list[str]:
         return [self._run]

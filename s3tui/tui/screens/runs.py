@@ -25,6 +25,7 @@ from s3tui.tui.palette import Cell, plain, state, text
 from s3tui.tui.rows import COLUMNS, MORE, Rows
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.question import Choose, ChooseSome
+from s3tui.tui.table import Table, of_lines
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.grid import Grid, Row
 from s3tui.tui.widgets.line import TextLine
@@ -92,6 +93,20 @@ class Runs(RunActions, Live):
         marked = [line.name for line in self._shown if line.name in self.marked]
         key = self.grid.cursor_key
         return marked or ([key] if key in self._snapshot.lines and key is not None else [])
+
+    def exported_as(self, part: str) -> str:
+        """The plot by the run whose it is."""
+        return part if part == "runs" else f"{self.grid.cursor_key} {part}"
+
+    @property
+    def plot_on_screen(self) -> Plot:
+        """The loss of the run under the cursor."""
+        return self.query_one("#glance-loss", Plot)
+
+    @property
+    def table_on_screen(self) -> Table:
+        """The runs that are shown, in their order."""
+        return of_lines("runs", self._shown)
 
     # What is shown
 

@@ -19,6 +19,7 @@ LEAST_SECONDS = 0.35  # between two drawings
 DUTY = 6  # and at least so many times as long as one takes: a plot costs a sixth of a core at most
 MOST_SECONDS = 0.45
 MARGIN = 8  # cells of a plot that are not for data
+DOT_MARGIN = 0.03  # of the width, beside dots, which would lie on the frame
 FEW = 12  # points of a line that are marked one by one
 
 
@@ -29,6 +30,7 @@ class Plot(PlotextPlot):
         super().__init__(id=id, classes=classes)
         self._figure, self._view = Figure("", ()), View()
         self._empty = empty
+        self.has_legend = True
         self._drawn_at = float("-inf")
         self._cost = 0.0
         self._is_due = False
@@ -37,6 +39,11 @@ class Plot(PlotextPlot):
     def figure(self) -> Figure:
         """What is drawn."""
         return self._figure
+
+    @property
+    def view(self) -> View:
+        """How somebody looks at it."""
+        return self._view
 
     def draw(self, figure: Figure, view: View | None = None) -> None:
         """Draw this, soon; nothing happens where it is the same as before."""
@@ -65,7 +72,7 @@ class Plot(PlotextPlot):
     def _title(self) -> Content:
         """The title, with the traces in their colours as a legend."""
         parts: list[str | Content | tuple[str, str]] = [plain(self._figure.title)]
-        if len(self._figure.traces) > 1:
+        if self.has_legend and len(self._figure.traces) > 1:
             for trace in self._figure.traces:
                 red, green, blue = self.colour(trace.colour)
                 parts += ["  ", ("━ ", f"rgb({red},{green},{blue})"), plain(trace.label)]
@@ -102,10 +109,12 @@ class Plot(PlotextPlot):
             x, y, colour = list(curve.x), list(curve.y), self.colour(trace.colour)
             if not trace.dots:
                 plt.plot(x, y, marker="braille", color=colour)
-            if trace.dots or len(x) <= FEW:
+            if trace.dots or (len(x) <= FEW and not trace.plain):
                 plt.scatter(x, y, marker="●", color=colour)
         if view.log:
             plt.yscale("log")
+        if any(trace.dots for trace in figure.traces):
+            low, high = low - DOT_MARGIN * (high - low), high + DOT_MARGIN * (high - low)
         plt.xlim(low, high)
         plt.ylim(bottom, top)
         self._ticks(low, high, bottom, top)

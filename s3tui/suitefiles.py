@@ -1,0 +1,82 @@
+"""The TOML files around: which of them are suites, and why the others are none."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+DEPTH = 3  # folders down from where the search begins
+MOST_FOLDERS = 2000  # that are looked into; somebody may stand in the root of a large disk
+MOST_FILES = 300
+MOST_BYTES = 2**20  # of a file that a person has written
+
+
+@dataclass(frozen=True)
+class SuiteFile:
+    """A TOML file. `problem` says why it is no suite, empty where it looks like one; `changed` is when, in seconds.
+
+    `is_toml` tells a file of another purpose from one that cannot be read.
+    """
+
+    path: Path
+    name: str
+    experiments: int
+    problem: str
+    is_toml: bool
+    changed: float
+
+
+def suite_files(folders: Iterable[Path]) -> list[SuiteFile]:
+    """The TOML files under these folders: suites, then what cannot be read, then what is none."""
+    found = [look_at(path) for path in dict.fromkeys(_files(folders))]
+    return sorted(found, key=lambda file: (bool(file.problem), file.is_toml, len(file.path.parts), file.path))
+
+
+def look_at(path: Path) -> SuiteFile:
+    """What a file is at first sight; whether its settings are right is not asked."""
+    import tomli
+
+    changed = 0.0
+    try:
+        told = path.stat()
+        changed = told.st_mtime
+        if told.st_size > MOST_BYTES:
+            return SuiteFile(path, "", 0, "too large for a suite", True, changed)
+        document = tomli.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return SuiteFile(path, "", 0, f"cannot be read: {error.strerror}", False, changed)
+    except ValueError as error:  # also of the decoding
+        return SuiteFile(path, "", 0, f"is no TOML: {error}", False, changed)
+    experiments, suite = document.get("experiment"), document.get("suite")
+    if not isinstance(experiments, dict) or not experiments:
+        return SuiteFile(path, "", 0, "no suite: it has no [experiment.NAME]", True, changed)
+    name = suite.get("name") if isinstance(suite, dict) else None
+    return SuiteFile(path, str(name or path.stem), len(experiments), "", True, changed)
+
+
+def _files(folders: Iterable[Path]) -> Iterator[Path]:
+    """TOML files, the nearest first. Links are not followed; runs, hidden folders and environments hold no suites."""
+    waiting = deque((folder.resolve(), 0) for folder in folders)
+    seen: set[Path] = set()
+    files = 0
+    while waiting and len(seen) < MOST_FOLDERS and files < MOST_FILES:
+        folder, depth = waiting.popleft()
+        if folder in seen:
+            continue
+        seen.add(folder)
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        if any(entry.name in ("spec.json", "queue.json", "pyvenv.cfg") for entry in found):
+            continue
+        for entry in found:
+            if entry.name.endswith(".toml") and entry.is_file():
+                files += 1
+                yield Path(entry.path)
+            elif depth < DEPTH and entry.is_dir(follow_symlinks=False) and not entry.name.startswith((".", "__")):
+                waiting.append((Path(entry.path), depth + 1))
