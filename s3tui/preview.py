@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,6 @@ class Size:
     candidates: int = 0
     parameters: int = 0
     backbone: int = 0
-    deltas: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -78,8 +77,7 @@ def _on_model(model: str, spaces: Sequence[SpaceSpec]) -> list[Size]:
     try:
         told: dict[str, Any] = examine(model, spaces)
         return [
-            Size(one["candidates"], one["parameters"], told["parameters"], one["deltas"], one["problem"])
-            for one in told["spaces"]
+            Size(one["candidates"], one["parameters"], told["parameters"], one["problem"]) for one in told["spaces"]
         ]
     except (S3Error, OSError) as error:
         return [Size(problem=str(error)) for _ in spaces]

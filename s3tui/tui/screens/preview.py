@@ -409,6 +409,4 @@ def _told_size(size: Size | None, measuring: bool) -> tuple[str, str]:
         return ("building the model without its weights to count" if measuring else "unknown", "muted")
     if size.problem:
         return (f"unknown: {clean(size.problem)}", "warn")
-    deltas = ", ".join(f"{number} {name}" for name, number in size.deltas.items())
-    told = f"{size.candidates:,} candidates, {size.parameters:,} of {size.backbone:,} parameters"
-    return (f"{told}: {deltas}" if deltas else told, "")
+    return (f"{size.candidates:,} candidates, {size.parameters:,} of {size.backbone:,} parameters", "")
