@@ -1,0 +1,112 @@
+"""Structures compared: what two of them share, how far several agree, and how far chance alone would.
+
+Candidates are the same where site and delta are, so that structures of different spaces compare too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from core.run.structure import Candidate, Structure, jaccard, random_selection
+
+RESAMPLES = 2000  # of a bootstrap
+DRAWS = 100  # random structures for each that was searched, to tell what chance would share
+LEVEL = 0.95
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What two structures choose apart and together, in the order of their spaces; `jaccard` is |both| / |either|."""
+
+    only_a: tuple[Candidate, ...]
+    only_b: tuple[Candidate, ...]
+    both: tuple[Candidate, ...]
+    jaccard: float
+
+
+def difference(a: Structure, b: Structure) -> Difference:
+    """What only `a`, only `b` and both of them choose."""
+    in_a, in_b = ({c.name for c in s.chosen} for s in (a, b))
+    return Difference(
+        only_a=tuple(c for c in a.chosen if c.name not in in_b),
+        only_b=tuple(c for c in b.chosen if c.name not in in_a),
+        both=tuple(c for c in a.chosen if c.name in in_b),
+        jaccard=jaccard(a, b),
+    )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far several structures agree.
+
+    `frequency` is, for each candidate that any of them chooses, the share of them that do, the most frequent first;
+    `pairs[i][j]` the Jaccard overlap of structures i and j; `overlap` the mean over the pairs i < j; `interval` its
+    95 % bootstrap interval over structures (None for fewer than three); `by_chance` the mean overlap of structures
+    drawn at random from the same spaces under the same budgets.
+    """
+
+    frequency: tuple[tuple[Candidate, float], ...]
+    pairs: tuple[tuple[float, ...], ...]
+    overlap: float
+    interval: Interval | None
+    by_chance: float
+
+
+def agreement(structures: Sequence[Structure], seed: int = 0) -> Agreement:
+    """How far two or more structures agree; `seed` fixes the resamples and the random structures."""
+    pairs = tuple(tuple(jaccard(a, b) for b in structures) for a in structures)
+    numbers = range(len(structures))
+    overlap = statistics.mean(pairs[i][j] for i, j in itertools.combinations(numbers, 2))
+    return Agreement(_frequency(structures), pairs, overlap, _interval(pairs, seed), _by_chance(structures, seed))
+
+
+def _frequency(structures: Sequence[Structure]) -> tuple[tuple[Candidate, float], ...]:
+    candidates = {c.name: c for s in structures for c in s.chosen}
+    counts = Counter(c.name for s in structures for c in s.chosen)
+    # Sorting keeps the order of the space among equals.
+    order = sorted(candidates, key=lambda name: -counts[name])
+    return tuple((candidates[name], counts[name] / len(structures)) for name in order)
+
+
+def _interval(pairs: Sequence[Sequence[float]], seed: int) -> Interval | None:
+    """Resamples structures, not pairs, which are not independent; a structure is no pair with itself."""
+    if len(pairs) < 3:
+        return None
+    place = random.Random(seed)
+    means: list[float] = []
+    while len(means) < RESAMPLES:
+        drawn = place.choices(range(len(pairs)), k=len(pairs))
+        values = [pairs[i][j] for i, j in itertools.combinations(drawn, 2) if i != j]
+        if values:
+            means.append(statistics.fmean(values))
+    return percentiles(means)
+
+
+def percentiles(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """The interval that holds the middle `level` of the values."""
+    ordered = sorted(values)
+    cut = (1 - level) / 2
+    last = len(ordered) - 1
+    return ordered[round(cut * last)], ordered[round((1 - cut) * last)]
+
+
+def _by_chance(structures: Sequence[Structure], seed: int) -> float:
+    place = random.Random(seed)
+    drawn = [[drawn_like(s, place.getrandbits(32)) for _ in range(DRAWS)] for s in structures]
+    return statistics.mean(
+        jaccard(a, b) for one, other in itertools.combinations(drawn, 2) for a, b in zip(one, other, strict=True)
+    )
+
+
+def drawn_like(structure: Structure, seed: int) -> Structure:
+    """A structure drawn at random from the same space, under the same budget or, without one, of the same size."""
+    budget = structure.parameters if structure.budget is None else structure.budget
+    selected = random_selection([c.parameters for c in structure.candidates], budget, seed)
+    p = tuple(float(i in set(selected)) for i in range(len(structure.candidates)))
+    return replace(structure, p=p, selected=selected, budget=budget)
