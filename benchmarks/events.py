@@ -23,8 +23,9 @@ from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.events import EventWriter, Gates, Step
 from core.run.spaces import library_space
-from core.run.spec import SearchSettings
-from core.search.bilevel import Noise, Problem, initial_state, search_step
+from core.run.training import SearchSettings
+from core.search.bilevel import Problem, initial_state, search_step
+from core.search.passes import Noise
 
 CANDIDATES = 916  # of `mix-low-rank` on T5-large
 BUDGET = 1.389e-4
@@ -76,8 +77,8 @@ def searching() -> float:
     batch = {"input_ids": inputs, "labels": labels}
 
     def step() -> None:
-        noise = Noise.draw(0, 0, len(model.placed), True, model.device)
-        search_step(problem, state, batch, batch, noise)
+        noise = Noise.draw(0, 0, len(model.placed), True, True, model.device)
+        search_step(problem, state, [batch], [batch], noise)
 
     return median_seconds(step, STEPS)
 

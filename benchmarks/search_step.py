@@ -29,9 +29,10 @@ from torch import Tensor, nn
 from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.spaces import library_space
-from core.run.spec import SearchSettings
-from core.search.bilevel import Noise, Problem, SearchState, initial_state, search_step
+from core.run.training import SearchSettings
+from core.search.bilevel import Problem, SearchState, initial_state, search_step
 from core.search.gates import sample
+from core.search.passes import Noise
 
 SHAPES: dict[str, dict[str, Any]] = {
     "t5-small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
@@ -107,7 +108,7 @@ class Bench:
 
         def step() -> None:
             keep["state"], metrics = search_step(
-                problem, keep["state"], self.train, self.validation, self.noise(problem, keep["state"].step)
+                problem, keep["state"], [self.train], [self.validation], self.noise(problem, keep["state"].step)
             )
             metrics.train_loss.item()
 
@@ -123,7 +124,7 @@ class Bench:
 
     def noise(self, problem: Problem, step: int) -> Noise:
         """The noise of a step."""
-        return Noise.draw(0, step, len(problem.model.placed), problem.settings.shared_dropout, problem.model.device)
+        return Noise.draw(0, step, len(problem.model.placed), True, True, problem.model.device)
 
 
 def timed(step: Callable[[], object], device: str) -> float:
@@ -154,15 +155,15 @@ def parts(options: argparse.Namespace) -> dict[str, float]:
 
     bench = Bench(options)
     problem, state = bench.problem("central-difference")
-    logits, _ = problem.logits(state.alpha)
+    logits, _ = problem.logits(state.alpha, 0)
     noise, w = bench.noise(problem, 0), state.weights
     calls: dict[str, Callable[[], object]] = {
-        "gate solve": lambda: problem.logits(state.alpha),
+        "gate solve": lambda: problem.logits(state.alpha, 0),
         "sampling": lambda: sample(logits, noise.outer),
         "noise": lambda: bench.noise(problem, 1),
-        "binding": lambda: bench_bind(problem, w, noise.outer),
-        "virtual step": lambda: adamw.update(w, w, state.weight_moments, 1e-3),
-        "derivative": lambda: adamw.derivative(w, state.weight_moments, 1e-3),
+        "binding": lambda: bench_bind(problem, w, noise.outer[0]),
+        "virtual step": lambda: adamw.update(w, w, state.weight_state, 1e-3),
+        "derivative": lambda: adamw.derivative(w, state.weight_state, 1e-3),
         "perturbation": lambda: w + 0.01 * w,
     }
     return {name: statistics.median(timed(call, options.device) for _ in range(20)) for name, call in calls.items()}

@@ -15,33 +15,29 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.run.deltas import ABOUT, ARGUMENTS
+from core.run.deltas import ABOUT, ARGUMENTS, LISTED
 from core.run.original import ORIGINALS
 from core.run.spaces import FAMILIES, LIBRARY, SITES
-from core.run.spec import (
-    PAPER_RUN,
-    PAPER_SEARCH,
-    PAPER_TASK,
-    FileTask,
-    NamedTask,
-    RetrainSettings,
-    RunSpec,
-    SearchSettings,
-)
+from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings
 from core.tasks.table import ENTRIES
 
 PAGE = Path(__file__).with_name("toml.md")
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Fields that are models of their own, and what one writes for them.
-WRITTEN_AS = {"task": "text or table", "space": "text", "search": "table", "retrain": "table"}
+WRITTEN_AS = {"task": "text or table", "space": "text", "search": "table", "bipeft": "table", "retrain": "table"}
 
 SITE_FAMILIES = {
-    "attn": "Self-attention: the linear layers of query, key, value and output.",
+    "attn": "Self-attention: the linear layers of query, key, value and output; `attn.qkv` where one layer "
+    "makes all three.",
     "cross": "The same of a decoder's attention to its encoder.",
-    "ffn": "Feed-forward: the linear layer in, its gate where the model has one, and the one out.",
-    "norm": "The normalisation layer of that sub-layer; `norm.final` is the one at the end of a stack.",
+    "ffn": "Feed-forward: the linear layer in, its gate where the model has one, and the one out; `ffn.gate_in` where "
+    "one layer makes both.",
+    "norm": "The normalisation layer of that sub-layer; `norm.final` is the one at the end of a stack, `norm.q` and "
+    "`norm.k` are those of queries and keys, `norm.attn_out` and `norm.ffn_out` those that end a sub-layer.",
     "block": "A whole sub-layer: its output, before the residual is added.",
+    "input": "What the network, or its encoder, reads: the tokens, embedded. It is in no layer.",
     "head": "The output layer of a language model. It is in no stack and no layer.",
 }
 
@@ -81,7 +77,12 @@ def values(schema: dict[str, Any]) -> str:
     word = words[schema["type"]]
     if "exclusiveMinimum" in schema:
         return f"{word} above {schema['exclusiveMinimum']:g}"
-    return f"{word}, {schema['minimum']:g} or more" if "minimum" in schema else word
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"{word} from {low:g} to {high:g}"
+    if high is not None:
+        return f"{word}, {high:g} or less"
+    return f"{word}, {low:g} or more" if low is not None else word
 
 
 def default(model: type[BaseModel], name: str) -> str:
@@ -137,7 +138,9 @@ def deltas() -> str:
     """The deltas with their arguments."""
     rows = []
     for name, arguments in ARGUMENTS.items():
-        given = listed(f"{key}={value}" for key, value in arguments.items())
+        given = ", ".join(
+            f"`{key}={value}`{' or a list' * (LISTED.get(name) == key)}" for key, value in arguments.items()
+        )
         theirs = f"`{ORIGINALS[name].name}`" if name in ORIGINALS else ""
         rows.append((f"`{name}`", given or "none", ABOUT[name], theirs))
     return table(("delta", "arguments and defaults", "what it is", "in the paper's files"), rows)
@@ -167,6 +170,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tasks": tasks,
     "file-task": lambda: keys(FileTask),
     "search": lambda: keys(SearchSettings),
+    "bipeft": lambda: keys(BipeftSettings),
     "retrain": lambda: keys(RetrainSettings),
     "spaces": spaces,
     "deltas": deltas,

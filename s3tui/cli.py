@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from s3tui import cli_runs
+from s3tui import cli_runs, cli_structure
 from s3tui.diagnostics import PROGRAM, guarded
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, invoke_without_command=True)
@@ -109,6 +109,26 @@ def results(
 
 
 @app.command()
+def sites(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="builtin:minilm, a name on the hub, or a folder.")],
+    space: Annotated[
+        str | None,
+        typer.Option(
+            "--space",
+            metavar="NAME|FILE",
+            help="A space of the library, a structure file (.json), or a suite (.toml) with spaces of its own; "
+            "by default all of the library.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List where something can be trained in a model, and how many candidates spaces have. Needs no weights."""
+    from s3tui import sites
+
+    raise typer.Exit(sites.sites(model, space, as_json))
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Tell what this machine has and lacks. Exits with 1 where the default suite cannot run."""
     from s3tui import commands
@@ -117,3 +137,5 @@ def doctor(as_json: Json = False) -> None:
 
 
 app.add_typer(cli_runs.commands)
+app.add_typer(cli_structure.structure, name="structure")
+app.add_typer(cli_structure.pictures)

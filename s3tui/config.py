@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,17 @@ from typing import Any
 import tomli
 
 from core.run.errors import SpecError
+from core.run.given import awaited
 from core.run.rundir import RunDir
 from core.run.spec import PRESETS, RunSpec
 from s3tui import matrix, wants
 from s3tui.explain import TABLES, Loc, check
+from s3tui.given import References
 from s3tui.layers import Defaults, Layers, Table
 from s3tui.problems import ConfigError, Key, Problems
 from s3tui.queuefile import Queue
-from s3tui.resolve import ANY_SPACE, ANY_TASK, Resolver, absolute, own_spaces
+from s3tui.resolve import ANY_SPACE, ANY_TASK, NO_STRUCTURE, Resolver, absolute, own_spaces
+from s3tui.workspace import Workspace
 
 NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
 NAME_RULE = "a name has letters, digits and ._=,+- only, starts with no dot and has no two dots in a row"
@@ -57,20 +60,22 @@ class Suite:
 
 def load(file: Path) -> Suite:
     """Read a suite; raises ConfigError with every problem of the file."""
-    document = _read(file)
+    document = read(file)
     folder = file.resolve().parent
     problems = Problems(str(file))
     problems.unknown_keys((), document, ("suite", "defaults", "experiment", "space"))
     tables = {name: _table(document, (name,), problems) for name in ("suite", "defaults", "experiment", "space")}
-    resolver = Resolver(folder, own_spaces(tables["space"], problems))
     name, workspace = _suite(tables["suite"], folder, file.stem, problems)
+    references = References(Workspace(workspace), name, _planned_names(tables["experiment"]))
+    resolver = Resolver(folder, own_spaces(tables["space"], problems), references)
     shared = wants.shared(tables["suite"], problems)
     runs = tuple(_runs(tables["defaults"], tables["experiment"], resolver, shared, problems))
+    _check_order(name, runs, problems)
     problems.raise_any()
     return Suite(name, workspace, runs)
 
 
-def _read(file: Path) -> Table:
+def read(file: Path) -> Table:
     """The file as TOML; a syntax error is told with its line and column."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -133,6 +138,7 @@ def _runs(
             problems.add(("experiment", name), f"cannot name a folder, {NAME_RULE}")
         table = _settings(table, ("experiment", name), problems, "matrix")
         own, table = _apart(table)
+        _check_given(name, table, problems)
         # Faults of the defaults were told above, at their own key.
         wants.queue(own, ("experiment", name), suite, problems)
         queue = wants.queue(_merged(wanted, own), (), suite, Problems(""))
@@ -146,16 +152,47 @@ def _runs(
 
 def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
     """A table of settings without what would keep the rest of it from being checked."""
-    known = (*TABLES[()].model_fields, *wants.KEYS, "preset", *more)
+    known = (*TABLES[()].model_fields, *wants.KEYS, "preset", "structure", *more)
     problems.unknown_keys(key, table, known)
     if table.get("preset", PRESETS[0]) not in PRESETS:
         problems.add((*key, "preset"), f"unknown preset {table['preset']!r}, known: {', '.join(PRESETS)}")
         table = {k: v for k, v in table.items() if k != "preset"}
-    for name in matrix.TRAINING:
+    for name in matrix.SETTINGS:
         if not isinstance(table.get(name, {}), dict):
             problems.add((*key, name), "should be a table")
             table = {k: v for k, v in table.items() if k != name}
     return {k: v for k, v in table.items() if k in known}
+
+
+def _check_given(name: str, table: Table, problems: Problems) -> None:
+    """What a structure already says may not be said once more in the same table."""
+    if table.get("structure", NO_STRUCTURE) != NO_STRUCTURE:
+        for key in ("method", "space"):
+            if key in table:
+                problems.add(("experiment", name, key), "a given structure is trained as it is: leave this out")
+
+
+def _check_order(suite: str, runs: Sequence[PlannedRun], problems: Problems) -> None:
+    """No run may wait for itself, through however many others."""
+    sources = {f"{suite}/{run.name}": awaited(run.spec) for run in runs}
+    for name in sources:
+        seen, source = {name}, sources[name]
+        while source is not None and source not in seen:
+            seen.add(source)
+            source = sources.get(source)
+        if source is not None:
+            experiment = name.partition("/")[2].partition("/")[0]
+            problems.add(("experiment", experiment, "structure"), f"{source} would wait for itself")
+
+
+def _planned_names(experiments: Table) -> frozenset[str]:
+    """The names of all runs; what is wrong with a matrix is told elsewhere."""
+    found = set()
+    for name, table in experiments.items():
+        axes = table.get("matrix", {}) if isinstance(table, dict) else {}
+        for point in matrix.points(axes, lambda *_: None):
+            found.add(f"{name}/{matrix.written(point)}" if point else name)
+    return frozenset(found)
 
 
 def _apart(table: Table) -> tuple[Table, Table]:
@@ -173,6 +210,8 @@ def _merged(defaults: Table, own: Table) -> Table:
 def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
     """The defaults with the errors they have by themselves, so that these are reported once."""
     alone = {"model": "any"} | defaults | {"task": ANY_TASK, "space": ANY_SPACE}
+    if alone.pop("structure", NO_STRUCTURE) != NO_STRUCTURE:
+        alone["method"] = "given"
     overridden = frozenset(key for table in experiments.values() for key in table)
     return Defaults(defaults, check(alone)[1], overridden)
 

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 
-from core.run.errors import RunDirError
+from core.run.errors import RunDirError, S3Error
 from s3tui.board import Board
 from s3tui.control import kill_all, tell_to_end
 from s3tui.devices import Gpu, Machine, NoRoom, place, usable_cores
+from s3tui.given import Wait, awaited_run, complete, wait_for
 from s3tui.identity import this_host
 from s3tui.launcher import Launcher
 from s3tui.leases import Leases, release
@@ -169,11 +170,11 @@ class Dispatcher:
         self._placed_at = time.monotonic()
         waiting = [run for run in self.board.runs.values() if isinstance(run.status, Queued)]
         reasons: dict[str, str] = {}
-        self._impossible = set()
+        before, self._impossible = self._impossible, set()
         started = set()
         machine: Machine | None = None
         for run in sorted(waiting, key=_turn):
-            reason = self._not_yet(run)
+            reason = self._not_yet(run, before)
             if not reason:
                 machine = machine or self._machine()
                 reason = self._start(run, machine)
@@ -187,13 +188,28 @@ class Dispatcher:
             self.workspace.tell(reasons)
         return started
 
-    def _not_yet(self, run: FoundRun) -> str:
+    def _not_yet(self, run: FoundRun, impossible: Set[str]) -> str:
         if self.workspace.pause.exists():
             return "the queue is paused"
         if run.queue is not None and not is_due(run.queue, time.time()):
             clock = time.strftime("%H:%M:%S", time.localtime(run.queue.not_before))
             return f"{run.queue.reason}; not before {clock}"
-        return ""
+        source = awaited_run(run.spec)
+        return self._completed(run, source, impossible) if source is not None else ""
+
+    def _completed(self, run: FoundRun, source: str, impossible: Set[str]) -> str:
+        """Give a run the structure of another; why that cannot be done, empty where it has been."""
+        wait = wait_for(source, self.board.runs.get(source), impossible)
+        try:
+            if wait is None:
+                complete(run.directory, self.workspace)
+                self.board.read(run.name)
+                return ""
+        except S3Error as error:
+            wait = Wait(str(error), ever=False)
+        if not wait.ever:
+            self._impossible.add(run.name)
+        return wait.reason
 
     def _start(self, run: FoundRun, machine: Machine) -> str:
         """Start a run where there is room; why it has to wait, empty where it has been started."""

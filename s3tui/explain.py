@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from core.run.errors import nearest
-from core.run.spec import FileTask, NamedTask, RetrainSettings, RunSpec, SearchSettings
+from core.run.spec import FileTask, NamedTask, RunSpec
+from core.run.training import BipeftSettings, RetrainSettings, SearchSettings
 from s3tui.problems import unknown_key
 
 Loc = tuple[str | int, ...]
@@ -18,6 +19,7 @@ Errors = list[tuple[Loc, str]]
 TABLES: dict[Loc, type[BaseModel]] = {
     (): RunSpec,
     ("search",): SearchSettings,
+    ("bipeft",): BipeftSettings,
     ("retrain",): RetrainSettings,
     ("task", "named"): NamedTask,
     ("task", "file"): FileTask,

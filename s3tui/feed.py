@@ -29,7 +29,7 @@ from s3tui.seat import Seat, Settings, who_dispatches
 from s3tui.status import Queued, Quiet, Running
 from s3tui.workspace import FoundRun, Workspace
 
-LIVE_SECONDS = 0.1  # between two looks while something runs
+LIVE_SECONDS = 0.2  # between two looks while something runs: fast enough for the eye, half the cost of ten a second
 IDLE_SECONDS = 0.5
 BOARD_SECONDS = 0.25  # between two rounds of the dispatcher
 DEVICE_SECONDS = 2.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3tui.explain import Errors, Loc
-from s3tui.matrix import TRAINING, Point
+from s3tui.matrix import SETTINGS, Point
 from s3tui.problems import Key
 
 Table = dict[str, Any]
@@ -64,7 +64,7 @@ def _over(base: Table, top: Table) -> Table:
     """`base` with the keys of `top` over it."""
     merged = dict(base)
     for key, value in top.items():
-        both = key in TRAINING and isinstance(value, dict) and isinstance(base.get(key), dict)
+        both = key in SETTINGS and isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = _training_over(base[key], value) if both else value
     return merged
 
@@ -77,10 +77,10 @@ def _training_over(base: Table, top: Table) -> Table:
 
 
 def _gives(table: Table, loc: Loc) -> bool:
-    """Whether this layer alone gives the value at `loc`; the layers share only the tables of `TRAINING`."""
+    """Whether this layer alone gives the value at `loc`; the layers share only the tables of `SETTINGS`."""
     if not loc or loc[0] not in table:
         return False
     inner = table[str(loc[0])]
-    if loc[0] not in TRAINING or not isinstance(inner, dict):
+    if loc[0] not in SETTINGS or not isinstance(inner, dict):
         return True
     return len(loc) > 1 and loc[1] in inner

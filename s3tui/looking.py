@@ -23,7 +23,10 @@ from s3tui.units import ABSENT, count, duration, points
 from s3tui.workspace import Workspace, find_runs, read_run
 
 SHOWN = 10  # waiting runs that `status` tells of one by one
-SHOWN_KEYS = ("name", "status", "note", "folder", "phase", "step", "score", "parameters", "seconds", "priority", "tags")
+SHOWN_KEYS = (
+    "name", "status", "note", "folder", "phase", "step", "ended_early", "score", "parameters", "seconds", "priority",
+    "tags",
+)  # fmt: skip
 NOTE = 70  # characters of a note in a list; `show` tells all of it
 
 
@@ -128,6 +131,7 @@ def show(pattern: str, where: Path | None, as_json: bool) -> int:
     line = line_of(run, workspace.reasons())
     told: dict[str, Any] = asdict(line) | {
         "folder": str(run.directory.path),
+        "ended_early": run.summary.get("ended_early"),
         "process": _process(run.status),
         "log_tail": last_lines(run) if isinstance(run.status, Dead) else (),
         "queue": run.queue.to_json() if run.queue else None,

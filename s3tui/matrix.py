@@ -12,7 +12,7 @@ from s3tui.explain import TABLES
 from s3tui.problems import unknown_key
 
 Point = dict[tuple[str, ...], Any]
-TRAINING = ("search", "retrain")
+SETTINGS = ("search", "bipeft", "retrain")
 
 
 def points(matrix: Any, report: Callable[[tuple[str, ...], str], None]) -> list[Point]:
@@ -33,15 +33,15 @@ def points(matrix: Any, report: Callable[[tuple[str, ...], str], None]) -> list[
 def _axes(matrix: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Keys with their values; `search.clip` without quotes, which TOML reads as a table, is the same key."""
     for key, values in matrix.items():
-        if key in TRAINING and isinstance(values, dict):
+        if key in SETTINGS and isinstance(values, dict):
             yield from (((key, inner), v) for inner, v in values.items())
         else:
             yield tuple(key.split(".")), values
 
 
 def _wrong(key: tuple[str, ...], values: Any) -> str:
-    known = [k for k in TABLES[()].model_fields if k not in TRAINING]
-    known += [f"{table}.{k}" for table in TRAINING for k in TABLES[(table,)].model_fields]
+    known = ["structure", *(k for k in TABLES[()].model_fields if k not in SETTINGS)]
+    known += [f"{table}.{k}" for table in SETTINGS for k in TABLES[(table,)].model_fields]
     if ".".join(key) not in known:
         return unknown_key(".".join(key), known)
     if not isinstance(values, list) or not values:

@@ -15,6 +15,7 @@ from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.config import PlannedRun, Suite
 from s3tui.control import remove
+from s3tui.given import comparable
 from s3tui.locks import is_locked
 from s3tui.process import read_process
 from s3tui.queuefile import Queue, queued
@@ -82,7 +83,10 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
         spec = RunSpec.model_validate(read_json(directory.spec))
     except (S3Error, ValidationError):
         return f"{run.name}: {directory.spec} is damaged or of another version; {FRESH}"
-    changes = differences(spec.model_dump(), run.spec.model_dump())
+    now = comparable(run.spec, spec, Workspace(suite.workspace))
+    if now.method == spec.method == "given" and now == spec.model_copy(update={"space": now.space}) != spec:
+        return f"{run.name}: trained another structure than {now.space.name} is now; {FRESH}"
+    changes = differences(spec.model_dump(), now.model_dump())
     return f"{run.name}: was run with other settings: {'; '.join(changes[:3])}; {FRESH}" if changes else ""
 
 

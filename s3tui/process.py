@@ -29,7 +29,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Exit:
-    """The end of a worker: its exit code, or the signal that ended it. `asked` is "stop" or "kill" where we did it."""
+    """The end of a worker: its exit code, or the signal that ended it. `asked` is "stop" or "kill" where we did it.
+
+    `gpu_joules` is what its GPU used meanwhile, for whomever; None where NVML does not tell.
+    """
 
     worker: Identity
     code: int | None
@@ -38,6 +41,7 @@ class Exit:
     asked: str
     seconds: float
     peak_memory_bytes: int
+    gpu_joules: float | None = None
 
 
 def read_process(directory: RunDir) -> Process | None:
@@ -73,4 +77,5 @@ def _exit(data: Any) -> Exit:
         asked=str(data["asked"]),
         seconds=float(data["seconds"]),
         peak_memory_bytes=int(data["peak_memory_bytes"]),
+        gpu_joules=None if data.get("gpu_joules") is None else float(data["gpu_joules"]),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from core.run.events import Eval, Event
+from core.run.events import EndedEarly, Eval, Event
 from s3tui.clean import clean
 from s3tui.diagnostics import console, say
 from s3tui.runstate import RunState
@@ -65,7 +65,10 @@ class Lines:
         say(text)
 
     def event(self, run: str, state: RunState, event: Event) -> None:
-        """Print a line for an evaluation."""
+        """Print a line for an evaluation, and for a phase that ends early."""
+        if isinstance(event, EndedEarly):
+            place = f"after step {event.step} of {state.total or '?'}"
+            say(f"{run}: {event.phase} ended early, {place}: {event.reason}")
         if isinstance(event, Eval):
             place = f"{event.phase} {event.step}/{state.total or '?'}, {event.split}"
             best = ", best so far" if event.best else ""

@@ -49,12 +49,22 @@ def results(folder: Path) -> list[Row]:
 
 def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
     """The rows of those of the runs that are finished."""
-    groups: dict[tuple[str, str], list[Result]] = {}
+    return [row for row, _ in grouped(runs)]
+
+
+def grouped(runs: Iterable[FoundRun]) -> list[tuple[Row, list[FoundRun]]]:
+    """The same rows, each with the runs that it averages."""
+    groups: dict[tuple[str, str], list[FoundRun]] = {}
     for run in runs:
         if isinstance(run.status, Done):
-            groups.setdefault(_group(run), []).append(run.status.result)
-    rows = (_row(name, group) for (name, _), group in groups.items())
-    return sorted(rows, key=lambda row: (row.contest, -row.score_mean, row.experiment))
+            groups.setdefault(_group(run), []).append(run)
+    rows = [(_row(name, [_result(run) for run in group]), group) for (name, _), group in groups.items()]
+    return sorted(rows, key=lambda pair: (pair[0].contest, -pair[0].score_mean, pair[0].experiment))
+
+
+def _result(run: FoundRun) -> Result:
+    assert isinstance(run.status, Done)
+    return run.status.result
 
 
 def _group(run: FoundRun) -> tuple[str, str]:

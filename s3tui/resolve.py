@@ -10,17 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from core.run.deltas import parse_delta
-from core.run.errors import SpecError, nearest
+from core.run.errors import S3Error, SpecError, nearest
+from core.run.given import awaited_space, given_space
+from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
+from core.run.structure import RUN
 from core.run.tasknames import TASK_NAMES
 from s3tui.explain import Loc
+from s3tui.given import References
 from s3tui.problems import Problems
+from s3tui.structures import is_original, of_file
 
 Report = Callable[[Loc, str], None]
 
 # Stands for a task or space that was reported already, so that the rest of its run can still be checked.
 ANY_TASK = {"name": "any"}
 ANY_SPACE = library_space("bitfit")
+
+NO_STRUCTURE = "none"  # takes back a structure of the defaults
 
 
 def absolute(folder: Path, path: str) -> Path:
@@ -73,10 +80,40 @@ class Resolver:
 
     folder: Path
     spaces: Mapping[str, SpaceSpec]
+    references: References
 
     def __call__(self, data: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """The settings with everything named resolved; what cannot be is reported."""
+        data = self._with_structure(data, report)
         return {key: self._resolved(key, value, report) for key, value in data.items()}
+
+    def _with_structure(self, data: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+        """A given structure as what it stands for: the method `given` and a space of nothing else."""
+        rest = {k: v for k, v in data.items() if k != "structure"}
+        value = data.get("structure", NO_STRUCTURE)
+        if value != NO_STRUCTURE:
+            return rest | {"method": "given", "space": self._structure(value, report)}
+        if rest.get("method") == "given":
+            report(("method",), 'needs the structure, as in structure = "run:NAME" or structure = "FILE.json"')
+        return rest
+
+    def _structure(self, value: Any, report: Report) -> SpaceSpec:
+        try:
+            if not isinstance(value, str):
+                raise SpecError("should be run:NAME or a structure file, in quotes")
+            if value.startswith(RUN):
+                return awaited_space(self.references.resolve(value))
+            return self._structure_file(absolute(self.folder, value))
+        except S3Error as error:
+            report(("structure",), str(error))
+            return ANY_SPACE
+
+    def _structure_file(self, path: Path) -> SpaceSpec:
+        if not path.is_file():
+            raise SpecError(f"there is no file {str(path)!r}", "a run is named with run: in front")
+        if is_original(path):
+            return original_space(path.name, read_json(path))
+        return given_space(path.name, of_file(path).structure)
 
     def _resolved(self, key: str, value: Any, report: Report) -> Any:
         steps = {"model": self._model, "task": self._task, "space": self._space}
@@ -121,6 +158,8 @@ class Resolver:
         return table | {"data_root": str(root)}
 
     def _space(self, value: Any, report: Report) -> SpaceSpec:
+        if isinstance(value, SpaceSpec):
+            return value
         if not isinstance(value, str):
             report(("space",), "should be the name of a space, or a structure file that ends with .json")
         elif value in self.spaces:

@@ -61,6 +61,41 @@ def of_file(path: Path, like: Structure | None = None) -> Named:
     return Named(str(path), from_original(path.name, data, like))
 
 
+def is_original(path: Path) -> bool:
+    """Whether a file is JSON that is not of our form, and so must be of the paper's."""
+    if not path.is_file():
+        return False
+    data = read_json(path)
+    return not (isinstance(data, dict) and data.get("format") == FORMAT)
+
+
+def find(references: Sequence[str], where: Path | None, like: str | None = None) -> list[Named]:
+    """The structures that names of runs, patterns of such, run directories and files stand for.
+
+    `where` names the workspace, as `--in` does; it is looked for only where a name is no path.
+    """
+    base = find([like], where)[0].structure if like is not None else None
+    found: list[Named] = []
+    for reference in references:
+        path = Path(reference)
+        if path.is_file():
+            found.append(of_file(path, base))
+        elif RunDir(path).exists():
+            found.append(of_run(RunDir(path), reference))
+        else:
+            found += _in_workspace(reference, where)
+    return found
+
+
+def _in_workspace(reference: str, where: Path | None) -> list[Named]:
+    from s3tui.find import find_names, find_workspace
+
+    if reference.endswith(".json"):
+        raise SpecError(f"there is no file {reference}")
+    workspace = find_workspace(where)
+    return [of_run(workspace.run(name), name) for name in find_names([reference], workspace.names())]
+
+
 def _read(path: Path, data: Any) -> Structure:
     try:
         return Structure.from_json(data)

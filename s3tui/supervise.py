@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from core.run.rundir import RunDir, write_json
+from s3tui.energy import gpu_joules, used_since
 from s3tui.identity import Identity, identity_of, this_host
 from s3tui.oomkills import kernel_kills
 
@@ -172,12 +173,15 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, supervisor.kill)
     signal.signal(signal.SIGALRM, supervisor.kill)
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    before, began = kernel_kills(), time.monotonic()
+    before, began, joules = kernel_kills(), time.monotonic(), gpu_joules()
     worker = supervisor.start([*command, path])
     status, peak = supervisor.wait()
     killed_by_kernel = not supervisor.asked and kernel_kills() > before
     told = how_it_ended(status, killed_by_kernel)
-    more = {"asked": supervisor.asked, "seconds": round(time.monotonic() - began, 3), "peak_memory_bytes": peak}
+    more = {
+        "asked": supervisor.asked, "seconds": round(time.monotonic() - began, 3), "peak_memory_bytes": peak,
+        "gpu_joules": used_since(joules),
+    }  # fmt: skip
     write_json(supervisor.run.exit, {"v": 1, "worker": vars(worker)} | told | more | {"ended": time.time()})
     return CANNOT_START if told["code"] is None else int(told["code"])
 

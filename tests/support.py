@@ -27,14 +27,24 @@ WORDS = ["task", "text", ":", "positive", "negative", *map(str, range(10)), "."]
 VOCABULARY = SPECIAL + GOOD + BAD + NEUTRAL + WORDS
 
 
-def t5(feed_forward: str = "relu", tied: bool = True) -> nn.Module:
+def t5(feed_forward: str = "relu", tied: bool = True, name: str = "T5") -> nn.Module:
     """A T5 of 2 + 2 layers; `gated-gelu` is v1.1."""
-    config = transformers.T5Config(
+    config = getattr(transformers, f"{name}Config")(
         vocab_size=len(VOCABULARY), d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, dropout_rate=0.1,
         feed_forward_proj=feed_forward, tie_word_embeddings=tied, decoder_start_token_id=0, pad_token_id=0,
         eos_token_id=4,
     )  # fmt: skip
-    return transformers.T5ForConditionalGeneration(config)
+    return getattr(transformers, f"{name}ForConditionalGeneration")(config)
+
+
+def bart() -> nn.Module:
+    """A BART of 2 + 2 layers; it starts its answers with the end of text, as the published ones do."""
+    config = transformers.BartConfig(
+        vocab_size=len(VOCABULARY), d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48,
+        decoder_ffn_dim=48, encoder_attention_heads=4, decoder_attention_heads=4, max_position_embeddings=40,
+        pad_token_id=0, bos_token_id=2, eos_token_id=4, decoder_start_token_id=4, forced_eos_token_id=None,
+    )  # fmt: skip
+    return transformers.BartForConditionalGeneration(config)
 
 
 def _encoder(name: str, **extra: Any) -> nn.Module:
@@ -54,13 +64,55 @@ def distilbert() -> nn.Module:
     return transformers.DistilBertForSequenceClassification(config)
 
 
-FAMILIES: dict[str, Callable[[], nn.Module]] = {
+def deberta() -> nn.Module:
+    """A DeBERTa of 2 layers as its third version is: positions are relative, and share the projections of the text."""
+    relative = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+    return _encoder("DebertaV2", position_biased_input=False, position_buckets=8, **relative)
+
+
+def gpt2() -> nn.Module:
+    """A GPT-2 of 2 layers, its head tied to its embedding."""
+    config = transformers.GPT2Config(
+        vocab_size=len(VOCABULARY), n_embd=32, n_layer=2, n_head=4, n_inner=48, n_positions=40, bos_token_id=4,
+        eos_token_id=4, pad_token_id=0,
+    )  # fmt: skip
+    return transformers.GPT2LMHeadModel(config)
+
+
+def _decoder(name: str, **extra: Any) -> nn.Module:
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=48, max_position_embeddings=40, pad_token_id=0, bos_token_id=2, eos_token_id=4, **extra,
+    )  # fmt: skip
+    return transformers.AutoModelForCausalLM.from_config(config)
+
+
+ENCODER_DECODERS: dict[str, Callable[[], nn.Module]] = {
     "t5": t5,
     "t5-v1.1": lambda: t5("gated-gelu", tied=False),
+    "mt5": lambda: t5("gated-gelu", tied=False, name="MT5"),
+    "bart": bart,
+}
+ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "bert": lambda: _encoder("Bert"),
     "roberta": lambda: _encoder("Roberta"),
+    "electra": lambda: _encoder("Electra", embedding_size=16),
+    "deberta-v2": deberta,
     "distilbert": distilbert,
 }
+# Windows shorter than the texts, so that what leaves them is tested too.
+DECODERS: dict[str, Callable[[], nn.Module]] = {
+    "gpt2": gpt2,
+    "llama": lambda: _decoder("Llama"),
+    "mistral": lambda: _decoder("Mistral", sliding_window=6),
+    "qwen2": lambda: _decoder("Qwen2", tie_word_embeddings=True),
+    "qwen3": lambda: _decoder("Qwen3", head_dim=8),
+    "phi3": lambda: _decoder("Phi3"),
+    "gemma": lambda: _decoder("Gemma", head_dim=8),
+    "gemma2": lambda: _decoder("Gemma2", head_dim=8, sliding_window=6),
+    "gemma3": lambda: _decoder("Gemma3Text", head_dim=8, sliding_window=6),
+}
+FAMILIES = ENCODER_DECODERS | ENCODERS | DECODERS
 
 
 def build(family: str, seed: int = 0) -> nn.Module:
@@ -80,18 +132,24 @@ def batch(family: str, rows: int = 6, length: int = 9, seed: int = 1) -> dict[st
     mask = torch.ones_like(ids)
     mask[-1, -3:] = 0
     labels = torch.randint(5, len(VOCABULARY), (rows, 3), generator=place)
-    if not family.startswith("t5"):
+    if family in ENCODERS:
         labels = labels[:, 0] % 2
+    if family in DECODERS:
+        labels = ids.masked_fill(mask == 0, -100)
+        labels[:, :4] = -100
     return {"input_ids": ids * mask, "attention_mask": mask, "labels": labels}
 
 
-def tokenizer(text_to_text: bool) -> transformers.PreTrainedTokenizerFast:
-    """A tokenizer of words that frames a text as a BERT or as a T5 does."""
+def tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of words that frames a text as a BERT does, as a T5, or as a decoder: not at all."""
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    single, pair = ("$A </s>", "$A $B </s>") if text_to_text else ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
-    marks = [("</s>", 4)] if text_to_text else [("[CLS]", 2), ("[SEP]", 3)]
-    words.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=marks)
+    frames = {"single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1"}
+    if family in ENCODER_DECODERS:
+        frames = {"single": "$A </s>", "pair": "$A $B </s>"}
+    if family not in DECODERS:
+        marks = [("[CLS]", 2), ("[SEP]", 3), ("</s>", 4)]
+        words.post_processor = processors.TemplateProcessing(**frames, special_tokens=marks)
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", eos_token="</s>", model_max_length=40
     )
@@ -101,7 +159,7 @@ def save_model(family: str, folder: Path) -> Path:
     """A model folder with weights and tokenizer, as a person would have one."""
     folder.mkdir(parents=True, exist_ok=True)
     build(family).save_pretrained(folder)
-    tokenizer(family.startswith("t5")).save_pretrained(folder)
+    tokenizer(family).save_pretrained(folder)
     return folder
 
 

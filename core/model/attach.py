@@ -16,18 +16,22 @@ class Attachment:
     """All deltas of one module, fused.
 
     A module may carry several sites (a BERT's output projection, and the sub-layer that ends with it); each is a stage
-    with its own effects: h = f(x) + B A x for the stacked low-rank factors, then y = h + bias + residuals(h), and y is
-    what the next stage sees. Changes of weight and bias are bound in the place of the module's own, so they cost no
-    operation; the rest is added by a forward hook.
+    with its own effects: h = f(x) + B A x for the stacked low-rank factors + parallel(x), then y = h + bias +
+    residuals(h), and y is what the next stage sees. Changes of weight and bias are bound in the place of the module's
+    own, so they cost no operation; the rest is added by a forward hook. `entry` is the module that reads the input of
+    the sub-layer which ends here; that input is the x of the last stage.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, entry: nn.Module | None = None) -> None:
         self._module = module
+        self._entered: Tensor | None = None
         self._own: dict[str, Any] = dict(module._parameters)
         self._stages: list[Effect] = []
-        self._residuals: list[list[Effect]] = []
+        self._functions: list[list[Effect]] = []
         self._active = self._widened = False
         self._handles = [module.register_forward_hook(self._hook), module.register_forward_pre_hook(self._widen)]
+        if entry is not None:
+            self._handles.append(entry.register_forward_pre_hook(self._enter))
 
     def bind(self, stages: Sequence[Sequence[Effect]]) -> None:
         """Let the module compute with these effects from now on."""
@@ -35,14 +39,15 @@ class Attachment:
         self._widened = self._is_wider(merged[0])
         if self._widened:
             self._module._parameters.update({k: _wide(p) for k, p in self._own.items()})
-        self._residuals = [[e for e in effects if e.residual is not None] for effects in stages]
-        self._stages = [self._fold(merged[0], bool(self._residuals[0])), *merged[1:]]
+        self._functions = [[e for e in effects if e.residual or e.parallel] for effects in stages]
+        self._stages = [self._fold(merged[0], bool(self._functions[0])), *merged[1:]]
         self._active = True
 
     def unbind(self) -> None:
         """Let the module compute as it was loaded."""
         self._module._parameters.update(self._own)
-        self._stages, self._residuals, self._active, self._widened = [], [], False, False
+        self._stages, self._functions, self._entered = [], [], None
+        self._active = self._widened = False
 
     def detach(self) -> None:
         """Take the hooks away; the module is again as it was."""
@@ -58,19 +63,30 @@ class Attachment:
         weight, change = self._own.get("weight"), effect.scale if effect.scale is not None else effect.bias
         return weight is not None and change is not None and change.dtype != weight.dtype
 
+    def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self._entered = args[0] if self._active else None
+
     def _widen(self, module: nn.Module, args: tuple[Any, ...]) -> Any:
         return (args[0].float(), *args[1:]) if self._widened else None
 
-    def _fold(self, effect: Effect, has_residuals: bool) -> Effect:
-        """Put the first stage's scale and bias into the module's own weight and bias; return what is left."""
+    def _fold(self, effect: Effect, has_functions: bool) -> Effect:
+        """Put the first stage's scales and bias into the module's own weight and bias; return what is left."""
         bias = effect.bias
+        if effect.input_scale is not None:
+            self._scale_inputs(effect.input_scale)
         if effect.scale is not None:
             self._add("weight", effect.scale)
         # A residual of the same stage must see the output without the bias.
-        if bias is not None and "bias" in self._own and not has_residuals:
+        if bias is not None and "bias" in self._own and not has_functions:
             self._add("bias", bias)
             bias = None
         return Effect(low_rank=effect.low_rank, bias=bias)
+
+    def _scale_inputs(self, change: Tensor) -> None:
+        """Bind f((1 + change) * x) as other weights; a Conv1D has the inputs in rows, a Linear in columns."""
+        own: Any = self._own["weight"]
+        factor = 1 + change
+        self._module._parameters["weight"] = own * (factor if isinstance(self._module, nn.Linear) else factor[:, None])
 
     def _add(self, name: str, change: Tensor) -> None:
         """Bind the module's own vector with the change; a bias that the module lacks is the change alone."""
@@ -84,21 +100,29 @@ class Attachment:
         h = output[0] if rest is not None else output
         if self._widened:
             h = h.to(self._own["weight"].dtype)
-        for effect, residuals in zip(self._stages, self._residuals, strict=True):
+        for effect, functions in zip(self._stages, self._functions, strict=True):
             if effect.low_rank is not None:
                 h = _add_low_rank(h, args[0], *effect.low_rank)
-            added = [e.residual(h) for e in residuals if e.residual is not None]
+            for e in functions:
+                if e.parallel is not None:
+                    h = h + e.parallel(self._read(args, effect is self._stages[-1]))
+            added = [e.residual(h) for e in functions if e.residual is not None]
             if effect.bias is not None:
                 added.append(effect.bias.to(h.dtype))
             for term in added:
                 h = h + term
         return h if rest is None else (h, *rest)
 
+    def _read(self, args: tuple[Any, ...], is_last: bool) -> Tensor:
+        """What a stage reads: the last one the input of the sub-layer, where one ends here."""
+        return self._entered if is_last and self._entered is not None else args[0]
+
 
 def _merge(effects: Sequence[Effect]) -> Effect:
     """One effect for several: low-rank factors stacked along the rank, vectors summed."""
     pairs = [e.low_rank for e in effects if e.low_rank is not None]
     scales = [e.scale for e in effects if e.scale is not None]
+    inputs = [e.input_scale for e in effects if e.input_scale is not None]
     biases = [e.bias for e in effects if e.bias is not None]
     low_rank = None
     if pairs:
@@ -107,6 +131,7 @@ def _merge(effects: Sequence[Effect]) -> Effect:
     return Effect(
         low_rank=low_rank,
         scale=sum(scales[1:], scales[0]) if scales else None,
+        input_scale=sum(inputs[1:], inputs[0]) if inputs else None,
         bias=sum(biases[1:], biases[0]) if biases else None,
     )
 

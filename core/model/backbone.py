@@ -6,18 +6,20 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from core.model.sites import config_of, reads_both_ways
 from core.run.errors import ModelError, nearest
 
 # The heads that transformers puts on an encoder for classification. What is missing from a checkpoint (a RoBERTa has no
 # pooler) is new too, and found when the checkpoint is loaded.
-HEADS = ("classifier.", "pre_classifier.", "score.")
-TEXT_TO_TEXT = ("t5", "mt5")
-ENCODERS = ("bert", "roberta", "distilbert")
+HEADS = ("classifier.", "pre_classifier.", "score.", "pooler.")
+
+# An encoder answers with a head, the others write.
+Kind = Literal["encoder", "encoder-decoder", "decoder"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Backbone:
     parameters: int
 
     @property
+    def is_decoder(self) -> bool:
+        """Whether the model reads and writes one text, so that an answer goes on where its question ends."""
+        return self.text_to_text and not config_of(self.model).is_encoder_decoder
+
+    @property
     def head_parameters(self) -> int:
         """How many parameters the new head has."""
         return sum(self.model.get_parameter(name).numel() for name in self.head)
@@ -44,31 +51,63 @@ def load_backbone(
 ) -> Backbone:
     """Load `builtin:NAME`, a folder, or a name on the hub; a new head has `outputs` outputs and is drawn from `seed`.
 
-    Raises ModelError where there is no such model, no weights, or its family is not supported.
+    Raises ModelError where there is no such model, no weights, or it is not one that reads text and answers.
     """
-    _quiet_transformers()
-    source = resolve(name)
-    from transformers import AutoConfig, AutoTokenizer
+    source, config = _configured(name)
+    from transformers import AutoTokenizer
 
-    config = _from_pretrained(AutoConfig.from_pretrained, name, source)
-    text_to_text = check_family(name, str(config.model_type))
+    kind = kind_of(name, config)
     _check_weights(name, source)
     torch.manual_seed(seed)
-    loader, options = _loader(text_to_text, outputs, regression)
-    model, info = _from_pretrained(loader, name, source, dtype=dtype, output_loading_info=True, **options)
+    options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
+    if kind == "encoder":
+        problem = "regression" if regression else "single_label_classification"
+        options |= {"num_labels": outputs, "problem_type": problem, "ignore_mismatched_sizes": True}
+    model, info = _from_pretrained(_auto_class(kind).from_pretrained, name, source, **options)
     tokenizer = _from_pretrained(AutoTokenizer.from_pretrained, name, source)
     model.requires_grad_(False).to(device).eval()
-    head = () if text_to_text else head_of(model, info["missing_keys"])
+    head = head_of(model, info["missing_keys"]) if kind == "encoder" else ()
     _check_shapes(name, info["mismatched_keys"], head)
-    return Backbone(model, tokenizer, text_to_text, head, count_parameters(model, head))
+    if kind != "encoder":
+        write_plainly(model, tokenizer)
+    return Backbone(model, tokenizer, kind != "encoder", head, count_parameters(model, head))
 
 
-def check_family(name: str, model_type: str) -> bool:
-    """Whether the family is text to text; raises ModelError for one that is not supported."""
-    if model_type not in TEXT_TO_TEXT + ENCODERS:
-        known = ", ".join(TEXT_TO_TEXT + ENCODERS)
-        raise ModelError(f"{name} is a {model_type!r}, which is not supported", f"supported: {known}")
-    return model_type in TEXT_TO_TEXT
+def load_shape(name: str) -> tuple[nn.Module, Kind]:
+    """The network of a model without its weights: every shape is there, on the meta device, and nothing is read."""
+    _, config = _configured(name)
+    kind = kind_of(name, config)
+    with torch.device("meta"):
+        model: nn.Module = _auto_class(kind).from_config(config)
+    return model, kind
+
+
+def kind_of(name: str, config: Any) -> Kind:
+    """How a model of this configuration answers; raises ModelError where transformers has none that does."""
+    from transformers.models.auto import modeling_auto as auto
+
+    family, classes = str(config.model_type), auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+    kind: Kind = "encoder"
+    if config.is_encoder_decoder:
+        kind, classes = "encoder-decoder", auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    elif not reads_both_ways(config):
+        kind, classes = "decoder", auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if family not in classes:
+        raise ModelError(f"{name} is a {family!r}, which transformers loads neither with a head nor as one that writes")
+    return kind
+
+
+def write_plainly(model: Any, tokenizer: Any) -> None:
+    """Let the model write the likeliest token each time, whatever its folder recommends (beams, penalties)."""
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    ids = {key: getattr(own, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")}
+    if not config_of(model).is_encoder_decoder:
+        # A decoder learns to end its answers as the tokenizer ends texts; many have no token to pad with.
+        ids["eos_token_id"] = tokenizer.eos_token_id
+        ids["pad_token_id"] = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    model.generation_config = GenerationConfig(**ids)
 
 
 def head_of(model: nn.Module, missing: Any = ()) -> tuple[str, ...]:
@@ -117,14 +156,23 @@ def _check_shapes(name: str, mismatched: Iterable[Any], head: tuple[str, ...]) -
         raise ModelError(f"the weights of {name} do not fit its config.json", f"first: {wrong[0]}")
 
 
-def _loader(text_to_text: bool, outputs: int, regression: bool) -> tuple[Callable[..., Any], dict[str, Any]]:
-    from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+def _configured(name: str) -> tuple[str, Any]:
+    """Where a model is, and its configuration."""
+    _quiet_transformers()
+    source = resolve(name)
+    from transformers import AutoConfig
 
-    if text_to_text:
-        return AutoModelForSeq2SeqLM.from_pretrained, {}
-    kind = "regression" if regression else "single_label_classification"
-    options = {"num_labels": outputs, "problem_type": kind, "ignore_mismatched_sizes": True}
-    return AutoModelForSequenceClassification.from_pretrained, options
+    return source, _from_pretrained(AutoConfig.from_pretrained, name, source)
+
+
+def _auto_class(kind: Kind) -> Any:
+    import transformers
+
+    return {
+        "encoder": transformers.AutoModelForSequenceClassification,
+        "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
+        "decoder": transformers.AutoModelForCausalLM,
+    }[kind]
 
 
 def _from_pretrained(load: Callable[..., Any], name: str, source: str, **options: Any) -> Any:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from core.model.attach import Attachment
-from core.model.deltas.base import Weight
 from core.model.layout import HEAD, Layout, Slot
+from core.model.pools import Pool, pools_of
+from core.model.rows import RowsAttachment
 from core.model.space import Placed
+from core.run.structure import choices_of
 from core.tasks.randomness import generator
 
 
@@ -28,20 +30,27 @@ class GatedModel:
         self.head = list(head)
         parameter = next(backbone.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self._specs: dict[tuple[int, str], Weight] = {
-            (i, name): weight for i, p in enumerate(placed) for name, weight in p.delta.weights(p.site).items()
-        }
-        slots = [Slot(i, name, w.shape, w.gated) for (i, name), w in self._specs.items()]
+        self._pools = {pool.owner: pool for pool in pools_of(placed)}
+        slots = [slot for pool in self._pools.values() for slot in pool.slots()]
         self._head = {name: backbone.get_parameter(name) for name in head}
-        slots += [Slot(HEAD, name, tuple(p.shape), gated=False) for name, p in self._head.items()]
+        slots += [Slot(HEAD, name, tuple(p.shape)) for name, p in self._head.items()]
         self.layout = Layout(slots, [p.delta.factor for p in placed], self.device)
-        self._modules = _by_module(self.placed)
-        self._attachments = {path: Attachment(backbone.get_submodule(path)) for path in self._modules}
+        self._modules = _by_module(self._pools)
+        self._attachments = {
+            path: Attachment(backbone.get_submodule(path), _entry(backbone, self._pools, stages))
+            for path, stages in self._modules.items()
+        }
+        self._rows = RowsAttachment(backbone, [p for p in self._pools.values() if p.largest.delta.acts_on != "module"])
 
     @property
     def parameters(self) -> list[int]:
         """What each candidate would train."""
         return [p.candidate.parameters for p in self.placed]
+
+    @property
+    def choices(self) -> list[int]:
+        """For each candidate the number of its first alternative, which share their weights: its own without any."""
+        return choices_of([p.candidate for p in self.placed])
 
     def initial_weights(self, seed: int, original: bool = False) -> Tensor:
         """The weights at the start, fp32: each tensor a pure function of the seed, its candidate and its name.
@@ -53,14 +62,17 @@ class GatedModel:
             if slot.owner == HEAD:
                 parts.append(self._head[slot.name].detach().float().flatten())
                 continue
-            spec = self._specs[slot.owner, slot.name]
+            spec = self._pools[slot.owner].weights[slot.name]
             init = spec.original if original and spec.original is not None else spec.init
             place = generator(seed, "init", self.placed[slot.owner].candidate.name, slot.name)
-            parts.append(init(slot.shape, place).flatten().to(self.device))
+            parts.append(slot.flat(init(slot.shape, place)).to(self.device))
         return torch.cat(parts) if parts else torch.zeros(0, device=self.device)
 
     def named(self, weights: Tensor) -> dict[str, Tensor]:
-        """The tensors by name: `<module>/<delta>/<tensor>`, and the head's by their names in the backbone."""
+        """The tensors by name: `<module>/<delta>/<tensor>`, and the head's by their names in the backbone.
+
+        Alternatives are under the name of their choice.
+        """
         return {
             self._name(slot): tensor
             for slot, tensor in zip(self.layout.slots, self.layout.tensors(weights), strict=True)
@@ -68,7 +80,7 @@ class GatedModel:
 
     def from_named(self, tensors: dict[str, Tensor]) -> Tensor:
         """The vector with these tensors; the opposite of `named`."""
-        parts = [tensors[self._name(slot)].reshape(-1).float() for slot in self.layout.slots]
+        parts = [slot.flat(tensors[self._name(slot)]).float() for slot in self.layout.slots]
         return torch.cat(parts).to(self.device)
 
     def loss(self, weights: Tensor, gates: Tensor, batch: dict[str, Tensor]) -> Tensor:
@@ -80,7 +92,7 @@ class GatedModel:
     @contextmanager
     def bound(self, weights: Tensor, gates: Tensor) -> Iterator[nn.Module]:
         """The backbone, which computes with these weights (size) and gates (candidates) inside the context."""
-        self._bind(self.layout.scale(weights, gates))
+        self._bind(self.layout.scale(weights, gates), gates)
         try:
             yield self.backbone
         finally:
@@ -90,41 +102,52 @@ class GatedModel:
         """Give the backbone back as it was before; the object cannot be used afterwards."""
         for attachment in self._attachments.values():
             attachment.detach()
+        self._rows.detach()
 
-    def _bind(self, scaled: Tensor) -> None:
+    def _bind(self, scaled: Tensor, gates: Tensor) -> None:
         exact = self.layout.tensors(scaled)
         cast = exact if self.dtype == scaled.dtype else self.layout.tensors(scaled.to(self.dtype))
-        tensors: list[dict[str, Tensor]] = [{} for _ in self.placed]
+        tensors: dict[int, dict[str, Tensor]] = {owner: {} for owner in self._pools}
         for slot, fine, coarse in zip(self.layout.slots, exact, cast, strict=True):
             if slot.owner == HEAD:
                 _set_parameter(self.backbone, slot.name, coarse)
             else:
                 is_norm = self.placed[slot.owner].site.kind == "norm"
                 tensors[slot.owner][slot.name] = fine if is_norm else coarse
-        effects = [p.delta.effect(t) for p, t in zip(self.placed, tensors, strict=True)]
+        effects = {owner: pool.effects(tensors[owner], gates) for owner, pool in self._pools.items()}
         for path, stages in self._modules.items():
-            self._attachments[path].bind([[effects[i] for i in stage] for stage in stages])
+            self._attachments[path].bind([[e for owner in stage for e in effects[owner]] for stage in stages])
+        self._rows.bind(effects)
 
     def _unbind(self) -> None:
         for attachment in self._attachments.values():
             attachment.unbind()
+        self._rows.unbind()
         for name, parameter in self._head.items():
             _set_parameter(self.backbone, name, parameter)
 
     def _name(self, slot: Slot) -> str:
         if slot.owner == HEAD:
             return slot.name
-        candidate = self.placed[slot.owner].candidate
-        return f"{candidate.module}/{candidate.delta}/{slot.name}"
+        return f"{self._pools[slot.owner].name}/{slot.name}"
 
 
-def _by_module(placed: Sequence[Placed]) -> dict[str, list[list[int]]]:
-    """For each module its stages, which are lists of candidates: the linear layer first, then the sub-layer."""
+def _by_module(pools: Mapping[int, Pool]) -> dict[str, list[list[int]]]:
+    """For each module its stages, which are lists of pools: the linear layer first, then the sub-layer."""
     modules: dict[str, dict[str, list[int]]] = {}
-    for i, p in enumerate(placed):
-        modules.setdefault(p.site.module, {}).setdefault(p.site.kind, []).append(i)
+    for owner, pool in pools.items():
+        if pool.largest.delta.acts_on == "module":
+            site = pool.largest.site
+            modules.setdefault(site.module, {}).setdefault(site.kind, []).append(owner)
     order = ("linear", "norm", "block")
     return {path: [kinds[k] for k in order if k in kinds] for path, kinds in modules.items()}
+
+
+def _entry(backbone: nn.Module, pools: Mapping[int, Pool], stages: list[list[int]]) -> nn.Module | None:
+    """The module that first reads what the sub-layer reads which ends here, where it is known."""
+    sites = (pools[owner].largest.site for stage in stages for owner in stage)
+    entries = [site.sublayer.entry for site in sites if site.sublayer is not None]
+    return backbone.get_submodule(entries[0]) if entries else None
 
 
 def _set_parameter(model: nn.Module, name: str, tensor: Tensor) -> None:

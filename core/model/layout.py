@@ -1,7 +1,7 @@
 """All delta weights in one vector: where each tensor lies, and how gates scale the vector.
 
 One vector makes a virtual step, a perturbation, a norm or an optimiser a single operation, whatever the number of
-candidates. What gates do not scale comes first; then the gated tensors, those of equal size side by side, so that
+candidates. What gates do not scale comes first; then the gated pieces, those of equal size side by side, so that
 scaling is one product for each size.
 """
 
@@ -19,43 +19,86 @@ HEAD = -1  # the owner of the weights of a new classification head
 
 @dataclass(frozen=True)
 class Slot:
-    """One tensor in the vector: its owner (the number of a candidate, or HEAD), its name and shape."""
+    """One tensor in the vector: its owner (the number of a candidate, or HEAD), its name and shape.
+
+    `pieces` are the candidates whose gates, added up, scale it: none for a tensor that is not gated; one entry for the
+    whole tensor; or one for each index along `axis`, where alternatives share it. Such a tensor lies in the vector with
+    that axis first.
+    """
 
     owner: int
     name: str
     shape: tuple[int, ...]
-    gated: bool
+    pieces: tuple[tuple[int, ...], ...] = ()
+    axis: int = 0
 
     @property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
 
+    @property
+    def piece(self) -> int:
+        """Number of elements that one gate scales; 0 where none does."""
+        return self.size // len(self.pieces) if self.pieces else 0
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """Its shape as it lies in the vector."""
+        return (self.shape[self.axis], *(n for i, n in enumerate(self.shape) if i != self.axis))
+
+    def view(self, part: Tensor) -> Tensor:
+        """Its part of the vector in its shape, without copying."""
+        if self.axis == 0:
+            return part.view(self.shape)
+        return part.view(self.stored).movedim(0, self.axis)
+
+    def flat(self, tensor: Tensor) -> Tensor:
+        """The tensor as it lies in the vector; the opposite of `view`."""
+        return tensor.movedim(self.axis, 0).reshape(-1)
+
 
 class Layout:
     """The order of tensors in the vector. `factors[i]` is the constant that scales candidate i beside its gate."""
 
     def __init__(self, slots: Sequence[Slot], factors: Sequence[float], device: torch.device) -> None:
-        self.slots = sorted(slots, key=lambda s: (s.gated, s.size if s.gated else 0))
+        self.slots = sorted(slots, key=lambda s: s.piece)
         self.size = sum(s.size for s in self.slots)
         self._factors = torch.tensor(factors, dtype=torch.float32, device=device)
-        gated = [s for s in self.slots if s.gated]
-        sizes = list(dict.fromkeys(s.size for s in gated))
-        self._owners = [torch.tensor([s.owner for s in gated if s.size == n], device=device) for n in sizes]
+        gated = [s for s in self.slots if s.pieces]
+        sizes = list(dict.fromkeys(s.piece for s in gated))
+        self._gains = [_Gains([p for s in gated if s.piece == n for p in s.pieces], device) for n in sizes]
         self._blocks = [self.size - sum(s.size for s in gated)]
-        self._blocks += [n * len(owners) for n, owners in zip(sizes, self._owners, strict=True)]
+        self._blocks += [n * gains.count for n, gains in zip(sizes, self._gains, strict=True)]
 
     def scale(self, weights: Tensor, gates: Tensor) -> Tensor:
-        """The weights (size) with every gated tensor multiplied by its gate (candidates) and factor."""
+        """The weights (size) with every gated piece multiplied by its gates (candidates) and factors."""
         free, *blocks = torch.split(weights, self._blocks)
-        gains = gates * self._factors
+        scaled_gates = gates * self._factors
         scaled = [
-            (block.view(len(owners), -1) * gains[owners, None]).flatten()
-            for block, owners in zip(blocks, self._owners, strict=True)
+            (block.view(gains.count, -1) * gains(scaled_gates)[:, None]).flatten()
+            for block, gains in zip(blocks, self._gains, strict=True)
         ]
         return torch.cat([free, *scaled])
 
     def tensors(self, vector: Tensor) -> list[Tensor]:
         """The vector cut into the tensors of the slots, in their order, without copying."""
         parts = torch.split(vector, [s.size for s in self.slots])
-        return [part.view(s.shape) for part, s in zip(parts, self.slots, strict=True)]
+        return [slot.view(part) for part, slot in zip(parts, self.slots, strict=True)]
+
+
+class _Gains:
+    """What scales each of several pieces: the sum of the gates of its candidates."""
+
+    def __init__(self, pieces: Sequence[Sequence[int]], device: torch.device) -> None:
+        self.count = len(pieces)
+        self._candidates = torch.tensor([i for piece in pieces for i in piece], device=device)
+        self._pieces: Tensor | None = None
+        if any(len(piece) > 1 for piece in pieces):
+            numbers = [number for number, piece in enumerate(pieces) for _ in piece]
+            self._pieces = torch.tensor(numbers, device=device)
+
+    def __call__(self, gates: Tensor) -> Tensor:
+        """The gains (pieces) for these gates (candidates)."""
+        each = gates[self._candidates]
+        return each if self._pieces is None else each.new_zeros(self.count).index_add(0, self._pieces, each)

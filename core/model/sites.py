@@ -9,13 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
+from core.model.families import FAMILIES
 from core.run.structure import site_label
 
-Kind = Literal["linear", "norm", "block"]
+if TYPE_CHECKING:
+    from core.model.sublayers import Sublayer
+
+Kind = Literal["linear", "norm", "block", "stack"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,9 @@ class Site:
     """A module of the backbone at which deltas may stand.
 
     `kind` says what the module is: a linear map from `inputs` to `outputs` features, a normalisation whose weight has
-    `outputs` elements, or a sub-layer whose output has `outputs` features (before the residual is added).
+    `outputs` elements, a sub-layer whose output has `outputs` features (before the residual is added), or a stack of
+    layers, which reads vectors of `inputs` features. `sublayer` is known of canonical sub-layers, see
+    `core.model.sublayers`.
     """
 
     name: str
@@ -33,75 +40,12 @@ class Site:
     kind: Kind
     inputs: int
     outputs: int
+    sublayer: Sublayer | None = None
 
     @property
     def label(self) -> str:
         """The short name with its place, as in `E3.attn.q`."""
         return site_label(self.name, self.stack, self.layer)
-
-
-# A family maps module paths (`#` is the number of the layer) to canonical names. One module may be two sites: the
-# output projection of a BERT's attention is `attn.o`, and its output is also that of the sub-layer, `block.attn`.
-Family = dict[str, tuple[str, ...]]
-
-
-def _t5_stack(stack: str, ffn: int) -> Family:
-    """The sites of a T5 stack whose feed-forward is sub-layer number `ffn`; wi_0 is the gate of v1.1 and Flan."""
-    block = f"{stack}.block.#.layer"
-    dense = f"{block}.{ffn}.DenseReluDense"
-    return {
-        f"{block}.0.SelfAttention": ("block.attn",),
-        **{f"{block}.0.SelfAttention.{x}": (f"attn.{x}",) for x in "qkvo"},
-        f"{block}.0.layer_norm": ("norm.attn",),
-        dense: ("block.ffn",),
-        f"{dense}.wi": ("ffn.in",),
-        f"{dense}.wi_1": ("ffn.in",),
-        f"{dense}.wi_0": ("ffn.gate",),
-        f"{dense}.wo": ("ffn.out",),
-        f"{block}.{ffn}.layer_norm": ("norm.ffn",),
-        f"{stack}.final_layer_norm": ("norm.final",),
-    }
-
-
-def _bert(prefix: str) -> Family:
-    """The sites of a BERT or RoBERTa encoder."""
-    layer = f"{prefix}.encoder.layer.#"
-    return {
-        f"{layer}.attention.self.query": ("attn.q",),
-        f"{layer}.attention.self.key": ("attn.k",),
-        f"{layer}.attention.self.value": ("attn.v",),
-        f"{layer}.attention.output.dense": ("attn.o", "block.attn"),
-        f"{layer}.attention.output.LayerNorm": ("norm.attn",),
-        f"{layer}.intermediate.dense": ("ffn.in",),
-        f"{layer}.output.dense": ("ffn.out", "block.ffn"),
-        f"{layer}.output.LayerNorm": ("norm.ffn",),
-    }
-
-
-_T5: Family = {
-    **_t5_stack("encoder", ffn=1),
-    **_t5_stack("decoder", ffn=2),
-    "decoder.block.#.layer.1.EncDecAttention": ("block.cross",),
-    **{f"decoder.block.#.layer.1.EncDecAttention.{x}": (f"cross.{x}",) for x in "qkvo"},
-    "decoder.block.#.layer.1.layer_norm": ("norm.cross",),
-    "lm_head": ("head",),
-}
-_DISTILBERT: Family = {
-    **{f"distilbert.transformer.layer.#.attention.{x}_lin": (f"attn.{x}",) for x in "qkv"},
-    "distilbert.transformer.layer.#.attention.out_lin": ("attn.o", "block.attn"),
-    "distilbert.transformer.layer.#.sa_layer_norm": ("norm.attn",),
-    "distilbert.transformer.layer.#.ffn.lin1": ("ffn.in",),
-    "distilbert.transformer.layer.#.ffn.lin2": ("ffn.out", "block.ffn"),
-    "distilbert.transformer.layer.#.output_layer_norm": ("norm.ffn",),
-}
-
-FAMILIES: dict[str, Family] = {
-    "t5": _T5,
-    "mt5": _T5,
-    "bert": _bert("bert"),
-    "roberta": _bert("roberta"),
-    "distilbert": _DISTILBERT,
-}
 
 
 def find_sites(model: nn.Module) -> list[Site]:
@@ -124,21 +68,42 @@ def config_of(model: nn.Module) -> Any:
     return model.config
 
 
+def reads_both_ways(config: Any) -> bool:
+    """Whether each token sees those after it too: so does an encoder, and no decoder that stands alone."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    return bool(config.is_encoder_decoder) or config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
 def module_paths(model: nn.Module) -> Iterator[str]:
     """The paths of all modules but the root, in the model's own order."""
     return (path for path, _ in model.named_modules() if path)
 
 
 def _site(model: nn.Module, name: str, path: str, module: nn.Module) -> Site:
-    stack = "" if name == "head" else "decoder" if path.startswith("decoder.") else "encoder"
-    layer = _without_number(path)[1]
-    if isinstance(module, nn.Linear) and not name.startswith("block."):
-        return Site(name, stack, layer, path, "linear", module.in_features, module.out_features)
-    weight = getattr(module, "weight", None)
-    if isinstance(weight, Tensor) and weight.ndim == 1:
-        return Site(name, stack, layer, path, "norm", weight.numel(), weight.numel())
-    width = int(config_of(model).hidden_size)
+    stack, layer = "" if name == "head" else _stack(model, path), _without_number(path)[1]
+    if not name.startswith("block."):
+        if isinstance(module, nn.Linear):
+            return Site(name, stack, layer, path, "linear", module.in_features, module.out_features)
+        if isinstance(module, Conv1D):  # a linear layer whose weight is (inputs, outputs)
+            return Site(name, stack, layer, path, "linear", module.nx, module.nf)
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim == 1:
+            return Site(name, stack, layer, path, "norm", weight.numel(), weight.numel())
+    width = _width(config_of(model))
     return Site(name, stack, layer, path, "block", width, width)
+
+
+def _width(config: Any) -> int:
+    """Features of what flows between the layers; a model of several inputs tells of each apart."""
+    own = config if hasattr(config, "hidden_size") else config.get_text_config(decoder=True)
+    return int(own.hidden_size)
+
+
+def _stack(model: nn.Module, path: str) -> str:
+    """Which stack a module is in: the one that its path names, or the only one that the model has."""
+    named = [part for part in path.split(".") if part in ("encoder", "decoder")]
+    return named[0] if named else "encoder" if reads_both_ways(config_of(model)) else "decoder"
 
 
 def _without_number(path: str) -> tuple[str, int | None]:

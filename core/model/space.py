@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from core.model.deltas import Delta, make
 from core.model.deltas.base import parameters
 from core.model.sites import Site, config_of, find_sites, module_paths, site_at
+from core.model.sublayers import input_site, with_sublayers
 from core.run.deltas import parse_delta
 from core.run.errors import SpecError, nearest
 from core.run.spaces import SITES, SpaceSpec, matches
@@ -30,23 +33,21 @@ def place(space: SpaceSpec, model: nn.Module) -> list[Placed]:
     Within a group, candidates follow the model's modules; a delta stands at a module at most once.
     """
     placed: dict[tuple[str, str], Placed] = {}
-    canonical = find_sites(model)
+    canonical = _all_sites(model)
     for group in space.groups:
         sites = _with_own(canonical, group, model)
         _check_fits(space.name, group, sites, model)
         for site in sites:
             for pattern, deltas in group.items():
                 if matches(pattern, site.name, site.label, site.module):
-                    for text in deltas:
-                        one = _placed(site, text)
-                        if one.delta.fits(site):
-                            placed.setdefault((site.module, text), one)
+                    for one in itertools.chain.from_iterable(_placed(site, text) for text in deltas):
+                        placed.setdefault((site.module, one.candidate.delta), one)
     return list(placed.values())
 
 
 def restore(candidates: tuple[Candidate, ...], model: nn.Module) -> list[Placed]:
     """The same candidates on a model of the same kind, as when a structure is read from its file."""
-    canonical = {(s.name, s.module): s for s in find_sites(model)}
+    canonical = {(s.name, s.module): s for s in _all_sites(model)}
     paths = set(module_paths(model))
     result = []
     for c in candidates:
@@ -57,10 +58,23 @@ def restore(candidates: tuple[Candidate, ...], model: nn.Module) -> list[Placed]
     return result
 
 
-def _placed(site: Site, text: str) -> Placed:
-    delta = make(parse_delta(text))
-    count = parameters(delta, site) if delta.fits(site) else 0
-    return Placed(Candidate(site.name, site.stack, site.layer, site.module, text, count), site, delta)
+def _all_sites(model: nn.Module) -> list[Site]:
+    """The canonical sites with their sub-layers, and the input of an encoder."""
+    own = input_site(model)
+    return with_sublayers(model, find_sites(model)) + ([own] if own else [])
+
+
+def _placed(site: Site, text: str) -> Iterator[Placed]:
+    """The candidates that a delta, or a choice of several, is at a site: none where it does not fit."""
+    spec = parse_delta(text)
+    choice = text if len(spec.alternatives) > 1 else ""
+    for one in spec.alternatives:
+        delta = make(one)
+        if delta.fits(site):
+            count = parameters(delta, site)
+            yield Placed(
+                Candidate(site.name, site.stack, site.layer, site.module, str(one), count, choice), site, delta
+            )
 
 
 def _with_own(canonical: list[Site], group: dict[str, tuple[str, ...]], model: nn.Module) -> list[Site]:
@@ -87,12 +101,22 @@ def _check_fits(space: str, group: dict[str, tuple[str, ...]], sites: list[Site]
     for pattern, deltas in group.items():
         here = [s for s in sites if matches(pattern, s.name, s.label, s.module)]
         if not here and not _absent_in_family(pattern):
-            raise SpecError(
-                f"space {space!r}: no module of {config_of(model).model_type} is a {pattern!r}", nearest(pattern, names)
+            family = config_of(model).model_type
+            hint = (
+                nearest(pattern, names) if names else f"name modules of {family} by their paths; s3tui sites lists them"
             )
+            raise SpecError(f"space {space!r}: no module of {family} is a {pattern!r}", hint)
         for text in deltas:
             if here and not any(make(parse_delta(text)).fits(s) for s in here):
-                raise SpecError(f"space {space!r}: {text!r} cannot stand at {pattern!r}", f"that is a {here[0].kind}")
+                hint = _what_is_there(make(parse_delta(text)), here[0])
+                raise SpecError(f"space {space!r}: {text!r} cannot stand at {pattern!r}", hint)
+
+
+def _what_is_there(delta: Delta, site: Site) -> str:
+    """Why the delta does not fit the site."""
+    if delta.acts_on == "attention" and site.kind == "block":
+        return "nothing attends there that can be given further keys and values"
+    return f"that is a {site.kind}"
 
 
 def _absent_in_family(pattern: str) -> bool:

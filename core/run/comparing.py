@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from core.run.structure import Candidate, Structure, jaccard, random_selection
+from core.run.structure import Candidate, Structure, choices_of, jaccard, random_selection
 
 RESAMPLES = 2000  # of a bootstrap
 DRAWS = 100  # random structures for each that was searched, to tell what chance would share
@@ -107,6 +107,7 @@ def _by_chance(structures: Sequence[Structure], seed: int) -> float:
 def drawn_like(structure: Structure, seed: int) -> Structure:
     """A structure drawn at random from the same space, under the same budget or, without one, of the same size."""
     budget = structure.parameters if structure.budget is None else structure.budget
-    selected = random_selection([c.parameters for c in structure.candidates], budget, seed)
+    counts = [c.parameters for c in structure.candidates]
+    selected = random_selection(counts, budget, seed, choices_of(structure.candidates))
     p = tuple(float(i in set(selected)) for i in range(len(structure.candidates)))
     return replace(structure, p=p, selected=selected, budget=budget)

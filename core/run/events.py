@@ -75,7 +75,8 @@ class Phase(Event):
 
 @dataclass(frozen=True)
 class Step(Event):
-    """One optimisation step. Search fills every field; retraining leaves those of the gates None.
+    """One optimisation step. Retraining leaves the fields of the gates None; a search of one level has no validation
+    loss, and only gates of the strategy `shift` have a shift.
 
     `train_loss` and `validation_loss` are the inner and outer losses, `*_norm` the gradient norms before
     clipping, `expected` = sum n_i p_i, `sampled` = sum n_i z_i of the outer step, both in parameters,
@@ -119,6 +120,16 @@ class Eval(Event):
 
 
 @dataclass(frozen=True)
+class EndedEarly(Event):
+    """A phase ends after `step`, before its last, for a reason that is told in words."""
+
+    type: ClassVar[str] = "ended-early"
+    phase: str
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class StructureChosen(Event):
     """The structure is cut out: indices into `space`, and what they train together."""
 
@@ -159,7 +170,7 @@ class Failed(Event):
 TYPES: dict[str, type[Event]] = {
     cls.type: cls
     for cls in (
-        Started, Space, Phase, Step, Gates, Eval, StructureChosen, Checkpoint, Finished, Failed,
+        Started, Space, Phase, Step, Gates, Eval, EndedEarly, StructureChosen, Checkpoint, Finished, Failed,
     )
 }  # fmt: skip
 

@@ -35,6 +35,12 @@ ORIGINALS: dict[str, Original] = {
     "low-rank-adapter": Original(
         "LowRankAdapter", "sequential", {"reduction": "reduction_factor", "rank": "low_rank_rank"}
     ),
+    "compacter": Original(
+        "Compacter",
+        "sequential",
+        {"reduction": "reduction_factor", "division": "hypercomplex_division", "rank": "phm_rank"},
+    ),
+    "soft-prompt": Original("SoftPrompt", "sequential", {"length": "soft_token_num"}),
 }
 
 

@@ -2,7 +2,7 @@
 
 | file | content |
 |------|---------|
-| `spec.json` | the RunSpec, frozen when the run is created |
+| `spec.json` | the RunSpec, frozen when the run is created; a structure that another run is to find, when it starts |
 | `events.jsonl` | what happened, append only |
 | `log.txt` | stdout and stderr of the worker |
 | `structure.json` | every candidate with its p, and which are chosen |

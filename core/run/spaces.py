@@ -25,20 +25,22 @@ from core.run.original import read_original
 
 Groups = tuple[dict[str, tuple[str, ...]], ...]
 
-# Canonical site names, on every family. `block.*` is the output of a sub-layer before the residual is added.
+# Canonical site names, on every family. `block.*` is the output of a sub-layer before the residual is added;
+# `attn.qkv` and `ffn.gate_in` are projections that a family has fused into one; `input` is what the network, or its
+# encoder, reads.
 SITES = (
-    "attn.q", "attn.k", "attn.v", "attn.o",
+    "attn.q", "attn.k", "attn.v", "attn.o", "attn.qkv",
     "cross.q", "cross.k", "cross.v", "cross.o",
-    "ffn.in", "ffn.gate", "ffn.out",
-    "norm.attn", "norm.cross", "norm.ffn", "norm.final",
+    "ffn.in", "ffn.gate", "ffn.out", "ffn.gate_in",
+    "norm.attn", "norm.cross", "norm.ffn", "norm.final", "norm.q", "norm.k", "norm.attn_out", "norm.ffn_out",
     "block.attn", "block.cross", "block.ffn",
-    "head",
+    "input", "head",
 )  # fmt: skip
 
 # What canonical names begin with: `attn`, `cross`, ...
 FAMILIES = tuple(dict.fromkeys(site.split(".")[0] for site in SITES))
 
-_LINEAR = "{attn.{q,k,v,o},ffn.{in,gate,out}}"
+_LINEAR = "{attn.{q,k,v,o,qkv},ffn.{in,gate,out,gate_in}}"
 
 LIBRARY: dict[str, Groups] = {
     "mix-low-rank": (
@@ -46,11 +48,26 @@ LIBRARY: dict[str, Groups] = {
         {"block.{attn,ffn}": ("low-rank-adapter",)},
     ),
     "lora-all-rank1": ({_LINEAR: ("lora(rank=1)",)},),
-    "lora": ({"attn.{q,v}": ("lora",)},),
+    "lora": ({"attn.{q,v,qkv}": ("lora",)},),
     "adapter": ({"block.{attn,ffn}": ("adapter",)},),
     "bitfit": ({_LINEAR: ("bitfit",), "norm.*": ("bitfit",), "head": ("bitfit",)},),
     "lnfit": ({"norm.*": ("lnfit",)},),
     "low-rank-adapter": ({"block.{attn,ffn}": ("low-rank-adapter",)},),
+    "soft-prompt": ({"input": ("soft-prompt",)},),
+    "prefix": ({"block.{attn,cross}": ("prefix",)},),
+    "parallel-adapter": ({"block.ffn": ("parallel-adapter",)},),
+    "compacter": ({"block.{attn,ffn}": ("compacter",)},),
+    "ia3": ({"{attn.{k,v,qkv},cross.{k,v}}": ("ia3",), "ffn.out": ("ia3",)},),
+    "bipeft-s1": (
+        {_LINEAR: ("lora(rank=[1, 4, 8])", "bitfit"), "norm.*": ("lnfit", "bitfit")},
+        {"block.{attn,ffn}": ("low-rank-adapter(rank=[1, 4, 8])",)},
+    ),
+    "bipeft-s2": (
+        {
+            "block.attn": ("prefix(length=[1, 4, 8])",),
+            "block.ffn": ("adapter(bottleneck=[1, 4, 8])", "parallel-adapter(bottleneck=[1, 4, 8])"),
+        },
+    ),
     "none": (),
 }
 

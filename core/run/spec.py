@@ -9,37 +9,28 @@ import hashlib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from core.run.spaces import SpaceSpec
 from core.run.tasknames import TASK_NAMES
+from core.run.training import (
+    PAPER_SEARCH,
+    BipeftSettings,
+    Frozen,
+    NotNegative,
+    Positive,
+    Rate,
+    RetrainSettings,
+    SearchSettings,
+)
 
 # What the paper's code does where ours differs; `preset = "paper"` stands for these values.
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate"}
 PAPER_TASK = {"flaws": "paper"}
-PAPER_SEARCH = {
-    "hypergradient": "central-difference",
-    "virtual_scaling": "paper",
-    "shift_gradient": "paper",
-    "shared_dropout": False,
-    "clip_virtual": False,
-    "selection": "first-fit",
-    "gates": "soft",
-    "clip": 2.0,
-    "weight_decay": 0.0,
-}
-
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegativeReal = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Frozen(BaseModel):
-    """Immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+# The methods that search, and those that choose from a space within a budget.
+SEARCHING = ("s3", "bipeft")
+CHOOSING = (*SEARCHING, "random")
 
 
 class NamedTask(Frozen):
@@ -128,91 +119,6 @@ def _filled(table: Any, choices: dict[str, Any]) -> Any:
     return choices | table if isinstance(table, dict) else table
 
 
-class Training(Frozen):
-    """What searching and retraining have in common."""
-
-    max_steps: Positive | None = Field(default=None, description="How many steps to take, in the place of `epochs`.")
-    epochs: Rate | None = Field(
-        default=None,
-        description="How many passes over the training data to take, or over the half of it that a search learns from; "
-        "a fraction is fine. One, where no `max_steps` is given.",
-    )
-    batch_size: Positive = Field(default=16, description="Examples in one training batch.")
-    eval_every: Positive = Field(default=100, description="Steps between two evaluations.")
-    learning_rate: Rate = Field(default=3e-4, description="Peak learning rate of the delta weights (AdamW).")
-    weight_decay: NotNegativeReal = Field(
-        default=0.0, description="Weight decay of the delta weights, decoupled as AdamW has it."
-    )
-    warmup_steps: NotNegative = Field(
-        default=0, description="Steps over which the learning rate rises from 0; then it falls linearly to 0."
-    )
-    clip: Rate = Field(default=2.0, description="A gradient whose norm is larger is scaled down to this norm.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _some_length(cls, data: Any) -> Any:
-        """One epoch where no length is given; it is written down, so that a spec says all."""
-        if isinstance(data, dict) and data.get("max_steps") is None and data.get("epochs") is None:
-            return data | {"epochs": 1}
-        return data
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Training:
-        if self.max_steps is not None and self.epochs is not None:
-            raise ValueError("give either max_steps or epochs")
-        return self
-
-
-class SearchSettings(Training):
-    """The bi-level search: weights learn on one half of the training data, gates on the other."""
-
-    validation_batch_size: Positive | None = Field(
-        default=None, description="Examples in one batch for the gates; by default as many as `batch_size`."
-    )
-    alpha_learning_rate: Rate = Field(default=0.1, description="Peak learning rate of the gates (AdamW).")
-    alpha_warmup_steps: NotNegative = Field(
-        default=0, description="Steps over which the learning rate of the gates rises from 0."
-    )
-    hypergradient: Literal["first-order", "central-difference", "forward-difference", "exact"] = Field(
-        default="central-difference",
-        description="How the gradient of the gates sees that the weights will follow them: not at all (`first-order`), "
-        "by a finite difference with two more passes (`central-difference`, the paper's) or one more "
-        "(`forward-difference`), or by an exact Hessian-vector product (`exact`).",
-    )
-    virtual_scaling: Literal["adamw", "paper"] = Field(
-        default="adamw",
-        description="Which weight step that correction differentiates: the AdamW step that is taken, or an SGD step "
-        "(`paper`).",
-    )
-    shift_gradient: Literal["exact", "paper"] = Field(
-        default="exact",
-        description="The gradient through the shift that keeps the expected size at the budget: exact, or as if every "
-        "candidate were of one size (`paper`).",
-    )
-    shared_dropout: bool = Field(
-        default=True, description="Whether all passes of one step of the gates see the same dropout masks."
-    )
-    clip_virtual: bool = Field(
-        default=True, description="Whether the weight step that the gates look ahead to clips its gradient too."
-    )
-    gates: Literal["soft", "hard"] = Field(
-        default="soft",
-        description="Gates anywhere between 0 and 1, or rounded to one of them, with the gradient of the soft ones.",
-    )
-    temperature: Rate = Field(
-        default=1.0, description="Divides the logits of the gates (the paper's beta): larger is nearer to even odds."
-    )
-    selection: Literal["first-fit", "knapsack"] = Field(
-        default="first-fit",
-        description="How the structure is cut out: the most probable candidates that still fit, one after the other, "
-        "or the set with the largest sum of probabilities.",
-    )
-
-
-class RetrainSettings(Training):
-    """Training of the structure that was cut out, from scratch, on the whole training set."""
-
-
 class RunSpec(Frozen):
     """One run. Everything a worker needs is here."""
 
@@ -222,15 +128,17 @@ class RunSpec(Frozen):
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
         "file of the paper's code (`FILE.json`)."
     )
-    method: Literal["s3", "random", "fixed", "full"] = Field(
+    method: Literal["s3", "bipeft", "random", "fixed", "full", "given"] = Field(
         default="s3",
-        description="`s3` searches a structure; `random` draws one within the budget; `fixed` takes the whole space, "
-        "or as much as the budget allows from the last layer down; `full` fine-tunes all of the model.",
+        description="`s3` searches a structure; `bipeft` searches one by pruning, with ranks in turn; `random` draws "
+        "one within the budget; `fixed` takes the whole space, or as much as the budget allows from the last layer "
+        "down; `full` fine-tunes all of the model; `given` trains the structure that [`structure`](#structure) names.",
     )
     budget: Rate | None = Field(
         default=None,
         description="What the structure may train at most: under 1 a share of the backbone's parameters, from 1 on "
-        'their number. `s3` and `random` need one. A new classification head is not counted. `"none"` takes back '
+        "their number. `s3`, `bipeft` and `random` need one. A new classification head is not counted. "
+        '`"none"` takes back '
         "a budget of the defaults.",
     )
     seed: NotNegative = Field(
@@ -262,6 +170,9 @@ class RunSpec(Frozen):
         "random (`paper`).",
     )
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
+    bipeft: BipeftSettings = Field(
+        default=BipeftSettings(), description='What `method = "bipeft"` has beside that; its keys are below.'
+    )
     retrain: RetrainSettings = Field(
         default=RetrainSettings(), description="The training of what was found; its keys are below."
     )
@@ -302,10 +213,23 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _budget_where_needed(self) -> RunSpec:
-        if self.budget is None and self.method in ("s3", "random"):
+        if self.budget is None and self.method in CHOOSING:
             raise ValueError(f"method {self.method!r} needs a budget, as in budget = 4e-4")
-        if self.method in ("s3", "random") and not any(self.space.deltas()):
+        if self.method in CHOOSING and not any(self.space.deltas()):
             raise ValueError(f"method {self.method!r} has nothing to choose from in the empty space")
+        return self
+
+    @model_validator(mode="after")
+    def _bipeft_has_two_levels(self) -> RunSpec:
+        if self.method == "bipeft" and not self.search.bilevel:
+            raise ValueError("method 'bipeft' compares two halves of the data: leave bilevel = false out")
+        return self
+
+    @model_validator(mode="after")
+    def _alternatives_are_of_shift(self) -> RunSpec:
+        several = [str(delta) for _, _, delta in self.space.deltas() if len(delta.alternatives) > 1]
+        if self.method == "s3" and several and self.search.strategy != "shift":
+            raise ValueError(f'{several[0]} is a choice of one, which needs strategy = "shift"')
         return self
 
     def __eq__(self, other: object) -> bool:

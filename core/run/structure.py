@@ -15,6 +15,7 @@ from core.run.errors import RunDirError
 
 FORMAT = "s3tui-structure"
 VERSION = 1
+RUN = "run:"  # in front of the name of a run whose structure is meant
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Candidate:
     """A delta at a site: the unit that a gate opens or closes.
 
     `stack` is "encoder", "decoder" or "" (the head); `layer` is None for sites outside the layers;
-    `module` is the module's path in the backbone; `parameters` is what the delta alone would train.
+    `module` is the module's path in the backbone; `parameters` is what the delta alone would train. Candidates of
+    one module with the same `choice`, a delta written with a list, are alternatives: a structure has at most one.
     """
 
     site: str
@@ -31,6 +33,7 @@ class Candidate:
     module: str
     delta: str
     parameters: int
+    choice: str = ""
 
     @property
     def label(self) -> str:
@@ -108,70 +111,118 @@ class Structure:
 
 def read_candidate(row: Mapping[str, Any]) -> Candidate:
     """A candidate from its row; raises KeyError or TypeError where something is missing or no text or count."""
-    candidate = Candidate(*(row[name] for name in ("site", "stack", "layer", "module", "delta", "parameters")))
-    texts = (candidate.site, candidate.stack, candidate.module, candidate.delta)
+    if not isinstance(row, Mapping):
+        raise TypeError(f"a candidate reads {row}")
+    names = ("site", "stack", "layer", "module", "delta", "parameters")
+    candidate = Candidate(**{name: row[name] for name in names}, choice=row.get("choice", ""))
+    texts = (candidate.site, candidate.stack, candidate.module, candidate.delta, candidate.choice)
     counts = (candidate.parameters, candidate.layer or 0)
     if not all(isinstance(t, str) for t in texts) or not all(isinstance(n, int) for n in counts):
         raise TypeError(f"a candidate reads {row}")
     return candidate
 
 
-def select(p: Sequence[float], parameters: Sequence[int], budget: float, how: str) -> tuple[int, ...]:
-    """Choose candidates within the budget, `how` = "first-fit" or "knapsack"; ascending indices."""
+def choices_of(candidates: Sequence[Candidate]) -> list[int]:
+    """For each candidate the first of its alternatives, by number: its own where it has none."""
+    first: dict[tuple[str, str], int] = {}
+    return [first.setdefault((c.module, c.choice), i) if c.choice else i for i, c in enumerate(candidates)]
+
+
+def whole_space(candidates: Sequence[Candidate]) -> int:
+    """How many parameters the largest structure trains: all candidates, of alternatives the largest."""
+    largest: dict[int, int] = {}
+    for first, candidate in zip(choices_of(candidates), candidates, strict=True):
+        largest[first] = max(largest.get(first, 0), candidate.parameters)
+    return sum(largest.values())
+
+
+def select(
+    p: Sequence[float], parameters: Sequence[int], budget: float, how: str, choices: Sequence[int] | None = None
+) -> tuple[int, ...]:
+    """Choose candidates within the budget, `how` = "first-fit" or "knapsack"; ascending indices.
+
+    Of candidates with the same number in `choices` (see `choices_of`) at most one is chosen; None: all are compatible.
+    """
     rules = {"first-fit": first_fit, "knapsack": knapsack}
-    return tuple(sorted(rules[how](p, parameters, budget)))
+    return tuple(sorted(rules[how](p, parameters, budget, choices)))
 
 
-def first_fit(p: Sequence[float], parameters: Sequence[int], budget: float) -> list[int]:
+def first_fit(
+    p: Sequence[float], parameters: Sequence[int], budget: float, choices: Sequence[int] | None = None
+) -> list[int]:
     """Take candidates from the most probable down, skipping what no longer fits (the paper's rule).
 
-    Equal probabilities keep the order of the space. A later, smaller candidate may still fit.
+    Equal probabilities keep the order of the space. A later, smaller candidate may still fit. Alternatives come where
+    the sum of their probabilities puts them, the most probable first.
     """
-    return fill(sorted(range(len(p)), key=lambda i: -p[i]), parameters, budget)
+    together = [0.0] * len(p)
+    for i, value in enumerate(p):
+        together[i if choices is None else choices[i]] += value
+    order = sorted(range(len(p)), key=lambda i: (-together[i if choices is None else choices[i]], -p[i]))
+    return fill(order, parameters, budget, choices)
 
 
-def fill(order: Iterable[int], parameters: Sequence[int], budget: float) -> list[int]:
-    """Take candidates in this order, skipping what no longer fits."""
-    chosen, used = [], 0
+def fill(
+    order: Iterable[int], parameters: Sequence[float], budget: float, choices: Sequence[int] | None = None
+) -> list[int]:
+    """Take candidates in this order, skipping what no longer fits and what has an alternative taken."""
+    chosen, used, taken = [], 0.0, set()
     for i in order:
-        if used + parameters[i] <= budget:
+        choice = i if choices is None else choices[i]
+        if used + parameters[i] <= budget and choice not in taken:
             chosen.append(i)
+            taken.add(choice)
             used += parameters[i]
     return chosen
 
 
-def knapsack(p: Sequence[float], parameters: Sequence[int], budget: float) -> list[int]:
-    """The subset that maximises sum p_i under sum n_i <= budget (0-1 knapsack, exact).
+def knapsack(
+    p: Sequence[float], parameters: Sequence[int], budget: float, choices: Sequence[int] | None = None
+) -> list[int]:
+    """The subset that maximises sum p_i under sum n_i <= budget (0-1 knapsack, exact), one at most of alternatives.
 
     Dynamic programme over the used budget in units of the greatest common divisor of the counts:
-    O(candidates x budget / gcd) time, one byte of memory for each.
+    O(candidates x budget / gcd) time, two bytes of memory for each choice and unit.
     """
     import numpy as np  # kept out of the import time of whoever only reads structures
 
     unit = math.gcd(*parameters) or 1
     weights = [n // unit for n in parameters]
     capacity = int(min(budget, sum(parameters))) // unit
+    groups = _grouped(len(p), choices)
     best = np.zeros(capacity + 1)
-    taken = np.zeros((len(weights), capacity + 1), dtype=bool)
-    for i, (value, weight) in enumerate(zip(p, weights, strict=True)):
-        if weight > capacity:
-            continue
-        with_i = best[: capacity + 1 - weight] + value
-        taken[i, weight:] = with_i > best[weight:]
-        best[weight:] = np.maximum(best[weight:], with_i)
+    taken = np.zeros((len(groups), capacity + 1), dtype=np.uint16)  # 0: none, k: the k-th alternative
+    for g, members in enumerate(groups):
+        before = best.copy()
+        for k, i in enumerate(members, 1):
+            if weights[i] <= capacity:
+                with_i = before[: capacity + 1 - weights[i]] + p[i]
+                better = with_i > best[weights[i] :]
+                taken[g, weights[i] :][better] = k
+                best[weights[i] :] = np.where(better, with_i, best[weights[i] :])
     chosen, left = [], capacity
-    for i in reversed(range(len(weights))):
-        if taken[i, left]:
-            chosen.append(i)
-            left -= weights[i]
+    for g in reversed(range(len(groups))):
+        if taken[g, left]:
+            chosen.append(groups[g][int(taken[g, left]) - 1])
+            left -= weights[chosen[-1]]
     return chosen
 
 
-def random_selection(parameters: Sequence[int], budget: float, seed: int) -> tuple[int, ...]:
+def _grouped(count: int, choices: Sequence[int] | None) -> list[list[int]]:
+    """The candidates, alternatives together, in the order of the space."""
+    groups: dict[int, list[int]] = {}
+    for i in range(count):
+        groups.setdefault(i if choices is None else choices[i], []).append(i)
+    return list(groups.values())
+
+
+def random_selection(
+    parameters: Sequence[int], budget: float, seed: int, choices: Sequence[int] | None = None
+) -> tuple[int, ...]:
     """A uniformly shuffled order, first fit under the budget: the random baseline at equal budget."""
     order = list(range(len(parameters)))
     random.Random(seed).shuffle(order)
-    return tuple(sorted(fill(order, parameters, budget)))
+    return tuple(sorted(fill(order, parameters, budget, choices)))
 
 
 def jaccard(a: Structure, b: Structure) -> float:
@@ -185,5 +236,6 @@ def mean(structures: Sequence[Structure], budget: int, how: str = "first-fit") -
     if any(s.candidates != structures[0].candidates for s in structures):
         raise RunDirError("these structures are of different spaces", "average runs of one model and space")
     p = tuple(sum(values) / len(structures) for values in zip(*(s.p for s in structures), strict=True))
-    selected = select(p, [c.parameters for c in structures[0].candidates], budget, how)
+    candidates = structures[0].candidates
+    selected = select(p, [c.parameters for c in candidates], budget, how, choices_of(candidates))
     return replace(structures[0], p=p, selected=selected, budget=budget)

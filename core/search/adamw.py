@@ -53,6 +53,11 @@ def derivative(gradient: Tensor, moments: Moments, lr: float) -> Tensor:
     return -lr * (direct - mean * through_root / denominator**2)
 
 
+def pull_back(gradient: Tensor, moments: Moments, lr: float, direction: Tensor) -> Tensor:
+    """(d w' / d g)^T `direction`, of which the matrix is diagonal."""
+    return derivative(gradient, moments, lr) * direction
+
+
 def _advance(gradient: Tensor, moments: Moments) -> Moments:
     mean = moments.mean * BETA1 + gradient * (1 - BETA1)
     square = moments.square * BETA2 + gradient.square() * (1 - BETA2)

@@ -1,6 +1,6 @@
 """The gradient of the validation loss with respect to the gates, seen through one step of the weights.
 
-With the virtual weights w'(z) = AdamW(w, g(z)) and g(z) = grad_w L_train(w, z), the chain rule gives
+With the virtual weights w'(z) = step(w, g(z)) of the optimiser and g(z) = grad_w L_train(w, z), the chain rule gives
 
     d L_val(w'(z), z) / dz = grad_z L_val(w', z) + grad_z [ d . grad_w L_train(w, z) ],
     d = (d w' / d g)^T grad_w L_val(w', z),
@@ -22,13 +22,13 @@ RADIUS = 0.01
 
 
 class Passes(Protocol):
-    """The forward and backward passes of one outer step, all with the same noise."""
+    """The forward and backward passes of one outer step; each has its row of the gates, or all have the only one."""
 
     def gates_gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """grad_z L_train at these weights (candidates), and the loss there."""
+        """grad_z L_train at these weights (rows, candidates), and the loss there."""
 
     def mixed_product(self, weights: Tensor, direction: Tensor) -> Tensor:
-        """grad_z [ direction . grad_w L_train ] at these weights (candidates), by differentiating twice."""
+        """grad_z [ direction . grad_w L_train ] at these weights (rows, candidates), by differentiating twice."""
 
 
 # From the passes, w, d and grad_z L_train(w), which the virtual step has found already.

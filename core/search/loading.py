@@ -14,7 +14,8 @@ from core.model.space import Placed, place
 from core.run.errors import SpecError
 from core.run.events import Space, Started, read_events
 from core.run.rundir import RunDir
-from core.run.spec import RunSpec
+from core.run.spec import CHOOSING, RunSpec
+from core.run.structure import whole_space
 from core.search.checkpoint import Snapshot
 from core.search.data import Data, encode
 from core.search.device import resolve_device, resolve_precision
@@ -50,7 +51,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     placed = [] if spec.method == "full" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
-    total = sum(p.candidate.parameters for p in placed)
+    total = whole_space([p.candidate for p in placed])
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
     return Setup(spec, backbone, encode(task, backbone, device, spec.evaluation), placed, budget)
 
@@ -67,10 +68,11 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
 
 
 def _check_length(spec: RunSpec, task: Task, backbone: Backbone) -> None:
-    """An encoder with a table of positions cannot read beyond it."""
-    positions = getattr(backbone.model.config, "max_position_embeddings", math.inf)
-    limit = min(backbone.tokenizer.model_max_length, positions)
-    if not backbone.text_to_text and task.max_length > limit:
+    """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
+    limit = getattr(backbone.model.config, "max_position_embeddings", math.inf)
+    if not backbone.text_to_text:
+        limit = min(limit, backbone.tokenizer.model_max_length)
+    if task.max_length > limit:
         raise SpecError(f"task.max_length = {task.max_length}, but {spec.model} reads {limit} tokens", "lower it")
 
 
@@ -85,9 +87,10 @@ def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int)
             f"the budget of {budget:,} parameters is below the smallest candidate ({min(counts):,})",
             f"raise it, to {min(counts) / backbone_parameters:.1e} of the backbone or more",
         )
-    if budget > sum(counts) and spec.method in ("s3", "random"):
+    total = whole_space([p.candidate for p in placed])
+    if budget > total and spec.method in CHOOSING:
         raise SpecError(
-            f"the budget of {budget:,} parameters is above the whole space ({sum(counts):,})",
+            f"the budget of {budget:,} parameters is above the whole space ({total:,})",
             "lower it, or train the whole space with method = 'fixed'",
         )
     return budget

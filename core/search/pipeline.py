@@ -50,7 +50,8 @@ def _trainee(spec: RunSpec, structure: Structure, backbone: Backbone) -> Trainee
     if spec.method == "full":
         return FullTrainee(backbone.model)
     model = GatedModel(backbone.model, restore(structure.chosen, backbone.model), backbone.head)
-    return StructureTrainee(model, model.initial_weights(spec.seed, spec.adapter_init == "paper"))
+    weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
+    return StructureTrainee(model, weights, separate=spec.retrain.optimizer == "adafactor")
 
 
 def _result(

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import Eval, Phase, Step, score_of
-from core.run.spec import RetrainSettings
 from core.run.structure import Structure
+from core.run.training import RetrainSettings
 from core.search.adamw import linear_decay
 from core.search.checkpoint import Snapshot
-from core.search.data import Order, is_evaluated, total_steps
+from core.search.checkpointed import checkpointed
+from core.search.data import Batches, Order, examples_of, is_evaluated, total_steps
 from core.search.evaluate import evaluate
 from core.search.keeper import Keeper
 from core.search.loading import Setup
@@ -49,27 +50,41 @@ def retrain(
     """Train, keep the best by validation score, and leave the trainee there; gives validation and test metrics."""
     spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
-    order = Order(range(rows), settings.batch_size, spec.seed)
-    optimizer = torch.optim.AdamW(trainee.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
+    optimizer = _optimizer(settings, trainee)
     step, best = _start(trainee, optimizer, keeper.take("retrain"))
     reporter.phase(Phase("retrain", total), step, best.score)
-    while True:
-        if is_evaluated(settings, step, total) and best.evaluated < step:
-            with contextlib.suppress(StoppedError):  # the resumed run evaluates again
-                _evaluate(setup, trainee, step, best, keeper, reporter)
-        snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
-        keeper.boundary("retrain", step, snapshot, at_edge=step in (0, total))
-        if step == total:
-            break
-        setup.backbone.model.train()
-        torch.manual_seed(seed_for(spec.seed, "retrain dropout", step))
-        _train_step(settings, trainee, optimizer, setup.data.batch("train", order.at(step)), step, total, reporter)
-        step += 1
+    with checkpointed(setup.backbone.model, settings.gradient_checkpointing):
+        while True:
+            if is_evaluated(settings, step, total) and best.evaluated < step:
+                with contextlib.suppress(StoppedError):  # the resumed run evaluates again
+                    _evaluate(setup, trainee, step, best, keeper, reporter)
+            snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
+            keeper.boundary("retrain", step, snapshot, at_edge=step in (0, total))
+            if step == total:
+                break
+            setup.backbone.model.train()
+            torch.manual_seed(seed_for(spec.seed, "retrain dropout", step))
+            batches = setup.data.batches("train", order.at(step))
+            _train_step(settings, trainee, optimizer, batches, step, total, reporter)
+            step += 1
     copy(best.parameters, trainee.parameters)
     reporter.event(Phase("test", 1), phase="test")
     tested = _score(setup, trainee, "test", keeper)
     reporter.event(Eval("test", total, "test", tested, best=True))
     return best.metrics, tested
+
+
+def _optimizer(settings: RetrainSettings, trainee: Trainee) -> torch.optim.Optimizer:
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(trainee.parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+    from transformers.optimization import Adafactor
+
+    optimizer: torch.optim.Optimizer = Adafactor(
+        trainee.parameters, settings.learning_rate, weight_decay=settings.weight_decay, scale_parameter=False,
+        relative_step=False,
+    )  # fmt: skip
+    return optimizer
 
 
 def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot | None) -> tuple[int, Best]:
@@ -94,12 +109,12 @@ def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot
 def _snapshot(
     step: int, structure: Structure, trainee: Trainee, optimizer: torch.optim.Optimizer, best: Best
 ) -> Snapshot:
-    """What `_start` goes on from; the p of the structure save the search from being repeated."""
+    """What `_start` goes on from; the structure saves the search from being repeated."""
     tensors = {f"parameter.{i}": tensor for i, tensor in enumerate(trainee.parameters)}
     tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
     for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"{kind}.{i}": tensor for kind, tensor in state.items()}
-    facts = {"p": structure.p, "metrics": best.metrics, "evaluated": best.evaluated}
+        tensors |= {f"{kind}.{i}": torch.as_tensor(value) for kind, value in state.items()}
+    facts = {"p": structure.p, "selected": structure.selected, "metrics": best.metrics, "evaluated": best.evaluated}
     return Snapshot("retrain", step, tensors, facts)
 
 
@@ -122,21 +137,26 @@ def _train_step(
     settings: RetrainSettings,
     trainee: Trainee,
     optimizer: torch.optim.Optimizer,
-    batch: dict[str, Tensor],
+    batches: Batches,
     step: int,
     total: int,
     reporter: Reporter,
 ) -> None:
-    """One AdamW step with clipping and linear decay; `step` is 0-based."""
+    """One step of the optimiser with clipping and linear decay; `step` is 0-based."""
     lr = settings.learning_rate * linear_decay(step, total, settings.warmup_steps)
     for group in optimizer.param_groups:
         group["lr"] = lr
-    loss = trainee.loss(batch)
     optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    examples = sum(map(examples_of, batches))
+    losses = []
+    for batch in batches:
+        with trainee.bound() as backbone:
+            losses.append(backbone(**batch).loss * (examples_of(batch) / examples))
+            torch.autograd.backward(losses[-1])
+    loss = torch.stack(losses).detach().sum()
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
     optimizer.step()
-    values = torch.stack([loss.detach().double(), norm.double()]).tolist()
+    values = torch.stack([loss.double(), norm.double()]).tolist()
     if not all(map(math.isfinite, values)):
         raise DivergedError(
             f"retraining diverged at step {step + 1}: the loss is {values[0]}", "lower the learning rate"

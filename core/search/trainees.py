@@ -13,46 +13,45 @@ from core.model.gated import GatedModel
 
 
 class Trainee(Protocol):
-    """Something with parameters and a loss: a structure on a frozen backbone, or the whole backbone."""
+    """Something with parameters to train: a structure on a frozen backbone, or the whole backbone."""
 
     @property
     def parameters(self) -> Sequence[Tensor]:
         """The tensors that an optimiser moves."""
 
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-
-    def bound(self) -> AbstractContextManager[object]:
-        """A context in which the backbone computes with these parameters."""
+    def bound(self) -> AbstractContextManager[nn.Module]:
+        """A context in which the backbone computes with these parameters, forwards and backwards."""
 
     def named(self) -> dict[str, Tensor]:
         """What is trained, by name."""
 
 
 class StructureTrainee:
-    """The deltas of a structure, every gate open, and the head."""
+    """The deltas of a structure, every gate open, and the head.
 
-    def __init__(self, model: GatedModel, weights: Tensor) -> None:
-        self.weights = weights.requires_grad_()
-        self._model = model
+    `separate` keeps every tensor for itself, for optimisers that look at whole tensors; else one vector holds them all.
+    """
+
+    def __init__(self, model: GatedModel, weights: Tensor, separate: bool = False) -> None:
+        parts = [t.contiguous().clone() for t in model.layout.tensors(weights)] if separate else [weights]
+        self.parameters: Sequence[Tensor] = [part.requires_grad_() for part in parts]
+        self._model, self._separate = model, separate
         self._gates = torch.ones(len(model.placed), device=model.device)
 
     @property
-    def parameters(self) -> Sequence[Tensor]:
-        """The one vector of all weights."""
-        return [self.weights]
+    def _weights(self) -> Tensor:
+        if not self._separate:
+            return self.parameters[0]
+        slots = self._model.layout.slots
+        return torch.cat([slot.flat(p) for slot, p in zip(slots, self.parameters, strict=True)])
 
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-        return self._model.loss(self.weights, self._gates, batch)
-
-    def bound(self) -> AbstractContextManager[object]:
+    def bound(self) -> AbstractContextManager[nn.Module]:
         """The backbone with the deltas."""
-        return self._model.bound(self.weights, self._gates)
+        return self._model.bound(self._weights, self._gates)
 
     def named(self) -> dict[str, Tensor]:
         """The tensors of deltas and head."""
-        return self._model.named(self.weights.detach())
+        return self._model.named(self._weights.detach())
 
 
 class FullTrainee:
@@ -66,14 +65,9 @@ class FullTrainee:
         """All of the backbone's."""
         return list(self._backbone.parameters())
 
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch."""
-        loss: Tensor = self._backbone(**batch).loss
-        return loss
-
-    def bound(self) -> AbstractContextManager[object]:
+    def bound(self) -> AbstractContextManager[nn.Module]:
         """Nothing to do: the parameters are the backbone's own."""
-        return nullcontext()
+        return nullcontext(self._backbone)
 
     def named(self) -> dict[str, Tensor]:
         """The parameters by their names in the backbone; tied ones once."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
-    "IGNORED_LABEL", "Encoded", "batch_indices", "encode_classification", "encode_text_to_text", "epoch_order",
-    "halves", "length_sorted_batches", "source_text", "steps_per_epoch", "target_text",
+    "IGNORED_LABEL", "Encoded", "Prompted", "answer_ids", "batch_indices", "encode_classification", "encode_prompted",
+    "encode_text_to_text", "epoch_order", "halves", "length_sorted_batches", "source_text", "steps_per_epoch",
+    "target_text",
 ]  # fmt: skip
 
 # What torch's and transformers' cross-entropies leave out of the loss.
 IGNORED_LABEL = -100
+
+# What a decoder reads after the source: here its answer begins.
+CUE = "\nanswer:\n"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,38 @@ class Encoded:
             tensors["token_type_ids"] = _padded([self.token_type_ids[i] for i in indices], 0)
         return tensors
 
+    def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """The same without the labels: what a model is to answer."""
+        tensors = self.batch(indices)
+        del tensors["labels"]
+        return tensors
+
+
+@dataclass(frozen=True)
+class Prompted(Encoded):
+    """A tokenised split for a decoder: the answer, in `labels`, goes on where the prompt in `input_ids` ends."""
+
+    def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Prompts with their answers, padded on the right; the loss is on the answers alone."""
+        prompts = [self.input_ids[i] for i in indices]
+        answers = [cast("list[int]", self.labels[i]) for i in indices]
+        rows = [p + a for p, a in zip(prompts, answers, strict=True)]
+        return {
+            "input_ids": _padded(rows, self.pad_id),
+            "attention_mask": _padded([[1] * len(row) for row in rows], 0),
+            "labels": _padded(
+                [[IGNORED_LABEL] * len(p) + a for p, a in zip(prompts, answers, strict=True)], IGNORED_LABEL
+            ),
+        }
+
+    def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """The prompts, padded on the left, so that answers go on at their ends."""
+        prompts = [self.input_ids[i] for i in indices]
+        return {
+            "input_ids": _padded(prompts, self.pad_id, left=True),
+            "attention_mask": _padded([[1] * len(row) for row in prompts], 0, left=True),
+        }
+
 
 def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise examples for a model with a classification or regression head.
@@ -70,6 +106,25 @@ def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizer
     sources = [source_text(task, example) for example in examples]
     targets = tokenizer(text_target=[target_text(task, example) for example in examples])["input_ids"]
     return _encoded(tokenizer, [sources], max_length, targets)
+
+
+def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Prompted:
+    """Tokenise a split for a decoder: `name field: text ...` and a cue make the prompt, the label's text the answer.
+
+    What is cut at `max_length` is the source; the cue is always there.
+    """
+    examples = task.splits[split]
+    sources = [source_text(task, example) for example in examples]
+    encoded = _encoded(tokenizer, [sources], max_length, [])
+    cue = tokenizer(CUE, add_special_tokens=False)["input_ids"]
+    answers = answer_ids(tokenizer, [target_text(task, example) for example in examples])
+    return Prompted([ids + cue for ids in encoded.input_ids], answers, encoded.pad_id)
+
+
+def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens with which a decoder writes these answers, each with the end of text after it."""
+    written = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return [[*ids, tokenizer.eos_token_id] for ids in written]
 
 
 def source_text(task: Task, example: Example) -> str:
@@ -115,6 +170,7 @@ def _label_tensor(labels: Sequence[int | float | list[int]]) -> torch.Tensor:
     return _padded(targets, IGNORED_LABEL) if targets else torch.tensor(labels)
 
 
-def _padded(rows: Sequence[list[int]], value: int) -> torch.Tensor:
+def _padded(rows: Sequence[list[int]], value: int, left: bool = False) -> torch.Tensor:
     longest = max(map(len, rows))
-    return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+    pads = [[value] * (longest - len(row)) for row in rows]
+    return torch.tensor([pad + row if left else row + pad for row, pad in zip(rows, pads, strict=True)])

@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from s3tui import control, steering
+from s3tui.clean import clean
 from s3tui.feed import Feed, Snapshot
 from s3tui.seat import Settings
 from s3tui.status import Queued, Quiet, Running
@@ -139,7 +140,7 @@ class S3App(App[None]):
     def act(self, names: Sequence[str], action: steering.Action) -> None:
         """Do something to runs, in the feed's thread, and tell what came of it."""
         if self.snapshot.read_only:
-            self.notify(self.snapshot.read_only, severity="warning", markup=False)
+            self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
             return
 
         def wish() -> None:
@@ -161,12 +162,12 @@ class S3App(App[None]):
         done = [one for one in outcome if not one.refused]
         for one in outcome:
             if one.refused:
-                self.notify(one.refused, severity="warning", markup=False)
+                self.notify(clean(one.refused), severity="warning", markup=False)
         if len(done) > TOLD:
             self.notify(f"{len(done)} runs: {done[0].done}", markup=False)
         else:
             for one in done:
-                self.notify(f"{one.name}: {one.done}", markup=False)
+                self.notify(clean(f"{one.name}: {one.done}"), markup=False)
 
     def action_help(self) -> None:
         """Tell what the keys do here."""

@@ -11,6 +11,8 @@ from textual.content import Content
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from s3tui.clean import clean
+
 TONES = ("muted", "good", "warn", "bad", "accent", "strong")
 STYLES = {
     "": "", "muted": "dim", "good": "$text-success", "warn": "$text-warning", "bad": "$text-error",
@@ -58,6 +60,11 @@ def bar(share: float, width: int) -> Cell:
 def content(*cells: Cell) -> Content:
     """Cells one after the other, for widgets that take content."""
     return Content.assemble(*((part, STYLES[tone]) for cell in cells for part, tone in cell))
+
+
+def plain(value: str) -> Content:
+    """A text from a file, for titles and notices: no markup, and nothing that a terminal would obey."""
+    return Content(clean(value))
 
 
 class Toned(ScrollView):

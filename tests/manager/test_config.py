@@ -134,10 +134,10 @@ def test_explicit_keys_win_over_the_preset_whoever_gives_either(suite, place):
     head = BASE.replace("[defaults]\n", f"[defaults]\n{line}") if place == "defaults" else BASE
     own = "[experiment.a]\n" + (line if place == "experiment" else "")
     text = head.replace("max_steps = 100", "max_steps = 100\nclip_virtual = true") + own
-    spec = specs(suite(text + '[experiment.a.search]\nvirtual_scaling = "adamw"\n'))["a"]
+    spec = specs(suite(text + '[experiment.a.search]\nvirtual_scaling = "exact"\n'))["a"]
     assert spec.adapter_init == "paper"
     assert (spec.search.shift_gradient, spec.search.shared_dropout) == ("paper", False)
-    assert (spec.search.clip_virtual, spec.search.virtual_scaling) == (True, "adamw")
+    assert (spec.search.clip_virtual, spec.search.virtual_scaling) == (True, "exact")
 
 
 def test_the_settings_survive_their_file(suite):

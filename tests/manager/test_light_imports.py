@@ -1,8 +1,10 @@
+import json
 import subprocess
 import sys
 
 import pytest
 from processes import DEADLINE, SUITE
+from stand_in import STRUCTURE
 
 HEAVY = {"torch", "transformers", "datasets", "textual", "numpy", "sklearn", "scipy", "pynvml"}
 
@@ -58,6 +60,17 @@ def test_looking_at_runs_loads_neither_settings_nor_what_draws(tmp_path, argumen
     loaded = modules_of(*arguments.split(), "--in", str(tmp_path / "runs"))
     assert "s3tui" in loaded
     assert not loaded & (HEAVY | {"pydantic", "rich", "tomli", "asyncio"})
+
+
+@pytest.mark.parametrize("arguments", ["show x", "diff x x", "random --like x"])
+def test_structures_are_looked_at_without_settings_numpy_or_what_draws(tmp_path, arguments):
+    run = tmp_path / "runs/first/x"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text("{}")
+    (run / "structure.json").write_text(json.dumps(STRUCTURE.to_json()))
+    loaded = modules_of("structure", *arguments.split(), "--in", str(tmp_path / "runs"))
+    assert "core" in loaded
+    assert not loaded & (HEAVY | {"pydantic", "rich", "tomli", "asyncio", "matplotlib"})
 
 
 def test_a_supervisor_loads_little():

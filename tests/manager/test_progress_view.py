@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from core.run.events import Eval
+from core.run.events import EndedEarly, Eval
 from s3tui.progress import Lines, Tally, _view
 from s3tui.runstate import RunState
 
@@ -55,3 +55,10 @@ def test_lines_tell_of_evaluations_in_points(capsys):
     assert capsys.readouterr().err == "searched: search 25/100, validation: accuracy 61.25, best so far\n"
     Lines().event("searched", RunState(total=1), Eval("test", 300, "test", {"accuracy": 0.5}, True))
     assert capsys.readouterr().err == "searched: test: accuracy 50.00\n"
+
+
+def test_lines_tell_that_a_search_ended_early(capsys):
+    event = EndedEarly("search", 40, "the structure stayed the same in 3 evaluations")
+    Lines().event("searched", RunState(total=100), event)
+    told = "searched: search ended early, after step 40 of 100: the structure stayed the same in 3 evaluations\n"
+    assert capsys.readouterr().err == told

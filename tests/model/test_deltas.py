@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from support import build, space
+from support import batch, build, space
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,6 +16,7 @@ from core.model.deltas.base import parameters
 from core.model.gated import GatedModel
 from core.model.sites import Site
 from core.model.space import Placed, place, restore
+from core.model.sublayers import Sublayer
 from core.run.deltas import ARGUMENTS, parse_delta
 from core.run.errors import SpecError
 from core.run.structure import Candidate
@@ -23,10 +24,14 @@ from core.run.structure import Candidate
 IN, OUT = 12, 20
 LINEAR = Site("attn.q", "encoder", 0, "module", "linear", IN, OUT)
 NORM = Site("norm.attn", "encoder", 0, "module", "norm", OUT, OUT)
-BLOCK = Site("block.ffn", "encoder", 0, "module", "block", OUT, OUT)
+BLOCK = Site("block.ffn", "encoder", 0, "module", "block", OUT, OUT, Sublayer("module", OUT, None))
+FFN_OUT = Site("ffn.out", "encoder", 0, "module", "linear", IN, OUT)
+# Where what an attention reads is changed, the module is a real one.
+D = 32
+ATTENTION, STACK = "E1.block.attn", "input"
 
 # A delta where it stands, and its parameters by the formula of its docstring.
-CASES = {
+CASES: dict[str, tuple[Site | str, int]] = {
     "lora(rank=1)": (LINEAR, IN + OUT),
     "lora(rank=3)": (LINEAR, 3 * (IN + OUT)),
     "bitfit": (LINEAR, OUT),
@@ -34,8 +39,18 @@ CASES = {
     "adapter(bottleneck=5)": (BLOCK, 2 * 5 * OUT + 5 + OUT),
     "low-rank-adapter(reduction=5)": (BLOCK, 2 * (OUT + 4) + 4 + OUT),
     "low-rank-adapter(reduction=5, rank=2)": (BLOCK, 2 * 2 * (OUT + 4) + 4 + OUT),
+    "parallel-adapter(bottleneck=5)": (BLOCK, 2 * 5 * OUT + 5 + OUT),
+    "parallel-adapter(bottleneck=3)": (LINEAR, 3 * (IN + OUT) + 3 + OUT),
+    "compacter(reduction=2, division=4, rank=2)": (BLOCK, 2 * 4**3 + 2 * 2 * (OUT + 8) + 8 + OUT),
+    "ia3": (LINEAR, OUT),
+    "ia3()": (FFN_OUT, IN),
+    "prefix(length=3)": (ATTENTION, 2 * 3 * D),
+    "soft-prompt(length=5)": (STACK, 5 * D),
 }
 every_delta = pytest.mark.parametrize("text", CASES)
+# Prefix and soft prompt start at random, and their gate is a weight in a softmax.
+READ = [text for text, (site, _) in CASES.items() if isinstance(site, str)]
+every_added_delta = pytest.mark.parametrize("text", [text for text in CASES if text not in READ])
 
 
 class Network(nn.Module):
@@ -53,7 +68,10 @@ class Network(nn.Module):
         return self.module(x)
 
 
-def one(text: str, site: Site) -> GatedModel:
+def one(text: str, site: Site | str) -> GatedModel:
+    if isinstance(site, str):
+        backbone = build("bert")
+        return GatedModel(backbone, place(space({site: [text]}), backbone))
     delta = make(parse_delta(text))
     candidate = Candidate(site.name, site.stack, site.layer, site.module, text, parameters(delta, site))
     return GatedModel(Network(site), [Placed(candidate, site, delta)])
@@ -61,7 +79,17 @@ def one(text: str, site: Site) -> GatedModel:
 
 def run(model: GatedModel, weights: torch.Tensor, gate: float) -> torch.Tensor:
     with model.bound(weights, torch.tensor([gate])) as network:
-        return network(inputs(model))
+        return output(network, model)
+
+
+def output(network: nn.Module, model: GatedModel) -> torch.Tensor:
+    return network(inputs(model)) if isinstance(network, Network) else network(**batch("bert")).logits
+
+
+def plain(model: GatedModel) -> torch.Tensor:
+    """What the frozen network computes, by one that was never touched."""
+    untouched = Network(model.placed[0].site) if isinstance(model.backbone, Network) else build("bert")
+    return output(untouched, model)
 
 
 def inputs(model: GatedModel) -> torch.Tensor:
@@ -79,37 +107,62 @@ def test_the_count_is_the_formula(text):
     assert model.layout.size == model.parameters[0] == count
 
 
-@every_delta
+@every_added_delta
 def test_it_starts_as_nothing(text):
     model = one(text, CASES[text][0])
-    x = inputs(model)
-    torch.testing.assert_close(run(model, model.initial_weights(3), 1.0), Network(model.placed[0].site)(x))
+    torch.testing.assert_close(run(model, model.initial_weights(3), 1.0), plain(model))
 
 
 @every_delta
 def test_a_closed_gate_is_the_frozen_module(text):
     model = one(text, CASES[text][0])
-    expected = Network(model.placed[0].site)(inputs(model))
-    torch.testing.assert_close(run(model, random_weights(model), 0.0), expected, rtol=0, atol=1e-7)
+    torch.testing.assert_close(run(model, random_weights(model), 0.0), plain(model), rtol=0, atol=1e-6)
 
 
-@every_delta
+@every_added_delta
 def test_the_gate_multiplies_its_output(text):
     model = one(text, CASES[text][0])
-    weights, plain = random_weights(model), Network(model.placed[0].site)(inputs(model))
-    whole, part = (run(model, weights, gate) - plain for gate in (1.0, 0.3))
+    weights = random_weights(model)
+    whole, part = (run(model, weights, gate) - plain(model) for gate in (1.0, 0.3))
     torch.testing.assert_close(part, 0.3 * whole, rtol=1e-4, atol=1e-5)
 
 
 @every_delta
 def test_the_gradient_reaches_gate_and_weights(text):
     model = one(text, CASES[text][0])
-    weights, gate = random_weights(model).requires_grad_(), torch.tensor([0.5], requires_grad=True)
+    for start in (0.5, 0.0):  # hard gates may be closed, and open again by their gradient
+        weights, gate = random_weights(model).requires_grad_(), torch.tensor([start], requires_grad=True)
+        with model.bound(weights, gate) as network:
+            # A square, as the plain sum of a normalised output has no gradient to speak of.
+            to_weights, to_gate = torch.autograd.grad(output(network, model).square().sum(), (weights, gate))
+        assert to_gate.abs() > 0
+        assert to_gate.isfinite()
+        assert start == 0 or all(g.abs().max() > 0 for g in model.named(to_weights).values())
+
+
+@every_delta
+def test_the_gradient_to_the_gate_is_the_slope(text):
+    model = one(text, CASES[text][0])
+    weights, gate = random_weights(model), torch.tensor([0.6], requires_grad=True)
     with model.bound(weights, gate) as network:
-        # A square, as the plain sum of a normalised output has no gradient to speak of.
-        to_weights, to_gate = torch.autograd.grad(network(inputs(model)).square().sum(), (weights, gate))
-    assert to_gate.abs() > 0
-    assert all(g.abs().max() > 0 for g in model.named(to_weights).values())
+        (to_gate,) = torch.autograd.grad(output(network, model).square().sum(), gate)
+    above, below = (run(model, weights, 0.6 + d).square().sum() for d in (5e-3, -5e-3))
+    assert to_gate.item() == pytest.approx((above - below).item() / 1e-2, rel=2e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize("text", READ)
+def test_the_gate_of_what_is_read_is_a_weight_among_the_weights(text):
+    """Two halves of a gate are one whole: the same prefix twice, each half open, is that prefix."""
+    site = CASES[text][0]
+    backbone = build("bert")
+    twice = GatedModel(backbone, place(space({site: [text]}), backbone) * 2)
+    single = one(text, site)
+    weights = random_weights(single)
+    slots = [slot.name for slot in twice.layout.slots]
+    by_name = {slot.name: part for slot, part in zip(single.layout.slots, single.layout.tensors(weights), strict=True)}
+    halves = torch.cat([by_name[name].flatten() for name in slots])
+    with twice.bound(halves, torch.tensor([0.5, 0.5])) as network:
+        torch.testing.assert_close(output(network, twice), run(single, weights, 1.0), rtol=1e-5, atol=1e-5)
 
 
 @every_delta
@@ -123,7 +176,7 @@ def test_tensors_saved_by_name_load_into_the_same_vector(text):
 def test_the_start_is_a_pure_function_of_the_seed(text):
     model = one(text, CASES[text][0])
     assert torch.equal(model.initial_weights(5), one(text, CASES[text][0]).initial_weights(5))
-    if text != "bitfit" and text != "lnfit":
+    if parse_delta(text).name not in ("bitfit", "lnfit", "ia3"):
         assert not torch.equal(model.initial_weights(5), model.initial_weights(6))
 
 
@@ -174,6 +227,36 @@ def test_a_low_rank_adapter_is_an_adapter_of_thin_products():
     inner = F.gelu(h @ (t["down.left"] @ t["down.right"]) + t["down.bias"], approximate="tanh")
     expected = h + 0.5 * (inner @ (t["up.left"] @ t["up.right"]) + t["up.bias"])
     torch.testing.assert_close(run(model, weights, 0.5), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_parallel_adapter_is_a_bottleneck_on_what_the_module_reads():
+    model = one("parallel-adapter(bottleneck=3)", LINEAR)
+    weights, x = random_weights(model), inputs(model)
+    t = {k.rpartition("/")[2]: v for k, v in model.named(weights).items()}
+    inner = F.relu(x @ t["down.weight"].T + t["down.bias"])
+    expected = Network(LINEAR)(x) + 0.5 * (inner @ t["up.weight"].T + t["up.bias"])
+    torch.testing.assert_close(run(model, weights, 0.5), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_compacter_is_an_adapter_of_kronecker_products():
+    model = one("compacter(reduction=2, division=4, rank=2)", BLOCK)
+    weights, h = random_weights(model), torch.tanh(inputs(model))
+    t = {k.rpartition("/")[2]: v for k, v in model.named(weights).items()}
+    down, up = (
+        sum(torch.kron(t[f"{x}.rule"][i], t[f"{x}.left"][i] @ t[f"{x}.right"][i]) for i in range(4))
+        for x in ("down", "up")
+    )
+    expected = h + 0.5 * (F.relu(h @ down.T + t["down.bias"]) @ up.T + t["up.bias"])
+    torch.testing.assert_close(run(model, weights, 0.5), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_ia3_scales_what_comes_out_and_at_the_end_of_a_feed_forward_what_goes_in():
+    model = one("ia3", LINEAR)
+    weights, x = random_weights(model), inputs(model)
+    torch.testing.assert_close(run(model, weights, 0.5), (1 + 0.5 * weights) * Network(LINEAR)(x))
+    model = one("ia3()", FFN_OUT)
+    weights, x = random_weights(model), inputs(model)
+    torch.testing.assert_close(run(model, weights, 0.5), Network(FFN_OUT)((1 + 0.5 * weights) * x))
 
 
 def test_all_deltas_of_a_module_act_as_the_equations_say():

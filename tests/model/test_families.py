@@ -4,53 +4,74 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import FAMILIES, batch, build, space
+import transformers
+from support import DECODERS, ENCODERS, FAMILIES, batch, build, space
 
 from core.model.backbone import count_parameters, head_of
 from core.model.gated import GatedModel
 from core.model.sites import find_sites
 from core.model.space import place
+from core.run.errors import SpecError
+from core.run.spaces import LIBRARY
+from core.sites import describe
 
-LAYER = [
-    "attn.q",
-    "attn.k",
-    "attn.v",
-    "attn.o",
-    "ffn.in",
-    "ffn.out",
-    "norm.attn",
-    "norm.ffn",
-    "block.attn",
-    "block.ffn",
-]
+NORMS = ["norm.attn", "norm.ffn"]
+BLOCKS = ["block.attn", "block.ffn"]
+ATTENTION = ["attn.q", "attn.k", "attn.v", "attn.o"]
 CROSS = ["cross.q", "cross.k", "cross.v", "cross.o", "norm.cross", "block.cross"]
-D, F, LAYERS = 32, 48, 2
+FFN, GATED = ["ffn.in", "ffn.out"], ["ffn.in", "ffn.gate", "ffn.out"]
+LAYER = ATTENTION + FFN + NORMS + BLOCKS
+LLAMA = ATTENTION + GATED + NORMS + BLOCKS
+
+# The sites of a layer of the encoder, of the decoder, and those outside the layers.
+SITES: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "t5": (LAYER, LAYER + CROSS, ["E.norm.final", "D.norm.final", "head"]),
+    "t5-v1.1": (LLAMA, LLAMA + CROSS, ["E.norm.final", "D.norm.final", "head"]),
+    "mt5": (LLAMA, LLAMA + CROSS, ["E.norm.final", "D.norm.final", "head"]),
+    "bart": (LAYER, LAYER + CROSS, ["head"]),
+    **dict.fromkeys(ENCODERS, (LAYER, [], [])),
+    "gpt2": ([], ["attn.qkv", "attn.o", *FFN, *NORMS, *BLOCKS], ["D.norm.final", "head"]),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "gemma"), ([], LLAMA, ["D.norm.final", "head"])),
+    "qwen3": ([], [*LLAMA, "norm.q", "norm.k"], ["D.norm.final", "head"]),
+    "phi3": ([], ["attn.qkv", "attn.o", "ffn.gate_in", "ffn.out", *NORMS, *BLOCKS], ["D.norm.final", "head"]),
+    "gemma2": ([], [*LLAMA, "norm.attn_out", "norm.ffn_out"], ["D.norm.final", "head"]),
+    "gemma3": ([], [*LLAMA, "norm.attn_out", "norm.ffn_out", "norm.q", "norm.k"], ["D.norm.final", "head"]),
+}
+# Width, features of the feed-forward, those of keys and values, of one head; layers of a stack.
+D, F, KV, HEAD, LAYERS = 32, 48, 16, 8, 2
+# What the linear layers are, from inputs to outputs, where queries share keys and values with others (`KV`).
+SHAPES = {
+    "attn.q": (D, D), "attn.k": (D, D), "attn.v": (D, D), "attn.o": (D, D),
+    "ffn.in": (D, F), "ffn.gate": (D, F), "ffn.out": (F, D), "ffn.gate_in": (D, 2 * F),
+}  # fmt: skip
+GROUPED = {"attn.k": (D, KV), "attn.v": (D, KV), "attn.qkv": (D, D + 2 * KV)}
 
 
 def expected_sites(family: str) -> set[str]:
-    if not family.startswith("t5"):
-        return {f"E{i}.{site}" for i in range(LAYERS) for site in LAYER}
-    layer = LAYER + (["ffn.gate"] if family == "t5-v1.1" else [])
-    encoder = {f"E{i}.{site}" for i in range(LAYERS) for site in layer}
-    decoder = {f"D{i}.{site}" for i in range(LAYERS) for site in layer + CROSS}
-    return encoder | decoder | {"E.norm.final", "D.norm.final", "head"}
+    encoder, decoder, others = SITES[family]
+    layers = [("E", site) for site in encoder] + [("D", site) for site in decoder]
+    return {f"{stack}{i}.{site}" for i in range(LAYERS) for stack, site in layers} | set(others)
 
 
 def expected_parameters(family: str) -> int:
-    """mix-low-rank by hand: LoRA r1 and a bias on each linear layer, weight and bias on each norm, two adapters."""
-    attention = 4 * (2 * D + D)
-    ffn = (D + F + F) + (F + D + D) + ((D + F + F) if family == "t5-v1.1" else 0)
-    adapter = (D + 1) + 1 + (1 + D) + D  # bottleneck 32 // 32 = 1, rank 1
-    layer = attention + ffn + 2 * (2 * D) + 2 * adapter
-    if not family.startswith("t5"):
-        return LAYERS * layer
-    return 2 * LAYERS * layer + LAYERS * 2 * D + 2 * (2 * D)
+    """mix-low-rank by hand: LoRA r1 and a bias on linear layers, weight and bias on norms, an adapter on sub-layers."""
+    shapes = SHAPES | {"attn.qkv": (D, 3 * D)} | (GROUPED if family in DECODERS and family != "gpt2" else {})
+    total = 0
+    for label in expected_sites(family):
+        site = ".".join(label.split(".")[-2:])
+        if site in shapes:
+            inputs, outputs = shapes[site]
+            total += (inputs + outputs) + outputs
+        elif site.startswith("norm."):
+            total += 2 * (HEAD if site in ("norm.q", "norm.k") else D)
+        elif site in BLOCKS:
+            total += (D + 1) + 1 + (1 + D) + D  # bottleneck 32 // 32 = 1, rank 1
+    return total
 
 
 def gated(family: str, **kwargs: object) -> GatedModel:
     model = build(family)
-    head = () if family.startswith("t5") else head_of(model)
-    return GatedModel(model, place(space(), model), head)
+    return GatedModel(model, place(space(), model), head_of(model) if family in ENCODERS else ())
 
 
 def random_weights(model: GatedModel, std: float = 0.1) -> torch.Tensor:
@@ -111,10 +132,10 @@ def test_gradients_reach_every_gate_and_every_tensor(family):
     to_weights, to_gates = torch.autograd.grad(model.loss(weights, gates, batch(family)), (weights, gates))
     names = [p.candidate.name for p in model.placed]
     # A bias on keys shifts all scores of a query alike, so the softmax does not see it.
-    silent = {name for name in names if "attn.k bitfit" in name}
-    assert {n for n, g in zip(names, to_gates, strict=True) if g == 0} <= silent
-    named = model.named(to_weights)
-    assert all(gradient.abs().max() > 0 for name, gradient in named.items() if "key" not in name and ".k/" not in name)
+    silent = {p.candidate for p in model.placed if p.candidate.site == "attn.k" and p.candidate.delta == "bitfit"}
+    assert {n for n, g in zip(names, to_gates, strict=True) if g == 0} <= {c.name for c in silent}
+    still = {name for name, gradient in model.named(to_weights).items() if gradient.abs().max() == 0}
+    assert still <= {f"{c.module}/bitfit/bias" for c in silent}
 
 
 @every_family
@@ -149,10 +170,11 @@ def test_a_bf16_backbone_computes_in_bf16_with_fp32_deltas(family):
 @every_family
 def test_a_new_head_is_not_a_parameter_of_the_backbone(family):
     model = build(family)
-    head = () if family.startswith("t5") else head_of(model)
+    head = head_of(model) if family in ENCODERS else ()
     total = sum(p.numel() for p in model.parameters())
-    heads = {"bert": D * 2 + 2, "roberta": D * D + D + D * 2 + 2, "distilbert": D * D + D + D * 2 + 2}
-    assert total - count_parameters(model, head) == heads.get(family, 0)
+    output, dense = D * 2 + 2, D * D + D
+    expected = (output if family == "bert" else dense + output) if family in ENCODERS else 0
+    assert total - count_parameters(model, head) == expected
 
 
 def test_a_module_path_names_sites_as_in_the_original_configs():
@@ -175,3 +197,74 @@ def test_a_module_outside_the_canonical_sites_is_named_by_its_path():
 def test_layers_can_be_named():
     own = place(space({"E1.attn.{q,v}": ["lora(rank=2)"]}), build("bert"))
     assert [p.candidate.name for p in own] == ["E1.attn.q lora(rank=2)", "E1.attn.v lora(rank=2)"]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "qwen2", "bart"])
+def test_a_delta_at_a_tied_head_leaves_the_embedding_alone(family):
+    model = build(family)
+    embedding = model.get_input_embeddings().weight
+    assert model.get_output_embeddings().weight is embedding
+    start = embedding.clone()
+    head = GatedModel(model, place(space({"head": ["lora(rank=1)"]}), model))
+    weights = random_weights(head, std=1.0)
+    a, b = (head.named(weights)[f"lm_head/lora(rank=1)/lora_{x}"] for x in "AB")
+    read: list[torch.Tensor] = []
+    model.lm_head.register_forward_pre_hook(lambda module, args: read.append(args[0]))
+    plain = build(family)(**batch(family)).logits
+    changed = logits(head, weights, torch.ones(1), family)
+    torch.testing.assert_close(changed - plain, 16 * read[0] @ a.T @ b.T, rtol=1e-3, atol=1e-4)
+    assert torch.equal(embedding, start)
+
+
+def test_a_conv1d_is_a_linear_layer_with_its_weight_the_other_way_round():
+    model = build("gpt2")
+    own = place(space({"D1.attn.qkv": ["lora(rank=2)"]}), model)
+    assert (own[0].site.inputs, own[0].site.outputs) == (D, 3 * D)
+    deltas = GatedModel(model, own)
+    weights = random_weights(deltas)
+    a, b = (deltas.named(weights)[f"transformer.h.1.attn.c_attn/lora(rank=2)/lora_{x}"] for x in "AB")
+    merged = build("gpt2")
+    merged.transformer.h[1].attn.c_attn.weight += 8 * (b @ a).T
+    changed = logits(deltas, weights, torch.ones(1), "gpt2")
+    torch.testing.assert_close(changed, merged(**batch("gpt2")).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_of_an_unknown_family_is_searched_by_module_paths():
+    config = transformers.GPTNeoXConfig(
+        vocab_size=80, hidden_size=D, num_hidden_layers=2, num_attention_heads=4, intermediate_size=F
+    )
+    model = transformers.GPTNeoXForCausalLM(config).requires_grad_(False)
+    assert find_sites(model) == []
+    paths = {"attention.query_key_value": ["lora(rank=1)"], "input_layernorm": ["lnfit"], "attention": ["bitfit"]}
+    placed = place(space(paths), model)
+    assert [p.candidate.parameters for p in placed] == 2 * [D, D, D + 3 * D]
+    assert {p.candidate.stack for p in placed} == {"decoder"}
+    deltas = GatedModel(model, placed)
+    gates = torch.full((6,), 0.5, requires_grad=True)
+    tokens = {"input_ids": torch.arange(5, 14)[None], "labels": torch.arange(5, 14)[None]}
+    (gradient,) = torch.autograd.grad(deltas.loss(random_weights(deltas), gates, tokens), gates)
+    assert (gradient != 0).all()
+    with pytest.raises(SpecError, match="name modules of gpt_neox by their paths"):
+        place(space("lora"), model)
+
+
+@every_family
+@pytest.mark.parametrize("name", [name for name in LIBRARY if name != "none"])
+def test_every_space_of_the_library_has_candidates(family, name):
+    # The attention of some families takes no further keys; they refuse what would need some.
+    if name in ("prefix", "soft-prompt", "bipeft-s2") and family in ("deberta-v2", "gemma2"):
+        with pytest.raises(SpecError, match="cannot stand at"):
+            place(space(name), build(family))
+        return
+    assert place(space(name), build(family))
+
+
+@every_family
+def test_its_sites_are_known_without_its_weights(family, tmp_path):
+    model = build(family)
+    model.config.save_pretrained(tmp_path)
+    found = describe(str(tmp_path), [space()])
+    assert found["sites"] == [vars(site) | {"label": site.label} for site in find_sites(model)]
+    assert found["parameters"] == count_parameters(model, head_of(model) if family in ENCODERS else ())
+    assert found["spaces"][0]["parameters"] == expected_parameters(family)
+    assert found["kind"] == "encoder" if family in ENCODERS else "decoder" in found["kind"]

@@ -42,7 +42,7 @@ def test_agreement_counts_how_often_each_candidate_is_chosen_and_averages_the_ov
     assert told.overlap == pytest.approx((1 / 3 + 1 + 1 / 3) / 3)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(chosen, min_size=3, max_size=6))
 def test_the_interval_lies_within_the_overlaps_of_pairs_and_repeats(selections):
     structures = [structure(s) for s in selections]

@@ -40,6 +40,9 @@ def test_what_is_written_canonically_reads_as_the_same_delta(text):
         ("lora(rank=0x10,)", "lora(rank=16)"),
         ("low-rank-adapter(rank=2)", "low-rank-adapter(rank=2)"),
         ("bitfit()", "bitfit"),
+        ("lora(rank=[8,1, 4,1])", "lora(rank=[1, 4, 8])"),
+        ("lora(rank=[1])", "lora(rank=1)"),
+        ("lora(rank=[8])", "lora"),
     ],
 )
 def test_equal_deltas_are_written_equally(text, canonical):
@@ -51,6 +54,14 @@ def test_arguments_are_given_or_default():
     delta = parse_delta("lora(rank=1)")
     assert (delta["rank"], delta["alpha"]) == (1, 16)
     assert make_delta("lora", {"alpha": 4, "rank": 8}).arguments == (("alpha", 4),)
+
+
+def test_a_list_is_a_choice_of_one_delta_for_each_value():
+    assert [str(d) for d in parse_delta("lora(alpha=4, rank=[8, 2])").alternatives] == [
+        "lora(rank=2, alpha=4)",
+        "lora(alpha=4)",
+    ]
+    assert [str(d) for d in parse_delta("lora(rank=2)").alternatives] == ["lora(rank=2)"]
 
 
 def test_every_delta_is_described():
@@ -70,7 +81,11 @@ def test_every_delta_is_described():
         ("lora(rank=1.5)", "1 or more"),
         ("lora(rank=True)", "1 or more"),
         ("lora(rank='1')", "1 or more"),
-        ("lora(rank=[1])", "1 or more"),
+        ("lora(rank=[])", "1 or more"),
+        ("lora(rank=[1, 0])", "1 or more"),
+        ("lora(rank=[1, '2'])", "1 or more"),
+        ("lora(alpha=[1, 2])", "of lora, rank may be one"),
+        ("compacter(rank=[1, 2])", "compacter has no argument that may be"),
         ("lora(1)", "cannot read"),
         ("lora(rank)", "cannot read"),
         ("lora(rank=r)", "cannot read"),

@@ -69,6 +69,10 @@ def test_every_delta_with_its_arguments_survives_the_round_trip():
         ("f", "adapter"),
         ("f", "low-rank-adapter(reduction=8, rank=2)"),
         ("a", "low-rank-adapter"),
+        ("a", "compacter"),
+        ("f", "compacter(reduction=8, division=2, rank=2)"),
+        ("encoder", "soft-prompt"),
+        ("decoder", "soft-prompt(length=20)"),
     }
     assert {delta.partition("(")[0] for _, delta in pairs} == set(ORIGINALS)
     assert read_pairs(to_original(chosen(*pairs))) == pairs

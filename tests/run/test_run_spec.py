@@ -12,17 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
-from core.run.spec import (
-    PAPER_RUN,
-    PAPER_SEARCH,
-    PAPER_TASK,
-    FileTask,
-    NamedTask,
-    RetrainSettings,
-    RunSpec,
-    SearchSettings,
-    Training,
-)
+from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings, Training
 
 NAMED = {"name": "icd10-chapter"}
 FILE = {"path": "/data/reviews.jsonl", "text": ["title", "body"], "label": "stars"}
@@ -43,6 +34,9 @@ OTHER_TRAINING = {
     "epochs": 2.5,
     "batch_size": 17,
     "eval_every": 7,
+    "gradient_accumulation": 2,
+    "gradient_checkpointing": True,
+    "optimizer": "adafactor",
     "learning_rate": 1e-3,
     "weight_decay": 0.1,
     "warmup_steps": 3,
@@ -54,11 +48,20 @@ OTHER_SEARCH = OTHER_TRAINING | {
     "alpha_warmup_steps": 5,
     "hypergradient": "exact",
     "virtual_scaling": "paper",
+    "bilevel": False,
+    "strategy": "tau-theta",
+    "l0_lambda": 0.1,
     "shift_gradient": "paper",
+    "budget_decay_steps": 5,
+    "shared_gates": False,
     "shared_dropout": False,
     "clip_virtual": False,
     "gates": "hard",
+    "stretch_low": -0.2,
+    "stretch_high": 1.2,
     "temperature": 2.0,
+    "final_temperature": 0.5,
+    "patience": 3,
     "selection": "knapsack",
 }
 OTHER_NAMED = {"name": "other", "data_root": "/data", "flaws": "paper", "per_class": 5, "max_length": 16}
@@ -85,19 +88,34 @@ OTHER_RUN = {
     "evaluation": "generate",
     "adapter_init": "paper",
     "search": {"max_steps": 1},
+    "bipeft": {"window": 1},
     "retrain": {"max_steps": 1},
 }
+OTHER_BIPEFT = {
+    "temperature": 4.0,
+    "final_temperature": 2.0,
+    "smoothing": 0.5,
+    "stability": 0.9,
+    "window": 3,
+    "pruning_steps": 10,
+    "prune_after": 5,
+}
+
+
+# What some keys are refused without.
+NEEDED: dict[str, dict[str, object]] = {"bilevel": {"hypergradient": "first-order"}, "l0_lambda": {"strategy": "l0"}}
 
 
 def training(key: str, value: object) -> dict[str, object]:
     """The table of a training in which one key differs from `epochs = 1`."""
-    return {key: value} if key in ("max_steps", "epochs") else {"epochs": 1, key: value}
+    return {key: value} if key in ("max_steps", "epochs") else {"epochs": 1, key: value} | NEEDED.get(key, {})
 
 
 def every_difference() -> list[RunSpec]:
     """Specs each of which differs from the base, or from the base on a file, in one value."""
     runs = [spec(**{key: value}) for key, value in OTHER_RUN.items()]
     runs += [spec(search=training(k, v)) for k, v in OTHER_SEARCH.items() if k != "max_steps"]
+    runs += [spec(bipeft={key: value}) for key, value in OTHER_BIPEFT.items() if key != "window"]
     runs += [spec(retrain=training(k, v)) for k, v in OTHER_TRAINING.items() if k != "max_steps"]
     runs += [spec(task=NAMED | {key: value}) for key, value in OTHER_NAMED.items()]
     runs += [spec(task=FILE | {key: value}) for key, value in OTHER_FILE.items()]
@@ -120,6 +138,7 @@ def every_difference() -> list[RunSpec]:
     [
         (OTHER_RUN, RunSpec),
         (OTHER_SEARCH, SearchSettings),
+        (OTHER_BIPEFT, BipeftSettings),
         (OTHER_TRAINING, RetrainSettings),
         (OTHER_NAMED, NamedTask),
         (OTHER_FILE, FileTask),
@@ -170,9 +189,9 @@ def test_a_spec_cannot_be_changed():
         spec().seed = 1
 
 
-@pytest.mark.parametrize("where", ["", "task", "search", "retrain"])
+@pytest.mark.parametrize("where", ["", "task", "search", "bipeft", "retrain"])
 def test_an_unknown_key_is_refused_everywhere(where):
-    tables = {"task": NAMED, "search": {"epochs": 1}, "retrain": {"epochs": 1}}
+    tables = {"task": NAMED, "search": {"epochs": 1}, "bipeft": {}, "retrain": {"epochs": 1}}
     changes = {where: tables[where] | {"sead": 1}} if where else {"sead": 1}
     with pytest.raises(ValidationError, match="sead"):
         spec(**changes)
@@ -191,6 +210,7 @@ TRAINING_RANGES = {
     "weight_decay": "not_negative_real",
     "warmup_steps": "not_negative",
     "clip": "rate",
+    "gradient_accumulation": "positive",
 }
 RANGES = {
     ("seed",): "not_negative",
@@ -205,6 +225,7 @@ RANGES = {
     ("search", "alpha_learning_rate"): "rate",
     ("search", "alpha_warmup_steps"): "not_negative",
     ("search", "temperature"): "rate",
+    ("search", "budget_decay_steps"): "not_negative",
 }
 
 
@@ -226,12 +247,15 @@ def test_a_number_stays_in_its_range(key, kind):
 @pytest.mark.parametrize(
     ("key", "known"),
     [
-        (("method",), ["s3", "random", "fixed", "full"]),
+        (("method",), ["s3", "bipeft", "random", "fixed", "full"]),
         (("precision",), ["auto", "fp32", "bf16"]),
         (("adapter_init",), ["zero", "paper"]),
         (("device",), ["auto", "cpu", "cuda", "cuda:0", "cuda:13"]),
         (("search", "hypergradient"), ["first-order", "central-difference", "forward-difference", "exact"]),
-        (("search", "virtual_scaling"), ["adamw", "paper"]),
+        (("search", "virtual_scaling"), ["exact", "paper"]),
+        (("search", "optimizer"), ["adamw", "adafactor"]),
+        (("retrain", "optimizer"), ["adamw", "adafactor"]),
+        (("search", "strategy"), ["shift", "tau-theta", "l0"]),
         (("search", "shift_gradient"), ["exact", "paper"]),
         (("search", "gates"), ["soft", "hard"]),
         (("search", "selection"), ["first-fit", "knapsack"]),
@@ -244,6 +268,46 @@ def test_a_choice_is_one_of_the_known(key, known):
     for value in ("other", "", "cuda:", "cuda:x", "CPU"):
         with pytest.raises(ValidationError, match=key[-1]):
             spec(**with_value(key, value))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"bilevel": False}, 'set hypergradient = "first-order"'),
+        ({"l0_lambda": 0.1}, 'l0_lambda is of strategy = "l0" alone'),
+        ({"strategy": "l0", "stretch_low": 0.0}, "needs a stretch_low below 0"),
+        ({"strategy": "l0", "budget_decay_steps": 3}, "leave budget_decay_steps out"),
+        ({"stretch_low": 0.1}, "stretch_low"),
+        ({"stretch_high": 0.9}, "stretch_high"),
+    ],
+)
+def test_settings_that_do_nothing_together_are_refused(table, message):
+    with pytest.raises(ValidationError, match=message):
+        SearchSettings(**table)
+
+
+@pytest.mark.parametrize("strategy", ["tau-theta", "l0"])
+def test_alternatives_are_for_the_shift_alone(strategy):
+    ranks = inline_space("ranks", {"attn.q": ["lora(rank=[1, 2])"]})
+    with pytest.raises(ValidationError, match='is a choice of one, which needs strategy = "shift"'):
+        spec(space=ranks, search={"strategy": strategy})
+    spec(space=ranks, search={"strategy": strategy}, method="random")
+
+
+def test_bipeft_needs_the_halves_of_the_data():
+    one_level = {"bilevel": False, "hypergradient": "first-order"}
+    with pytest.raises(ValidationError, match="leave bilevel = false out"):
+        spec(method="bipeft", search=one_level)
+    with pytest.raises(ValidationError, match="needs a budget"):
+        spec(method="bipeft", budget=None)
+
+
+def test_l0_stretches_its_gates_unless_told_otherwise():
+    found = [
+        (s.stretch_low, s.stretch_high)
+        for s in (SearchSettings(strategy="l0"), SearchSettings(strategy="l0", stretch_low=-0.5), SearchSettings())
+    ]
+    assert found == [(-0.1, 1.1), (-0.5, 1.1), (0.0, 1.0)]
 
 
 @pytest.mark.parametrize("settings", [SearchSettings, RetrainSettings])

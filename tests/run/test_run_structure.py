@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.run.errors import RunDirError
-from core.run.structure import Candidate, Structure, jaccard, mean, random_selection, select, site_label
+from core.run.structure import (
+    Candidate,
+    Structure,
+    choices_of,
+    jaccard,
+    mean,
+    random_selection,
+    select,
+    site_label,
+    whole_space,
+)
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "gates-t5-small.json").read_bytes())
 PARAMETERS = [position["params"] for position in ORACLE["positions"]]
@@ -21,6 +31,10 @@ probabilities = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1
 counts = st.one_of(st.integers(1, 40), st.integers(1, 40).map(lambda n: 512 * n))
 spaces = st.lists(st.tuples(probabilities, counts), max_size=40)
 budgets = st.one_of(st.floats(0, 30_000), st.integers(0, 30_000))
+
+
+# Candidates with the number of the choice they belong to, as `choices_of` gives it.
+alternatives = st.lists(st.tuples(probabilities, counts, st.integers(0, 5)), max_size=12)
 
 
 def spent(selected: tuple[int, ...], parameters: list[int]) -> int:
@@ -65,6 +79,77 @@ def test_knapsack_finds_the_best_of_all_subsets(space, budget):
     subsets = itertools.chain.from_iterable(itertools.combinations(range(len(p)), r) for r in range(len(p) + 1))
     best = max(sum(p[i] for i in s) for s in subsets if spent(s, parameters) <= budget)
     assert sum(p[i] for i in select(p, parameters, budget, "knapsack")) == pytest.approx(best, abs=1e-12)
+
+
+def numbered(space: list[tuple[float, int, int]]) -> tuple[list[float], list[int], list[int]]:
+    """p, counts, and for each candidate the first of its alternatives."""
+    labels = [choice for _, _, choice in space]
+    return [p for p, _, _ in space], [n for _, n, _ in space], [labels.index(choice) for choice in labels]
+
+
+def is_exclusive(selected: tuple[int, ...], choices: list[int]) -> bool:
+    return len({choices[i] for i in selected}) == len(selected)
+
+
+@pytest.mark.parametrize("how", ["first-fit", "knapsack"])
+@given(space=alternatives, budget=budgets)
+def test_of_alternatives_at_most_one_is_selected_within_the_budget(how, space, budget):
+    p, parameters, choices = numbered(space)
+    selected = select(p, parameters, budget, how, choices)
+    assert is_exclusive(selected, choices)
+    assert spent(selected, parameters) <= budget
+
+
+@given(space=alternatives, budget=budgets, seed=st.integers(0, 2**32))
+def test_a_random_selection_takes_at_most_one_of_alternatives(space, budget, seed):
+    _, parameters, choices = numbered(space)
+    selected = random_selection(parameters, budget, seed, choices)
+    assert is_exclusive(selected, choices)
+    assert spent(selected, parameters) <= budget
+    left = budget - spent(selected, parameters)
+    taken = {choices[i] for i in selected}
+    assert all(parameters[i] > left or choices[i] in taken for i in range(len(parameters)))
+
+
+@given(space=alternatives, budget=budgets)
+def test_knapsack_finds_the_best_of_all_subsets_with_one_of_alternatives(space, budget):
+    p, parameters, choices = numbered(space)
+    subsets = itertools.chain.from_iterable(itertools.combinations(range(len(p)), r) for r in range(len(p) + 1))
+    allowed = (s for s in subsets if spent(s, parameters) <= budget and is_exclusive(s, choices))
+    best = max(sum(p[i] for i in s) for s in allowed)
+    assert sum(p[i] for i in select(p, parameters, budget, "knapsack", choices)) == pytest.approx(best, abs=1e-12)
+
+
+def test_alternatives_stand_in_the_order_by_what_they_are_worth_together():
+    p, parameters = [0.4, 0.3, 0.35, 0.1], [10, 10, 20, 40]
+    choices = [0, 1, 1, 1]
+    assert select(p, parameters, 20, "first-fit", choices) == (2,)
+    assert select(p, parameters, 15, "first-fit", choices) == (1,)
+    assert select(p, parameters, 30, "first-fit", choices) == (0, 2)
+
+
+def ranks() -> tuple[Candidate, ...]:
+    """The ranks of a LoRA at two modules, and a bias."""
+    text = "lora(rank=[1, 2])"
+    loras = [Candidate("attn.q", "encoder", 0, m, f"lora(rank={r})", r * 10, text) for m in ("q", "v") for r in (1, 2)]
+    return (*loras, Candidate("attn.q", "encoder", 0, "q", "bitfit", 5))
+
+
+def test_alternatives_are_those_of_one_choice_at_one_module():
+    assert choices_of(ranks()) == [0, 0, 2, 2, 4]
+    assert whole_space(ranks()) == 20 + 20 + 5
+
+
+def test_a_structure_with_choices_comes_back_as_it_was_written():
+    one = Structure(ranks(), (0.1, 0.8, 0.3, 0.2, 0.9), (1, 2, 4), 35)
+    again = Structure.from_json(json.loads(json.dumps(one.to_json())))
+    assert again == one
+    assert mean([one, again], budget=30).selected == (1, 4)
+
+
+def test_a_structure_of_before_there_were_choices_is_read():
+    rows = [{k: v for k, v in row.items() if k != "choice"} for row in structure().to_json()["candidates"]]
+    assert Structure.from_json(damaged(candidates=rows)) == structure()
 
 
 def test_knapsack_takes_the_many_where_first_fit_takes_the_large():

@@ -57,17 +57,17 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {family: save_model(family, folder / family) for family in ("bert", "t5")}
+    return {family: save_model(family, folder / family) for family in ("bert", "t5", "gpt2")}
 
 
 def named(root: Path, name: str) -> Task:
     return load_task(NamedTask(name=name, data_root=str(root), max_length=24), 0)
 
 
-def learned(task: Task, steps: int) -> Backbone:
-    """A tiny T5 after so many steps on the task."""
-    model = build("t5").requires_grad_(True)
-    backbone = Backbone(model, tokenizer(True), True, (), 0)
+def learned(task: Task, steps: int, family: str = "t5") -> Backbone:
+    """A tiny model after so many steps on the task."""
+    model = build(family).requires_grad_(True)
+    backbone = Backbone(model, tokenizer(family), True, (), 0)
     data = encode(task, backbone, CPU)
     count = len(data.splits["train"])
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -83,9 +83,10 @@ def metrics(backbone: Backbone, task: Task, evaluation: str) -> dict[str, float]
     return evaluate(backbone, encode(task, backbone, CPU, evaluation), "validation", 8)
 
 
-def test_a_model_that_has_learned_ranks_and_writes_the_same(root):
+@pytest.mark.parametrize("family", ["t5", "bart", "llama", "gpt2"])
+def test_a_model_that_has_learned_ranks_and_writes_the_same(root, family):
     task = named(root, "cola")
-    backbone = learned(task, 120)
+    backbone = learned(task, 120, family)
     ranked, written = metrics(backbone, task, "rank"), metrics(backbone, task, "generate")
     assert ranked == written
     assert ranked["matthews"] > 0.7
@@ -148,6 +149,8 @@ def test_what_has_no_labels_cannot_be_ranked(kind):
         ("t5", "cola", ["matthews"]),
         ("bert", "stsb", ["pearson", "spearman"]),
         ("t5", "squad", ["exact_match", "token_f1"]),
+        ("gpt2", "cola", ["matthews"]),
+        ("gpt2", "squad", ["exact_match", "token_f1"]),
     ],
 )
 @pytest.mark.parametrize("evaluation", ["auto", "generate"])
@@ -164,6 +167,7 @@ def test_a_named_task_runs_from_end_to_end(tmp_path, models, root, family, name,
     [
         ("bert", {"name": "squad", "max_length": 24}, {}, "'squad' is answered in free text, which no encoder writes"),
         ("bert", {"name": "cola"}, {}, "task.max_length = 128, but"),
+        ("gpt2", {"name": "cola"}, {}, "task.max_length = 128, but"),
         ("t5", {"name": "stsb"}, {"evaluation": "rank"}, "'stsb' has no set of labels to rank"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import DATA
 
-from core.search.gates import gate_logits, sample, solve_shift
+from core.search.gates import sample, shift_logits, solve_shift
 
 ORACLE = json.loads((DATA / "gates-t5-small.json").read_text())
 COUNTS = torch.tensor([position["params"] for position in ORACLE["positions"]])
@@ -26,7 +26,7 @@ def alphas(case: dict) -> torch.Tensor:
 @every_case
 def test_shift_and_p_are_those_of_the_paper(case):
     # Its equation has the budget times (1 - 1e-7).
-    logits, shift = gate_logits(alphas(case), COUNTS, case["budget_params"] * (1 - 1e-7))
+    logits, shift = shift_logits(alphas(case), COUNTS, case["budget_params"] * (1 - 1e-7))
     assert shift.item() == pytest.approx(case["bia_exact_brentq_of_same_equation"], abs=1e-6)
     torch.testing.assert_close(torch.sigmoid(logits).float(), torch.tensor(case["p_delta"]), rtol=1e-5, atol=1e-7)
 
@@ -34,14 +34,14 @@ def test_shift_and_p_are_those_of_the_paper(case):
 @every_case
 @pytest.mark.parametrize("noise", ["rand(seed11)", "rand(seed12)"])
 def test_soft_samples_are_those_of_the_paper(case, noise):
-    logits, _ = gate_logits(alphas(case), COUNTS, case["budget_params"] * (1 - 1e-7))
+    logits, _ = shift_logits(alphas(case), COUNTS, case["budget_params"] * (1 - 1e-7))
     z = sample(logits, torch.tensor(ORACLE["us"][noise]))
     torch.testing.assert_close(z, torch.tensor(case["z_train"][noise]), rtol=1e-4, atol=1e-6)
 
 
 @every_case
 def test_hard_samples_are_those_of_the_paper(case):
-    logits, _ = gate_logits(alphas(case), COUNTS, case["budget_params"] * (1 - 1e-7))
+    logits, _ = shift_logits(alphas(case), COUNTS, case["budget_params"] * (1 - 1e-7))
     for noise, expected in case["z_train_hard"].items():
         z = sample(logits, torch.tensor(ORACLE["us"][noise]), hard=True)
         if z.sum() == 0:  # the original then opens the most probable gate; ours stays with what was drawn
@@ -54,7 +54,7 @@ def test_hard_samples_are_those_of_the_paper(case):
 @pytest.mark.parametrize("noise", ["rand(seed11)", "rand(seed12)"])
 def test_the_paper_gradient_is_that_of_the_paper(case, noise):
     alpha = alphas(case).requires_grad_()
-    logits, _ = gate_logits(alpha, COUNTS, case["budget_params"] * (1 - 1e-7), gradient="paper")
+    logits, _ = shift_logits(alpha, COUNTS, case["budget_params"] * (1 - 1e-7), gradient="paper")
     z = sample(logits, torch.tensor(ORACLE["us"][noise]))
     (gradient,) = torch.autograd.grad((z * torch.linspace(-1, 1, len(z))).sum(), alpha)
     expected = torch.tensor(case["dalpha_of_sum_c_z"][f"{noise},shift_detach=True"])
@@ -78,7 +78,7 @@ spaces = st.integers(2, 40).flatmap(
 def test_expected_parameters_are_the_budget_whatever_the_alphas(case):
     alpha, counts, share, temperature = case
     budget = max(1.0, share * sum(counts))
-    logits, _ = gate_logits(torch.tensor(alpha), torch.tensor(counts), budget, temperature)
+    logits, _ = shift_logits(torch.tensor(alpha), torch.tensor(counts), budget, temperature)
     expected = (torch.sigmoid(logits) @ torch.tensor(counts).double()).item()
     assert expected == pytest.approx(budget, rel=1e-6)
 
@@ -91,7 +91,7 @@ def test_the_exact_gradient_is_that_of_finite_differences(temperature):
     direction = torch.randn(12, generator=place, dtype=torch.float64)
 
     def objective(a: torch.Tensor) -> torch.Tensor:
-        logits, _ = gate_logits(a, counts, 3000.0, temperature)
+        logits, _ = shift_logits(a, counts, 3000.0, temperature)
         return (torch.sigmoid(logits) * direction).sum()
 
     variable = alpha.clone().requires_grad_()
@@ -107,7 +107,7 @@ def test_the_exact_gradient_is_that_of_finite_differences(temperature):
 def test_the_exact_gradient_keeps_the_budget():
     alpha = torch.randn(30, generator=torch.Generator().manual_seed(0)).requires_grad_()
     counts = torch.arange(1, 31) * 100
-    logits, _ = gate_logits(alpha, counts, 9000.0)
+    logits, _ = shift_logits(alpha, counts, 9000.0)
     (gradient,) = torch.autograd.grad(torch.sigmoid(logits) @ counts.double(), alpha)
     assert gradient.abs().max() < 1e-4
 
@@ -133,4 +133,4 @@ def test_an_alpha_that_is_nan_gives_no_plausible_gate():
     alpha = torch.tensor([0.0, float("nan"), 1.0])
     counts = torch.tensor([10, 10, 10])
     assert solve_shift(alpha, counts, 15.0).isnan()
-    assert gate_logits(alpha, counts, 15.0)[0].isnan().all()
+    assert shift_logits(alpha, counts, 15.0)[0].isnan().all()

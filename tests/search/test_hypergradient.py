@@ -13,7 +13,9 @@ from core.model.backbone import head_of
 from core.model.gated import GatedModel
 from core.model.space import place
 from core.search import adamw, hypergradient
-from core.search.bilevel import Noise, Problem, SearchState, initial_state, outer_gradient
+from core.search.bilevel import Problem, SearchState, initial_state, outer_gradient
+from core.search.optimizers import restored, tensors_of
+from core.search.passes import Noise
 
 LR = 1e-2
 
@@ -29,9 +31,13 @@ def make(family: str, **settings) -> tuple[Problem, SearchState]:
     weights = model.initial_weights(0).double()
     weights = weights + 0.1 * torch.randn(weights.shape, generator=place_, dtype=torch.float64)
     state = initial_state(problem, weights)
-    mean = 1e-2 * torch.randn(weights.shape, generator=place_, dtype=torch.float64)
-    square = 1e-3 * torch.rand(weights.shape, generator=place_, dtype=torch.float64)
-    return problem, replace(state, weight_moments=adamw.Moments(5, mean, square))
+    running = {
+        name: 1e-2 * torch.randn(t.shape, generator=place_, dtype=torch.float64)
+        if name == "weights.mean"
+        else 1e-3 * torch.rand(t.shape, generator=place_, dtype=torch.float64)
+        for name, t in tensors_of(state.weight_state, "weights").items()
+    }
+    return problem, replace(state, weight_state=restored(state.weight_state, 5, running, "weights"))
 
 
 def gates(problem: Problem) -> torch.Tensor:
@@ -47,15 +53,16 @@ def reference(problem: Problem, state: SearchState, z: torch.Tensor, family: str
         (gradient,) = torch.autograd.grad(loss, weights, create_graph=True)
         if problem.settings.clip_virtual:
             gradient, _ = adamw.clip(gradient, problem.settings.clip)
-        virtual, _ = adamw.update(state.weights, gradient, state.weight_moments, LR)
+        virtual, _ = problem.optimizer.update(state.weights, gradient, state.weight_state, LR)
         (total,) = torch.autograd.grad(problem.model.loss(virtual, z, batch(family, seed=2)), z)
         (direct,) = torch.autograd.grad(problem.model.loss(virtual.detach(), z, batch(family, seed=2)), z)
     return total, direct
 
 
 def ours(problem: Problem, state: SearchState, z: torch.Tensor, family: str) -> torch.Tensor:
-    noise = Noise(z, z, [0] * 5)
-    return outer_gradient(problem, state, z, batch(family, seed=1), batch(family, seed=2), noise, LR)[0]
+    noise = Noise(z[None], z[None], [0] * 5)
+    batches = [batch(family, seed=1)], [batch(family, seed=2)]
+    return outer_gradient(problem, state, z[None], *batches, noise, LR)[0][0]
 
 
 def error(problem: Problem, state: SearchState, family: str) -> float:
@@ -75,8 +82,9 @@ ORDERS = {"central-difference": 100, "forward-difference": 10}
 # Smooth networks: across the kinks of a ReLU a finite difference sees what a derivative does not.
 @pytest.mark.parametrize("family", ["bert", "t5-v1.1"])
 @pytest.mark.parametrize("clip", [0.05, 1e6], ids=["clipped", "unclipped"])
-def test_it_is_the_gradient_through_the_virtual_step(method, family, clip):
-    problem, state = make(family, hypergradient=method, clip=clip)
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_it_is_the_gradient_through_the_virtual_step(method, family, clip, optimizer):
+    problem, state = make(family, hypergradient=method, clip=clip, optimizer=optimizer)
     assert error(problem, state, family) < TOLERANCES[method]
 
 
@@ -106,9 +114,8 @@ def test_shared_dropout_masks_make_finite_differences_measure_the_weights():
             problem, state = make("bert", hypergradient=method, shared_dropout=shared)
             problem.model.backbone.train()
             z = gates(problem)
-            noise = Noise.draw(0, 0, len(z), shared, z.device)
-            results.append(
-                outer_gradient(problem, state, z, batch("bert", seed=1), batch("bert", seed=2), noise, LR)[0]
-            )
+            noise = Noise.draw(0, 0, len(z), True, shared, z.device)
+            batches = [batch("bert", seed=1)], [batch("bert", seed=2)]
+            results.append(outer_gradient(problem, state, z[None], *batches, noise, LR)[0])
         errors[shared] = (results[0] - results[1]).norm().item()
     assert errors[True] < 0.1 * errors[False]

@@ -14,8 +14,10 @@ from support import DATA, space
 from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.spec import RunSpec
-from core.search.bilevel import Noise, Problem, SearchState, StepMetrics, initial_state, outer_gradient, search_step
+from core.search import adamw
+from core.search.bilevel import Problem, SearchState, StepMetrics, initial_state, outer_gradient, search_step
 from core.search.gates import sample
+from core.search.passes import VALIDATION, VIRTUAL, Noise, TrainPasses
 
 META = json.loads((DATA / "steps-t5-tiny.json").read_text())
 TENSORS = load_file(DATA / "steps-t5-tiny.safetensors")
@@ -47,7 +49,7 @@ def batch(step: int, which: str) -> dict[str, torch.Tensor]:
 
 
 def noise(step: int) -> Noise:
-    return Noise(TENSORS[f"step{step}/u"], TENSORS[f"step{step}/u_weight_step"], [0] * 5)
+    return Noise(TENSORS[f"step{step}/u"][None], TENSORS[f"step{step}/u_weight_step"][None], [0] * 5)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def trajectory(problem) -> list[tuple[SearchState, SearchState, StepMetrics]]:
     state = replace(initial_state(problem, vector(problem.model, "init/delta")), alpha=TENSORS["init/alpha"])
     steps = []
     for step in range(3):
-        after, metrics = search_step(problem, state, batch(step, "train"), batch(step, "val"), noise(step))
+        after, metrics = search_step(problem, state, [batch(step, "train")], [batch(step, "val")], noise(step))
         steps.append((state, after, metrics))
         state = after
     return steps
@@ -93,11 +95,11 @@ def test_the_candidates_stand_in_the_original_order(problem):
 @every_step
 def test_the_gates_of_all_five_losses(problem, trajectory, step):
     before, after, _ = trajectory[step]
-    outer = sample(problem.logits(before.alpha)[0], noise(step).outer)
-    weights = sample(problem.logits(after.alpha)[0], noise(step).weights)
+    outer = sample(problem.logits(before.alpha, step)[0], noise(step).outer)
+    weights = sample(problem.logits(after.alpha, step)[0], noise(step).weights)
     for number in range(4):
-        torch.testing.assert_close(outer, TENSORS[f"step{step}/z/{number}"], rtol=0, atol=1e-6)
-    torch.testing.assert_close(weights, TENSORS[f"step{step}/z/4"], rtol=0, atol=1e-6)
+        torch.testing.assert_close(outer[0], TENSORS[f"step{step}/z/{number}"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(weights[0], TENSORS[f"step{step}/z/4"], rtol=0, atol=1e-6)
 
 
 @every_step
@@ -106,25 +108,22 @@ def test_the_losses(problem, trajectory, step):
     virtual, validation, above, below, weights = META["steps"][step]["losses"]
     assert metrics.validation_loss.item() == pytest.approx(validation, abs=1e-5)
     assert metrics.train_loss.item() == pytest.approx(weights, abs=1e-5)
-    z = sample(problem.logits(before.alpha)[0], noise(step).outer)
+    z = sample(problem.logits(before.alpha, step)[0], noise(step).outer)
     direction = vector(problem.model, f"step{step}/val_grad")
     epsilon = 0.01 / direction.norm()
     for factor, expected in ((0, virtual), (1, above), (-1, below)):
         moved = before.weights + factor * epsilon * direction
-        assert problem.model.loss(moved, z, batch(step, "train")).item() == pytest.approx(expected, abs=1e-5)
+        assert problem.model.loss(moved, z[0], batch(step, "train")).item() == pytest.approx(expected, abs=1e-5)
 
 
 @every_step
 def test_the_virtual_weights_and_the_validation_gradient(problem, trajectory, step):
-    from core.search import adamw
-    from core.search.bilevel import TrainPasses
-
     before, _, _ = trajectory[step]
-    z = sample(problem.logits(before.alpha)[0], noise(step).outer)
-    _, gradient, _ = TrainPasses(problem.model, batch(step, "train"), z, [0]).all_gradients(before.weights)
-    virtual, _ = adamw.update(before.weights, gradient, before.weight_moments, problem.rates(step)[0])
+    z = sample(problem.logits(before.alpha, step)[0], noise(step).outer)
+    _, gradient, _ = TrainPasses(problem.model, [batch(step, "train")], z, [0], [VIRTUAL]).all_gradients(before.weights)
+    virtual, _ = adamw.update(before.weights, gradient, before.weight_state, problem.rates(step)[0])
     assert relative(virtual, vector(problem.model, f"step{step}/virtual")) < 1e-3
-    _, gradient, _ = TrainPasses(problem.model, batch(step, "val"), z, [0]).all_gradients(virtual)
+    _, gradient, _ = TrainPasses(problem.model, [batch(step, "val")], z, [0, 0], [VALIDATION]).all_gradients(virtual)
     assert relative(gradient, vector(problem.model, f"step{step}/val_grad")) < 1e-3
 
 
@@ -132,9 +131,10 @@ def test_the_virtual_weights_and_the_validation_gradient(problem, trajectory, st
 def test_the_outer_gradient(problem, trajectory, step):
     before, _, _ = trajectory[step]
     alpha = before.alpha.clone().requires_grad_()
-    z = sample(problem.logits(alpha)[0], noise(step).outer)
+    z = sample(problem.logits(alpha, step)[0], noise(step).outer)
     lr = problem.rates(step)[0]
-    to_gates, _ = outer_gradient(problem, before, z.detach(), batch(step, "train"), batch(step, "val"), noise(step), lr)
+    batches = [batch(step, "train")], [batch(step, "val")]
+    to_gates, _ = outer_gradient(problem, before, z.detach(), *batches, noise(step), lr)
     (gradient,) = torch.autograd.grad(z, alpha, to_gates)
     assert relative(gradient, TENSORS[f"step{step}/alpha_grad"]) < 1e-3
 

@@ -23,6 +23,9 @@ from core.run.rundir import RunDir, read_json
 from core.run.structure import Candidate, Structure
 from core.search.worker import execute
 
+# Encoders, encoder-decoders, decoders.
+SEARCHED = ("bert", "roberta", "distilbert", "deberta-v2", "t5", "t5-v1.1", "bart", "llama", "gpt2")
+
 
 @pytest.fixture(scope="session")
 def reviews(tmp_path_factory) -> Path:
@@ -32,7 +35,7 @@ def reviews(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
-    return {family: save_model(family, root / family) for family in ("bert", "roberta", "distilbert", "t5", "t5-v1.1")}
+    return {family: save_model(family, root / family) for family in SEARCHED}
 
 
 def steps(run: RunDir) -> list[Step]:
@@ -50,7 +53,7 @@ def last(run: RunDir) -> object:
     return read_events(run.events)[0][-1]
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "t5", "t5-v1.1"])
+@pytest.mark.parametrize("family", SEARCHED)
 def test_a_search_leaves_a_structure_under_the_budget_and_its_weights(tmp_path, models, reviews, family):
     spec = run_spec(models[family], reviews)
     run = make_run(tmp_path / "run", spec)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.model.deltas.base import Effect, Weight, normal, zeros
+from core.model.deltas.base import Effect, Standalone, Weight, normal, zeros
 from core.model.sites import Site
 
 
 @dataclass(frozen=True)
-class Adapter:
+class Adapter(Standalone):
     """y = h + z (U gelu(D h + d) + u), with D: (m, out) and U: (out, m); 2 m out + m + out parameters.
 
     m is the bottleneck. D starts normal (std 0.01), the rest at zero; the paper's code starts U normal too. gelu is
@@ -22,10 +23,12 @@ class Adapter:
 
     bottleneck: int
     factor: float = 1.0
+    axes: ClassVar[Mapping[str, int]] = {"down.weight": 0, "down.bias": 0, "up.weight": 1}
+    folds: ClassVar[bool] = True
 
     def fits(self, site: Site) -> bool:
         """At sub-layers and linear layers."""
-        return site.kind != "norm"
+        return site.kind in ("linear", "block")
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """Down- and up-projection with their biases."""

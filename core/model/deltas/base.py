@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -29,21 +29,46 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Vectors (n, width) that stand before those of the text, with a gate (n) for each.
+
+    `values` belong to `keys` of an attention; a soft prompt has keys alone.
+    """
+
+    keys: Tensor
+    gates: Tensor
+    values: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Effect:
     """What the weights of one delta do to the output of a module f, given x and h = f(x) + parallel deltas.
 
-    `low_rank` = (A: (r, in), B: (out, r)) adds B A x; `scale` (out) is added to a normalisation's weight; `bias` (out)
-    is added to the output; `residual` maps h to what is added to it. The first two are parallel, the others sequential.
+    `low_rank` = (A: (r, in), B: (out, r)) adds B A x; `parallel` maps what the module or its sub-layer reads to what is
+    added; `scale` (out) is added to a normalisation's weight; `input_scale` (in) is the change of a factor on the
+    features of x; `bias` (out) is added to the output; `residual` maps h to what is added to it. `bias` and
+    `residual` are sequential, the others act within h. `rows` stand before what an attention or a stack reads.
     """
 
     low_rank: tuple[Tensor, Tensor] | None = None
+    parallel: Callable[[Tensor], Tensor] | None = None
     scale: Tensor | None = None
+    input_scale: Tensor | None = None
     bias: Tensor | None = None
     residual: Callable[[Tensor], Tensor] | None = None
+    rows: Rows | None = None
 
 
 class Delta(Protocol):
     """A kind of delta with its arguments."""
+
+    # How a smaller one lies in a larger one: for each tensor the axis along which it is the first part. What is not
+    # named is the same in both.
+    axes: ClassVar[Mapping[str, int]]
+    # Whether a sum of gated smaller ones is one larger one with a gate for each index of that axis.
+    folds: ClassVar[bool]
+    # What it acts on; a module computes with gated weights, the others take the gates themselves (tensor "gates").
+    acts_on: ClassVar[Literal["module", "attention", "stack"]]
 
     def fits(self, site: Site) -> bool:
         """Whether the delta can stand at the site."""
@@ -57,6 +82,14 @@ class Delta(Protocol):
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """What it does with these tensors (the gated ones already scaled by gate and factor)."""
+
+
+class Standalone:
+    """A delta that acts on a module and has no smaller one inside it."""
+
+    axes: ClassVar[Mapping[str, int]] = {}
+    folds: ClassVar[bool] = False
+    acts_on: ClassVar[Literal["module", "attention", "stack"]] = "module"
 
 
 def zeros(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from core.model.deltas.base import Effect, Weight, zeros
+from core.model.deltas.base import Effect, Standalone, Weight, zeros
 from core.model.sites import Site
 
 
 @dataclass(frozen=True)
-class BitFit:
+class BitFit(Standalone):
     """y = h + z b, with b: (out); out parameters.
 
     b starts at zero and is added to the bias that the module may have. Ben Zaken et al. 2022, "BitFit: Simple
@@ -23,8 +23,8 @@ class BitFit:
     factor: float = 1.0
 
     def fits(self, site: Site) -> bool:
-        """At every site."""
-        return True
+        """At every module with an output: not at the input of a stack."""
+        return site.kind != "stack"
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """The bias."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from core.model.deltas.base import Effect, Weight, zeros
+from core.model.deltas.base import Effect, Standalone, Weight, zeros
 from core.model.sites import Site
 
 
 @dataclass(frozen=True)
-class LNFit:
+class LNFit(Standalone):
     """h = (g + z w) * norm(x), with w: (d) beside the frozen weight g; d parameters.
 
     w starts at zero. norm is the layer's own normalisation, with or without centring. S3 paper; the

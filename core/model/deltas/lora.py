@@ -5,23 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
-from core.model.deltas.base import Effect, Weight, uniform, zeros
+from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
 from core.model.sites import Site
 
 
 @dataclass(frozen=True)
-class LoRA:
+class LoRA(Standalone):
     """h = W x + z (alpha / r) B A x, with A: (r, in) and B: (out, r); r (in + out) parameters.
 
     A starts as a linear layer does, uniform in +-1/sqrt(in); B at zero. Hu et al. 2021, "LoRA: Low-Rank Adaptation
     of Large Language Models", section 4.1; alpha = 16 as in the code of the S3 paper.
+
+    Ranks r_1, r_2, ... to choose from share the weights of the largest: h = W x + B G A x with the diagonal
+    G_jj = sum of z_i alpha / r_i over the ranks r_i >= j.
     """
 
     rank: int
     alpha: int
+    axes: ClassVar[Mapping[str, int]] = {"lora_A": 0, "lora_B": 1}
+    folds: ClassVar[bool] = True
 
     def fits(self, site: Site) -> bool:
         """At linear layers."""

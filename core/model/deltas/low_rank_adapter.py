@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.model.deltas.base import Effect, Weight, glorot, zeros
+from core.model.deltas.base import Effect, Standalone, Weight, glorot, zeros
 from core.model.sites import Site
 
 
 @dataclass(frozen=True)
-class LowRankAdapter:
+class LowRankAdapter(Standalone):
     """y = h + z (gelu(h Dl Dr + d) Ul Ur + u), with Dl: (out, k), Dr: (k, m), Ul: (m, k), Ur: (k, out).
 
     m = out / reduction (at least 1), k = rank; 2 k (out + m) + m + out parameters. The factors start Glorot-uniform,
@@ -25,10 +26,11 @@ class LowRankAdapter:
     reduction: int
     rank: int
     factor: float = 1.0
+    axes: ClassVar[Mapping[str, int]] = {"down.left": 1, "down.right": 0, "up.left": 1, "up.right": 0}
 
     def fits(self, site: Site) -> bool:
         """At sub-layers and linear layers."""
-        return site.kind != "norm"
+        return site.kind in ("linear", "block")
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """The four thin matrices and two biases."""

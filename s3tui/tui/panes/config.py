@@ -13,7 +13,7 @@ from s3tui.feed import Story
 from s3tui.grouping import flat
 from s3tui.listing import Line
 from s3tui.tui.keys import key
-from s3tui.tui.palette import text
+from s3tui.tui.palette import plain, text
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.screens.question import Choose
 from s3tui.tui.widgets.grid import Column, Grid, Row
@@ -57,7 +57,7 @@ class ConfigPane(Pane):
     def _fill(self) -> None:
         grid = self.query_one(Grid)
         other = self.s3.snapshot.runs.get(self._other)
-        grid.border_title = "settings" if other is None else f"settings that differ from {clean(self._other)}"
+        grid.border_title = plain("settings" if other is None else f"settings that differ from {self._other}")
         grid.show_columns(COLUMNS if other is None else COMPARED, all_of_them=True)
         grid.empty = "this run has no readable settings" if other is None else "the two runs have the same settings"
         grid.show(list(_rows(self._spec, None if other is None else other.spec)))

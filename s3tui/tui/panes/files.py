@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from s3tui.clean import clean
 from s3tui.feed import Story
 from s3tui.listing import Line
-from s3tui.tui.palette import text
+from s3tui.tui.palette import plain, text
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.units import duration, size
@@ -73,7 +73,7 @@ class FilesPane(Pane):
 
     def _fill(self, folder: Path, rows: list[Row]) -> None:
         grid = self.query_one(Grid)
-        grid.border_title = f"files in {clean(str(folder))}"
+        grid.border_title = plain(f"files in {folder}")
         grid.border_subtitle = "! opens a shell there, y copies the path"
         grid.show(rows)
 

@@ -14,6 +14,9 @@ from textual.widgets import Input, OptionList, SelectionList, Static
 from textual.widgets.option_list import Option
 from textual.widgets.selection_list import Selection
 
+from s3tui.clean import clean
+from s3tui.tui.palette import plain
+
 
 class Choose(ModalScreen[str]):
     """One of several answers: by its key, or with the arrows and Enter. Escape gives none."""
@@ -31,9 +34,9 @@ class Choose(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """The question above its answers."""
         with Vertical(classes="question") as box:
-            box.border_title = self._title
+            box.border_title = plain(self._title)
             if self._told:
-                yield Static(Text(self._told), classes="told")
+                yield Static(Text(clean(self._told)), classes="told")
             yield OptionList(
                 *(Option(_answer(key, shown), id=f"a{i}") for i, (_, key, shown) in enumerate(self._answers))
             )
@@ -48,7 +51,7 @@ class Choose(ModalScreen[str]):
 
 
 def _answer(key: str, shown: str) -> Text:
-    return Text.assemble((f"{key}  " if key else "", "bold"), shown)
+    return Text.assemble((f"{key}  " if key else "", "bold"), clean(shown))
 
 
 class ChooseSome(ModalScreen["list[str]"]):
@@ -67,8 +70,10 @@ class ChooseSome(ModalScreen["list[str]"]):
     def compose(self) -> ComposeResult:
         """The list in its box."""
         with Vertical(classes="question") as box:
-            box.border_title, box.border_subtitle = self._title, "space marks, enter takes"
-            yield SelectionList[str](*(Selection(Text(shown), answer, on) for answer, shown, on in self._answers))
+            box.border_title, box.border_subtitle = plain(self._title), "space marks, enter takes"
+            yield SelectionList[str](
+                *(Selection(Text(clean(shown)), answer, on) for answer, shown, on in self._answers)
+            )
 
     def action_take(self) -> None:
         """Take what is marked, in the order of the list."""
@@ -88,9 +93,9 @@ class Ask(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """The line to write in."""
         with Vertical(classes="question") as box:
-            box.border_title = self._title
+            box.border_title = plain(self._title)
             if self._told:
-                yield Static(Text(self._told), classes="told")
+                yield Static(Text(clean(self._told)), classes="told")
             yield Input(self._value, **self._options)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

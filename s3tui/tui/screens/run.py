@@ -7,14 +7,14 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer, Static, TabbedContent, TabPane
+from textual.widgets import Footer, TabbedContent, TabPane
 
 from s3tui.clean import clean
 from s3tui.feed import Snapshot, Story
 from s3tui.listing import Line
 from s3tui.tui.actions import RunActions
 from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, bar, content, state, text
+from s3tui.tui.palette import Cell, bar, state, text
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.panes.budget import BudgetPane
 from s3tui.tui.panes.config import ConfigPane
@@ -24,6 +24,7 @@ from s3tui.tui.panes.log import LogPane
 from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.panes.structure import StructurePane
 from s3tui.tui.screens.base import Live
+from s3tui.tui.widgets.line import TextLine
 from s3tui.units import count, duration, loss, points
 
 PANES: dict[str, type[Pane]] = {
@@ -57,8 +58,8 @@ class Run(RunActions, Live):
 
     def compose(self) -> ComposeResult:
         """Where it stands, and the tabs."""
-        yield Static(id="headline", markup=False)
-        yield Static(id="subline", markup=False)
+        yield TextLine(id="headline")
+        yield TextLine(id="subline")
         with TabbedContent():
             for number, (name, pane) in enumerate(PANES.items(), 1):
                 with TabPane(f"{number} {name}", id=name.lower()):
@@ -89,12 +90,12 @@ class Run(RunActions, Live):
         run, line = snapshot.runs.get(self._run), snapshot.lines.get(self._run)
         if run is None or line is None:
             if snapshot.loaded:
-                self.notify(f"{self._run} is gone", severity="warning", markup=False)
+                self.notify(clean(f"{self._run} is gone"), severity="warning", markup=False)
                 self.dismiss()
             return
         story = snapshot.stories.get(self._run, Story())
-        self.query_one("#headline", Static).update(content(*_headline(line)))
-        self.query_one("#subline", Static).update(content(*_subline(line, story)))
+        self.query_one("#headline", TextLine).show(_headline(line))
+        self.query_one("#subline", TextLine).show(_subline(line, story))
         self.pane.show(run, line, story)
 
     @on(TabbedContent.TabActivated)

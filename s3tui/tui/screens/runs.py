@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Footer, Input
 
 from core.run.errors import SpecError
 from s3tui.clean import clean
@@ -21,12 +21,13 @@ from s3tui.status import STATES, Quiet, Running
 from s3tui.tui import figures
 from s3tui.tui.actions import RunActions
 from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, content, state, text
+from s3tui.tui.palette import Cell, plain, state, text
 from s3tui.tui.rows import COLUMNS, MORE, Rows
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.question import Choose, ChooseSome
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.grid import Grid, Row
+from s3tui.tui.widgets.line import TextLine
 from s3tui.tui.widgets.logview import LogView
 from s3tui.tui.widgets.plot import Plot
 
@@ -62,7 +63,7 @@ class Runs(RunActions, Live):
 
     def compose(self) -> ComposeResult:
         """Headline, table, devices, and what there is of one run."""
-        yield Static(id="headline", markup=False)
+        yield TextLine(id="headline")
         yield Input(placeholder="status:running task:cb score>0.8 method:s3 -tag:old", id="filter")
         grid = Grid(COLUMNS, EMPTY, id="runs")
         grid.border_title = "runs"
@@ -101,7 +102,7 @@ class Runs(RunActions, Live):
         living = (run.status for run in snapshot.runs.values())
         ours = frozenset(s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process)
         self.query_one(DeviceStrip).show(snapshot.devices, ours)
-        self.query_one("#headline", Static).update(content(*_headline(str(self.s3.workspace.path), snapshot)))
+        self.query_one("#headline", TextLine).show(_headline(str(self.s3.workspace.path), snapshot))
         self._glance()
 
     def _arrange(self) -> None:
@@ -129,7 +130,7 @@ class Runs(RunActions, Live):
         except (SpecError, ValueError) as error:
             keep, problem = parse_filter([]), str(error)
         line = self.query_one("#filter", Input)
-        line.border_title = problem or "filter"
+        line.border_title = plain(problem or "filter")
         line.set_class(bool(problem), "-invalid")
         return keep
 
@@ -143,7 +144,7 @@ class Runs(RunActions, Live):
         told = [f"{len(self._shown)} of {len(self._snapshot.lines)}"] if self._filter else []
         told += [f"grouped by {self._group_by}"] if self._group_by else []
         told += [f"{len(self.marked)} marked"] if self.marked else []
-        self.grid.border_subtitle = ", ".join(told)
+        self.grid.border_subtitle = plain(", ".join(told))
 
     def _glance(self) -> None:
         name = self.grid.cursor_key
@@ -151,7 +152,7 @@ class Runs(RunActions, Live):
         plot, log = self.query_one("#glance-loss", Plot), self.query_one("#glance-log", LogView)
         plot.draw(figures.losses(story.history, figures.View()))
         log.show(story.log)
-        log.border_title = f"log of {name}" if name in self._snapshot.lines else "log"
+        log.border_title = plain(f"log of {name}" if name in self._snapshot.lines else "log")
 
     # Keys
 
@@ -177,7 +178,7 @@ class Runs(RunActions, Live):
 
         name = self.grid.cursor_key
         if name in self._snapshot.lines and name is not None:
-            self.app.push_screen(Run(name))
+            self.app.push_screen(Run(name, tuple(line.name for line in self._shown)))
 
     @on(Grid.HeaderClicked)
     def _sort_by_clicked(self, message: Grid.HeaderClicked) -> None:

@@ -23,8 +23,10 @@ class DeviceStrip(Static):
     def show(self, devices: Devices, ours: frozenset[int]) -> None:
         """Show the machine as it is; `ours` are the processes of our runs."""
         if (devices, ours) != self._shown:
+            lines = lines_of(devices, ours)
+            taller = self._shown is None or len(lines) != len(lines_of(*self._shown))
             self._shown = (devices, ours)
-            self.update(Content("\n").join(content(*line) for line in lines_of(devices, ours)))
+            self.update(Content("\n").join(content(*line) for line in lines), layout=taller)
 
 
 def lines_of(devices: Devices, ours: frozenset[int]) -> list[list[Cell]]:

@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from s3tui.tui.keys import key
-from s3tui.tui.palette import Toned
+from s3tui.tui.palette import Toned, plain
 
 
 class LogView(Toned, can_focus=True):
@@ -117,12 +117,12 @@ class LogView(Toned, can_focus=True):
         told += ["following"] if self.follow and self.can_focus else []
         told += ["wrapped"] if self.wrap else []
         told += [f"/{self.sought}"] if self.sought else []
-        self.border_subtitle = ", ".join(told)
+        self.border_subtitle = plain(", ".join(told))
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
         left, top = self.scroll_offset
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self.base
         if not self._lines:
             text = self._empty.center(width) if y == max(0, self.size.height // 2 - 1) else ""
             return Strip([Segment(set_cell_size(text, width), base + self.tone("muted"))], width)

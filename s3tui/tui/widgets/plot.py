@@ -13,11 +13,11 @@ from textual_plotext import PlotextPlot
 
 from s3tui.series import Curve, minmax
 from s3tui.tui.figures import Figure, View
-from s3tui.tui.palette import COLOURS_DARK, COLOURS_LIGHT
+from s3tui.tui.palette import COLOURS_DARK, COLOURS_LIGHT, plain
 
-LEAST_SECONDS = 0.2  # between two drawings
+LEAST_SECONDS = 0.35  # between two drawings
 DUTY = 6  # and at least so many times as long as one takes: a plot costs a sixth of a core at most
-MOST_SECONDS = 0.35
+MOST_SECONDS = 0.45
 MARGIN = 8  # cells of a plot that are not for data
 FEW = 12  # points of a line that are marked one by one
 
@@ -64,11 +64,11 @@ class Plot(PlotextPlot):
 
     def _title(self) -> Content:
         """The title, with the traces in their colours as a legend."""
-        parts: list[str | tuple[str, str]] = [self._figure.title]
+        parts: list[str | Content | tuple[str, str]] = [plain(self._figure.title)]
         if len(self._figure.traces) > 1:
             for trace in self._figure.traces:
                 red, green, blue = self.colour(trace.colour)
-                parts += ["  ", ("━ ", f"rgb({red},{green},{blue})"), trace.label]
+                parts += ["  ", ("━ ", f"rgb({red},{green},{blue})"), plain(trace.label)]
         return Content.assemble(*parts)
 
     def render(self) -> RenderResult:
@@ -87,7 +87,7 @@ class Plot(PlotextPlot):
         plt.clear_figure()
         plt.xaxes(True, False)
         plt.yaxes(True, False)
-        shown = [(trace, _shown(trace.curve, low, high, view.log, 2 * self.size.width)) for trace in figure.traces]
+        shown = [(trace, _shown(trace.curve, low, high, view.log, self.size.width)) for trace in figure.traces]
         values = [value for _, curve in shown for value in curve.y]
         if figure.level is not None and (not view.log or figure.level[0] > 0):
             values.append(figure.level[0])

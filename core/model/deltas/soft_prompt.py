@@ -1,0 +1,41 @@
+"""Soft prompt: learned vectors before the tokens of an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from core.model.deltas.base import Effect, Rows, Standalone, Weight, uniform
+from core.model.sites import Site
+
+
+@dataclass(frozen=True)
+class SoftPrompt(Standalone):
+    """The network reads [P; E] instead of the embedded text E, with P: (n, d); n d parameters.
+
+    n is the length. Everything that attends to the positions of the prompt gives them the weight z e^s instead of
+    e^s, with s their score: with z = 0 they are not there. P starts uniform in +-0.5. Of an encoder-decoder the encoder
+    reads it. Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 2 and its
+    random start.
+    """
+
+    length: int
+    factor: float = 1.0
+    axes: ClassVar[Mapping[str, int]] = {"prompt": 0}
+    folds: ClassVar[bool] = True
+    acts_on: ClassVar[Literal["module", "attention", "stack"]] = "stack"
+
+    def fits(self, site: Site) -> bool:
+        """At the input of a network."""
+        return site.kind == "stack"
+
+    def weights(self, site: Site) -> dict[str, Weight]:
+        """The prompt."""
+        return {"prompt": Weight((self.length, site.inputs), uniform(0.5))}
+
+    def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
+        """The prompt with the gates of its rows."""
+        return Effect(rows=Rows(tensors["prompt"], tensors["gates"]))

@@ -1,0 +1,98 @@
+"""What surrounds a site: where its sub-layer begins, which module attends there, and the stack that reads the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from core.model.sites import Site, config_of
+
+# What attention modules call the width of a head.
+HEAD_WIDTHS = ("head_dim", "key_value_proj_dim", "attention_head_size")
+# The stack that reads the text: of an encoder or of an encoder-decoder that attends with what `core.model.attention`
+# replaces, or of a decoder that stands alone.
+ENCODERS = {
+    "t5": "encoder",
+    "mt5": "encoder",
+    "bart": "model.encoder",
+    "bert": "bert.encoder",
+    "roberta": "roberta.encoder",
+    "xlm-roberta": "roberta.encoder",
+    "electra": "electra.encoder",
+    "distilbert": "distilbert.transformer",
+}
+DECODERS = {"t5": "decoder", "mt5": "decoder", "bart": "model.decoder"}
+SINGLE = {
+    "gpt2": "transformer",
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma3_text"), "model"),
+}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """A module that attends: its path, its heads of keys and values, and the width of each."""
+
+    module: str
+    heads: int
+    head_width: int
+
+
+@dataclass(frozen=True)
+class Sublayer:
+    """A sub-layer: the module that first reads its input, of `inputs` features, and what attends in it."""
+
+    entry: str
+    inputs: int
+    attention: Attention | None
+
+
+def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
+    """The sites, those of sub-layers with what is known of them."""
+    parts: dict[tuple[str, int | None, str], list[Site]] = {}
+    for site in sites:
+        parts.setdefault((site.stack, site.layer, site.name.split(".")[0]), []).append(site)
+    result = []
+    for site in sites:
+        kind, _, name = site.name.partition(".")
+        inner = parts.get((site.stack, site.layer, name), []) if kind == "block" else []
+        first = next((s for s in inner if not s.name.endswith((".o", ".out"))), None)
+        if first is not None:
+            site = replace(site, sublayer=Sublayer(first.module, first.inputs, _attention(model, inner)))
+        result.append(site)
+    return result
+
+
+def input_site(model: nn.Module) -> Site | None:
+    """The stack that reads the text; None where the family is unknown, or attends in a way of its own."""
+    family, width = config_of(model).model_type, int(config_of(model).hidden_size)
+    if family in ENCODERS:
+        return Site("input", "encoder", None, ENCODERS[family], "stack", width, width)
+    return Site("input", "decoder", None, SINGLE[family], "stack", width, width) if family in SINGLE else None
+
+
+def attention_modules(sites: Iterable[Site], name: str, stack: str) -> list[str]:
+    """The paths of what attends in the sub-layers of this name ("attn" or "cross") of a stack."""
+    return [s.module.rpartition(".")[0] for s in sites if s.stack == stack and s.name.startswith(name) and _has_keys(s)]
+
+
+def _has_keys(site: Site) -> bool:
+    """Whether the site is the projection to keys, by itself or fused with others."""
+    return site.name in ("attn.k", "attn.qkv", "attn.kv", "cross.k", "cross.qkv", "cross.kv")
+
+
+def _attention(model: nn.Module, parts: list[Site]) -> Attention | None:
+    """The attention of a sub-layer; None where it has none, or one that cannot be given further keys and values."""
+    keys = next((s for s in parts if _has_keys(s)), None)
+    if keys is None or not getattr(model, "_supports_sdpa", False):
+        return None
+    path = keys.module.rpartition(".")[0]
+    module: Any = model.get_submodule(path)
+    width = next((int(getattr(module, name)) for name in HEAD_WIDTHS if hasattr(module, name)), None)
+    if width is None:
+        return None
+    config = config_of(model)
+    fused: int = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return Attention(path, keys.outputs // width if keys.name.endswith(".k") else fused, width)

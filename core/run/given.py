@@ -1,0 +1,37 @@
+"""A structure that is given to a run: written as a space of exactly its candidates, in their order.
+
+What names no canonical site is named by the path of its module. A run whose structure another run is still to find
+holds the name of that run and no candidates yet; they are filled in before its worker starts.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from core.run.errors import SpecError
+from core.run.spaces import SITES, SpaceSpec
+from core.run.spec import RunSpec
+from core.run.structure import RUN, Candidate, Structure
+
+
+def given_space(name: str, structure: Structure) -> SpaceSpec:
+    """The space that holds what a structure chooses and nothing else; raises SpecError where it chooses nothing."""
+    if not structure.selected:
+        raise SpecError(f"the structure of {name} chooses nothing", "take one that trains something")
+    sites = itertools.groupby(structure.chosen, key=_site)
+    return SpaceSpec(name=name, groups=tuple({site: tuple(c.delta for c in chosen)} for site, chosen in sites))
+
+
+def _site(candidate: Candidate) -> str:
+    return candidate.label if candidate.site in SITES else candidate.module
+
+
+def awaited_space(run: str) -> SpaceSpec:
+    """Stands for the structure that another run is to find."""
+    return SpaceSpec(name=f"{RUN}{run}", groups=())
+
+
+def awaited(spec: RunSpec) -> str | None:
+    """The run whose structure is not filled in yet; None where the settings are complete."""
+    waits = spec.method == "given" and not spec.space.groups and spec.space.name.startswith(RUN)
+    return spec.space.name.removeprefix(RUN) if waits else None

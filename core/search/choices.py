@@ -1,0 +1,76 @@
+"""Gates of alternatives: of the candidates of one choice, such as the ranks of a LoRA, at most one is open.
+
+A choice of k candidates with logits a_i is closed or one of them, with p_i = e^{a_i} / (1 + sum_j e^{a_j}): for k = 1
+the sigmoid of a gate that stands alone. So sum n_i p_i is the expected number of parameters of what is chosen.
+
+A sample goes through the alternatives in turn: each is taken with the probability that it is, given that none before
+it was. That needs one uniform a candidate, and for a choice of one is the binary concrete again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Keeps the logarithm of what is left finite where it is all spent.
+LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The candidates that have alternatives: their numbers (choices, most alternatives), and which of these are real.
+
+    Candidates without alternatives are left as they are by every method.
+    """
+
+    members: Tensor
+    real: Tensor
+
+    @classmethod
+    def of(cls, first: Sequence[int], device: torch.device) -> Choices | None:
+        """From the first alternative of each candidate (`choices_of`); None where all stand alone."""
+        groups: dict[int, list[int]] = {}
+        for number, owner in enumerate(first):
+            groups.setdefault(owner, []).append(number)
+        several = [group for group in groups.values() if len(group) > 1]
+        if not several:
+            return None
+        most = max(map(len, several))
+        members = torch.tensor([group + [-1] * (most - len(group)) for group in several], device=device)
+        return cls(members.clamp_min(0), members >= 0)
+
+    def marginal(self, logits: Tensor) -> Tensor:
+        """logit p_i (..., candidates) for the logits a_i against being closed: a_i - log(1 + sum of the others)."""
+        a = self._gather(logits, -torch.inf)
+        same = torch.eye(a.shape[-1], dtype=torch.bool, device=a.device)
+        others = a.unsqueeze(-2).expand(*a.shape, -1).masked_fill(same, -torch.inf).logsumexp(-1)
+        return self._put(logits, a - torch.logaddexp(torch.zeros_like(others), others))
+
+    def slopes(self, p: Tensor, parameters: Tensor) -> Tensor:
+        """d (sum_j n_j p_j) / d a_i (candidates) = p_i (n_i - sum of n p over the choice)."""
+        own, count = self._gather(p, 0.0), self._gather(parameters, 0.0)
+        return self._put(p * (1 - p) * parameters, own * (count - (own * count).sum(-1, keepdim=True)))
+
+    def conditional(self, logits: Tensor) -> Tensor:
+        """From logit p_i the logits (candidates) of being taken where none of the alternatives before was."""
+        p = torch.sigmoid(self._gather(logits, -torch.inf))
+        left = (1 - p.cumsum(-1)).clamp_min(LEAST)
+        return self._put(logits, p.clamp_min(LEAST).log() - left.log())
+
+    def exclusive(self, z: Tensor) -> Tensor:
+        """z_i (1 - z_j) for all alternatives j before i (candidates): their sum is at most 1."""
+        own = self._gather(z, 0.0)
+        before = torch.cat([torch.ones_like(own[..., :1]), (1 - own).cumprod(-1)[..., :-1]], -1)
+        return self._put(z, own * before)
+
+    def _gather(self, values: Tensor, padding: float) -> Tensor:
+        return values[..., self.members].masked_fill(~self.real, padding)
+
+    def _put(self, values: Tensor, own: Tensor) -> Tensor:
+        """The values (..., candidates) with those of the alternatives (..., choices, most) in their place."""
+        result = values.clone()
+        result[..., self.members[self.real]] = own[..., self.real]
+        return result

@@ -1,0 +1,74 @@
+"""`python -m core.sites MODEL < SPACES`: where deltas can stand on a model, and what spaces have there, as JSON.
+
+The network is built without weights, so any model can be looked at in seconds. SPACES is a JSON list of spaces, each as
+`SpaceSpec` dumps it. A failure is told as `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from torch import nn
+
+from core.model.backbone import count_parameters, head_of, load_shape
+from core.model.sites import Site, config_of, find_sites, module_paths, site_at
+from core.model.space import place
+from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error
+from core.run.spaces import SpaceSpec
+from core.run.structure import whole_space
+
+
+def main(arguments: list[str]) -> int:
+    """Describe the model that `arguments` name."""
+    if len(arguments) != 1:
+        print("usage: python -m core.sites MODEL < SPACES", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        spaces = [SpaceSpec.model_validate(space) for space in json.load(sys.stdin)]
+        print(json.dumps(describe(arguments[0], spaces)))
+        return EXIT_OK
+    except S3Error as error:
+        print(json.dumps({"message": error.message, "hint": error.hint}))
+        return error.exit_code
+
+
+def describe(name: str, spaces: Sequence[SpaceSpec]) -> dict[str, Any]:
+    """A model by its sites, and the spaces by their candidates on it."""
+    model, kind = load_shape(name)
+    head = head_of(model) if kind == "encoder" else ()
+    backbone = count_parameters(model, head)
+    return {
+        "model": name,
+        "family": config_of(model).model_type,
+        "kind": kind,
+        "parameters": backbone,
+        "head_parameters": count_parameters(model) - backbone,
+        "canonical": bool(find_sites(model)),
+        "sites": [asdict(site) | {"label": site.label} for site in sites_of(model)],
+        "spaces": [candidates(space, model) for space in spaces],
+    }
+
+
+def sites_of(model: nn.Module) -> list[Site]:
+    """The canonical sites; of a family without any, the linear layers and norms, named by their paths."""
+    paths = (site_at(model, path) for path in module_paths(model))
+    return find_sites(model) or [site for site in paths if site.kind != "block"]
+
+
+def candidates(space: SpaceSpec, model: nn.Module) -> dict[str, Any]:
+    """How many candidates a space has on the model, and the parameters they have together; or why it does not fit."""
+    try:
+        placed = place(space, model)
+    except S3Error as error:
+        return {"name": space.name, "candidates": 0, "parameters": 0, "problem": error.message, "hint": error.hint}
+    # Of alternatives at a site at most one is chosen.
+    parameters = whole_space([p.candidate for p in placed])
+    return {"name": space.name, "candidates": len(placed), "parameters": parameters, "problem": "", "hint": ""}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,119 @@
+"""`s3tui report`: one file that says all about a suite and needs no other."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from test_plot import make
+
+from s3tui.workspace import Workspace
+from s3tui.writeup.blocks import Heading, Picture, Table, Text
+from s3tui.writeup.markdown import markdown
+from s3tui.writeup.page import page
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    for seed in (0, 1, 2):
+        make(tmp_path / "runs", f"first/source/seed={seed}", seed=seed, score=0.6 + 0.1 * seed)
+        make(tmp_path / "runs", f"first/by-chance/seed={seed}", seed=seed, score=0.58 + 0.1 * seed, method="random")
+    space = {"name": "run:first/source/seed=0", "groups": [{"E0.attn.q": ["bitfit"]}]}
+    make(tmp_path / "runs", "first/moved", task="cb", method="given", space=space)
+    make(tmp_path / "runs", "second/other")
+    (tmp_path / "runs/.s3tui").mkdir()
+    return Workspace(tmp_path / "runs")
+
+
+class Page(HTMLParser):
+    """The ids of a page, what refers to them or to elsewhere, and its tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.references, self.tags, self.open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for key, value in attributes:
+            if key == "id":
+                self.ids.append(value)
+            if key in ("href", "xlink:href", "src"):
+                self.references.append(value)
+
+
+@pytest.fixture
+def written(workspace, s3tui, tmp_path):
+    def write(name):
+        code, out, err = s3tui("report", "runs/first", "-o", name)
+        assert (code, out, err) == (0, "", f"wrote {name}\n")
+        return (tmp_path / name).read_text(encoding="utf-8")
+
+    return write
+
+
+def test_the_page_needs_nothing_from_elsewhere(written):
+    text = written("report.html")
+    found = Page(text)
+    assert len(found.ids) == len(set(found.ids))
+    assert all(reference.startswith("#") and reference[1:] in found.ids for reference in found.references)
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(found.ids)
+    assert not {"script", "link", "img", "iframe"} & set(found.tags)
+    assert found.tags.count("svg") >= 5
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_it_tells_results_gains_settings_versions_and_that_no_energy_is_known(written, name):
+    text = re.sub(r"[\\*]", "", written(name))
+    assert "7 of 7 runs are finished." in text
+    assert "70.00 ± 10.00" in text
+    assert "+2.00 [+2.00, +2.00]" in text  # each seed is two points above its pair
+    assert "by-chance" in text
+    assert "second" not in text
+    assert "Energy is known only of runs" in text
+    for part in ("Results", "Scores and parameters", "Transfer", "Structures", "Curves", "Settings"):
+        assert part in text
+
+
+EVIL = "<script>alert(1)</script> | `*_ <img src=x>"
+
+
+def blocks():
+    """One of each, with text that would be markup."""
+    yield Heading(EVIL)
+    yield Text(EVIL)
+    yield Table((EVIL, "n"), [[EVIL, "1"]], frozenset({1}), frozenset({0}))
+    yield Picture(EVIL, lambda: "<?xml?><svg></svg>", lambda: EVIL)
+
+
+def test_names_from_files_are_text_and_never_markup():
+    found = Page(page(EVIL, blocks()))
+    assert not {"script", "img"} & set(found.tags)
+    rows = [line for line in markdown(blocks()).splitlines() if line.startswith("| ")]
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)
+    assert not any(re.search(r"(?<!\\)<", row) for row in rows)
+
+
+def test_a_report_that_is_there_is_kept(workspace, s3tui, tmp_path):
+    (tmp_path / "report.md").write_text("mine")
+    code, _, err = s3tui("report", "runs", "-o", "report.md")
+    assert (code, err) == (2, "s3tui: report.md exists already: name another file, or delete it first\n")
+    assert (tmp_path / "report.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["runs", "-o", "report.pdf"], "its name should end with .html or .md"),
+        (["nothing", "-o", "report.md"], "there is no nothing"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_a_line(workspace, s3tui, arguments, words):
+    code, out, err = s3tui("report", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_workspace_is_reported_with_all_its_suites(workspace, s3tui, tmp_path):
+    assert s3tui("report", "runs", "-o", "report.md")[0] == 0
+    assert "second/other" in (tmp_path / "report.md").read_text(encoding="utf-8")
