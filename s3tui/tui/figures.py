@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from s3tui.choices import Choice, entropies, overlaps
 from s3tui.history import HistoryView
 from s3tui.series import Curve, smoothed
 
@@ -101,7 +102,8 @@ def rates(history: HistoryView, view: View) -> Figure:
 
 def expected(history: HistoryView, view: View) -> Figure:
     """Expected and selected parameters against the budget."""
-    names = (("expected", "expected"), ("selected", "selected"), ("sampled", "sampled"))
+    # The noisy one first, so that it hides none of the others.
+    names = (("sampled", "sampled"), ("selected", "selected"), ("expected", "expected"))
     figure = _of_steps("parameters", history, replace(view, phase="search"), names)
     cap = history.state.budget
     return replace(figure, level=(cap, "budget") if cap is not None else None)
@@ -110,6 +112,15 @@ def expected(history: HistoryView, view: View) -> Figure:
 def shift(history: HistoryView, view: View) -> Figure:
     """The solved shift of the gates."""
     return _of_steps("shift", history, replace(view, phase="search", log=False), (("shift", "shift"),))
+
+
+def steadiness(choices: Sequence[Choice]) -> Figure:
+    """How much each selection of a search shares with the latest and with the one before, and how undecided p is."""
+    latest, before = overlaps(choices)
+    traces = (
+        Trace("latest", latest, 0), Trace("previous", before, 1), Trace("entropy, bits", entropies(choices), 2),
+    )  # fmt: skip
+    return Figure("overlap with", tuple(trace for trace in traces if trace.curve))
 
 
 def scores(history: HistoryView, view: View) -> Figure:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.cells import set_cell_size
+from rich.segment import Segment
 from rich.style import Style
 from textual.content import Content
 from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 from s3tui.clean import clean
 
@@ -89,7 +92,7 @@ class Toned(ScrollView):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._tones: dict[str, Style] = {}
+        self._mixed: dict[tuple[str, ...], Style] = {}
         self._base: Style | None = None
 
     @property
@@ -100,13 +103,42 @@ class Toned(ScrollView):
         return self._base
 
     def tone(self, name: str) -> Style:
-        """The style of a tone, on whatever background it is drawn."""
-        if name not in self._tones:
-            partial = self.get_component_rich_style(f"tone--{name}", partial=True) if name else Style()
-            self._tones[name] = partial
-        return self._tones[name]
+        """The style of a tone, on the background of the widget."""
+        return self.get_component_rich_style(f"tone--{name}", partial=True) if name else Style()
+
+    def get_component_rich_style(self, *names: str, partial: bool = False, default: Style | None = None) -> Style:
+        """The style of a component. A partial one is mixed with what is behind it, which Textual leaves out."""
+        if not partial:
+            whole: Style = super().get_component_rich_style(*names, default=default)
+            return whole
+        if names not in self._mixed:
+            self._mixed[names] = self._mix(*names)
+        return self._mixed[names]
+
+    def _mix(self, *names: str) -> Style:
+        styles = self.get_component_styles(*names)
+        _, back = self.background_colors
+        has_back = styles.has_rule("background") and styles.background.a > 0
+        back += styles.background if has_back else None
+        front = back.get_contrast_text(styles.color.a) if styles.auto_color else styles.color
+        has_front = styles.has_rule("color") and front.a > 0
+        colours = (back + front).rich_color if has_front else None, back.rich_color if has_back else None
+        mixed: Style = Style(color=colours[0], bgcolor=colours[1]) + styles.text_style
+        return mixed
+
+    def told_line(self, told: str, y: int, first: int = 0) -> Strip:
+        """Line y of a widget that has nothing else to show: the text in the middle, as an answer and not as data.
+
+        `first` is the line from which on there is room.
+        """
+        width, lines = self.size.width, told.splitlines()
+        at = y - max(first, (self.size.height - len(lines)) // 2)
+        if not 0 <= at < len(lines):
+            return Strip.blank(width, self.base)
+        shown = set_cell_size(lines[at].center(width), width)
+        return Strip([Segment(shown, self.base + self.tone("muted"))], width)
 
     def notify_style_update(self) -> None:
         """The theme has changed."""
-        self._tones, self._base = {}, None
+        self._mixed, self._base = {}, None
         super().notify_style_update()

@@ -48,9 +48,11 @@ def candidates(layers=6):
 
 
 def p_at(step, steps, space):
-    """Probabilities that leave even odds for the later layers as the search goes on."""
+    """Probabilities that leave even odds for the later layers as the search goes on; BitFit is ahead at first."""
     share = step / steps
-    logits = [-1.0 + share * (3.0 * ((c.layer or 0) / 5 - 0.6) + (0.8 if "lora" in c.delta else 0)) for c in space]
+    late = [3.0 * ((c.layer or 0) / 5 - 0.6) + (0.8 if "lora" in c.delta else 0) for c in space]
+    early = [1.0 if c.delta == "bitfit" else 0.0 for c in space]
+    logits = [-1.0 + share * b + (1 - share) * a for a, b in zip(early, late, strict=True)]
     return [round(1 / (1 + math.exp(-value)), 6) for value in logits]
 
 

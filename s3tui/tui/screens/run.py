@@ -16,10 +16,13 @@ from s3tui.tui.actions import RunActions
 from s3tui.tui.keys import key
 from s3tui.tui.palette import Cell, bar, state, text
 from s3tui.tui.panes.base import Pane
+from s3tui.tui.panes.budget import BudgetPane
 from s3tui.tui.panes.config import ConfigPane
 from s3tui.tui.panes.files import FilesPane
+from s3tui.tui.panes.gates import GatesPane
 from s3tui.tui.panes.log import LogPane
 from s3tui.tui.panes.loss import LossPane
+from s3tui.tui.panes.structure import StructurePane
 from s3tui.tui.screens.base import Live
 from s3tui.tui.table import Table
 from s3tui.tui.widgets.line import TextLine
@@ -27,7 +30,8 @@ from s3tui.tui.widgets.plot import Plot
 from s3tui.units import count, duration, loss, points
 
 PANES: dict[str, type[Pane]] = {
-    "Loss": LossPane, "Log": LogPane, "Config": ConfigPane, "Files": FilesPane,
+    "Loss": LossPane, "Gates": GatesPane, "Budget": BudgetPane, "Structure": StructurePane, "Log": LogPane,
+    "Config": ConfigPane, "Files": FilesPane,
 }  # fmt: skip
 
 

@@ -218,7 +218,7 @@ class Grid(Toned, can_focus=True):
             self.refresh(*(Region(0, y, self.size.width, 1) for y in seen))
 
     def _width(self) -> int:
-        return max(1, self.size.width)
+        return max(1, self.size.width - self.styles.scrollbar_size_vertical)
 
     def _lay_out(self) -> None:
         """Which columns are shown, and how wide they are."""
@@ -267,22 +267,13 @@ class Grid(Toned, can_focus=True):
             return self._header().adjust_cell_length(width, base)
         place = round(self.scroll_offset.y) + y - 1
         if place >= len(self.rows):
-            return self._blank(y, width, base)
+            return self.told_line("" if self.rows else self.empty, y, first=1)
         strip = self._strips.get(place)
         if strip is None:
             if len(self._strips) > 500:
                 self._strips.clear()
             strip = self._strips[place] = self._draw(place).adjust_cell_length(width, self._style_of(place))
         return strip
-
-    def _blank(self, y: int, width: int, base: Style) -> Strip:
-        lines = self.empty.splitlines() if not self.rows else []
-        # In the middle, as an answer and not as data.
-        at = y - max(1, (self.size.height - len(lines)) // 2)
-        if not 0 <= at < len(lines):
-            return Strip.blank(width, base)
-        told = set_cell_size(lines[at].center(width), width)
-        return Strip([Segment(told, base + self.tone("muted"))], width)
 
     def _style_of(self, place: int) -> Style:
         style = self.base

@@ -1,0 +1,154 @@
+"""Where the parameters of a run go: against the budget over time, by delta and site, and who is near the cut."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+
+from s3tui.choices import Share, near_cut, shares
+from s3tui.clean import clean
+from s3tui.gatemap import short_deltas
+from s3tui.history import Frame
+from s3tui.tui import figures
+from s3tui.tui.figures import View
+from s3tui.tui.keys import key
+from s3tui.tui.palette import Cell, bar, text
+from s3tui.tui.panes.gated import GatedPane
+from s3tui.tui.panes.loss import MainPlot
+from s3tui.tui.widgets.grid import Column, Grid, Row
+from s3tui.tui.widgets.plot import Plot
+from s3tui.tui.widgets.told import Told
+from s3tui.units import count
+
+BAR = 10
+NEAR = 8  # candidates on either side of the cut
+SHARES = (
+    Column("name", "", 16), Column("count", "count", 7, right=True), Column("parameters", "params", 8, right=True),
+    Column("share", "share", 5, right=True), Column("bar", "", BAR, rank=1),
+)  # fmt: skip
+CUT = (
+    Column("name", "candidate", 0), Column("p", "p", 6, right=True), Column("parameters", "params", 8, right=True),
+    Column("note", "", 7, rank=1),
+)  # fmt: skip
+
+
+class BudgetPane(GatedPane):
+    """Parameters of a search."""
+
+    PARTS = ("expected", "shares", "cut", "shift")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("v", "part", "Part", "To the next part: parameters, shares, the cut, the shift", footer=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: object = None
+
+    def compose(self) -> ComposeResult:
+        """What would be selected, and four parts."""
+        yield Told()
+        with Container(classes="parts"):
+            yield MainPlot(id="expected", classes="part")
+            yield _grid("shares", SHARES, "share of each delta and site")
+            yield MainPlot(id="shift", classes="part")
+            yield _grid("cut", CUT, "near the cut")
+
+    def draw(self) -> None:
+        """Draw what is new."""
+        history = self.history
+        view = View()
+        self.query_one("#expected", Plot).draw(figures.expected(history, view), view)
+        self.query_one("#shift", Plot).draw(figures.shift(history, view), view)
+        for grid in self.query(Grid):
+            grid.empty = self.empty
+        self._tell()
+        frame, selected = self.latest, self.selected
+        drawn = (frame, selected, self.map)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.query_one("#shares", Grid).show([] if selected is None else list(self._shares(selected)))
+            cut = [] if frame is None or selected is None else list(self._cut(frame, selected))
+            self.query_one("#cut", Grid).show(cut)
+
+    @property
+    def _spent(self) -> int:
+        return sum(self.candidates[i].parameters for i in self.selected or ())
+
+    def _tell(self) -> None:
+        selected, state, history = self.selected, self.history.state, self.history
+        if selected is None:
+            self.query_one(Told).tell([])
+            return
+        said = "selected" if history.selected is not None else "would be selected now"
+        first = [text(f"{len(selected)} of {len(self.candidates)} ", "strong"), text(f"{said}  ", "muted")]
+        first += _amount(self._spent, state.budget)
+        shift = history.curve("search", "shift")
+        expected = history.curve("search", "expected")
+        second: list[Cell] = []
+        if expected:
+            second += [text("expected ", "muted"), *_amount(expected.y[-1], state.budget)]
+        if shift:
+            second += [text("shift ", "muted"), text(f"{shift.y[-1]:+.3f}  ")]
+        second.append(text(f"{self.rule[1]}", "muted"))
+        self.query_one(Told).tell([first, second])
+
+    def _shares(self, selected: frozenset[int]) -> Iterator[Row]:
+        total = max(1, self._spent)
+        short = short_deltas(c.delta for c in self.candidates)
+        for told, by in (
+            ("delta", shares(self.candidates, selected, lambda c: short[c.delta])),
+            ("site", shares(self.candidates, selected, lambda c: c.site)),
+        ):
+            yield Row(told, {"name": text(f"by {told}", "muted")}, heading=True)
+            for name, share in by.items():
+                yield _share_row(f"{told} {name}", name, share, total)
+
+    def _cut(self, frame: Frame, selected: frozenset[int]) -> Iterator[Row]:
+        last_in, first_out = near_cut(frame.p, selected, NEAR)
+        budget = self.rule[0]
+        left = budget - self._spent
+        yield Row("in", {"name": text("last ones in", "muted")}, heading=True)
+        yield from (self._cut_row(frame, i, "") for i in reversed(last_in))
+        room = f"first ones out: {count(left)} left" if math.isfinite(left) else "first ones out"
+        yield Row("out", {"name": text(room, "muted")}, heading=True)
+        yield from (
+            self._cut_row(frame, i, "no room" if self.candidates[i].parameters > left else "") for i in first_out
+        )
+
+    def _cut_row(self, frame: Frame, index: int, note: str) -> Row:
+        cells = {
+            "name": text(clean(self.names[index])), "p": text(f"{frame.p[index]:.4f}"),
+            "parameters": text(count(self.candidates[index].parameters)), "note": text(note, "muted"),
+        }  # fmt: skip
+        return Row(str(index), cells)
+
+
+def _grid(name: str, columns: tuple[Column, ...], title: str) -> Grid:
+    grid = Grid(columns, "nothing is selected yet", id=name)
+    grid.add_class("part")
+    grid.border_title = title
+    return grid
+
+
+def _amount(parameters: float, budget: float | None) -> list[Cell]:
+    if budget is None:
+        return [text(count(parameters)), text(" parameters, no budget  ", "muted")]
+    share = parameters / budget if budget else 0.0
+    return [
+        bar(share, BAR), text(f" {count(parameters)}"), text(f" of {count(budget)} parameters, {share:.1%}  ", "muted"),
+    ]  # fmt: skip
+
+
+def _share_row(key: str, name: str, share: Share, total: int) -> Row:
+    part = share.parameters / total
+    tone = "" if share.selected else "muted"
+    cells = {
+        "name": text(clean(name), tone), "count": text(f"{share.selected}/{share.candidates}", tone),
+        "parameters": text(count(share.parameters), tone), "share": text(f"{part:.0%}", tone), "bar": bar(part, BAR),
+    }  # fmt: skip
+    return Row(key, cells)

@@ -1,0 +1,267 @@
+"""The structure of a run: as a table and on the map, how steady it is, and against that of another run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.message import Message
+
+from core.run.comparing import Difference, difference
+from core.run.errors import S3Error
+from core.run.structure import Candidate, Structure
+from s3tui import choices as steady
+from s3tui import rivals
+from s3tui.clean import clean
+from s3tui.gatemap import NO_MAP, gate_map, short_deltas
+from s3tui.rivals import Rival
+from s3tui.tui.figures import steadiness
+from s3tui.tui.keys import key
+from s3tui.tui.palette import Cell, text
+from s3tui.tui.panes.gated import GatedPane
+from s3tui.tui.panes.loss import MainPlot
+from s3tui.tui.screens.question import Choose
+from s3tui.tui.widgets.grid import Column, Grid, Row
+from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
+from s3tui.tui.widgets.plot import Plot
+from s3tui.tui.widgets.told import Told
+from s3tui.units import count
+
+SEEDS = "\0seeds"  # no name of a run
+COLUMNS = (
+    Column("name", "candidate", 0), Column("parameters", "params", 8, right=True), Column("p", "p", 6, right=True),
+)  # fmt: skip
+COMPARED = (
+    Column("where", "", 5), Column("name", "candidate", 0), Column("parameters", "params", 8, right=True),
+    Column("p", "p here", 7, right=True), Column("other", "p there", 7, right=True),
+)  # fmt: skip
+# Where a candidate is selected: its value on the map, its mark there, and its tone in the table.
+PLACES = {"both": (1.0, SELECTED, "good"), "here": (0.65, "< ", "accent"), "there": (0.3, " >", "warn")}
+
+
+class StructurePane(GatedPane):
+    """What is selected."""
+
+    PARTS = ("chosen", "where", "steady")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("f", "against", "Against", "Against the structure of another run, or the mean over seeds", footer=True),
+        key("v", "part", "Part", "To the next part: table, map, how steady it is", footer=True),
+    ]
+
+    class Loaded(Message):
+        """A structure to compare with is read."""
+
+        def __init__(self, rival: Rival) -> None:
+            self.rival = rival
+            super().__init__()
+
+    class NotLoaded(Message):
+        """There is no structure to compare with."""
+
+        def __init__(self, error: S3Error) -> None:
+            self.error = error
+            super().__init__()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rival: Rival | None = None
+        self._on_map: tuple[Candidate, ...] = ()
+        self._drawn: object = None
+
+    def compose(self) -> ComposeResult:
+        """What to know, the map over the plot, and beside them the table."""
+        yield Told()
+        with Container(classes="parts"):
+            yield HeatMap(id="where", classes="part")
+            table = Grid(COLUMNS, id="chosen")
+            table.add_class("part")
+            yield table
+            yield MainPlot(id="steady", classes="part", empty="how steady it is shows once there are gates")
+
+    @property
+    def structure(self) -> Structure | None:
+        """The structure, or what would be cut out now; None before either is known."""
+        selected, frame = self.selected, self.latest
+        if selected is None or not self.candidates:
+            return None
+        p = tuple(frame.p) if frame else tuple(float(i in selected) for i in range(len(self.candidates)))
+        budget = self.history.state.budget
+        return Structure(self.candidates, p, tuple(sorted(selected)), None if budget is None else int(budget))
+
+    # Drawing
+
+    def draw(self) -> None:
+        """Draw what is new."""
+        drawn = (self.latest, self.selected, self.map, self.choices, self.rival, self.empty)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        structure = self.structure
+        self.query_one(Told).tell(self._told(structure))
+        self._draw_table(structure)
+        self._draw_map(structure)
+        self.query_one("#steady", Plot).draw(steadiness(self.choices))
+
+    def _difference(self, structure: Structure | None) -> Difference | None:
+        return difference(structure, self.rival.structure) if structure and self.rival else None
+
+    def _told(self, structure: Structure | None) -> list[list[Cell]]:
+        if structure is None:
+            return []
+        said = "selected" if self.history.selected is not None else "would be selected now"
+        first = [text(f"{len(structure.selected)} of {len(self.candidates)} ", "strong"), text(f"{said}  ", "muted")]
+        first.append(text(f"{count(structure.parameters)} parameters"))
+        since = steady.steady_since(self.choices)
+        if since is not None:
+            first.append(text(f"  the same since step {since:,}", "muted"))
+        return [first, self._against(self._difference(structure)), self._warnings(structure)]
+
+    def _against(self, compared: Difference | None) -> list[Cell]:
+        if compared is None or self.rival is None:
+            return [text("f  compares it with another run, or the mean over seeds", "muted")]
+        told = f"{len(compared.both)} in both, {len(compared.only_a)} only here, {len(compared.only_b)} only there"
+        cells = [
+            text("against ", "muted"),
+            text(clean(self.rival.name)),
+            text(f": {told}, Jaccard {compared.jaccard:.2f}"),
+        ]
+        if self.rival.agreement is not None:
+            cells.append(text(f"; the seeds among themselves {self.rival.agreement:.2f}", "muted"))
+        return cells
+
+    def _warnings(self, structure: Structure) -> list[Cell]:
+        state, frame = self.history.state, self.latest
+        if frame is None:
+            return []
+        total = state.total if state.phase == "search" and state.total else frame.step
+        told = steady.warnings(self.candidates, frozenset(structure.selected), frame.p, frame.step / max(1, total))
+        return [text("; ".join(told), "warn")] if told else []
+
+    def _draw_table(self, structure: Structure | None) -> None:
+        table, compared = self.query_one("#chosen", Grid), self._difference(structure)
+        table.empty = "" if structure is None else "nothing is selected"
+        columns = COLUMNS if compared is None else COMPARED
+        if table.columns != columns:
+            table.show_columns(columns)
+        table.border_title = "structure" if compared is None or not self.rival else f"against {clean(self.rival.name)}"
+        table.show([] if structure is None else self._rows(structure, compared))
+
+    def _rows(self, structure: Structure, compared: Difference | None) -> list[Row]:
+        here = {c.name: structure.p[i] for i, c in enumerate(structure.candidates)}
+        if compared is None or self.rival is None:
+            return [_row(c, self._short(structure.chosen), here, {}, "") for c in structure.chosen]
+        there = {c.name: self.rival.structure.p[i] for i, c in enumerate(self.rival.structure.candidates)}
+        groups = (("both", compared.both), ("here", compared.only_a), ("there", compared.only_b))
+        short = self._short(c for _, group in groups for c in group)
+        return [_row(c, short, here, there, where) for where, group in groups for c in group]
+
+    def _short(self, candidates: Iterable[Candidate]) -> dict[str, str]:
+        known = list(candidates)
+        short = short_deltas([*(c.delta for c in self.candidates), *(c.delta for c in known)])
+        return {c.name: f"{c.label} {short[c.delta]}" for c in known}
+
+    def _draw_map(self, structure: Structure | None) -> None:
+        heatmap, compared = self.query_one(HeatMap), self._difference(structure)
+        heatmap.empty = self._why_no_structure() if structure is None else ""
+        if structure is None:
+            self._on_map = ()
+            heatmap.show(NO_MAP, (), {})
+        elif compared is None or self.rival is None:
+            self._on_map, chosen = structure.candidates, set(structure.selected)
+            values = [float(i in chosen) for i in range(len(structure.candidates))]
+            heatmap.show(self.map, values, dict.fromkeys(chosen, SELECTED))
+        else:
+            self._draw_both(structure, self.rival.structure, compared)
+        heatmap.border_subtitle = "[] selected" if compared is None else "[] both  < only here  > only there"
+        self._name_cursor()
+
+    def _draw_both(self, here: Structure, there: Structure, compared: Difference) -> None:
+        groups = (("both", compared.both), ("here", compared.only_a), ("there", compared.only_b))
+        where = {c.name: place for place, group in groups for c in group}
+        union = tuple({c.name: c for c in (*here.candidates, *there.candidates)}.values())
+        same = len(union) == len(here.candidates)
+        self._on_map = union
+        places = {i: PLACES[where[c.name]] for i, c in enumerate(union) if c.name in where}
+        values = [places[i][0] if i in places else 0.0 for i in range(len(union))]
+        self.query_one(HeatMap).show(
+            self.map if same else gate_map(union), values, {i: mark for i, (_, mark, _) in places.items()}
+        )
+
+    @on(HeatMap.Moved)
+    def _name_cursor(self) -> None:
+        heatmap = self.query_one(HeatMap)
+        there = self._on_map[heatmap.cursor : heatmap.cursor + 1]
+        heatmap.border_title = " ".join(("map", *map(clean, self._short(there).values())))
+
+    @on(Grid.Highlighted)
+    def _find_on_map(self, message: Grid.Highlighted) -> None:
+        for index, candidate in enumerate(self._on_map):
+            if candidate.name == message.key and message.grid.has_focus:
+                self.query_one(HeatMap).move_to(index)
+
+    def _why_no_structure(self) -> str:
+        if self.history.candidates and self.history.frames:
+            return "working it out"
+        return self.empty
+
+    # Against another run
+
+    def action_against(self) -> None:
+        """Choose what to compare with."""
+        runs, run = self.s3.snapshot.runs, self.run
+        if run is None:
+            return
+        seeds = rivals.seeds_of(run, runs)
+        answers = [("", "", "nothing: this structure alone")]
+        if len(seeds) > 1:
+            answers.append((SEEDS, "", f"the mean over {len(seeds)} seeds of these settings"))
+        answers += [(name, "", clean(name)) for name in runs if name != run.name]
+        self.app.push_screen(Choose("Compare the structure with", answers), self._compare)
+
+    def _compare(self, answer: str | None) -> None:
+        runs, run = self.s3.snapshot.runs, self.run
+        if answer is None or run is None:
+            return
+        if not answer:
+            self.rival = None
+            self.draw()
+            return
+        wanted = [runs[name] for name in rivals.seeds_of(run, runs)] if answer == SEEDS else [runs[answer]]
+        budget, how = self.rule
+
+        def read() -> None:
+            try:
+                rival = rivals.of_seeds(wanted, budget, how) if answer == SEEDS else rivals.of_run(wanted[0])
+            except S3Error as error:
+                self.post_message(self.NotLoaded(error))
+            else:
+                self.post_message(self.Loaded(rival))
+
+        self.s3.in_background(read)
+
+    @on(Loaded)
+    def _take_rival(self, message: Loaded) -> None:
+        self.rival = message.rival
+        self.draw()
+
+    @on(NotLoaded)
+    def _tell_error(self, message: NotLoaded) -> None:
+        error = message.error
+        self.notify(clean(f"{error.message}: {error.hint}"), severity="warning", markup=False)
+
+
+def _row(c: Candidate, short: dict[str, str], here: dict[str, float], there: dict[str, float], where: str) -> Row:
+    tone = PLACES[where][2] if where else ""
+    cells = {
+        "where": text(where, tone), "name": text(clean(short[c.name])), "parameters": text(count(c.parameters)),
+        "p": _p(here.get(c.name)), "other": _p(there.get(c.name)),
+    }  # fmt: skip
+    return Row(c.name, cells)
+
+
+def _p(value: float | None) -> Cell:
+    return text("-", "muted") if value is None else text(f"{value:.4f}")

@@ -1,0 +1,302 @@
+"""A map of the network in colours: sites with deltas down, layers across, with a cursor on one candidate.
+
+Names of rows and columns stay where they are when the rest scrolls. A line is drawn once and kept until one of its
+values changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import ClassVar
+
+from rich.cells import set_cell_size
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from s3tui.clean import clean
+from s3tui.gatemap import NO_MAP, GateMap
+from s3tui.tui import scale
+from s3tui.tui.palette import Toned
+
+LEAST, MOST = 2, 8  # cells of a column
+LEAST_PLAIN = 3  # of one in which a glyph stands between brackets
+COLOURFUL = ("truecolor", "256")
+SELECTED = "[]"
+
+
+class HeatMap(Toned, can_focus=True):
+    """A value for each candidate as a colour. `marks` are two glyphs around the value of some of them."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"heat--cursor", "heat--cursor-blurred", "heat--here"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1, 0)", "Up", show=False),
+        Binding("down,j", "move(1, 0)", "Down", show=False),
+        Binding("left,h", "move(0, -1)", "Left", show=False),
+        Binding("right,l", "move(0, 1)", "Right", show=False),
+        Binding("home", "far(-1)", "First layer", show=False),
+        Binding("end", "far(1)", "Last layer", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another candidate."""
+
+        def __init__(self, heatmap: HeatMap, index: int) -> None:
+            self.heatmap, self.index = heatmap, index
+            super().__init__()
+
+        @property
+        def control(self) -> HeatMap:
+            """The map."""
+            return self.heatmap
+
+    def __init__(self, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.empty = ""
+        self.cursor = 0
+        self._map = NO_MAP
+        self._values: Sequence[float] = ()
+        self._marks: Mapping[int, str] = {}
+        self._top = 1.0
+        self._legend = ("", "")
+        self._names = 0  # cells of the names of the rows
+        self._cell = LEAST
+        self._starts: tuple[int, ...] = ()
+        self._strips: dict[int, Strip] = {}
+        self._styles: dict[tuple[int, bool], Style] = {}
+
+    # What is shown
+
+    def show(self, map: GateMap, values: Sequence[float], marks: Mapping[int, str], top: float = 1.0) -> None:
+        """Show a value between 0 and `top` for each candidate of the map, and marks on some."""
+        is_other = map is not self._map
+        if not is_other and values is self._values and (marks, top) == (self._marks, self._top):
+            return
+        self._map, self._values, self._marks, self._top = map, values, marks, top
+        if is_other:
+            self.cursor = min(self.cursor, max(0, len(map.places) - 1))
+            self._lay_out()
+        else:
+            self._redraw()
+
+    @property
+    def values(self) -> Sequence[float]:
+        """What is shown, by candidate."""
+        return self._values
+
+    @property
+    def marks(self) -> Mapping[int, str]:
+        """Which candidates are marked, and how."""
+        return self._marks
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there are too few colours for a scale, so that glyphs tell the values."""
+        return self.app.no_color or self.app.console.color_system not in COLOURFUL
+
+    def explain(self, low: str, high: str) -> None:
+        """Tell under the map what its scale means, from its lowest to its highest value."""
+        if (low, high) != self._legend:
+            self._legend = (low, high)
+            self._tell_legend()
+
+    def _tell_legend(self) -> None:
+        low, high = self._legend
+        steps = [n / 7 for n in range(8)]
+        if self.is_plain:
+            self.border_subtitle = Content(f"{low} {''.join(dict.fromkeys(map(scale.shade, steps)))} {high}")
+        else:
+            blocks = [("█", "rgb({},{},{})".format(*self._colours[scale.level(step)])) for step in steps]
+            self.border_subtitle = Content.assemble(f"{low} ", *blocks, f" {high}")
+
+    @property
+    def _colours(self) -> Sequence[scale.Colour]:
+        return scale.DARK if self.app.current_theme.dark else scale.LIGHT
+
+    # Keys and mouse
+
+    def action_move(self, down: int, right: int) -> None:
+        """Move the cursor to the next candidate."""
+        if self._map.places:
+            self.move_to(self._map.step(self.cursor, down, right))
+
+    def action_far(self, right: int) -> None:
+        """Move the cursor to the first or the last layer of its row."""
+        if self._map.places:
+            line = [i for i in self._map.cells[self._map.places[self.cursor][0]] if i is not None]
+            self.move_to(line[0] if right < 0 else line[-1])
+
+    def move_to(self, index: int) -> None:
+        """Put the cursor on a candidate."""
+        if index != self.cursor and 0 <= index < len(self._map.places):
+            for row in (self._map.places[self.cursor][0], self._map.places[index][0]):
+                self._strips.pop(row, None)
+            self.cursor = index
+            self._scroll_to_cursor()
+            self.refresh()
+            self.post_message(self.Moved(self, index))
+
+    def on_click(self, event: events.Click) -> None:
+        """Move the cursor there."""
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y == 0 or offset.x < self._names:
+            return
+        row = round(self.scroll_offset.y) + offset.y - 1
+        x = offset.x - self._names + round(self.scroll_offset.x)
+        if row < len(self._map.rows):
+            for start, there in zip(self._starts, self._map.cells[row], strict=True):
+                if start <= x < start + self._cell and there is not None:
+                    self.move_to(there)
+
+    def _scroll_to_cursor(self) -> None:
+        row, column = self._map.places[self.cursor]
+        room, start = self._room, self._starts[column]
+        x, y = round(self.scroll_offset.x), round(self.scroll_offset.y)
+        tall = max(1, self.scrollable_content_region.height - 1)
+        x = min(start, max(x, start + self._cell - room))
+        y = min(row, max(y, row - tall + 1))
+        self.scroll_to(x=x, y=y, animate=False, immediate=True)
+
+    # Drawing
+
+    @property
+    def _room(self) -> int:
+        return max(1, self.scrollable_content_region.width - self._names)
+
+    def _lay_out(self) -> None:
+        """How wide the names and the columns are; a blank stands between two stacks."""
+        width = max(1, self.size.width)
+        self._names = min(max(map(len, self._map.rows), default=0) + 1, width // 2)
+        stacks = self._map.stacks
+        breaks = [bool(at and stacks[at] != stacks[at - 1]) for at in range(len(stacks))]
+        least = LEAST_PLAIN if self.is_plain else LEAST
+        room = width - self._names - sum(breaks) - 1
+        self._cell = min(MOST, max(least, room // max(1, len(stacks))))
+        starts, x = [], 0
+        for gap in breaks:
+            starts.append(x + gap)
+            x += gap + self._cell
+        self._starts = tuple(starts)
+        self.virtual_size = Size(self._names + x, len(self._map.rows) + 1)
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._strips.clear()
+        self.refresh()
+
+    def on_resize(self) -> None:
+        """Columns may be wider now."""
+        self._lay_out()
+        if self._map.places:
+            self._scroll_to_cursor()
+
+    def notify_style_update(self) -> None:
+        """The theme has changed."""
+        super().notify_style_update()
+        self._styles.clear()
+        self._strips.clear()
+        if any(self._legend):
+            self._tell_legend()
+
+    def watch_has_focus(self, _: bool) -> None:
+        """The cursor looks different where keys go elsewhere."""
+        self._redraw()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen: the name, which stays, and the part of the row that is looked at."""
+        width, base = self.size.width, self.base
+        if not self._map.places:
+            return self.told_line(self.empty, y)
+        left = round(self.scroll_offset.x)
+        if y == 0:
+            name, line = Strip([Segment(" " * self._names, base)]), self._heads(left)
+        else:
+            row = round(self.scroll_offset.y) + y - 1
+            if row >= len(self._map.rows):
+                return Strip.blank(width, base)
+            name = Strip([Segment(self._row_name(row), self._row_style(row))])
+            line = self._strips.get(row) or self._strips.setdefault(row, self._draw(row))
+            line = line.crop(left, left + self._room)
+        return Strip.join([name, line]).adjust_cell_length(width, base)
+
+    @property
+    def _at(self) -> tuple[int, int]:
+        return self._map.places[self.cursor] if self._map.places else (-1, -1)
+
+    def _row_name(self, row: int) -> str:
+        return set_cell_size(clean(self._map.rows[row]), self._names - 1) + " "
+
+    def _row_style(self, row: int) -> Style:
+        return self._here() if row == self._at[0] else self.base + self.tone("muted")
+
+    def _here(self) -> Style:
+        return self.base + self.get_component_rich_style("heat--here", partial=True)
+
+    def _heads(self, left: int) -> Strip:
+        """The names of the columns, as many as can be read; that of the cursor always."""
+        at = self._at[1]
+        here = None if at < 0 else (self._map.columns[at], self._starts[at] - left)
+        others = [(title, start - left) for title, start in self._titles() if title != (here and here[0])]
+        line, (a, b) = heads(others, here, self._room)
+        muted = self.base + self.tone("muted")
+        return Strip([Segment(line[:a], muted), Segment(line[a:b], self._here()), Segment(line[b:], muted)])
+
+    def _titles(self) -> Iterator[tuple[str, int]]:
+        """Every so many columns of each stack, so that their names do not touch."""
+        longest = max(map(len, self._map.columns), default=0)
+        every = -(-(longest + 1) // self._cell)
+        for _, stack in groupby(zip(self._map.columns, self._starts, self._map.stacks, strict=True), lambda c: c[2]):
+            yield from ((title, start) for title, start, _ in list(stack)[::every])
+
+    def _draw(self, row: int) -> Strip:
+        segments: list[Segment] = []
+        x, plain = 0, self.is_plain
+        for start, index in zip(self._starts, self._map.cells[row], strict=True):
+            if start > x:
+                segments.append(Segment(" " * (start - x), self.base))
+            segments.append(Segment(" " * self._cell, self.base) if index is None else self._field(index, plain))
+            x = start + self._cell
+        return Strip(segments, x)
+
+    def _field(self, index: int, plain: bool) -> Segment:
+        """One candidate: its colour, or a shade where there are no colours; its mark around it."""
+        value = self._values[index] / self._top if index < len(self._values) else 0.0
+        mark = self._marks.get(index)
+        fill = scale.shade(value) if plain else " "
+        told = fill * self._cell if mark is None else mark[0] + fill * (self._cell - 2) + mark[1]
+        if index == self.cursor:
+            name = "heat--cursor" if self.has_focus else "heat--cursor-blurred"
+            return Segment(told, self.base + self.get_component_rich_style(name, partial=True))
+        return Segment(told, self.base if plain else self._style(scale.level(value), mark is not None))
+
+    def _style(self, level: int, marked: bool) -> Style:
+        if (level, marked) not in self._styles:
+            back = self._colours[level]
+            colours = Color.from_rgb(*scale.on(back)), Color.from_rgb(*back)
+            self._styles[level, marked] = Style(color=colours[0], bgcolor=colours[1], bold=marked)
+        return self._styles[level, marked]
+
+
+def heads(titles: Iterable[tuple[str, int]], here: tuple[str, int] | None, room: int) -> tuple[str, tuple[int, int]]:
+    """Titles at their places in a line of `room` cells, and from where to where that of the cursor stands.
+
+    What would touch the title of the cursor, or is not wholly inside, is left out.
+    """
+    line = [" "] * room
+    a = b = 0
+    if here is not None:
+        a = max(0, min(here[1], room - len(here[0])))
+        b = min(room, a + len(here[0]))
+        line[a:b] = here[0][: b - a]
+    for title, x in titles:
+        end = x + len(title)
+        if x >= 0 and end <= room and (end < a or x > b or here is None):
+            line[x:end] = title
+    return "".join(line), (a, b)

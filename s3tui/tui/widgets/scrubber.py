@@ -1,0 +1,53 @@
+"""A bar for the time of a search: where one looks, and how far it goes."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+from textual.widgets import Static
+
+from s3tui.tui.palette import Cell, content, text
+
+
+class Scrubber(Static):
+    """Shows a moment among several; a click chooses another one."""
+
+    class Scrubbed(Message):
+        """Somebody wants to look at another moment, `share` of the way."""
+
+        def __init__(self, share: float) -> None:
+            self.share = share
+            super().__init__()
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__("", id=id, markup=False)
+        self._shown: tuple[float, str, str] = (0.0, "", "")
+        self._bar = (0, 0)
+
+    def show(self, share: float, told: str, mode: str) -> None:
+        """Show that one looks at `share` of the time; `told` names the moment, `mode` says how one looks."""
+        if (share, told, mode) != self._shown:
+            self._shown = (share, told, mode)
+            self._draw()
+
+    def on_resize(self) -> None:
+        """There is more room, or less."""
+        self._draw()
+
+    def _draw(self) -> None:
+        share, told, mode = self._shown
+        left, right = f"{told}  ", f"  {mode}"
+        width = max(0, self.size.width - len(left) - len(right))
+        self._bar = (len(left), width)
+        at = round(share * (width - 1))
+        cells: list[Cell] = [text(left)]
+        if width > 1:
+            cells += [text("━" * at, "accent"), text("●", "accent"), text("─" * (width - at - 1), "muted")]
+        self.update(content(*cells, text(right, "muted")), layout=False)
+
+    def on_click(self, event: events.Click) -> None:
+        """Look at the moment that was clicked."""
+        start, width = self._bar
+        offset = event.get_content_offset(self)
+        if offset is not None and width > 1 and start <= offset.x < start + width:
+            self.post_message(self.Scrubbed((offset.x - start) / (width - 1)))

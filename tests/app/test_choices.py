@@ -1,0 +1,99 @@
+"""What would be chosen after each frame of a search, and how steady that is."""
+
+from array import array
+
+import pytest
+
+from core.run.structure import Candidate, select
+from s3tui.choices import (
+    Choices,
+    entropies,
+    flatness,
+    mean_entropy,
+    near_cut,
+    overlaps,
+    ranks,
+    shares,
+    steady_since,
+    warnings,
+)
+from s3tui.history import Frame
+
+COUNTS = (4, 4, 2, 2, 6)
+DELTAS = ("lora", "lora", "bitfit", "bitfit", "lora")
+SPACE = tuple(
+    Candidate("attn.q" if i % 2 else "ffn.in", "encoder", i, f"m{i}", delta, n)
+    for i, (delta, n) in enumerate(zip(DELTAS, COUNTS, strict=True))
+)
+P = ([0.2, 0.2, 0.2, 0.2, 0.2], [0.1, 0.6, 0.5, 0.2, 0.3], [0.1, 0.7, 0.6, 0.2, 0.4], [0.1, 0.7, 0.6, 0.2, 0.3])
+
+
+def frames(rows=P):
+    return tuple(Frame(step, array("f", p)) for step, p in enumerate(rows, 1))
+
+
+@pytest.mark.parametrize("how", ["first-fit", "knapsack"])
+def test_each_choice_is_the_one_that_the_run_would_make(how):
+    choices = Choices(SPACE, (8, how)).advance(frames(), 10)
+    assert [sorted(c.selected) for c in choices] == [list(select(f.p, COUNTS, 8, how)) for f in frames()]
+    assert all(c.parameters == sum(COUNTS[i] for i in c.selected) <= 8 for c in choices)
+
+
+def test_the_latest_choice_is_known_first_and_what_is_known_is_not_worked_out_again():
+    shown, chooser = frames(), Choices(SPACE, (8, "first-fit"))
+    one = chooser.advance(shown, 0)
+    assert [c.frame for c in one] == [shown[-1]]
+    all_of_them = chooser.advance(shown, 10)
+    assert len(all_of_them) == len(shown)
+    assert all_of_them[-1] is one[0]
+
+
+def test_steps_that_a_resumed_run_tells_anew_are_chosen_anew():
+    chooser = Choices(SPACE, (8, "first-fit"))
+    before = chooser.advance(frames(), 10)
+    after = chooser.advance(frames([*P[:3], [0.9, 0.1, 0.1, 0.8, 0.1]]), 10)
+    assert before[-1].selected != after[-1].selected == {0, 2, 3}
+
+
+def test_overlap_with_the_latest_ends_at_one_and_tells_since_when_it_stays():
+    choices = Choices(SPACE, (8, "first-fit")).advance(frames(), 10)
+    latest, before = overlaps(choices)
+    assert latest.x == (1.0, 2.0, 3.0, 4.0)
+    assert latest.y[-1] == 1.0
+    # {0, 1} against {1, 2, 3}: one of four.
+    assert latest.y[0] == pytest.approx(1 / 4)
+    assert len(before.x) == 3
+    assert steady_since(choices) == 2
+    assert steady_since([]) is None
+    assert entropies(choices).y[0] == pytest.approx(0.7219281)
+
+
+def test_entropy_is_that_of_a_coin():
+    assert mean_entropy([0.5, 0.5]) == 1.0
+    assert mean_entropy([0.0, 1.0]) == 0.0
+    assert flatness([0.3] * 4) == pytest.approx(1.0)
+    assert flatness([0.0, 0.0, 1.0, 1.0]) == 0.0
+
+
+def test_a_delta_that_takes_over_is_told():
+    assert warnings(SPACE, frozenset({0, 1}), P[2], 1.0) == ["lora has 100% of the selected parameters"]
+    assert warnings(SPACE, frozenset({0, 2}), P[2], 1.0) == []
+    only = tuple(c for c in SPACE if c.delta == "lora")
+    assert warnings(only, frozenset({0, 1}), [0.1, 0.9, 0.1], 1.0) == []
+
+
+def test_flat_gates_are_told_once_half_of_the_search_is_over():
+    selected = frozenset({0, 2})
+    assert warnings(SPACE, selected, P[0], 0.1) == []
+    (told,) = warnings(SPACE, selected, P[0], 0.6)
+    assert "p is still flat" in told
+
+
+def test_shares_and_the_cut():
+    by_delta = shares(SPACE, frozenset({1, 2}), lambda c: c.delta)
+    assert {name: (s.selected, s.candidates, s.parameters) for name, s in by_delta.items()} == {
+        "lora": (1, 3, 4), "bitfit": (1, 2, 2),
+    }  # fmt: skip
+    last_in, first_out = near_cut(P[2], frozenset({1, 2, 3}), 2)
+    assert (last_in, first_out) == ([3, 2], [4, 0])
+    assert ranks(P[2]) == [5, 1, 2, 4, 3]
