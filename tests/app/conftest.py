@@ -85,7 +85,7 @@ def opened(script):
     async def open_app(size=(120, 40), workspace=None):
         settings = Settings(STAND_IN, grace=5.0, backoff=0.1)
         app = S3App(workspace or script.workspace, settings)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             driver = Driver(app, pilot)
             await driver.until(lambda: app.snapshot.loaded)
             await pilot.pause()

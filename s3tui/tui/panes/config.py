@@ -33,6 +33,7 @@ class ConfigPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self._spec: Mapping[str, Any] = {}
+        self._name = ""
         self._other = ""
 
     def compose(self) -> ComposeResult:
@@ -51,7 +52,7 @@ class ConfigPane(Pane):
     def show(self, run: FoundRun, line: Line, story: Story) -> None:
         """A spec never changes; another run may be gone."""
         if run.spec is not self._spec:
-            self._spec = run.spec
+            self._spec, self._name = run.spec, run.name
             self._fill()
 
     def _fill(self) -> None:
@@ -64,7 +65,7 @@ class ConfigPane(Pane):
 
     def action_against(self) -> None:
         """Choose the other run."""
-        names = [name for name in self.s3.snapshot.runs if name != self._other]
+        names = [name for name in self.s3.snapshot.runs if name not in (self._name, self._other)]
         answers = [("", "", "no other run: all settings"), *((name, "", clean(name)) for name in names)]
         self.app.push_screen(Choose("Compare the settings with", answers), self._compare)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Live(Screen[None]):
     """A screen that follows the snapshots."""
 
-    is_composed = False  # its parts are there: a snapshot may come before them
+    is_composed = False
 
     def on_mount(self) -> None:
         """Show what is known already."""
@@ -31,9 +31,14 @@ class Live(Screen[None]):
         """Show this; called at most ten times a second, and only while this is the screen that is looked at."""
         raise NotImplementedError
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its parts are there: a message may come before they are, or while they are taken away."""
+        return self.is_composed and self.is_attached and not self._pruning and bool(self.children)
+
     def show_latest(self) -> None:
         """Show the latest snapshot, where there is something to show it on: not yet at first, no more at the end."""
-        if self.is_composed and self.children:
+        if self.is_whole:
             self.update_snapshot(self.s3.snapshot)
 
     def on_screen_resume(self) -> None:

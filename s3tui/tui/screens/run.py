@@ -116,8 +116,9 @@ class Run(RunActions, Live):
 
     @on(TabbedContent.TabActivated)
     def _show_tab(self) -> None:
-        self.update_snapshot(self.s3.snapshot)
-        self.pane.take_focus()
+        if self.is_whole:
+            self.show_latest()
+            self.pane.take_focus()
 
     def action_tab(self, name: str) -> None:
         """Look at another side."""

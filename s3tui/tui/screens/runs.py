@@ -183,7 +183,7 @@ class Runs(RunActions, Live):
 
     def on_screen_resume(self) -> None:
         """Another screen may have asked for other stories."""
-        if self.is_composed:
+        if self.is_whole:
             self._watch()
 
     @on(Grid.Chosen)
