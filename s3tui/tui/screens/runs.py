@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -117,7 +118,7 @@ class Runs(RunActions, Live):
         living = (run.status for run in snapshot.runs.values())
         ours = frozenset(s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process)
         self.query_one(DeviceStrip).show(snapshot.devices, ours)
-        self.query_one("#headline", TextLine).show(_headline(str(self.s3.workspace.path), snapshot))
+        self.query_one("#headline", TextLine).show(_headline(_short(self.s3.workspace.path), snapshot))
         self._glance()
 
     def _arrange(self) -> None:
@@ -277,6 +278,14 @@ class Runs(RunActions, Live):
 def _by_liveliness(line: Line) -> tuple[int, str]:
     """What lives first, then what waits; the rest by name."""
     return ({"running": 0, "quiet": 0, "queued": 1}.get(line.status, 2), line.name)
+
+
+def _short(path: Path) -> str:
+    """A path as a person would write it here: from this folder, or from home."""
+    for start, written in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if start in path.parents:
+            return f"{written}{path.relative_to(start)}"
+    return str(path)
 
 
 def _headline(path: str, snapshot: Snapshot) -> list[Cell]:
