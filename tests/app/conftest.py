@@ -59,6 +59,13 @@ class Driver:
             await self.pilot.pause(0.01)
         raise AssertionError(f"it did not happen in time; on the screen:\n{self.text}")
 
+    async def settle(self):
+        """Until nothing changes on the screen any more: what was asked for has come, and is drawn."""
+        before, same = "", 0
+        while same < 20:
+            await self.pilot.pause(0.05)
+            before, same = self.text, same + 1 if self.text == before else 0
+
     @property
     def text(self):
         """The screen as text."""
@@ -85,6 +92,7 @@ def opened(script):
     async def open_app(size=(120, 40), workspace=None):
         settings = Settings(STAND_IN, grace=5.0, backoff=0.1)
         app = S3App(workspace or script.workspace, settings)
+        app.animation_level = "none"
         async with app.run_test(size=size, notifications=True) as pilot:
             driver = Driver(app, pilot)
             await driver.until(lambda: app.snapshot.loaded)
