@@ -111,11 +111,15 @@ class GatesPane(GatedPane):
 
     # Drawing
 
+    def on_resize(self) -> None:
+        """The sparkline has other room now."""
+        self.draw()
+
     def draw(self) -> None:
         """Draw the moment that is looked at."""
         frame, marked, top, heatmap = self.frame, self.marked, self.top, self.heatmap
         heatmap.empty = self.empty
-        looked_at = (frame, marked, top, self.map, heatmap.cursor)
+        looked_at = (frame, marked, top, self.map, heatmap.cursor, self.size.width)
         drawn = (*looked_at, len(self.history.frames), self._playing, self.empty)
         if drawn == self._drawn:
             return

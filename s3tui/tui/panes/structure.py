@@ -21,7 +21,7 @@ from s3tui.gatemap import NO_MAP, gate_map, short_deltas
 from s3tui.rivals import Rival
 from s3tui.tui.figures import steadiness
 from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, text
+from s3tui.tui.palette import Cell, plain, text
 from s3tui.tui.panes.gated import GatedPane
 from s3tui.tui.panes.loss import MainPlot
 from s3tui.tui.screens.question import Choose
@@ -147,7 +147,8 @@ class StructurePane(GatedPane):
         columns = COLUMNS if compared is None else COMPARED
         if table.columns != columns:
             table.show_columns(columns)
-        table.border_title = "structure" if compared is None or not self.rival else f"against {clean(self.rival.name)}"
+        against = None if compared is None else self.rival
+        table.border_title = plain("structure" if against is None else f"against {against.name}")
         table.show([] if structure is None else self._rows(structure, compared))
 
     def _rows(self, structure: Structure, compared: Difference | None) -> list[Row]:
@@ -195,12 +196,12 @@ class StructurePane(GatedPane):
     def _name_cursor(self) -> None:
         heatmap = self.query_one(HeatMap)
         there = self._on_map[heatmap.cursor : heatmap.cursor + 1]
-        heatmap.border_title = " ".join(("map", *map(clean, self._short(there).values())))
+        heatmap.border_title = plain(" ".join(("map", *self._short(there).values())))
 
     @on(Grid.Highlighted)
     def _find_on_map(self, message: Grid.Highlighted) -> None:
         for index, candidate in enumerate(self._on_map):
-            if candidate.name == message.key and message.grid.has_focus:
+            if candidate.name == message.key:
                 self.query_one(HeatMap).move_to(index)
 
     def _why_no_structure(self) -> str:

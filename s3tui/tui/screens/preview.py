@@ -19,7 +19,7 @@ from core.run.errors import S3Error
 from s3tui.clean import clean
 from s3tui.tui.background import handed_over, in_thread
 from s3tui.tui.keys import key
-from s3tui.tui.palette import STATES, Cell, Part, content, text
+from s3tui.tui.palette import STATES, Cell, Part, content, plain, text
 from s3tui.tui.rows import MARK
 from s3tui.tui.screens.question import Choose
 from s3tui.tui.widgets.grid import Column, Grid, Row
@@ -214,7 +214,7 @@ class PreviewSuite(Screen[None]):
             detail.update("")
             return
         detail.border_title = clean(one.run.name)
-        detail.border_subtitle = f"y copies: {clean(self._preview.command(self._chosen()))}"
+        detail.border_subtitle = plain(f"y copies: {self._preview.command(self._chosen())}")
         detail.update(
             Content("\n").join(content(*line) for line in detail_of(one, self._size_of(one), self._sizes is None))
         )
