@@ -102,14 +102,22 @@ def _check_fits(space: str, group: dict[str, tuple[str, ...]], sites: list[Site]
         here = [s for s in sites if matches(pattern, s.name, s.label, s.module)]
         if not here and not _absent_in_family(pattern):
             family = config_of(model).model_type
-            hint = (
-                nearest(pattern, names) if names else f"name modules of {family} by their paths; s3tui sites lists them"
+            raise SpecError(
+                f"space {space!r}: no module of {family} is a {pattern!r}", _what_to_name(pattern, names, family)
             )
-            raise SpecError(f"space {space!r}: no module of {family} is a {pattern!r}", hint)
         for text in deltas:
             if here and not any(make(parse_delta(text)).fits(s) for s in here):
                 hint = _what_is_there(make(parse_delta(text)), here[0])
                 raise SpecError(f"space {space!r}: {text!r} cannot stand at {pattern!r}", hint)
+
+
+def _what_to_name(pattern: str, names: list[str], family: str) -> str:
+    """What may help where a pattern names nothing."""
+    if not names:
+        return f"name modules of {family} by their paths; s3tui sites lists them"
+    if pattern == "input":
+        return f"the attention of {family} cannot be given a soft prompt"
+    return nearest(pattern, names)
 
 
 def _what_is_there(delta: Delta, site: Site) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
-from support import DECODERS, ENCODER_DECODERS, build, tokenizer
+from support import DECODERS, ENCODER_DECODERS, build, space, tokenizer
 from torch.nn import functional as F
 
 from core.model.backbone import Backbone, write_plainly
+from core.model.gated import GatedModel
+from core.model.space import place
 from core.search.data import Data, encode
 from core.search.evaluate import label_likelihoods
 from core.tasks import Example, Task
@@ -21,6 +26,21 @@ ROWS = range(len(TEXTS))
 
 every_decoder = pytest.mark.parametrize("family", DECODERS)
 every_writer = pytest.mark.parametrize("family", ENCODER_DECODERS | DECODERS)
+# A decoder whose positions are relative, one that adds them, and an encoder-decoder; each with what reaches beyond the
+# tokens of a pass, and with ranks that share weights.
+some_writers = pytest.mark.parametrize("family", ["llama", "gpt2", "bart"])
+SPACES = {
+    "soft prompt": {"input": ["soft-prompt(length=3)"]},
+    "prefix": {"block.{attn,cross}": ["prefix(length=3)"]},
+    "ranks": {"{attn,cross}.{o,v}": ["lora(rank=[1, 2, 4])"]},
+    "all": {
+        "input": ["soft-prompt(length=[2, 3])"],
+        "block.{attn,cross}": ["prefix(length=[1, 3])"],
+        "{attn,cross}.o": ["lora(rank=[1, 2, 4])"],
+    },
+}
+SEEN = 0.01  # a change of logits and likelihoods that the comparisons here would not pass over
+every_space = pytest.mark.parametrize("table", SPACES.values(), ids=SPACES)
 
 
 def backbone_of(family: str) -> Backbone:
@@ -31,6 +51,19 @@ def backbone_of(family: str) -> Backbone:
 
 def data_of(backbone: Backbone) -> Data:
     return encode(TASK, backbone, torch.device("cpu"))
+
+
+@contextmanager
+def deltas_bound(backbone: Backbone, table: dict[str, list[str]]) -> Iterator[None]:
+    """The backbone with the deltas of a space, half open, their weights large enough to change what it writes."""
+    here = {pattern: deltas for pattern, deltas in table.items() if backbone.model.config.is_encoder_decoder}
+    here = here or {pattern.replace("{attn,cross}", "attn"): deltas for pattern, deltas in table.items()}
+    model = GatedModel(backbone.model, place(space(here), backbone.model))
+    start = model.initial_weights(0)
+    weights = start + 0.5 * torch.randn(start.shape, generator=torch.Generator().manual_seed(3))
+    with model.bound(weights, torch.full((len(model.placed),), 0.5)):
+        yield
+    model.detach()
 
 
 @every_decoder
@@ -75,7 +108,40 @@ def test_answers_do_not_depend_on_who_shares_the_batch(family):
 @every_writer
 def test_the_likelihood_of_a_label_is_that_of_the_loss(family):
     """With padding and a shared reading of the source, as one text alone gives it in one pass."""
+    check_likelihoods(backbone_of(family))
+
+
+@some_writers
+@every_space
+def test_the_likelihood_of_a_label_is_that_of_the_loss_with_deltas(family, table):
+    """What stands before the text is read once for all labels, and is there for each."""
     backbone = backbone_of(family)
+    plain = label_likelihoods(backbone, LABELS, data_of(backbone).questions("validation", ROWS))
+    with deltas_bound(backbone, table):
+        changed = check_likelihoods(backbone)
+    assert (changed - plain).abs().max() > SEEN
+
+
+@some_writers
+@every_space
+def test_what_is_written_with_a_cache_is_what_is_written_without(family, table):
+    """Each token goes through the model by itself, with the keys and values of those before: nothing is read twice."""
+    backbone = backbone_of(family)
+    data = data_of(backbone)
+    plain, _ = generated(backbone, data, ROWS)
+    with deltas_bound(backbone, table):
+        (logits, ids), (uncached, same) = (generated(backbone, data, ROWS, use_cache=cache) for cache in (True, False))
+        assert torch.equal(ids, same)
+        torch.testing.assert_close(logits, uncached, rtol=1e-4, atol=1e-4)
+        together = written(backbone, data, ROWS)
+        assert together == [written(backbone, data, [row])[0] for row in ROWS]
+    assert (logits[0] - plain[0]).abs().max() > SEEN
+    assert torch.equal(generated(backbone, data, ROWS)[0], plain)
+
+
+@torch.no_grad()
+def check_likelihoods(backbone: Backbone) -> torch.Tensor:
+    """The likelihoods of all rows and labels together, each compared with that of one text alone."""
     data = data_of(backbone)
     together = label_likelihoods(backbone, LABELS, data.questions("validation", ROWS))
     assert together.shape == (len(TEXTS), len(LABELS))
@@ -87,13 +153,22 @@ def test_the_likelihood_of_a_label_is_that_of_the_loss(family):
             count = int((batch["labels"] != IGNORED_LABEL).sum())
             loss = backbone.model(**batch).loss
             torch.testing.assert_close(together[row, i], -loss * count, rtol=1e-4, atol=1e-4, msg=label)
+    return together
 
 
 @torch.inference_mode()
-def written(backbone: Backbone, data: Data, rows: object) -> list[str]:
+def generated(backbone: Backbone, data: Data, rows: object, use_cache: bool = True) -> tuple[torch.Tensor, ...]:
+    """The logits of each token that is written (tokens, rows, vocabulary), and what is written (rows, tokens)."""
     batch = data.questions("validation", rows)
-    ids = backbone.model.generate(**batch, max_new_tokens=6)
-    return backbone.tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    result = backbone.model.generate(
+        **batch, max_new_tokens=6, use_cache=use_cache, output_logits=True, return_dict_in_generate=True
+    )
+    begin = batch["input_ids"].shape[1] if backbone.is_decoder else 1
+    return torch.stack(result.logits), result.sequences[:, begin:]
+
+
+def written(backbone: Backbone, data: Data, rows: object) -> list[str]:
+    return backbone.tokenizer.batch_decode(generated(backbone, data, rows)[1], skip_special_tokens=True)
 
 
 def test_what_a_folder_recommends_for_writing_is_not_followed():
