@@ -35,14 +35,13 @@ class Mirror:
 
     def __init__(self, workspace: Workspace, name: str, tracker: str, alive: Callable[[], None]) -> None:
         self._run, self._name, self._kind, self._alive = workspace.run(name), name, tracker, alive
-        self._store = workspace.shared
+        self._store = workspace.path
         self._place = self._run.mirror / f"{tracker}.json"
         told = read_json(self._place) if self._place.exists() else {}
         self._known_as, self._seq = str(told.get("known_as", "")), int(told.get("seq", -1))
         self._reader, self._telling = EventReader(self._run.events), Telling()
         self._tracker: Tracker | None = None
         self._ok = False
-        self._can_draw = True
 
     def follow(self) -> None:
         """Tell what is there and what comes, until nobody works on the run any more."""
@@ -68,10 +67,9 @@ class Mirror:
             behind = self._reader.is_behind
             for event in events:
                 self._take(event)
-            self._alive()
-        if self._tracker is not None:
-            self._tracker.flush()
-            write_json(self._place, {"v": 1, "known_as": self._tracker.known_as, "seq": self._seq})
+            if events and self._tracker is not None:
+                self._tracker.flush()
+                write_json(self._place, {"v": 1, "known_as": self._tracker.known_as, "seq": self._seq})
             self._alive()
 
     def _take(self, event: Event) -> None:

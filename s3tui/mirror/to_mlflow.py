@@ -25,7 +25,7 @@ class MLflow:
     """One run; MLflow has no histograms, so the gates are seen in the picture alone."""
 
     def __init__(self, about: About) -> None:
-        self._client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or (about.store / "mlflow").as_uri())
+        self._client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or (about.store / ".mlflow").as_uri())
         self.known_as = about.known_as or self._new(about)
         self._client.update_run(self.known_as, status="RUNNING")
         self._folder = about.folder
