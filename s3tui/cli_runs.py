@@ -119,6 +119,22 @@ def events(run: Run, follow: Follow = False, where: Where = None, as_json: Json 
 
 
 @commands.command()
+def mirror(
+    runs: Runs,
+    to: Annotated[
+        list[str],
+        typer.Option("--to", metavar="TRACKER", help="tensorboard, wandb, mlflow or trackio; may be repeated."),
+    ],
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Tell experiment trackers of runs, also of finished ones; what they know already is not told again."""
+    from s3tui.mirror import starting
+
+    raise typer.Exit(starting.mirror(runs, to, where, as_json))
+
+
+@commands.command()
 def stop(
     runs: Runs,
     now: Annotated[bool, typer.Option("--now", help="Kill at once; the last checkpoint is what stays.")] = False,

@@ -22,6 +22,7 @@ from s3tui.identity import this_host
 from s3tui.launcher import Launcher
 from s3tui.leases import Leases, release
 from s3tui.locks import try_lock
+from s3tui.mirror.starting import start_mirrors
 from s3tui.process import read_process
 from s3tui.queuefile import Queue
 from s3tui.retries import BACKOFF_SECONDS, after, is_due
@@ -64,6 +65,7 @@ class Dispatcher:
     reasons: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
     _children: dict[str, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
+    _mirrors: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _nameless: dict[str, float] = field(default_factory=dict)
     _impossible: set[str] = field(default_factory=set)
@@ -113,6 +115,7 @@ class Dispatcher:
 
     def _reap(self) -> set[str]:
         """Take leave of supervisors that have ended; one that ended before it began is the end of an attempt."""
+        self._mirrors = [mirror for mirror in self._mirrors if mirror.poll() is None]
         ended = {name for name, (popen, _) in self._children.items() if popen.poll() is not None}
         for name in ended:
             _, before = self._children.pop(name)
@@ -236,6 +239,7 @@ class Dispatcher:
         if child is None:
             return "waiting for another process that works on it"
         self._children[run.name] = (child, before)
+        self._mirrors += start_mirrors(self.workspace, run.name, run.queue.log_to)
         self.workspace.queue.note(run.directory)  # those who only watch see it begin
         self.board.read(run.name)
         return ""

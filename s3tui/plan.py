@@ -156,7 +156,7 @@ def enqueue(suite: Suite, run: PlannedRun, fresh: bool) -> None:
     def put(old: Queue) -> Queue:
         wanted = replace(
             old, priority=run.queue.priority, order=run.queue.order, retries=run.queue.retries, device=run.queue.device,
-            tags=run.queue.tags, resources=run.queue.resources,
+            tags=run.queue.tags, log_to=run.queue.log_to, resources=run.queue.resources,
         )  # fmt: skip
         return wanted if waits_or_runs and old.wanted == "queued" else queued(wanted, attempt)
 

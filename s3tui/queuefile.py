@@ -33,7 +33,8 @@ class Queue:
     """The content of `queue.json`.
 
     `settled` is the attempt whose end was answered, by a retry or by giving up, so that no end is answered twice;
-    `failure` is how it failed, without its numbers; `reason` says why the run does not go on by itself.
+    `failure` is how it failed, without its numbers; `reason` says why the run does not go on by itself. `log_to` names
+    the experiment trackers that are told of it.
     """
 
     wanted: Wanted = "queued"
@@ -48,6 +49,7 @@ class Queue:
     reason: str = ""
     device: str = "auto"
     tags: tuple[str, ...] = ()
+    log_to: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
 
     def to_json(self) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def _from_json(data: Any) -> Queue:
         reason=str(data["reason"]),
         device=str(data["device"]),
         tags=tuple(map(str, data["tags"])),
+        log_to=tuple(map(str, data.get("log_to", ()))),  # files of before it was there stay readable
         resources=Resources(
             threads=int(resources["threads"]),
             gpus=None if resources["gpus"] is None else int(resources["gpus"]),

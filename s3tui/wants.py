@@ -1,4 +1,4 @@
-"""What a suite asks of the manager for its runs: resources, priority, tags. None of it defines a run."""
+"""What a suite asks of the manager for its runs: resources, priority, tags, trackers. None of it defines a run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from core.run.errors import nearest
 from s3tui.devices import usable_cores
+from s3tui.mirror.trackers import NAMES as TRACKERS
 from s3tui.problems import Key, Problems
 from s3tui.queuefile import Queue, Resources
 
-KEYS = ("resources", "priority", "tags")
+KEYS = ("resources", "priority", "tags", "log_to")
 SUITE_KEYS = ("threads", "retries", "per_gpu", "use_busy_gpus")
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 RETRIES = 2
@@ -50,6 +52,7 @@ def queue(table: dict[str, Any], key: Key, suite: Shared, problems: Problems) ->
         priority=_whole(table, key, "priority", 0, None, problems),
         retries=suite.retries,
         tags=_tags(table.get("tags", []), key, problems),
+        log_to=_trackers(table.get("log_to", []), (*key, "log_to"), problems),
         resources=Resources(
             threads=suite.threads,
             gpus=None if gpus < 0 else gpus,
@@ -81,6 +84,17 @@ def _tags(value: Any, key: Key, problems: Problems) -> tuple[str, ...]:
         problems.add((*key, "tags"), 'should be a list of words, as in ["pilot", "cb"]')
         return ()
     return tuple(tags)
+
+
+def _trackers(value: Any, key: Key, problems: Problems) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        problems.add(key, 'should be a list of trackers, as in ["tensorboard"]')
+        return ()
+    for name in names:
+        if name not in TRACKERS:
+            problems.add(key, f"no tracker is called {name!r}, {nearest(name, TRACKERS)}")
+    return tuple(dict.fromkeys(names))
 
 
 def _memory(value: Any, key: Key, problems: Problems) -> int | None:

@@ -14,6 +14,7 @@
 | `queue.json` | what is wanted of the run: queued, held or cancelled; priority, retries |
 | `process.json` | which process works on it, or did last; written by its supervisor |
 | `exit.json` | how that process ended; written by its supervisor |
+| `mirror/` | how far each experiment tracker was told of it, and what those that write files wrote |
 """
 
 from __future__ import annotations
@@ -94,6 +95,11 @@ class RunDir:
     def exit(self) -> Path:
         """How the last process ended."""
         return self.path / "exit.json"
+
+    @property
+    def mirror(self) -> Path:
+        """The folder of what experiment trackers are told."""
+        return self.path / "mirror"
 
     def exists(self) -> bool:
         """Whether a run was created here."""
