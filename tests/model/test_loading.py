@@ -43,7 +43,6 @@ SPACES = {
 FOLDED = ("lora", "bitfit", "lnfit", "ia3", "all-that-fold")
 # Those of no weights are attached as they are when they are loaded.
 MERGED = ("lora", "bitfit", "lnfit", "ia3", "all-that-fold", "mixed")
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def has_no_place(family: str, name: str) -> bool:
@@ -73,6 +72,11 @@ def trained(folder, family: str, table: dict[str, list[str]], head: float = 0.0)
     return candidates, logits
 
 
+def assert_equal(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """To 1e-5 of the largest logit."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
 def answers(model, family: str) -> torch.Tensor:
     with torch.no_grad():
         return model(**batch(family)).logits
@@ -84,7 +88,7 @@ def test_a_loaded_delta_answers_as_the_run_did_and_comes_off_again(tmp_path, fam
     model, plain = build(family), build(family)
     loaded = core.load_delta(model, tmp_path)
     assert loaded.candidates == candidates
-    torch.testing.assert_close(answers(model, family), expected, **CLOSE)
+    assert_equal(answers(model, family), expected)
     loaded.detach()
     assert torch.equal(answers(model, family), answers(plain, family))
     assert (expected - answers(plain, family)).abs().max() > 1e-3
@@ -95,7 +99,7 @@ def test_a_merged_delta_answers_the_same(tmp_path, family, name):
     candidates, expected = trained(tmp_path, family, SPACES[name])
     model = build(family)
     merged = core.merge_delta(model, tmp_path)
-    torch.testing.assert_close(answers(model, family), expected, **CLOSE)
+    assert_equal(answers(model, family), expected)
     assert {c.name for c in merged.folded} | set(merged.left) == {c.name for c in candidates}
 
 
@@ -142,7 +146,7 @@ def test_a_weight_that_two_modules_share_is_not_folded_into(tmp_path):
     model = build("gpt2")
     merged = core.merge_delta(model, tmp_path)
     assert merged.left == {candidates[0].name: "the weight of lm_head is shared with another module"}
-    torch.testing.assert_close(answers(model, "gpt2"), expected, **CLOSE)
+    assert_equal(answers(model, "gpt2"), expected)
 
 
 def test_a_generated_text_is_that_of_the_loaded_structure(tmp_path):
@@ -183,7 +187,7 @@ def test_what_cannot_be_loaded_is_told_and_leaves_the_model_as_it_was(tmp_path, 
     if change == "damaged":
         (tmp_path / "delta.safetensors").write_bytes(b"half")
     for function in (core.load_delta, core.merge_delta):
-        with pytest.raises(S3Error, match="") as raised:
+        with pytest.raises(S3Error) as raised:
             function(model, tmp_path)
         assert words in str(raised.value)
         assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
