@@ -1,7 +1,7 @@
-"""A structure as an adapter of PEFT: its `adapter_config.json`, and the tensors of `adapter_model.safetensors`.
-
 """A structure as an adapter of PEFT: its `adapter_config.json` and its `adapter_model.safetensors`.
-that a module has; `modules_to_save`, whole copies of norms and of a head. Its LNTuningConfig holds norms alone.
+
+PEFT is not needed to write one. Its LoraConfig holds LoRA by exact module, rank and alpha; with `bias = "all"` biases
+that a module has; with `modules_to_save` whole copies of norms and of a head. Its LNTuningConfig holds norms alone.
 """
 
 from __future__ import annotations
