@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.export.source import Source
+from core.run.spec import SEARCHING
 from core.run.structure import Candidate
 
 LIBRARIES = {"merged": "transformers", "peft": "peft"}
@@ -52,9 +53,9 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
     ]
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts)
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    return f"""# {source.task}: a sparse structure on {base}
+    return f"""# {source.task}: trained on {base}
 
-Which few parameters to train was chosen by sparse structure search (arXiv 2206.07382) with s3tui.
+{_origin(str(result["method"]))}
 
 | | |
 |---|---|
@@ -74,6 +75,13 @@ Which few parameters to train was chosen by sparse structure search (arXiv 2206.
 
 Made with {versions}.
 """
+
+
+def _origin(method: str) -> str:
+    """Where the structure comes from; only a search is called one."""
+    if method in SEARCHING:
+        return "Which few parameters to train was chosen by a sparse structure search (arXiv 2206.07382) of s3tui."
+    return "Trained with s3tui; what is trained was not searched."
 
 
 def _base_in_words(source: Source) -> str:

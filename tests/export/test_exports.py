@@ -17,7 +17,7 @@ from support import batch, make_run, run_spec, save_model, save_reviews, space
 import core
 from core.export.writing import export
 from core.model.backbone import load_backbone
-from core.run.errors import EXIT_OK, ModelError, RunDirError
+from core.run.errors import EXIT_OK, ModelError, RunDirError, S3Error
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Structure
 from core.search.worker import execute
@@ -175,3 +175,23 @@ def test_a_merged_model_knows_the_names_of_its_classes(loaded):
     config = read_json(loaded["bert", "merged"] / "config.json")
     assert config["id2label"] == {"0": "bad", "1": "good"}
     assert all("lora" not in name for name in load_file(loaded["bert", "merged"] / "model.safetensors"))
+
+
+def test_the_command_tells_what_it_has_written(runs, tmp_path):
+    command = [sys.executable, "-m", "s3tui", "export", str(runs["norms"].path), "--to", "delta", "--json"]
+    done = subprocess.run([*command, "-o", "out"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["folder"] == "out"
+    assert told["files"] == {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    again = subprocess.run([*command, "-o", "out"], cwd=tmp_path, capture_output=True, text=True)
+    assert (again.returncode, again.stdout, len(again.stderr.splitlines())) == (2, "", 1)
+    assert "exists already: name another folder" in again.stderr
+
+
+def test_nothing_is_written_or_uploaded_without_a_token(runs, tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    with pytest.raises(S3Error, match="there is no token for the hub"):
+        export(runs["bert"].path, "delta", tmp_path / "out", push="me/found")
+    assert list(tmp_path.iterdir()) == []
