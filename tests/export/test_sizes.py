@@ -27,7 +27,7 @@ def test_a_delta_of_the_papers_budget_takes_little_more_than_four_bytes_a_parame
     }
     candidates = tuple(p.candidate for p in chosen)
     parameters = sum(c.parameters for c in candidates)
-    assert parameters > 102_000
+    assert parameters > 100_000
     save_file(tensors, tmp_path / "delta.safetensors", metadata("t5-large", "cb", (), candidates))
     card = len(structure_map(candidates))
     assert (tmp_path / "delta.safetensors").stat().st_size + card < 1.1 * 4 * parameters + 64 * 1024
