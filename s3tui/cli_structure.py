@@ -146,3 +146,22 @@ def report(
     from s3tui.writeup.command import report
 
     raise typer.Exit(report(path, output))
+
+
+@pictures.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run that is finished.", autocompletion=complete_run)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
+    kind: Annotated[
+        str, typer.Option("--to", metavar="FORM", help="delta (ours), merged (a whole model), or peft (an adapter).")
+    ] = "delta",
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="NAME", help="Upload it to the hub too, as this repository.")
+    ] = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a run trained as a folder that other people's code loads, with a model card."""
+    from s3tui import exporting
+
+    raise typer.Exit(exporting.export(run, kind, output, push, where, as_json))

@@ -78,10 +78,10 @@ class GatedModel:
             for slot, tensor in zip(self.layout.slots, self.layout.tensors(weights), strict=True)
         }
 
-    def from_named(self, tensors: dict[str, Tensor]) -> Tensor:
+    def from_named(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """The vector with these tensors; the opposite of `named`."""
         parts = [slot.flat(tensors[self._name(slot)]).float() for slot in self.layout.slots]
-        return torch.cat(parts).to(self.device)
+        return torch.cat(parts).to(self.device) if parts else torch.zeros(0, device=self.device)
 
     def loss(self, weights: Tensor, gates: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """The mean loss of a batch with labels."""
@@ -92,11 +92,15 @@ class GatedModel:
     @contextmanager
     def bound(self, weights: Tensor, gates: Tensor) -> Iterator[nn.Module]:
         """The backbone, which computes with these weights (size) and gates (candidates) inside the context."""
-        self._bind(self.layout.scale(weights, gates), gates)
+        self.bind(weights, gates)
         try:
             yield self.backbone
         finally:
             self._unbind()
+
+    def bind(self, weights: Tensor, gates: Tensor) -> None:
+        """Let the backbone compute with these from now on, until `detach`."""
+        self._bind(self.layout.scale(weights, gates), gates)
 
     def detach(self) -> None:
         """Give the backbone back as it was before; the object cannot be used afterwards."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from safetensors.torch import save
 
 from core.model.backbone import Backbone
+from core.model.deltafile import metadata
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
@@ -35,7 +35,7 @@ def run_all(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> d
     trainee = _trainee(spec, structure, setup.backbone)
     validation, tested = retrain(setup, structure, trainee, keeper, reporter)
     with writing(run.delta):
-        write_bytes(run.delta, _delta_file(spec, structure, trainee))
+        write_bytes(run.delta, _delta_file(setup, structure, trainee))
     with writing(run.result):
         write_json(run.result, _result(setup, structure, validation, tested, keeper.stopwatch.seconds))
     return tested
@@ -79,19 +79,11 @@ def _result(
     }
 
 
-def _delta_file(spec: RunSpec, structure: Structure, trainee: Trainee) -> bytes:
-    """What was trained, as safetensors; the metadata say what it is, so that the file needs no other.
-
-    All of it is under one key, as safetensors writes several in no fixed order, and equal runs make equal files.
-    """
-    description = {
-        "version": 1,
-        "model": spec.model,
-        "task": _task_name(spec),
-        "candidates": [vars(c) for c in structure.chosen],
-    }
+def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:
+    """What was trained, as safetensors; the metadata say what it is, so that the file needs no other."""
+    spec, labels = setup.spec, tuple(setup.data.task.labels)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in trainee.named().items()}
-    data: bytes = save(tensors, metadata={"s3tui": json.dumps(description)})
+    data: bytes = save(tensors, metadata=metadata(spec.model, _task_name(spec), labels, structure.chosen))
     return data
 
 

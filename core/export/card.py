@@ -1,0 +1,116 @@
+"""The README.md of an export: a model card with the header that the hub reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.export.source import Source
+from core.run.spec import SEARCHING
+from core.run.structure import Candidate
+
+LIBRARIES = {"merged": "transformers", "peft": "peft"}
+CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "text-generation": "AutoModelForCausalLM",
+    "text2text-generation": "AutoModelForSeq2SeqLM",
+}
+
+
+def card(source: Source, kind: str, pipeline: str) -> str:
+    """The whole text; `pipeline` is what the hub calls what the model does."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    result = source.result
+    score = EvalResult(
+        task_type=pipeline,
+        dataset_type=source.task,
+        dataset_name=source.task,
+        metric_type=str(result["metric"]),
+        metric_value=result["score"],
+    )
+    header: Any = ModelCardData(
+        base_model=source.base if source.is_on_hub else None,
+        library_name=LIBRARIES.get(kind),
+        pipeline_tag=pipeline,
+        tags=["s3tui", "sparse-structure-search", "parameter-efficient-fine-tuning"],
+        model_name=f"{source.task} ({kind})",
+        eval_results=[score],
+    )
+    return f"---\n{header.to_yaml()}\n---\n\n{_body(source, kind, pipeline)}"
+
+
+def _body(source: Source, kind: str, pipeline: str) -> str:
+    result, base = source.result, _base_in_words(source)
+    head = result["head_parameters"]
+    facts = [
+        ("Base model", base),
+        ("Task", source.task),
+        ("Score on the test split", f"{result['metric']} = {result['score']:.4f}"),
+        ("Trained parameters", f"{result['parameters']:,} of {result['backbone_parameters']:,}"),
+        ("New head", f"{head:,} parameters" if head else "none"),
+        ("Method", f"{result['method']}, seed {result['seed']}"),
+    ]
+    rows = "\n".join(f"| {key} | {value} |" for key, value in facts)
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return f"""# {source.task}: trained on {base}
+
+{_origin(str(result["method"]))}
+
+| | |
+|---|---|
+{rows}
+
+## Load it
+
+```python
+{_loading(source, kind, CLASSES[pipeline])}
+```
+
+## What is trained
+
+```
+{structure_map(source.structure.chosen)}
+```
+
+Made with {versions}.
+"""
+
+
+def _origin(method: str) -> str:
+    """Where the structure comes from; only a search is called one."""
+    if method in SEARCHING:
+        return "Which few parameters to train was chosen by a sparse structure search (arXiv 2206.07382) of s3tui."
+    return "Trained with s3tui; what is trained was not searched."
+
+
+def _base_in_words(source: Source) -> str:
+    return source.base if source.is_on_hub else f"the folder {Path(source.base).name}"
+
+
+def _loading(source: Source, kind: str, name: str) -> str:
+    """The lines that load it, with DIR for the folder of the export."""
+    outputs = f", num_labels={source.file.outputs}" if source.file.outputs else ""
+    base = source.base if source.is_on_hub else Path(source.base).name
+    if kind == "merged":
+        return f'from transformers import {name}\n\nmodel = {name}.from_pretrained("DIR")'
+    lines = [f"from transformers import {name}", "", f'model = {name}.from_pretrained("{base}"{outputs})']
+    if kind == "peft":
+        return "\n".join(["from peft import PeftModel", *lines, 'model = PeftModel.from_pretrained(model, "DIR")'])
+    return "\n".join(["import core  # pip install s3tui", *lines, 'core.load_delta(model, "DIR")'])
+
+
+def structure_map(chosen: tuple[Candidate, ...]) -> str:
+    """Sites with deltas as rows, layers as columns, # where one is trained."""
+    if not chosen:
+        return "nothing but the head, or all of the model"
+    rows = list(dict.fromkeys((c.site, c.delta) for c in chosen))
+    columns = sorted({(c.stack != "encoder", -1 if c.layer is None else c.layer, c.stack) for c in chosen})
+    trained = {((c.site, c.delta), (c.stack, -1 if c.layer is None else c.layer)) for c in chosen}
+    names = [(stack[:1].upper() or "-") + ("" if layer < 0 else str(layer)) for _, layer, stack in columns]
+    left = max(len(f"{site} {delta}") for site, delta in rows)
+    lines = [" " * left + "".join(f" {name:>3}" for name in names)]
+    for row in rows:
+        marks = ("#" if (row, (stack, layer)) in trained else "." for _, layer, stack in columns)
+        lines.append(f"{' '.join(row):{left}}" + "".join(f" {mark:>3}" for mark in marks))
+    return "\n".join(lines)

@@ -1,0 +1,67 @@
+"""A finished run with all that an export of it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.model.backbone import Backbone, load_backbone
+from core.model.deltafile import DeltaFile, read_delta
+from core.run.errors import RunDirError
+from core.run.rundir import RunDir, read_json
+from core.run.structure import Structure
+
+# What the builtin models are called on the hub, where other people find them.
+HUB_NAMES = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a run, read."""
+
+    run: RunDir
+    file: DeltaFile
+    structure: Structure
+    result: dict[str, Any]
+
+    @property
+    def base(self) -> str:
+        """The model that the run started from: its name on the hub, or its folder."""
+        return HUB_NAMES.get(self.file.model, self.file.model)
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether the base is a name that others know, and no folder of this machine."""
+        return not Path(self.base).is_dir()
+
+    @property
+    def task(self) -> str:
+        """The task by name; of files the name alone, as folders may tell what is nobody's business."""
+        return Path(self.file.task).stem
+
+    def chosen(self) -> Structure:
+        """The structure without what was not chosen."""
+        p = tuple(self.structure.p[i] for i in self.structure.selected)
+        selected = tuple(range(len(p)))
+        return replace(self.structure, candidates=self.structure.chosen, p=p, selected=selected)
+
+    def backbone(self) -> Backbone:
+        """The model that the run started from, in fp32 on the CPU, with a head of the run's shape."""
+        outputs = self.file.outputs or 1
+        backbone = load_backbone(self.file.model, outputs, outputs == 1, torch.device("cpu"), torch.float32, 0)
+        if self.file.labels and len(self.file.labels) == outputs:
+            config: Any = backbone.model.config
+            config.id2label = dict(enumerate(self.file.labels))
+            config.label2id = {label: i for i, label in enumerate(self.file.labels)}
+        return backbone
+
+
+def read_source(path: Path) -> Source:
+    """Read a run; raises RunDirError where it is not finished, or one of its files is damaged."""
+    run = RunDir(path)
+    if not run.result.exists():
+        raise RunDirError(f"{path} has no result yet", "export a run that is finished")
+    return Source(run, read_delta(path), Structure.from_json(read_json(run.structure)), read_json(run.result))

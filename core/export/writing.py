@@ -1,0 +1,109 @@
+"""The folders of an export. One is complete or not there, and none that is there is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+import core
+from core.export.adapter import adapter
+from core.export.card import card
+from core.export.source import Source, read_source
+from core.model.backbone import Kind, load_shape
+from core.run.errors import ModelError, RunDirError, S3Error
+
+PIPELINES: dict[Kind, str] = {
+    "encoder": "text-classification",
+    "decoder": "text-generation",
+    "encoder-decoder": "text2text-generation",
+}
+SHOWN = 3  # candidates that a refusal names
+
+
+def export(path: Path, kind: str, output: Path, push: str | None = None) -> dict[str, Any]:
+    """Write the export of a run, and upload it under a name; tells what was written, with the sizes of files in bytes.
+
+    Raises RunDirError where the run is not finished or `output` is there already, ModelError where the form cannot hold
+    the structure.
+    """
+    token = _token() if push else ""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise RunDirError(f"{output} exists already", "name another folder, or delete it first")
+    source = read_source(path)
+    half = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        half.mkdir(parents=True)
+        WRITERS[kind](source, half)
+        pipeline = PIPELINES[load_shape(source.file.model)[1]]
+        (half / "README.md").write_text(card(source, kind, pipeline), encoding="utf-8")
+        half.replace(output)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise
+    files = {p.relative_to(output).as_posix(): p.stat().st_size for p in sorted(output.rglob("*")) if p.is_file()}
+    return {"folder": str(output), "kind": kind, "files": files, "url": _push(output, push, token) if push else None}
+
+
+def _delta(source: Source, folder: Path) -> None:
+    """Our form: the file of the run as it is, and the chosen part of its structure."""
+    shutil.copyfile(source.run.delta, folder / source.run.delta.name)
+    _json(folder / source.run.structure.name, source.chosen().to_json())
+
+
+def _merged(source: Source, folder: Path) -> None:
+    """A complete model: weights in fp32 with everything folded in, configuration and tokenizer."""
+    backbone = source.backbone()
+    model: Any = backbone.model
+    merged = core.merge_delta(model, source.run.path)
+    merged.attached.detach()
+    if merged.left:
+        listed = ", ".join(f"{name} ({why})" for name, why in list(merged.left.items())[:SHOWN])
+        more = f" and {len(merged.left) - SHOWN} more" if len(merged.left) > SHOWN else ""
+        raise ModelError(f"weights cannot hold {listed}{more}", "--to delta holds every structure")
+    model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+
+
+def _peft(source: Source, folder: Path) -> None:
+    """An adapter of PEFT."""
+    config, tensors = adapter(source.backbone(), source.file, source.base)
+    _json(folder / "adapter_config.json", config)
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, folder / "adapter_model.safetensors", {"format": "pt"})
+
+
+WRITERS: dict[str, Callable[[Source, Path], None]] = {"delta": _delta, "merged": _merged, "peft": _peft}
+
+
+def _json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def _token() -> str:
+    from huggingface_hub import get_token
+
+    token: str | None = get_token()
+    if token is None:
+        raise S3Error("there is no token for the hub", "log in with `hf auth login`, or set HF_TOKEN")
+    return token
+
+
+def _push(folder: Path, name: str, token: str) -> str:
+    """Upload the folder as one commit; a repository that is not there yet is made, and is private."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(token=token)
+    try:
+        url = api.create_repo(name, private=True, exist_ok=True)
+        api.upload_folder(repo_id=url.repo_id, folder_path=folder, commit_message="Export of s3tui")
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise S3Error(f"the hub did not take {name}: {reason}", f"the export itself is in {folder}") from None
+    return str(url)

@@ -1,0 +1,157 @@
+"""Deltas folded into the weights of a model, where the result is the same function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.model.deltafile import read_delta
+from core.model.deltas.bitfit import BitFit
+from core.model.deltas.ia3 import IA3
+from core.model.deltas.lnfit import LNFit
+from core.model.deltas.lora import LoRA
+from core.model.loading import LoadedDelta, Own, fitting
+from core.model.sites import find_sites
+from core.model.space import Placed
+from core.run.structure import Candidate
+
+# The projection with which a sub-layer ends that is a module of its own.
+ENDS = {"block.attn": "attn.o", "block.cross": "cross.o", "block.ffn": "ffn.out"}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of a structure: what is in the weights now, and for each other candidate by name why it is not.
+
+    What is left is attached to the model, which computes the same as with all of it attached; `attached` takes it off.
+    """
+
+    folded: tuple[Candidate, ...]
+    left: Mapping[str, str]
+    attached: LoadedDelta
+
+
+def merge_delta(model: nn.Module, path: str | Path) -> Merged:
+    """Fold a structure that a run has trained into the weights of the model, and attach what cannot be folded.
+
+    With W the weight, b the bias of a linear layer: LoRA W + (alpha / r) B A; (IA)3 diag(1 + w) W and (1 + w) b, at
+    `ffn.out` W diag(1 + w); BitFit b + b', where there is a bias; LNFit g + w. At a sub-layer they go into the
+    projection that ends it. Exact but for rounding to the precision of the weights. Adapters, prefixes and soft prompts
+    are no change of weights; nor can be folded what follows them in a module. The head of the run becomes the model's.
+    Arguments and errors are those of `load_delta`.
+    """
+    file = read_delta(path)
+    placed = fitting(model, file)
+    Own(model, file.own)
+    left = Folding(model, placed, file.deltas).fold()
+    rest = [p for number, p in enumerate(placed) if number in left]
+    return Merged(
+        folded=tuple(p.candidate for number, p in enumerate(placed) if number not in left),
+        left={placed[number].candidate.name: why for number, why in left.items()},
+        attached=LoadedDelta(model, rest, file.deltas, Own(model, {})),
+    )
+
+
+class Folding:
+    """Folds candidates into a model stage by stage: what acts within a module, then what its output becomes."""
+
+    def __init__(self, model: nn.Module, placed: Sequence[Placed], tensors: Mapping[str, Tensor]) -> None:
+        self._model, self._placed, self._tensors = model, placed, tensors
+        self._ends = {(s.name, s.stack, s.layer): s.module for s in find_sites(model)}
+        owners = Counter(id(p) for m in model.modules() for p in m._parameters.values() if p is not None)
+        self._tied = {key for key, modules in owners.items() if modules > 1}
+
+    @torch.no_grad()
+    def fold(self) -> dict[int, str]:
+        """Fold what can be; gives the numbers of the others with the reason."""
+        left: dict[int, str] = {}
+        stages = self._stages()
+        for (path, is_last), numbers in sorted(stages.items(), key=lambda item: item[0][1]):
+            before = [n for n in stages.get((path, False), ()) if is_last and n in left]
+            left |= self._unfolded(path, numbers, before)
+            for number in sorted(set(numbers) - left.keys(), key=lambda n: _order(self._placed[n])):
+                self._fold(number, path)
+        return left
+
+    def _stages(self) -> dict[tuple[str, bool], list[int]]:
+        """The candidates by the module whose weights they would change, those of sub-layers apart."""
+        stages: dict[tuple[str, bool], list[int]] = {}
+        for number, placed in enumerate(self._placed):
+            stages.setdefault((self._target(placed), placed.site.kind == "block"), []).append(number)
+        return stages
+
+    def _target(self, placed: Placed) -> str:
+        site = placed.site
+        if site.kind != "block" or _is_linear(self._model.get_submodule(site.module)):
+            return site.module
+        end = self._ends.get((ENDS.get(site.name, ""), site.stack, site.layer), "")
+        # A sub-layer that a normalisation ends has its projection before that.
+        return end if end.startswith(f"{site.module}.") else site.module
+
+    def _unfolded(self, path: str, numbers: Sequence[int], before: Sequence[int]) -> dict[int, str]:
+        """Which of one stage cannot be folded; `before` are those of an earlier stage that were not."""
+        why = {n: reason for n in numbers if (reason := self._obstacle(path, self._placed[n]))}
+        first = next(iter([*before, *why]), None)
+        if first is None:
+            return why
+        name = self._placed[first].candidate.name
+        behind = f"{name} cannot be folded, and is beside or before it"
+        # What acts within the module is added there, whatever else is; the others see the sum.
+        return {n: why.get(n, behind) for n in numbers if n in why or before or _order(self._placed[n]) > 1}
+
+    def _obstacle(self, path: str, placed: Placed) -> str:
+        """Why a candidate by itself cannot be folded into the module; empty where it can."""
+        delta, module = placed.delta, self._model.get_submodule(path)
+        if not isinstance(delta, LoRA | LNFit | IA3 | BitFit):
+            return "it is no change of weights"
+        if not (_is_linear(module) or placed.site.kind == "norm"):
+            return "it stands after what is no linear layer"
+        parts = ("bias",) if isinstance(delta, BitFit) else ("weight",)
+        found = [module._parameters.get(part) for part in parts]
+        if found[0] is None:
+            return f"{path} has no bias"
+        return f"the weight of {path} is shared with another module" if id(found[0]) in self._tied else ""
+
+    def _fold(self, number: int, path: str) -> None:
+        """Change the weights of one module by one candidate."""
+        candidate, delta = self._placed[number].candidate, self._placed[number].delta
+        module: Any = self._model.get_submodule(path)
+        weight, bias = module.weight, module._parameters.get("bias")
+        matrix = weight if isinstance(module, nn.Linear) or weight.ndim == 1 else weight.t()
+        prefix = f"{candidate.module}/{candidate.delta}/"
+        own = {
+            name.removeprefix(prefix): tensor.to(weight.device)
+            for name, tensor in self._tensors.items()
+            if name.startswith(prefix)
+        }
+        if "lora_A" in own:
+            matrix.copy_(matrix.float() + delta.factor * own["lora_B"] @ own["lora_A"])
+        elif "input_scale" in own:
+            matrix.copy_(matrix.float() * (1 + own["input_scale"]))
+        elif "scale" in own:
+            matrix.copy_(matrix.float() * (1 + own["scale"])[:, None])
+            if bias is not None:
+                bias.copy_(bias.float() * (1 + own["scale"]))
+        elif "bias" in own:
+            bias.copy_(bias.float() + own["bias"])
+        else:
+            weight.copy_(weight.float() + own["weight"])
+
+
+def _is_linear(module: nn.Module) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, nn.Linear | Conv1D)
+
+
+def _order(placed: Placed) -> int:
+    """When a delta acts: on the input of a module (0), within it (1), on its output (2), after that (3)."""
+    if isinstance(placed.delta, IA3):
+        return 0 if placed.site.name == "ffn.out" else 2
+    return 3 if isinstance(placed.delta, BitFit) else 1

@@ -1,0 +1,197 @@
+"""What other people's code loads: exports of real runs, in a process that has nothing of this project."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+from support import batch, make_run, run_spec, save_model, save_reviews, space
+
+import core
+from core.export.writing import export
+from core.model.backbone import load_backbone
+from core.run.errors import EXIT_OK, ModelError, RunDirError, S3Error
+from core.run.rundir import RunDir, read_json
+from core.run.structure import Structure
+from core.search.worker import execute
+
+MIXED = {
+    "attn.{q,v}": ["lora(rank=1)", "bitfit"],
+    "ffn.out": ["lora(rank=2, alpha=8)"],
+    "attn.k": ["bitfit"],
+    "norm.*": ["lnfit", "bitfit"],
+}
+# By name: the family, its space, and the forms that hold it.
+RUNS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
+    "bert": ("bert", MIXED, ("delta", "merged", "peft")),
+    "norms": ("bert", {"norm.*": ["lnfit"]}, ("merged", "peft")),
+    "two-ranks": ("distilbert", {"attn.q": ["lora(rank=1)", "lora(rank=2)"]}, ("merged", "peft")),
+    "roberta": ("roberta", {"attn.*": ["lora(rank=1)"]}, ("merged", "peft")),
+    "t5": ("t5", {"{attn,cross}.{q,v}": ["lora(rank=1)"], "norm.*": ["lnfit"]}, ("merged", "peft")),
+    "gpt2": ("gpt2", {"attn.qkv": ["lora(rank=2)", "bitfit"]}, ("merged", "peft")),
+    "adapters": ("bert", {"block.ffn": ["adapter(bottleneck=1)"], "attn.q": ["lora(rank=1)"]}, ("delta",)),
+}
+CASES = [(name, kind) for name, (_, _, kinds) in RUNS.items() for kind in kinds if kind != "delta"]
+
+LOADER = """
+import json, sys
+sys.modules["core"] = sys.modules["s3tui"] = None
+import torch, transformers
+from peft import PeftModel
+
+for case in json.load(sys.stdin):
+    auto = getattr(transformers, case["class"])
+    if case["kind"] == "merged":
+        model, info = auto.from_pretrained(case["folder"], output_loading_info=True)
+        assert not info["missing_keys"] and not info["unexpected_keys"], info
+    else:
+        model = PeftModel.from_pretrained(auto.from_pretrained(case["base"], num_labels=2), case["folder"])
+    with torch.no_grad():
+        logits = model.eval()(**torch.load(case["batch"])).logits
+    torch.save(logits, case["folder"] + "/logits.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, RunDir]:
+    """Finished runs of tiny models, one for each case."""
+    root = tmp_path_factory.mktemp("exports")
+    data = save_reviews(root / "reviews.jsonl", rows=60)
+    made = {}
+    for name, (family, table, _) in RUNS.items():
+        if not (root / family).exists():
+            save_model(family, root / family)
+        spec = run_spec(
+            root / family, data, method="fixed", budget=None, space=space(table),
+            retrain={"max_steps": 3, "eval_every": 3, "learning_rate": 0.05},
+        )  # fmt: skip
+        made[name] = make_run(root / name, spec)
+        assert execute(made[name]) == EXIT_OK
+    return made
+
+
+def base_of(run: RunDir, family: str) -> Any:
+    """The model of a run with the delta of its file, as `load_delta` gives it."""
+    backbone = load_backbone(read_json(run.spec)["model"], 2, False, torch.device("cpu"), torch.float32, 5)
+    core.load_delta(backbone.model, run.path)
+    with torch.no_grad():
+        return backbone.model(**batch(family)).logits
+
+
+@pytest.fixture(scope="module")
+def loaded(runs, tmp_path_factory) -> dict[tuple[str, str], Path]:
+    """Every export, loaded and asked in one process of its own; the answers lie in its folder."""
+    root = tmp_path_factory.mktemp("out")
+    cases = []
+    for name, kind in CASES:
+        family = RUNS[name][0]
+        told = export(runs[name].path, kind, root / name / kind)
+        torch.save(batch(family), root / f"{family}.pt")
+        kinds = {"t5": "AutoModelForSeq2SeqLM", "gpt2": "AutoModelForCausalLM"}
+        cases.append(
+            {"kind": kind, "folder": told["folder"], "base": read_json(runs[name].spec)["model"],
+             "batch": str(root / f"{family}.pt"), "class": kinds.get(family, "AutoModelForSequenceClassification")}
+        )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", LOADER], input=json.dumps(cases), capture_output=True, text=True, cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    return {case: root / case[0] / case[1] for case in CASES}
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_an_export_gives_the_same_logits_in_a_process_without_this_project(runs, loaded, name, kind):
+    expected = base_of(runs[name], RUNS[name][0])
+    found = torch.load(loaded[name, kind] / "logits.pt")
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    backbone = load_backbone(read_json(runs[name].spec)["model"], 2, False, torch.device("cpu"), torch.float32, 5)
+    with torch.no_grad():
+        assert (backbone.model(**batch(RUNS[name][0])).logits - expected).abs().max() > 1e-3
+
+
+def test_a_lora_config_names_every_module_with_its_rank_and_alpha(loaded):
+    config = read_json(loaded["bert", "peft"] / "adapter_config.json")
+    layer = "bert.encoder.layer.{}.{}"
+    ranks = {layer.format(i, f"attention.self.{x}"): 1 for i in (0, 1) for x in ("query", "value")}
+    ranks |= {layer.format(i, "output.dense"): 2 for i in (0, 1)}
+    assert config["rank_pattern"] == ranks
+    assert set(config["target_modules"]) == set(ranks)
+    assert config["alpha_pattern"] == {path: 16 if rank == 1 else 8 for path, rank in ranks.items()}
+    assert (config["peft_type"], config["bias"], config["task_type"]) == ("LORA", "all", "SEQ_CLS")
+    assert read_json(loaded["norms", "peft"] / "adapter_config.json")["peft_type"] == "LN_TUNING"
+
+
+def test_an_exported_delta_loads_as_its_run_does(runs, tmp_path):
+    told = export(runs["adapters"].path, "delta", tmp_path / "out")
+    assert set(told["files"]) == {"README.md", "delta.safetensors", "structure.json"}
+    spec = read_json(runs["adapters"].spec)
+    backbone = load_backbone(spec["model"], 2, False, torch.device("cpu"), torch.float32, 5)
+    core.load_delta(backbone.model, tmp_path / "out")
+    with torch.no_grad():
+        assert torch.equal(backbone.model(**batch("bert")).logits, base_of(runs["adapters"], "bert"))
+    written = Structure.from_json(read_json(tmp_path / "out" / "structure.json"))
+    assert written.candidates == written.chosen == Structure.from_json(read_json(runs["adapters"].structure)).chosen
+
+
+@pytest.mark.parametrize("kind", ["merged", "peft"])
+def test_a_structure_that_a_form_cannot_hold_is_refused_with_what_to_do(runs, tmp_path, kind):
+    with pytest.raises(ModelError) as raised:
+        export(runs["adapters"].path, kind, tmp_path / "out")
+    assert "E0.block.ffn adapter(bottleneck=1)" in str(raised.value)
+    assert "--to delta holds every structure" in raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_folder_is_overwritten(runs, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RunDirError, match="exists already"):
+        export(runs["bert"].path, "delta", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [*CASES, ("adapters", "delta")])
+def test_every_export_has_a_card_that_the_hub_can_read(runs, loaded, tmp_path, name, kind):
+    folder = loaded[name, kind] if kind != "delta" else tmp_path / "out"
+    if kind == "delta":
+        export(runs[name].path, kind, folder)
+    result = read_json(runs[name].result)
+    card = ModelCard.load(folder / "README.md")
+    (score,) = card.data.eval_results
+    assert (score.metric_type, score.metric_value) == ("accuracy", result["score"])
+    assert (score.dataset_name, "s3tui" in card.data.tags) == ("reviews", True)
+    assert f"{result['parameters']:,} of {result['backbone_parameters']:,}" in card.text
+    assert {"delta": "core.load_delta", "merged": '("DIR")', "peft": "PeftModel.from_pretrained"}[kind] in card.text
+    assert str(runs[name].path.parent) not in card.content
+
+
+def test_a_merged_model_knows_the_names_of_its_classes(loaded):
+    config = read_json(loaded["bert", "merged"] / "config.json")
+    assert config["id2label"] == {"0": "bad", "1": "good"}
+    assert all("lora" not in name for name in load_file(loaded["bert", "merged"] / "model.safetensors"))
+
+
+def test_the_command_tells_what_it_has_written(runs, tmp_path):
+    command = [sys.executable, "-m", "s3tui", "export", str(runs["norms"].path), "--to", "delta", "--json"]
+    done = subprocess.run([*command, "-o", "out"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["folder"] == "out"
+    assert told["files"] == {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    again = subprocess.run([*command, "-o", "out"], cwd=tmp_path, capture_output=True, text=True)
+    assert (again.returncode, again.stdout, len(again.stderr.splitlines())) == (2, "", 1)
+    assert "exists already: name another folder" in again.stderr
+
+
+def test_nothing_is_written_or_uploaded_without_a_token(runs, tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    with pytest.raises(S3Error, match="there is no token for the hub"):
+        export(runs["bert"].path, "delta", tmp_path / "out", push="me/found")
+    assert list(tmp_path.iterdir()) == []
