@@ -12,7 +12,8 @@ from core.run.spec import PAPER_SEARCH
 from s3tui.config import load
 
 ROOT = Path(__file__).parents[2]
-SUITES = sorted((ROOT / "suites").glob("*.toml"))
+# offline-glue reads its data from a folder, without which it does not validate: test_offline_suite.py.
+SUITES = sorted(set((ROOT / "suites").glob("*.toml")) - {ROOT / "suites/offline-glue.toml"})
 
 # Batch size, epochs, steps between evaluations: of the search, and of the retraining.
 SCRIPTS = {
