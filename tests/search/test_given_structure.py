@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support import make_run, run_spec
+import torch
+from safetensors.torch import load_file
+from support import make_run, run_spec, save_model, save_reviews, space
 from workers import attempt
 
 from core.run.errors import EXIT_OK, EXIT_USAGE
@@ -11,6 +13,7 @@ from core.run.events import Failed, read_events
 from core.run.given import awaited_space, given_space
 from core.run.rundir import read_json
 from core.run.structure import Structure
+from core.search.worker import execute
 
 
 @pytest.mark.parametrize("family", ["bert", "t5"])
@@ -26,6 +29,35 @@ def test_what_a_search_found_trains_the_same_when_it_is_given(tmp_path, root, un
     assert read_json(run.result)["metrics"] == read_json(searched.result)["metrics"]
     ours, theirs = (path.read_bytes() for path in (run.delta, searched.delta))
     assert ours == theirs
+
+
+@pytest.mark.parametrize("family", ["bert", "t5", "llama"])
+def test_a_prompt_a_prefix_and_a_chosen_rank_train_the_same_when_they_are_given(tmp_path, family):
+    """What a draw took of choices is given by its own deltas, without the alternatives."""
+    model = save_model(family, tmp_path / family)
+    reviews = save_reviews(tmp_path / "reviews.jsonl", 80)
+    choices = {
+        "input": ["soft-prompt(length=[1, 2])"],
+        "block.attn": ["prefix(length=[1, 2])"],
+        "attn.{q,v}": ["lora(rank=[1, 2, 4])"],
+    }
+    drawn = make_run(tmp_path / "drawn", run_spec(model, reviews, method="random", budget=800, space=space(choices)))
+    assert execute(drawn) == EXIT_OK
+    structure = Structure.from_json(read_json(drawn.structure))
+    kinds = {c.delta.partition("(")[0] for c in structure.chosen}
+    assert kinds == {"soft-prompt", "prefix", "lora"}
+    assert {c.delta for c in structure.chosen} & {"lora(rank=1)", "lora(rank=2)"}  # not only the largest of a choice
+    given = run_spec(model, reviews, method="given", budget=None, space=given_space("found", structure))
+    run = make_run(tmp_path / "given", given)
+    assert execute(run) == EXIT_OK
+    ours = Structure.from_json(read_json(run.structure))
+    assert [c.name for c in ours.chosen] == [c.name for c in structure.chosen]
+    assert ours.parameters == structure.parameters
+    assert not any(c.choice for c in ours.candidates)
+    assert read_json(run.result)["metrics"] == read_json(drawn.result)["metrics"]
+    tensors, expected = load_file(run.delta), load_file(drawn.delta)
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], expected[name]) for name in tensors)
 
 
 @pytest.mark.parametrize(
