@@ -15,9 +15,9 @@ from s3tui.series import Curve, minmax
 from s3tui.tui.figures import Figure, View
 from s3tui.tui.palette import COLOURS_DARK, COLOURS_LIGHT, plain
 
-LEAST_SECONDS = 0.35  # between two drawings
-DUTY = 6  # and at least so many times as long as one takes: a plot costs a sixth of a core at most
-MOST_SECONDS = 0.45
+LEAST_SECONDS = 0.4  # between two drawings
+DUTY = 16  # and at least so many times as long as one takes: a plot costs a sixteenth of a core at most
+MOST_SECONDS = 0.8
 MARGIN = 8  # cells of a plot that are not for data
 DOT_MARGIN = 0.03  # of the width, beside dots, which would lie on the frame
 FEW = 12  # points of a line that are marked one by one
