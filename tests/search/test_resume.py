@@ -65,7 +65,7 @@ def test_every_method_and_family_survives_kills(tmp_path, root, reference, famil
     spec = make_spec(root, family, method, every=4)
     run = make_run(tmp_path / "run", spec)
     phases = ("search", "retrain") if method == "s3" else ("retrain",)
-    assert kill_at(run, islice(moments(random.Random(method), phases), 0, None, 2)) >= 3
+    assert kill_at(run, islice(moments(random.Random(method), phases), 0, None, 2)) >= 2
     assert attempt(run) == EXIT_OK
     assert outcome(run) == reference(spec)
 
