@@ -23,8 +23,8 @@ space = "mix-low-rank"
 budget = 300
 task = {{ path = "{data}", text = ["text"], label = "label", max_length = 24 }}
 [defaults.search]
-max_steps = 600
-eval_every = 200
+max_steps = 2000
+eval_every = 1000
 batch_size = 8
 learning_rate = 1e-2
 [defaults.retrain]
@@ -97,10 +97,6 @@ def test_a_suite_is_started_watched_stopped_left_and_come_back_to(terminal, tmp_
     terminal.until("● running", "search")
     terminal.press("Enter")
     terminal.until("1 Loss", "━ train")
-    tabs = ("p after step", "near the cut", "structure", "log, the last", "task.path", "spec.json")
-    for number, shown in enumerate(tabs, 2):
-        terminal.press(str(number))
-        terminal.until(shown)
     terminal.press("s")
     terminal.until("paused")
     assert (run / "checkpoint").is_dir()
@@ -111,6 +107,12 @@ def test_a_suite_is_started_watched_stopped_left_and_come_back_to(terminal, tmp_
     terminal.until("■ paused", gone=("left:0",))
     terminal.press("u")
     terminal.until("✓ finished")
+    terminal.press("Enter")
+    terminal.until("1 Loss")
+    tabs = ("p after step", "first-fit", "structure", "log, the last", "task.path", "spec.json")
+    for number, shown in enumerate(tabs, 2):
+        terminal.press(str(number))
+        terminal.until(shown)
     assert read_run(RunDir(run), "first/searched").status.name == "finished"
     terminal.press("q")
     terminal.until("left:0")
