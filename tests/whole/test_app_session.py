@@ -23,8 +23,8 @@ space = "mix-low-rank"
 budget = 300
 task = {{ path = "{data}", text = ["text"], label = "label", max_length = 24 }}
 [defaults.search]
-max_steps = 2000
-eval_every = 1000
+max_steps = 800
+eval_every = 400
 batch_size = 8
 learning_rate = 1e-2
 [defaults.retrain]
