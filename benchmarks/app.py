@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from manager import RATE, RESULTS, RUNS, WORKERS, finished_run, living_runs, long_events
+from manager import RATE, RESULTS, RUNS, WORKERS, WRITER, finished_run, living_runs, long_events
 
 from core.run.events import Eval, EventWriter, Step
 from core.run.rundir import RunDir, write_json
@@ -43,21 +43,6 @@ WATCHED_SECONDS = 20.0
 PATIENCE = 60.0
 HOURS_OF_EVENTS = 100_000  # of the run that is looked at: 28 hours at a step a second
 
-WRITER = """
-import sys, time
-from pathlib import Path
-from core.run.events import EventWriter, Gates, Phase, Step
-writers = [EventWriter(Path(p)) for p in sys.argv[2:]]
-for writer in writers:
-    writer.write(Phase("search", 10**6))
-step = 0
-began = time.monotonic()
-while True:
-    step += 1
-    for writer in writers:
-        writer.write(Step("search", step, 1.0 / step, 1.0, 1e-3, 1.1 / step, 0.1, 0.1, 9000.0, 9100.0, 9000, 0.2))
-    time.sleep(max(0.0, began + step / float(sys.argv[1]) - time.monotonic()))
-"""
 # Prints when Textual has started, which is before the app looks at anything.
 START = """
 import sys, time

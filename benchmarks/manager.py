@@ -155,7 +155,7 @@ began = time.monotonic()
 while True:
     step += 1
     for writer in writers:
-        writer.write(Step("search", step, 1.0, 1.0, 1e-3, 1.0, 0.1, 0.1, 9000.0, 9100.0, 9000, 0.2))
+        writer.write(Step("search", step, 1.0 / step, 1.0, 1e-3, 1.1 / step, 0.1, 0.1, 9000.0, 9100.0, 9000, 0.2))
     time.sleep(max(0.0, began + step / float(sys.argv[1]) - time.monotonic()))
 """
 

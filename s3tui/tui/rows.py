@@ -127,7 +127,6 @@ def _best(line: Line) -> Cell:
 
 
 _WRITTEN: dict[str, Callable[[Line], Cell]] = {
-    "name": lambda line: text(clean(line.name)),
     "task": lambda line: text(clean(line.task)),
     "method": lambda line: text(clean(line.method)),
     "phase": lambda line: text(clean(line.phase) or ABSENT, "" if line.phase else "muted"),

@@ -58,3 +58,16 @@ class Pane(Container):
         """What is exported of that table; a tab whose numbers are rounded for the screen gives them unrounded here."""
         grid = self.grid_on_screen
         return None if grid is None else of_grid(grid.id or "table", grid)
+
+
+class GridPane(Pane):
+    """A tab that is one table."""
+
+    def take_focus(self) -> None:
+        """The table has the keys."""
+        self.query_one(Grid).focus()
+
+    @property
+    def grid_on_screen(self) -> Grid:
+        """The table."""
+        return self.query_one(Grid)

@@ -20,7 +20,7 @@ from s3tui.tui import figures, overlays
 from s3tui.tui.figures import Figure, View
 from s3tui.tui.keys import key
 from s3tui.tui.palette import bar, text
-from s3tui.tui.panes.base import Pane
+from s3tui.tui.panes.base import GridPane, Pane
 from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.rows import row_of
 from s3tui.tui.table import OF_LINE, Table
@@ -106,7 +106,7 @@ class CurvesPane(ComparePane, LossPane):
         self._look(self._view.next_phase([phase for phase in figures.PHASES if phase in known]))
 
 
-class ResultsPane(ComparePane):
+class ResultsPane(ComparePane, GridPane):
     """What the runs came to, with the settings in which they differ."""
 
     def __init__(self) -> None:
@@ -121,15 +121,6 @@ class ResultsPane(ComparePane):
         grid.border_title = "results, and the settings that differ"
         grid.border_subtitle = "left and right for more settings, enter opens"
         yield grid
-
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self.query_one(Grid).focus()
-
-    @property
-    def grid_on_screen(self) -> Grid:
-        """The results."""
-        return self.query_one(Grid)
 
     @property
     def table_on_screen(self) -> Table:
@@ -227,7 +218,7 @@ def _point(name: str, short: str, at: tuple[float, float], is_front: bool) -> Ro
     return Row(name, cells)
 
 
-class ChosenPane(ComparePane):
+class ChosenPane(ComparePane, GridPane):
     """How often each candidate was chosen, over all runs or over those that differ in the seed alone."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -246,15 +237,6 @@ class ChosenPane(ComparePane):
         grid = Grid(CHOSEN, empty, id="chosen")
         grid.border_subtitle = "runs: of those whose space has the candidate"
         yield grid
-
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self.query_one(Grid).focus()
-
-    @property
-    def grid_on_screen(self) -> Grid:
-        """The candidates."""
-        return self.query_one(Grid)
 
     @property
     def table_on_screen(self) -> Table:

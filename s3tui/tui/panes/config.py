@@ -14,7 +14,7 @@ from s3tui.grouping import flat
 from s3tui.listing import Line
 from s3tui.tui.keys import key
 from s3tui.tui.palette import plain, text
-from s3tui.tui.panes.base import Pane
+from s3tui.tui.panes.base import GridPane
 from s3tui.tui.screens.question import Choose
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.workspace import FoundRun
@@ -23,7 +23,7 @@ COLUMNS = (Column("key", "setting", 32), Column("value", "value", 0))
 COMPARED = (Column("key", "setting", 32), Column("value", "here", 0), Column("other", "there", 0))
 
 
-class ConfigPane(Pane):
+class ConfigPane(GridPane):
     """The spec of a run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,15 +39,6 @@ class ConfigPane(Pane):
     def compose(self) -> ComposeResult:
         """A table of settings."""
         yield Grid(COLUMNS, "this run has no readable settings", id="config")
-
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self.query_one(Grid).focus()
-
-    @property
-    def grid_on_screen(self) -> Grid:
-        """The settings."""
-        return self.query_one(Grid)
 
     def show(self, run: FoundRun, line: Line, story: Story) -> None:
         """A spec never changes; another run may be gone."""

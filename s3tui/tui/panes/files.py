@@ -13,7 +13,7 @@ from s3tui.feed import Story
 from s3tui.listing import Line
 from s3tui.tui.background import handed_over
 from s3tui.tui.palette import plain, text
-from s3tui.tui.panes.base import Pane
+from s3tui.tui.panes.base import GridPane
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.units import duration, size
 from s3tui.workspace import FoundRun
@@ -39,7 +39,7 @@ ABOUT = {
 }
 
 
-class FilesPane(Pane):
+class FilesPane(GridPane):
     """What lies in the run's folder."""
 
     def __init__(self) -> None:
@@ -49,15 +49,6 @@ class FilesPane(Pane):
     def compose(self) -> ComposeResult:
         """A table of files."""
         yield Grid(COLUMNS, "nothing lies here", id="files")
-
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self.query_one(Grid).focus()
-
-    @property
-    def grid_on_screen(self) -> Grid:
-        """The files."""
-        return self.query_one(Grid)
 
     def show(self, run: FoundRun, line: Line, story: Story) -> None:
         """Look at the folder every other second, in the feed's thread: it may lie on a slow disk."""

@@ -10,23 +10,19 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.widgets import Footer, Static, TabbedContent, TabPane
+from textual.widgets import Static
 
 from core.run.errors import S3Error
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Structure
 from s3tui.clean import clean
 from s3tui.feed import Snapshot, Story
-from s3tui.tui.actions import RunActions
 from s3tui.tui.background import handed_over
-from s3tui.tui.keys import key
 from s3tui.tui.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content, text
 from s3tui.tui.panes.compared import ChosenPane, Compared, ComparePane, CurvesPane, PointsPane, ResultsPane
-from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run import Run
-from s3tui.tui.table import Table
+from s3tui.tui.screens.tabbed import Tabbed, tab_keys
 from s3tui.tui.widgets.grid import Grid
-from s3tui.tui.widgets.plot import Plot
 
 OVERLAID = 8  # runs whose curves are drawn at a time: more cannot be told apart, and each is read as a whole
 PANES: dict[str, type[ComparePane]] = {
@@ -34,16 +30,12 @@ PANES: dict[str, type[ComparePane]] = {
 }  # fmt: skip
 
 
-class Compare(RunActions, Live):
+class Compare(Tabbed):
     """Runs, compared."""
 
     TITLE = "compare"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        key("escape,backspace", "back", "Back", "Back to the runs", footer=True),
-        *(key(str(n), f"tab('{name.lower()}')", name) for n, name in enumerate(PANES, 1)),
-        key("tab", "next_tab(1)", "Next tab"),
-        key("shift+tab", "next_tab(-1)", "Previous tab"),
-    ]
+    PANES = PANES
+    BINDINGS: ClassVar[list[BindingType]] = [*tab_keys(PANES)]
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
@@ -66,40 +58,15 @@ class Compare(RunActions, Live):
         """What is compared, and the tabs."""
         yield Static(id="headline", markup=False)
         yield Static(id="legend", markup=False)
-        with TabbedContent():
-            for number, (name, pane) in enumerate(PANES.items(), 1):
-                with TabPane(f"{number} {name}", id=name.lower()):
-                    yield pane()
-        yield Footer(show_command_palette=False, compact=True)
-
-    def on_mount(self) -> None:
-        """The first tab has the keys."""
-        self.pane.take_focus()
+        yield from self.compose_tabs()
 
     def on_screen_resume(self) -> None:
         """Another screen may have asked for other stories."""
         self.s3.watch_runs(self._names[:OVERLAID])
 
-    @property
-    def pane(self) -> ComparePane:
-        """The tab that is looked at."""
-        active = self.query_one(TabbedContent).active_pane
-        assert active is not None
-        return active.query_one(ComparePane)
-
     def exported_as(self, part: str) -> str:
         """Not by the names of all these runs."""
         return f"compared {part}"
-
-    @property
-    def plot_on_screen(self) -> Plot | None:
-        """That of the tab."""
-        return self.pane.plot_on_screen
-
-    @property
-    def table_on_screen(self) -> Table | None:
-        """That of the tab."""
-        return self.pane.table_on_screen
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Show the runs as they are now; those that are gone are left out."""
@@ -110,7 +77,9 @@ class Compare(RunActions, Live):
         lines = tuple(snapshot.lines[name] for name in there)
         runs = {name: snapshot.runs[name] for name in there}
         self._tell(there, list(overlaid), snapshot)
-        self.pane.compare(Compared(lines, runs, short, overlaid, dict(self._structures)))
+        pane = self.pane
+        assert isinstance(pane, ComparePane)
+        pane.compare(Compared(lines, runs, short, overlaid, dict(self._structures)))
 
     def _tell(self, there: Sequence[str], overlaid: Sequence[str], snapshot: Snapshot) -> None:
         reading = [n for n in there[:OVERLAID] if not snapshot.stories.get(n, Story()).loaded]
@@ -142,29 +111,10 @@ class Compare(RunActions, Live):
         self._structures |= found
         self.show_latest()
 
-    @on(TabbedContent.TabActivated)
-    def _show_tab(self) -> None:
-        self.show_latest()
-        self.pane.take_focus()
-
     @on(Grid.Chosen)
     def _open(self, message: Grid.Chosen) -> None:
         if message.key in self._names:
             self.app.push_screen(Run(message.key, self._names))
-
-    def action_tab(self, name: str) -> None:
-        """Look at another side."""
-        self.query_one(TabbedContent).active = name
-
-    def action_next_tab(self, by: int) -> None:
-        """Look at the side beside this one."""
-        names = [name.lower() for name in PANES]
-        tabs = self.query_one(TabbedContent)
-        tabs.active = names[(names.index(tabs.active) + by) % len(names)]
-
-    def action_back(self) -> None:
-        """Back to the runs."""
-        self.dismiss()
 
 
 def _structures(directories: dict[str, RunDir]) -> dict[str, Structure]:

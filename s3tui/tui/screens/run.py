@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer, TabbedContent, TabPane
 
 from s3tui.clean import clean
 from s3tui.feed import Snapshot, Story
 from s3tui.listing import Line
-from s3tui.tui.actions import RunActions
 from s3tui.tui.keys import key
 from s3tui.tui.palette import Cell, bar, state, text
 from s3tui.tui.panes.base import Pane
@@ -23,10 +20,8 @@ from s3tui.tui.panes.gates import GatesPane
 from s3tui.tui.panes.log import LogPane
 from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.panes.structure import StructurePane
-from s3tui.tui.screens.base import Live
-from s3tui.tui.table import Table
+from s3tui.tui.screens.tabbed import Tabbed, tab_keys
 from s3tui.tui.widgets.line import TextLine
-from s3tui.tui.widgets.plot import Plot
 from s3tui.units import count, duration, loss, points
 
 PANES: dict[str, type[Pane]] = {
@@ -35,15 +30,13 @@ PANES: dict[str, type[Pane]] = {
 }  # fmt: skip
 
 
-class Run(RunActions, Live):
+class Run(Tabbed):
     """A run under its name and where it stands."""
 
     TITLE = "run"
+    PANES = PANES
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("escape,backspace", "back", "Back", "Back to the runs", footer=True),
-        *(key(str(n), f"tab('{name.lower()}')", name) for n, name in enumerate(PANES, 1)),
-        key("tab", "next_tab(1)", "Next tab"),
-        key("shift+tab", "next_tab(-1)", "Previous tab"),
+        *tab_keys(PANES),
         key("right_square_bracket", "next_run(1)", "Next run", "The next run of the list"),
         key("left_square_bracket", "next_run(-1)", "Previous run", "The run before it"),
     ]
@@ -62,41 +55,19 @@ class Run(RunActions, Live):
         """Where it stands, and the tabs."""
         yield TextLine(id="headline")
         yield TextLine(id="subline")
-        with TabbedContent():
-            for number, (name, pane) in enumerate(PANES.items(), 1):
-                with TabPane(f"{number} {name}", id=name.lower()):
-                    yield pane()
-        yield Footer(show_command_palette=False, compact=True)
+        yield from self.compose_tabs()
 
     def on_mount(self) -> None:
-        """Ask for the story; the first tab has the keys."""
-        self.s3.watch_runs([self._run])
-        self.pane.take_focus()
+        """Ask for the story."""
+        self.s3.watch_runs(self._wanted())
 
     def on_screen_resume(self) -> None:
         """Another screen may have asked for other stories."""
         self.s3.watch_runs(self._wanted())
 
-    @property
-    def pane(self) -> Pane:
-        """The tab that is looked at."""
-        active = self.query_one(TabbedContent).active_pane
-        assert active is not None
-        return active.query_one(Pane)
-
     def exported_as(self, part: str) -> str:
         """By this run."""
         return f"{self._run} {part}"
-
-    @property
-    def plot_on_screen(self) -> Plot | None:
-        """That of the tab."""
-        return self.pane.plot_on_screen
-
-    @property
-    def table_on_screen(self) -> Table | None:
-        """That of the tab."""
-        return self.pane.table_on_screen
 
     def _wanted(self) -> list[str]:
         return [self._run]
@@ -114,22 +85,6 @@ class Run(RunActions, Live):
         self.query_one("#subline", TextLine).show(_subline(line, story))
         self.pane.show(run, line, story)
 
-    @on(TabbedContent.TabActivated)
-    def _show_tab(self) -> None:
-        if self.is_whole:
-            self.show_latest()
-            self.pane.take_focus()
-
-    def action_tab(self, name: str) -> None:
-        """Look at another side."""
-        self.query_one(TabbedContent).active = name
-
-    def action_next_tab(self, by: int) -> None:
-        """Look at the side beside this one."""
-        names = [name.lower() for name in PANES]
-        tabs = self.query_one(TabbedContent)
-        tabs.active = names[(names.index(tabs.active) + by) % len(names)]
-
     def action_next_run(self, by: int) -> None:
         """Look at the run beside this one, from the same side."""
         place = self._names.index(self._run) + by
@@ -137,10 +92,6 @@ class Run(RunActions, Live):
             self._run = self._names[place]
             self.s3.watch_runs(self._wanted())
             self.update_snapshot(self.s3.snapshot)
-
-    def action_back(self) -> None:
-        """Back to the runs."""
-        self.dismiss()
 
 
 def _headline(line: Line) -> list[Cell]:

@@ -1,0 +1,82 @@
+"""What the screens share that look at runs from several sides: a tab for each side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.widgets import Footer, TabbedContent, TabPane
+
+from s3tui.tui.actions import RunActions
+from s3tui.tui.keys import key
+from s3tui.tui.panes.base import Pane
+from s3tui.tui.screens.base import Live
+from s3tui.tui.table import Table
+from s3tui.tui.widgets.plot import Plot
+
+
+def tab_keys(names: Mapping[str, type[Pane]]) -> Iterator[Binding]:
+    """The keys of a screen with these tabs."""
+    yield key("escape,backspace", "back", "Back", "Back to the runs", footer=True)
+    for number, name in enumerate(names, 1):
+        yield key(str(number), f"tab('{name.lower()}')", name)
+    yield key("tab", "next_tab(1)", "Next tab")
+    yield key("shift+tab", "next_tab(-1)", "Previous tab")
+
+
+class Tabbed(RunActions, Live):
+    """A screen of tabs, one for each of `PANES`, of which one is looked at."""
+
+    PANES: ClassVar[Mapping[str, type[Pane]]] = {}
+
+    def compose_tabs(self) -> ComposeResult:
+        """The tabs, and the keys under them."""
+        with TabbedContent():
+            for number, (name, pane) in enumerate(self.PANES.items(), 1):
+                with TabPane(f"{number} {name}", id=name.lower()):
+                    yield pane()
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """The first tab has the keys."""
+        self.pane.take_focus()
+
+    @property
+    def pane(self) -> Pane:
+        """The tab that is looked at."""
+        active = self.query_one(TabbedContent).active_pane
+        assert active is not None
+        return active.query_one(Pane)
+
+    @property
+    def plot_on_screen(self) -> Plot | None:
+        """That of the tab."""
+        return self.pane.plot_on_screen
+
+    @property
+    def table_on_screen(self) -> Table | None:
+        """That of the tab."""
+        return self.pane.table_on_screen
+
+    @on(TabbedContent.TabActivated)
+    def _show_tab(self) -> None:
+        if self.is_whole:
+            self.show_latest()
+            self.pane.take_focus()
+
+    def action_tab(self, name: str) -> None:
+        """Look at another side."""
+        self.query_one(TabbedContent).active = name
+
+    def action_next_tab(self, by: int) -> None:
+        """Look at the side beside this one."""
+        names = [name.lower() for name in self.PANES]
+        tabs = self.query_one(TabbedContent)
+        tabs.active = names[(names.index(tabs.active) + by) % len(names)]
+
+    def action_back(self) -> None:
+        """Back to the runs."""
+        self.dismiss()
