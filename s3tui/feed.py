@@ -29,7 +29,9 @@ from s3tui.seat import Seat, Settings, who_dispatches
 from s3tui.status import Queued, Quiet, Running
 from s3tui.workspace import FoundRun, Workspace
 
-LIVE_SECONDS = 0.2  # between two looks while something runs: fast enough for the eye, half the cost of ten a second
+LIVE_SECONDS = (
+    0.25  # between two looks while something runs: fast enough for the eye, a third of the cost of ten a second
+)
 IDLE_SECONDS = 0.5
 BOARD_SECONDS = 0.25  # between two rounds of the dispatcher
 DEVICE_SECONDS = 2.0
@@ -86,7 +88,7 @@ class Follower:
     def __init__(self, run: FoundRun, watched: bool, state: RunState | None) -> None:
         self.watched, self.state = watched, state
         self.story = Story()
-        self._events = EventReader(run.directory.events)
+        self._events = EventReader(run.directory.events, every_step=watched)
         self._log = LogReader(run.directory.log, LOG_BYTES)
         self._history, self._folded = History(), RunState()
         self._lines: deque[str] = deque(maxlen=LOG_LINES)

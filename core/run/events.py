@@ -176,6 +176,7 @@ TYPES: dict[str, type[Event]] = {
 
 
 # What a reader that follows many files at many lines a second should not find out anew for each line.
+_STEP = b'"type":"step"'
 _READ = {name: (cls, frozenset(f.name for f in fields(cls))) for name, cls in TYPES.items()}
 
 
@@ -253,12 +254,15 @@ class EventReader:
 
     `is_behind` says whether the file held more at the last look than was to be read.
 
+    Where not `every_step`, a step that stands between two others within a look is left out unread: for those who want
+    to know where a run stands, and not how it came there.
+
     A torn tail is held until the rest of it comes. A file that is not there yet is an empty one, and one that has
     become shorter, or was replaced, is read anew.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, every_step: bool = True) -> None:
+        self._path, self._every_step = path, every_step
         self._handle: int | None = None
         self._file = (0, 0)  # device and inode of the file that was read
         self._offset = 0
@@ -278,7 +282,7 @@ class EventReader:
         *lines, torn = (self._torn + data).split(b"\n")
         # Whatever ends behind a tail of such a length is no event.
         self._torn = torn if len(torn) <= LONGEST_LINE else b"\0"
-        return list(self._parse(lines))
+        return list(self._parse(lines if self._every_step else _without_passed_steps(lines)))
 
     def close(self) -> None:
         """Let go of the file; another look goes on where this one ended."""
@@ -311,6 +315,16 @@ class EventReader:
                 yield event
             elif line.strip():
                 self.skipped += 1
+
+
+def _without_passed_steps(lines: list[bytes]) -> list[bytes]:
+    """Without the steps between two others. No text inside of an event can look like the mark, with its quotes."""
+    steps = [False, *(_STEP in line for line in lines), False]
+    return [
+        line
+        for line, before, here, after in zip(lines, steps, steps[1:], steps[2:], strict=False)
+        if not (before and here and after)
+    ]
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:

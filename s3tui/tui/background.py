@@ -32,9 +32,22 @@ def handed_over(node: MessagePump, then: Callable[P, object]) -> Callable[P, Non
 
 
 def in_thread(node: MessagePump, job: Callable[[], T], then: Callable[[T], object]) -> None:
-    """Do `job` in a thread of its own, and hand its result to `then`.
+    """Do `job` in a thread of its own, and hand its result to `then`; an error of our own ends the app, loudly.
 
     The thread ends with the app, so `job` only looks at things, or does what may be left undone.
     """
-    done = handed_over(node, then)
-    threading.Thread(target=lambda: done(job()), daemon=True).start()
+    done, broken = handed_over(node, then), handed_over(node, _fail)
+
+    def work() -> None:
+        try:
+            result = job()
+        except Exception as error:
+            broken(error)
+        else:
+            done(result)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _fail(error: Exception) -> None:
+    raise error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from s3tui.clean import clean
 from s3tui.grouping import Group
@@ -41,16 +42,34 @@ MORE = (
 MARK = "▌"
 
 
+@dataclass(frozen=True)
+class Cells(Mapping[str, Cell]):
+    """The cells of a run, each written when it is asked for: of many runs that live, few are on the screen."""
+
+    line: Line
+    marked: bool = False
+    indent: str = ""
+    prefix: str = ""
+
+    def __getitem__(self, key: str) -> Cell:
+        if key == "status":
+            # The mark stands before whichever of the two comes first.
+            return ((MARK, "accent") if self.marked else (" ", ""), *state(self.line.status))
+        if key == "name":
+            name = text(clean(self.line.name.removeprefix(self.prefix)))
+            return ((self.indent, "muted"), *name) if self.indent else name
+        return _WRITTEN[key](self.line)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("status", "name", *_WRITTEN))
+
+    def __len__(self) -> int:
+        return 2 + len(_WRITTEN)
+
+
 def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "") -> Row:
     """The row of a run; `prefix` is what all names begin with, and is not shown."""
-    cells = {key: write(line) for key, write in _WRITTEN.items()}
-    mark: Cell = ((MARK, "accent"),) if marked else ((" ", ""),)
-    cells["name"] = text(clean(line.name.removeprefix(prefix)))
-    # The mark stands before whichever of the two comes first.
-    cells["status"] = mark + state(line.status)
-    if indent:
-        cells["name"] = ((indent, "muted"), *cells["name"])
-    return Row(line.name, cells)
+    return Row(line.name, Cells(line, marked, indent, prefix))
 
 
 def heading_of(group: Group) -> Row:

@@ -3,6 +3,7 @@
 import pytest
 from processes import SUITE
 
+from s3tui.tui.background import in_thread
 from s3tui.tui.screens.runs import Runs
 from s3tui.workspace import Workspace, find_runs
 
@@ -176,3 +177,13 @@ async def test_any_size_will_do_to_start_a_suite(here, opened, size):
         await app.pilot.resize_terminal(40, 10)
         await app.pilot.resize_terminal(*size)
         await app.until(lambda: len(app.text.splitlines()) == size[1])
+
+
+async def test_an_error_of_our_own_in_the_background_ends_the_app_loudly(script, opened):
+    def breaks():
+        raise ZeroDivisionError("ours")
+
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        async with opened() as app:
+            in_thread(app.app.screen, breaks, print)
+            await app.until(lambda: not app.app.is_running)

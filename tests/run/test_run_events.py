@@ -192,6 +192,19 @@ def test_an_event_that_lacks_only_its_newline_keeps_its_number(tmp_path):
     assert read_events(path)[1] == 0
 
 
+def test_who_wants_to_know_only_where_a_run_stands_reads_no_step_between_others(tmp_path):
+    path = tmp_path / "events.jsonl"
+    reader = EventReader(path, every_step=False)
+    told = Eval("search", 3, "validation", {"accuracy": 0.5}, True)
+    tricky = Failed("crash", '{"type":"step"}', "")
+    write(path, step(1), step(2), step(3), told, step(4), step(5), tricky, step(6), step(7), step(8), step(9))
+    read = reader.poll()
+    assert [event.step for event in read if isinstance(event, Step)] == [1, 3, 4, 5, 6, 9]
+    assert [type(event) for event in read if not isinstance(event, Step)] == [Eval, Failed]
+    write(path, step(10))
+    assert [event.step for event in reader.poll()] == [10]
+
+
 def test_a_file_that_is_not_there_yet_is_an_empty_one(tmp_path):
     reader = EventReader(tmp_path / "events.jsonl")
     assert reader.poll() == []

@@ -153,7 +153,7 @@ def _column(name: str, settings: Sequence[Mapping[str, str]]) -> Column:
 
 
 def _result(line: Line, settings: Mapping[str, str], keys: Sequence[str], short: str) -> Row:
-    cells = row_of(line).cells | {"name": text(clean(short))}
+    cells = dict(row_of(line).cells) | {"name": text(clean(short))}
     return Row(line.name, cells | {f"={name}": text(settings.get(name, "-")) for name in keys})
 
 

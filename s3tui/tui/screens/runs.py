@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +18,8 @@ from core.run.errors import SpecError
 from s3tui.clean import clean
 from s3tui.feed import Snapshot, Story
 from s3tui.grouping import grouped, keys_of
-from s3tui.listing import Line, parse_filter, sorted_lines
+from s3tui.listing import Line, parse_filter
+from s3tui.ordering import Ordering
 from s3tui.status import STATES, Quiet, Running
 from s3tui.tui import figures
 from s3tui.tui.actions import RunActions
@@ -59,6 +61,8 @@ class Runs(RunActions, Live):
         self._rows = Rows()
         self._snapshot = Snapshot()
         self._sort, self._group_by, self._filter = "", "", ""
+        self._asked: tuple[str, str] | None = None
+        self._ordering = Ordering(parse_filter([]))
         self._shown: list[Line] = []
         self._arranged: tuple[object, ...] = ()
         self._settling: Timer | None = None
@@ -128,9 +132,10 @@ class Runs(RunActions, Live):
         if asked == self._arranged:
             return
         self._arranged = asked
-        keep = self._keep()
-        kept = [line for line in snapshot.lines.values() if keep(line)]
-        self._shown = sorted_lines(kept, self._sort) if self._sort else sorted(kept, key=_by_liveliness)
+        if self._asked != (self._filter, self._sort):
+            self._asked = (self._filter, self._sort)
+            self._ordering = Ordering(self._keep(), self._sort)
+        self._shown = self._ordering.of(snapshot.lines)
         suites = {line.suite for line in snapshot.lines.values()}
         self._rows.leave_out(f"{suites.pop()}/" if len(suites) == 1 else "")
         self.grid.empty = NONE_MATCH if snapshot.lines else EMPTY
@@ -275,11 +280,6 @@ class Runs(RunActions, Live):
             self.grid.show_columns(columns, all_of_them=set(keys) != {column.key for column in COLUMNS})
 
 
-def _by_liveliness(line: Line) -> tuple[int, str]:
-    """What lives first, then what waits; the rest by name."""
-    return ({"running": 0, "quiet": 0, "queued": 1}.get(line.status, 2), line.name)
-
-
 def _short(path: Path) -> str:
     """A path as a person would write it here: from this folder, or from home."""
     for start, written in ((Path.cwd(), ""), (Path.home(), "~/")):
@@ -290,11 +290,11 @@ def _short(path: Path) -> str:
 
 def _headline(path: str, snapshot: Snapshot) -> list[Cell]:
     """The workspace, how many runs are where, and who dispatches."""
-    counts = {name: sum(line.status == name for line in snapshot.lines.values()) for name in STATES}
+    counts = Counter(line.status for line in snapshot.lines.values())
     cells: list[Cell] = [text("s3tui", "strong")]
-    for name, number in counts.items():
-        if number:
-            cells += [text("  "), (state(name)[0], (f"{number} {name}", ""))]
+    for name in STATES:
+        if counts[name]:
+            cells += [text("  "), (state(name)[0], (f"{counts[name]} {name}", ""))]
     if not snapshot.loaded:
         cells.append(text("  reading", "muted"))
     if snapshot.paused:

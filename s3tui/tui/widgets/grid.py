@@ -5,7 +5,7 @@ Textual's DataTable renders every visible cell anew for each cell that changes (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from s3tui.tui.palette import Cell, Toned
+from s3tui.tui.palette import Cell, Part, Toned
 
 GAP = 2  # blanks between two columns
 LEAST = 22  # cells of a column that takes what is left
@@ -40,7 +40,7 @@ class Row:
     """A row: a cell for each column of the table, by its key. A `heading` stands above a group of others."""
 
     key: str
-    cells: dict[str, Cell] = field(default_factory=dict)
+    cells: Mapping[str, Cell] = field(default_factory=dict)
     heading: bool = False
 
 
@@ -272,7 +272,7 @@ class Grid(Toned, can_focus=True):
         if strip is None:
             if len(self._strips) > 500:
                 self._strips.clear()
-            strip = self._strips[place] = self._draw(place).adjust_cell_length(width, self._style_of(place))
+            strip = self._strips[place] = self._draw(place, width)
         return strip
 
     def _style_of(self, place: int) -> Style:
@@ -295,30 +295,40 @@ class Grid(Toned, can_focus=True):
             segments.append(Segment(_aligned(title, width, column.right) + " " * GAP, style))
         return Strip(segments).adjust_cell_length(self.size.width, style)
 
-    def _draw(self, place: int) -> Strip:
+    def _draw(self, place: int, width: int) -> Strip:
+        """A row. What is of one style is one segment, as Textual takes its time for each of them."""
         row, base = self.rows[place], self._style_of(place)
-        segments: list[Segment] = []
-        for column, width in self._layout:
-            cell = row.cells.get(column.key, ())
-            length = sum(cell_len(part) for part, _ in cell)
-            if column.right and length < width:
-                segments.append(Segment(" " * (width - length), base))
-            segments += self._parts(cell, width, base)
-            if not column.right and length < width:
-                segments.append(Segment(" " * (width - length), base))
-            segments.append(Segment(" " * GAP, base))
-        return Strip(segments)
+        parts: list[Part] = []
+        for column, room in self._layout:
+            cell = _fitted(row.cells.get(column.key, ()), room)
+            blank = (" " * (room - sum(cell_len(part) for part, _ in cell)), "")
+            parts += [blank, *cell] if column.right else [*cell, blank]
+            parts.append((" " * GAP, ""))
+        segments = [Segment(part, base + self.tone(tone)) for part, tone in _joined(parts)]
+        return Strip(segments, sum(room + GAP for _, room in self._layout)).adjust_cell_length(width, base)
 
-    def _parts(self, cell: Cell, width: int, base: Style) -> list[Segment]:
-        segments, left = [], width
-        for part, tone in cell:
-            if left <= 0:
-                break
-            length = cell_len(part)
-            shown = part if length <= left else set_cell_size(part, left - 1) + "…"
-            segments.append(Segment(shown, base + self.tone(tone)))
-            left -= min(length, left)
-        return segments
+
+def _fitted(cell: Cell, room: int) -> Cell:
+    """A cell that is cut to the room there is."""
+    parts: list[Part] = []
+    for part, tone in cell:
+        length = cell_len(part)
+        parts.append((part if length <= room else set_cell_size(part, room - 1) + "…", tone))
+        room -= length
+        if room <= 0:
+            break
+    return tuple(parts)
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Parts of one tone that stand side by side as one."""
+    joined: list[Part] = []
+    for part, tone in parts:
+        if joined and joined[-1][1] == tone:
+            joined[-1] = (joined[-1][0] + part, tone)
+        elif part:
+            joined.append((part, tone))
+    return joined
 
 
 def _aligned(title: str, width: int, right: bool) -> str:
