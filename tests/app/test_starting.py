@@ -183,7 +183,10 @@ async def test_an_error_of_our_own_in_the_background_ends_the_app_loudly(script,
     def breaks():
         raise ZeroDivisionError("ours")
 
-    with pytest.raises(ZeroDivisionError, match="ours"):
+    async def see_it_break():
         async with opened() as app:
             in_thread(app.app.screen, breaks, print)
             await app.until(lambda: not app.app.is_running)
+
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        await see_it_break()
