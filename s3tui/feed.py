@@ -87,7 +87,7 @@ class Follower:
 
     def __init__(self, run: FoundRun, watched: bool, state: RunState | None) -> None:
         self.watched, self.state = watched, state
-        self.story = Story()
+        self._story: Story | None = Story()
         self._events = EventReader(run.directory.events, every_step=watched)
         self._log = LogReader(run.directory.log, LOG_BYTES)
         self._history, self._folded = History(), RunState()
@@ -109,8 +109,15 @@ class Follower:
             self.state = self._history.state if self.watched else self._folded
         if self.watched and is_news:
             self._lines.extend(map(clean, lines))
-            self.story = Story(self._history.view(self._events.skipped), tuple(self._lines), self.loaded)
+            self._story = None
         return is_news
+
+    @property
+    def story(self) -> Story:
+        """All that there is to see of the run so far; made when it is wanted, as it is large."""
+        if self._story is None:
+            self._story = Story(self._history.view(self._events.skipped), tuple(self._lines), self.loaded)
+        return self._story
 
     def close(self) -> None:
         """Let go of the files."""
@@ -142,6 +149,7 @@ class Feed:
         self._reasons: Mapping[str, str] = {}
         self._devices = Devices()
         self._shown: tuple[object, ...] = ()
+        self._has_news, self._published_at = False, float("-inf")
         self._board_at = self._devices_at = float("-inf")
         self._wake, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -181,8 +189,7 @@ class Feed:
             self._wake.clear()
             self._round()
             live = any(isinstance(run.status, (Running, Quiet)) for run in self._board.runs.values())
-            behind = not all(follower.loaded for follower in self._followers.values())
-            if not behind:
+            if not self._is_behind():
                 self._wake.wait(LIVE_SECONDS if live else IDLE_SECONDS)
 
     def _why_read_only(self) -> str:
@@ -277,9 +284,12 @@ class Feed:
     def _publish_what_is_new(self, runs_changed: bool) -> None:
         who = "" if self._seat.dispatcher else who_dispatches(self.workspace) if self._is_dispatched() else "nobody"
         rest = (self._devices, who, self.workspace.pause.exists(), self._seat.trouble, self._read_only, self._watched)
-        if not runs_changed and rest == self._shown:
+        self._has_news |= runs_changed or rest != self._shown
+        now = time.monotonic()
+        # A long file is read in pieces, faster than anybody could look at each of them.
+        if not self._has_news or (self._is_behind() and now - self._published_at < LIVE_SECONDS):
             return
-        self._shown = rest
+        self._shown, self._has_news, self._published_at = rest, False, now
         stories = {n: f.story for n, f in self._followers.items() if n in self._watched}
         self._publish(
             Snapshot(
@@ -287,6 +297,9 @@ class Feed:
                 self._seat.trouble, self._read_only, loaded=True,
             )
         )  # fmt: skip
+
+    def _is_behind(self) -> bool:
+        return not all(follower.loaded for follower in self._followers.values())
 
     def _is_dispatched(self) -> bool:
         return self.workspace.dispatcher() is not None
