@@ -84,14 +84,14 @@ def ticks_up(window: Window, most: int) -> list[float]:
 
 
 def nice_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between the ends, at most so many: multiples of 1, 2 or 5 times a power of ten."""
+    """Round numbers between the ends, as many as may be: multiples of 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
-    raw = (high - low) / max(1, most)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
+    power = 10.0 ** math.floor(math.log10((high - low) / max(1, most)))
+    for step in (factor * power for factor in (1, 2, 5, 10, 20, 50, 100)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first < most:
+            break
     return [round(place * step, 12) for place in range(first, last + 1)]
 
 

@@ -113,7 +113,7 @@ def drawn(figure: Figure, view: View, width: int, height: int) -> list[Line]:
     if found is None:
         return []
     curves, window = found
-    up = ticks_up(window, max(2, min(8, height // CELLS_PER_TICK[1])))
+    up = ticks_up(window, max(3, min(8, height // CELLS_PER_TICK[1])))
     labels = written(up)
     margin = max(map(len, labels), default=0)
     canvas = Canvas(width - margin - 1, height - 2)
