@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from safetensors.torch import save
@@ -25,6 +26,8 @@ from core.search.trainees import FullTrainee, StructureTrainee, Trainee
 def run_all(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> dict[str, float]:
     """Do everything, or what a checkpoint leaves to do; gives the test metrics, the first of which is the score."""
     setup = load(run, spec, keeper.resumed, reporter)
+    gc.freeze()  # what was loaded stays until the end, and need not be looked at
+    gc.enable()
     keeper.stop.wait_for_steps()
     keeper.stopwatch.enter("search")
     structure = find_structure(setup, keeper, reporter)
