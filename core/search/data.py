@@ -14,6 +14,7 @@ from torch import Tensor
 from core.run.errors import SpecError
 from core.run.spec import RunSpec
 from core.run.training import SearchSettings, Training
+from core.search import ranks
 from core.tasks import cache, identity, load_task
 from core.tasks.batches import Encoded, Form, encode_split
 from core.tasks.order import batch_indices, halves, steps_per_epoch
@@ -26,6 +27,14 @@ Answering = Literal["head", "rank", "generate"]
 # What the model sees at once, and all that one step learns from.
 Batch = dict[str, Tensor]
 Batches = Sequence[Batch]
+
+
+class Part(Batch):
+    """What one of several processes sees of a batch; `share` is the weight of its mean loss in the loss of the step."""
+
+    def __init__(self, tensors: Batch, share: float) -> None:
+        super().__init__(tensors)
+        self.share = share
 
 
 class Reads(Protocol):
@@ -74,8 +83,15 @@ class Data:
         return {k: v.to(self.device, non_blocking=True) for k, v in tensors.items()}
 
     def batches(self, split: Split, rows: Sequence[Sequence[int]]) -> Batches:
-        """Several batches."""
-        return [self.batch(split, some) for some in rows]
+        """Several batches; of several processes, each gets its part of every one."""
+        if ranks.count() == 1:
+            return [self.batch(split, some) for some in rows]
+        return [self._part(split, some, len(some) / sum(map(len, rows))) for some in rows]
+
+    def _part(self, split: Split, rows: Sequence[int], share: float) -> Part:
+        """This process's part of a batch with this share of the step's loss."""
+        mine, encoded = ranks.part(rows), self.splits[split]
+        return Part(self.batch(split, mine), share * encoded.loss_terms(mine) / encoded.loss_terms(rows))
 
 
 def load_data(spec: RunSpec, model: Reads, device: torch.device, check: Callable[[Task], None]) -> Data:
@@ -168,6 +184,7 @@ def search_orders(rows: int, settings: SearchSettings, seed: int) -> tuple[Order
     return Order(inner, size, seed, batches), Order(outer, outer_size, seed + 1, batches)
 
 
-def examples_of(batch: Batch) -> int:
-    """How many examples a batch has."""
-    return len(batch["labels"])
+def shares(batches: Batches) -> list[float]:
+    """The weights of the batches' mean losses in the loss of the step: by their examples."""
+    total = sum(len(batch["labels"]) for batch in batches)
+    return [batch.share if isinstance(batch, Part) else len(batch["labels"]) / total for batch in batches]

@@ -16,6 +16,7 @@ from core.run.events import Space, Started, read_events
 from core.run.rundir import RunDir
 from core.run.spec import CHOOSING, RunSpec
 from core.run.structure import whole_space
+from core.search import ranks
 from core.search.checkpoint import Snapshot
 from core.search.data import Data, load_data
 from core.search.device import resolve_device, resolve_precision
@@ -45,6 +46,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
 
     model = open_pretrained(spec.model)
     data = load_data(spec, model, device, lambda task: _check_length(task, model))
+    _check_parts(spec, len(data.splits["train"]))
     outputs = len(data.task.labels) or 1
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
     placed = [] if spec.method == "full" else place(spec.space, backbone.model)
@@ -73,6 +75,16 @@ def _check_length(task: Task, model: Pretrained) -> None:
         limit = min(limit, model.tokenizer.model_max_length)
     if task.max_length > limit:
         raise SpecError(f"task.max_length = {task.max_length}, but {model.name} reads {limit} tokens", "lower it")
+
+
+def _check_parts(spec: RunSpec, rows: int) -> None:
+    """Every process needs a row of every batch."""
+    sizes = (spec.search.batch_size, spec.search.validation_batch_size, spec.retrain.batch_size, rows // 2)
+    least = min(size for size in sizes if size is not None)
+    if least < ranks.count():
+        raise SpecError(
+            f"batches of {least} cannot be shared by {ranks.count()} processes", "raise batch_size, or ask for fewer"
+        )
 
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:

@@ -12,13 +12,13 @@ from core.model.deltafile import metadata
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
-from core.run.rundir import RunDir, write_bytes, write_json
+from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
 from core.search.choosing import find_structure
 from core.search.keeper import Keeper
 from core.search.loading import Setup, load, versions
-from core.search.reporter import Reporter, writing
+from core.search.reporter import Reporter
 from core.search.retraining import retrain
 from core.search.trainees import FullTrainee, StructureTrainee, Trainee
 
@@ -31,16 +31,13 @@ def run_all(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> d
     keeper.stop.wait_for_steps()
     keeper.stopwatch.enter("search")
     structure = find_structure(setup, keeper, reporter)
-    with writing(run.structure):
-        write_json(run.structure, structure.to_json())
+    reporter.result(run.structure, json_bytes(structure.to_json()))
     reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
     keeper.stopwatch.enter("retrain")
     trainee = _trainee(spec, structure, setup.backbone)
     validation, tested = retrain(setup, structure, trainee, keeper, reporter)
-    with writing(run.delta):
-        write_bytes(run.delta, _delta_file(setup, structure, trainee))
-    with writing(run.result):
-        write_json(run.result, _result(setup, structure, validation, tested, keeper.stopwatch.seconds))
+    reporter.result(run.delta, _delta_file(setup, structure, trainee))
+    reporter.result(run.result, json_bytes(_result(setup, structure, validation, tested, keeper.stopwatch.seconds)))
     return tested
 
 

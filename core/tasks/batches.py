@@ -58,6 +58,13 @@ class Encoded:
             tensors["token_type_ids"] = _padded([self.token_type_ids[i] for i in indices], 0)
         return tensors
 
+    def loss_terms(self, indices: Sequence[int]) -> int:
+        """Of how many terms the mean loss of these rows is: the tokens of target texts, or the rows."""
+        if not isinstance(self.labels, Ragged):
+            return len(indices)
+        lengths = self.labels.lengths
+        return sum(lengths[i] for i in indices)
+
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """The same without the labels: what a model is to answer."""
         tensors = self.batch(indices)
