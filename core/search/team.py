@@ -63,7 +63,7 @@ def _join(number: int, meeting: str, processes: int, device: str) -> None:
     with_gpus = device != "cpu" and torch.cuda.is_available()
     # Flags go through gloo also where tensors are on GPUs, so that these need not be waited for.
     backend = "cpu:gloo,cuda:nccl" if with_gpus else "gloo"
-    store = distributed.FileStore(meeting, processes)
+    store = distributed.FileStore(meeting, processes)  # type: ignore[attr-defined]
     distributed.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=PATIENCE)
 
 
