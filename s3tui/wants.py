@@ -46,8 +46,6 @@ def queue(table: dict[str, Any], key: Key, suite: Shared, problems: Problems) ->
         resources = {}
     problems.unknown_keys((*key, "resources"), resources, ("gpus", "memory"))
     gpus = _whole(resources, (*key, "resources"), "gpus", -1, 0, problems)
-    if gpus > 1 and str(table.get("device", "auto")) not in ("auto", "cuda"):
-        problems.add((*key, "resources", "gpus"), 'several GPUs need device = "auto" or "cuda"')
     return Queue(
         priority=_whole(table, key, "priority", 0, None, problems),
         retries=suite.retries,

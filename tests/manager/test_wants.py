@@ -58,7 +58,7 @@ def test_they_do_not_define_the_run(planned):
         (
             "experiment",
             'resources.gpus = 2\ndevice = "cuda:1"',
-            "experiment.a.resources.gpus: several GPUs need device",
+            "experiment.a.resources.gpus: 2 GPUs need device",
         ),
         ("experiment", 'resources = { memory = "lots" }', "experiment.a.resources.memory: should be a size in quotes"),
         ("experiment", "tags = [3]", "experiment.a.tags: should be a list of words"),
