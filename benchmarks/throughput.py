@@ -4,7 +4,8 @@
 
 Each run is a whole one, start and retraining included: a short search of `builtin:minilm` on titles of ICD-10-CM. For
 each number at a time the same runs are made, and the hour is reckoned from when the first starts to when the last ends.
-The figures are also kept in benchmarks/results/throughput.json. On a GPU (`--device cuda`) all of them share the first.
+Then one run by itself, of a larger batch, is shared by 1 and by 2 processes of one thread each (`core --processes 2`):
+the steps of its search in a second. The figures are also kept in benchmarks/results/throughput.json. On a GPU (`--device cuda`) all of them share the first.
 """
 
 from __future__ import annotations
@@ -22,18 +23,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from core.run.events import Step, read_events
 from core.run.rundir import RunDir, read_json
 from core.run.spaces import library_space
 from core.run.spec import RunSpec
 
 AT_A_TIME = (1, 2, 4)
+PROCESSES = (1, 2)  # of one run
+SHARED_BATCH = 64  # of that run
 STEPS = 60  # of the search, and of retraining
 RESULTS = Path(__file__).with_name("results") / "throughput.json"
 
 
-def spec(seed: int, device: str) -> RunSpec:
+def spec(seed: int, device: str, batch_size: int = 16) -> RunSpec:
     """A short run."""
-    training = {"max_steps": STEPS, "batch_size": 16, "eval_every": STEPS, "learning_rate": 5e-3}
+    training = {"max_steps": STEPS, "batch_size": batch_size, "eval_every": STEPS, "learning_rate": 5e-3}
     return RunSpec.model_validate(
         {
             "model": "builtin:minilm", "space": library_space("mix-low-rank"), "budget": 9216, "seed": seed,
@@ -61,10 +65,19 @@ def seconds(folder: Path, runs: int, at_a_time: int, device: str, cache: Path) -
     return took
 
 
-def start(run: RunDir, cache: Path) -> subprocess.Popen[bytes]:
+def steps_per_second(run: RunDir, processes: int, device: str, cache: Path) -> float:
+    """The search steps that one run makes in a second, from the first to the last, shared by so many processes."""
+    run.create(spec(0, device, SHARED_BATCH).model_dump(mode="json"))
+    start(run, cache, "--processes", str(processes)).wait()
+    times = [e.t for e in read_events(run.events)[0] if isinstance(e, Step) and e.phase == "search"]
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def start(run: RunDir, cache: Path, *options: str) -> subprocess.Popen[bytes]:
     """Start a worker on one thread, with the cache of tokenised data that all of them share."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cache)}
-    return subprocess.Popen([sys.executable, "-m", "core", str(run.path)], env=environment, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "core", *options, str(run.path)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
 
 def main() -> None:
@@ -80,6 +93,10 @@ def main() -> None:
         seconds(first, 1, 1, options.device, cache)  # reads everything from the disk, and fills the cache
         for count in AT_A_TIME:
             hours[str(count)] = 3600 * options.runs / seconds(rest, options.runs, count, options.device, cache)
+        steps = {
+            str(count): steps_per_second(RunDir(rest / f"shared-{count}"), count, options.device, cache)
+            for count in PROCESSES
+        }
     result: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
         "device": f"{options.device}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
@@ -87,10 +104,15 @@ def main() -> None:
         "runs": options.runs,
         "steps": {"search": STEPS, "retrain": STEPS},
         "runs_per_hour": hours,
+        "steps_per_second_of_one_run_by_processes": steps,
     }
     print(f"{result['device']}: {options.runs} runs of {STEPS} + {STEPS} steps, one thread each")
     for count, rate in hours.items():
         print(f"{count} at a time: {rate:6.0f} runs an hour, {rate / hours['1']:.2f} times one at a time")
+    for count, rate in steps.items():
+        print(
+            f"one run, batch {SHARED_BATCH}, {count} process(es): {rate:.2f} steps/s, {rate / steps['1']:.2f} times one"
+        )
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
 

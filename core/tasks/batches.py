@@ -60,10 +60,7 @@ class Encoded:
 
     def loss_terms(self, indices: Sequence[int]) -> int:
         """Of how many terms the mean loss of these rows is: the tokens of target texts, or the rows."""
-        if not isinstance(self.labels, Ragged):
-            return len(indices)
-        lengths = self.labels.lengths
-        return sum(lengths[i] for i in indices)
+        return self.labels.size(indices) if isinstance(self.labels, Ragged) else len(indices)
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """The same without the labels: what a model is to answer."""

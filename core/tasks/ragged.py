@@ -39,6 +39,10 @@ class Ragged:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def size(self, rows: Sequence[int]) -> int:
+        """How many numbers these rows have together."""
+        return sum(self._bounds[row + 1] - self._bounds[row] for row in rows)
+
     @property
     def lengths(self) -> list[int]:
         """The length of each row."""
