@@ -5,7 +5,8 @@
 Each run is a whole one, start and retraining included: a short search of `builtin:minilm` on titles of ICD-10-CM. For
 each number at a time the same runs are made, and the hour is reckoned from when the first starts to when the last ends.
 Then one run by itself, of a larger batch, is shared by 1 and by 2 processes of one thread each (`core --processes 2`):
-the steps of its search in a second. The figures are also kept in benchmarks/results/throughput.json. On a GPU (`--device cuda`) all of them share the first.
+the steps of its search in a second. The figures are also kept in benchmarks/results/throughput.json. On a GPU
+(`--device cuda`) all runs share the first.
 """
 
 from __future__ import annotations

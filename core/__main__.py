@@ -22,16 +22,32 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.processes < 1:
         parser.error("--processes is 1 or more")
-    # Imports leave a million objects and hardly any garbage; to look for it again and again takes a sixth of the
+    # Imports leave a million objects and hardly any garbage; to look for it again and again takes a seventh of the
     # start. Collecting begins when everything is loaded, see core.search.pipeline.
     gc.disable()
     from core.search.worker import execute
 
+    _import_models()
     try:
         return execute(RunDir(options.run.resolve()), options.processes)
     except S3Error as error:
         print(f"core: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _import_models() -> None:
+    """Import what every model of transformers needs, but not scipy for the losses of object detection.
+
+    That alone takes a fifteenth of the start; metrics, which do need scipy, come with the first evaluation.
+    """
+    from transformers import utils
+
+    known = utils.is_scipy_available
+    utils.is_scipy_available = lambda: False
+    try:
+        import transformers.modeling_utils  # noqa: F401
+    finally:
+        utils.is_scipy_available = known
 
 
 if __name__ == "__main__":
