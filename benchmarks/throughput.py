@@ -31,8 +31,8 @@ from core.run.spec import RunSpec
 
 AT_A_TIME = (1, 2, 4)
 PROCESSES = (1, 2)  # of one run
-SHARED_BATCH = 64  # of that run
-STEPS = 60  # of the search, and of retraining
+SHARED_BATCH = 32  # of that run
+STEPS = 30  # of the search, and of retraining
 RESULTS = Path(__file__).with_name("results") / "throughput.json"
 
 
@@ -43,7 +43,7 @@ def spec(seed: int, device: str, batch_size: int = 16) -> RunSpec:
         {
             "model": "builtin:minilm", "space": library_space("mix-low-rank"), "budget": 9216, "seed": seed,
             "device": device, "task": {"name": "icd10-chapter", "per_class": 100, "max_length": 16},
-            "search": training | {"hypergradient": "forward-difference"}, "retrain": training,
+            "search": training | {"hypergradient": "first-order"}, "retrain": training,
         }
     )  # fmt: skip
 
