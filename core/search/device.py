@@ -15,7 +15,9 @@ def resolve_device(name: str) -> torch.device:
     """
     if ranks.count() > 1 and name != "cpu" and torch.cuda.is_available():
         name = f"cuda:{ranks.rank()}"
-        torch.cuda.set_device(ranks.rank() % torch.cuda.device_count())
+        if ranks.count() > torch.cuda.device_count():
+            raise DeviceError(f"{ranks.count()} processes need as many GPUs, and there are {torch.cuda.device_count()}")
+        torch.cuda.set_device(ranks.rank())
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

@@ -82,12 +82,15 @@ def _be_other(follow: Callable[[], int], number: int, worker: int, *meet: Any) -
 
 
 def _watch(others: list[Any], leaving: threading.Event) -> None:
-    """Where one ends too early, give the worker its time to notice; it may wait in a GPU for what never comes."""
-    wait([other.sentinel for other in others])
-    if leaving.wait(NOTICE_SECONDS):
+    """Where one dies, give the worker its time to notice; it may wait in a GPU for what never comes."""
+    living = list(others)
+    while living and all(other.exitcode in (None, 0) for other in others):
+        wait([other.sentinel for other in living])
+        living = [other for other in living if other.exitcode is None]
+    if not any(other.exitcode for other in others) or leaving.wait(NOTICE_SECONDS):
         return
-    ended = [f"process {i} with exit code {o.exitcode}" for i, o in enumerate(others, 1) if o.exitcode is not None]
-    tell(f"crash: {', '.join(ended)} ended, and the run cannot go on without it")
+    died = [f"process {i} (exit code {other.exitcode})" for i, other in enumerate(others, 1) if other.exitcode]
+    tell(f"crash: the run cannot go on without {', '.join(died)}")
     for other in others:
         other.kill()
     os._exit(EXIT_FAILED)

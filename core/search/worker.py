@@ -50,14 +50,14 @@ def _lead(run: RunDir, spec: RunSpec, stop: Stop) -> int:
 
 
 def _follow(run: RunDir, spec: RunSpec) -> int:
-    """Do the part of another process; what goes wrong in all of them is told by the first."""
+    """Do the part of another process; what ends all of them is told by the first."""
     resumed, reporter = Checkpoints(run.checkpoint, spec.digest()).latest(), Mute()
     keeper = Keeper(Checkpoints(run.checkpoint, spec.digest()), resumed, spec.checkpoint_every, Stop(), reporter)
     try:
         run_all(run, spec, keeper, reporter)
         return EXIT_OK
-    except S3Error as error:
-        return error.exit_code
+    except S3Error:
+        return EXIT_OK
     except BaseException:
         tell(f"process {ranks.rank()}: {traceback.format_exc()}")
         return EXIT_FAILED
