@@ -32,18 +32,18 @@ from core.run.spec import RunSpec
 AT_A_TIME = (1, 2, 4)
 PROCESSES = (1, 2)  # of one run
 SHARED_BATCH = 32  # of that run
-STEPS = 30  # of the search, and of retraining
+STEPS = 20  # of the search, and of retraining
 RESULTS = Path(__file__).with_name("results") / "throughput.json"
 
 
-def spec(seed: int, device: str, batch_size: int = 16) -> RunSpec:
+def spec(seed: int, device: str, batch_size: int = 8, retrain_steps: int = STEPS) -> RunSpec:
     """A short run."""
     training = {"max_steps": STEPS, "batch_size": batch_size, "eval_every": STEPS, "learning_rate": 5e-3}
     return RunSpec.model_validate(
         {
             "model": "builtin:minilm", "space": library_space("mix-low-rank"), "budget": 9216, "seed": seed,
             "device": device, "task": {"name": "icd10-chapter", "per_class": 100, "max_length": 16},
-            "search": training | {"hypergradient": "first-order"}, "retrain": training,
+            "search": training | {"hypergradient": "first-order"}, "retrain": training | {"max_steps": retrain_steps},
         }
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ def seconds(folder: Path, runs: int, at_a_time: int, device: str, cache: Path) -
 
 def steps_per_second(run: RunDir, processes: int, device: str, cache: Path) -> float:
     """The search steps that one run makes in a second, from the first to the last, shared by so many processes."""
-    run.create(spec(0, device, SHARED_BATCH).model_dump(mode="json"))
+    run.create(spec(0, device, SHARED_BATCH, retrain_steps=1).model_dump(mode="json"))
     start(run, cache, "--processes", str(processes)).wait()
     times = [e.t for e in read_events(run.events)[0] if isinstance(e, Step) and e.phase == "search"]
     return (len(times) - 1) / (times[-1] - times[0])
