@@ -143,6 +143,9 @@ def _runs(
         wants.queue(own, ("experiment", name), suite, problems)
         queue = wants.queue(_merged(wanted, own), (), suite, Problems(""))
         for run_name, spec in _experiment(name, table, shared, resolver, problems):
+            if (queue.resources.gpus or 0) > 1 and spec.device not in ("auto", "cuda"):
+                reason = f'{queue.resources.gpus} GPUs need device = "auto" or "cuda", not {spec.device!r}'
+                problems.add(("experiment", name, "resources", "gpus"), reason)
             run = PlannedRun(run_name, spec, replace(queue, device=spec.device, order=len(seen)))
             other = seen.setdefault(run.spec.digest(), run.name)
             if other != run.name:

@@ -57,25 +57,26 @@ class Machine:
 
 @dataclass(frozen=True)
 class Place:
-    """Room for one run: a GPU, or some cores (`gpu` is None), where GPUs may be there but not for it."""
+    """Room for one run: one GPU or several, or some cores (no GPU), where GPUs may be there but not for it."""
 
     threads: int
-    gpu: Gpu | None = None
+    gpus: tuple[Gpu, ...] = ()
     hides_gpus: bool = False
 
     def environment(self, device: str) -> dict[str, str]:
         """What a worker whose run asks for `device` finds in its environment."""
         variables = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
         # `cuda:N` names a GPU among all of them, so its worker must see all.
-        if self.gpu is not None and not device.startswith("cuda:"):
-            variables["CUDA_VISIBLE_DEVICES"] = self.gpu.uuid
+        if self.gpus and not device.startswith("cuda:"):
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in self.gpus)
         elif self.hides_gpus:
             variables["CUDA_VISIBLE_DEVICES"] = ""
         return variables | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
     def __str__(self) -> str:
-        if self.gpu is not None:
-            return f"gpu {self.gpu.index}"
+        if self.gpus:
+            numbers = ", ".join(str(gpu.index) for gpu in self.gpus)
+            return f"gpu{'s' if len(self.gpus) > 1 else ''} {numbers}"
         return _cores(self.threads)
 
 
@@ -110,17 +111,21 @@ def _on_a_gpu(device: str, asked: Resources, machine: Machine) -> Place | NoRoom
     gpus: Sequence[Gpu] = machine.gpus
     if device.startswith("cuda:"):
         gpus = [gpu for gpu in gpus if gpu.index == int(device[5:])]
-    wish = f"waiting for {gigabytes(asked.memory)} on a GPU" if asked.memory else "waiting for a GPU"
+    count = asked.gpus or 1
+    which = "a GPU" if count == 1 else f"{count} GPUs"
+    wish = f"waiting for {gigabytes(asked.memory)} on {which}" if asked.memory else f"waiting for {which}"
     if not gpus:
-        which = f"there is no GPU {device[5:]}" if device.startswith("cuda:") else "there is none"
-        return NoRoom(f"{wish}: {which}", ever=False)
+        lack = f"there is no GPU {device[5:]}" if device.startswith("cuda:") else "there is none"
+        return NoRoom(f"{wish}: {lack}", ever=False)
     problems = {gpu.index: _problem(gpu, asked, machine) for gpu in gpus}
     # Of those with room, the emptiest: runs spread out before they share.
     free = [gpu for gpu in gpus if not problems[gpu.index]]
-    if free:
-        return Place(asked.threads, min(free, key=lambda gpu: len(machine.leases.get(gpu.key, ()))))
-    told = ", ".join(f"{index} {problem}" for index, problem in problems.items())
-    return NoRoom(f"{wish}: {told}", ever=any(_could_fit(gpu, asked) for gpu in gpus))
+    if len(free) >= count:
+        return Place(asked.threads, tuple(sorted(free, key=lambda gpu: len(machine.leases.get(gpu.key, ())))[:count]))
+    told = [f"{index} {problem}" for index, problem in problems.items() if problem]
+    if len(gpus) < count:
+        told.append(f"there {'is' if len(gpus) == 1 else 'are'} {len(gpus)}")
+    return NoRoom(f"{wish}: {', '.join(told)}", ever=sum(_could_fit(gpu, asked) for gpu in gpus) >= count)
 
 
 def _could_fit(gpu: Gpu, asked: Resources) -> bool:

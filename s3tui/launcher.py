@@ -43,9 +43,12 @@ class Local:
         log = try_lock(directory.log)
         if log is None:
             return None
+        # On several GPUs, the worker has a process for each.
+        shared = ["--processes", str(len(place.gpus))] if len(place.gpus) > 1 else []
+        supervisor = [*PYTHON, "-m", "s3tui.supervise", str(directory.path), str(place), str(self.grace)]
         try:
             return subprocess.Popen(
-                [*PYTHON, "-m", "s3tui.supervise", str(directory.path), str(place), str(self.grace), *self.command],
+                [*supervisor, *self.command, *shared],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,28 +37,42 @@ class Leases:
     def take(self, run: str, place: Place, asked: Resources, cores: int) -> list[int] | None:
         """Lock what a run is given; the open files, to be inherited. None where it is not free after all."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        wanted = 1 if place.gpu is not None else place.threads
+        lease = Lease(run, asked.per_gpu, asked.memory)
         taken: list[int] = []
         try:
-            for path in self._shares(place, asked, cores):
-                handle = try_lock(path, patience=0)
-                if handle is not None:
-                    taken.append(handle)
-                    os.ftruncate(handle, 0)
-                    os.write(handle, json.dumps(asdict(Lease(run, asked.per_gpu, asked.memory))).encode())
-                if len(taken) == wanted:
-                    return taken
+            for paths, wanted in self._shares(place, asked, cores):
+                handles = _lock(paths, wanted, lease)
+                taken += handles
+                if len(handles) < wanted:
+                    release(taken)
+                    return None
         except OSError:
             release(taken)
             raise
-        release(taken)
-        return None
+        return taken
 
-    def _shares(self, place: Place, asked: Resources, cores: int) -> Iterator[Path]:
-        if place.gpu is not None:
-            yield from (self._folder / f"{place.gpu.key}.{share}" for share in range(asked.per_gpu))
-        else:
-            yield from (self._folder / f"core.{core}" for core in range(cores))
+    def _shares(self, place: Place, asked: Resources, cores: int) -> Iterator[tuple[list[Path], int]]:
+        """The files to lock, and how many of them: one share of each GPU, or as many cores as threads."""
+        for gpu in place.gpus:
+            yield [self._folder / f"{gpu.key}.{share}" for share in range(asked.per_gpu)], 1
+        if not place.gpus:
+            yield [self._folder / f"core.{core}" for core in range(cores)], place.threads
+
+
+def _lock(paths: Sequence[Path], wanted: int, lease: Lease) -> list[int]:
+    """Lock so many of the files that are free, or as many as there are."""
+    taken: list[int] = []
+    try:
+        for path in paths:
+            handle = try_lock(path, patience=0) if len(taken) < wanted else None
+            if handle is not None:
+                taken.append(handle)
+                os.ftruncate(handle, 0)
+                os.write(handle, json.dumps(asdict(lease)).encode())
+    except OSError:
+        release(taken)
+        raise
+    return taken
 
 
 def release(handles: list[int]) -> None:

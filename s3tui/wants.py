@@ -46,8 +46,6 @@ def queue(table: dict[str, Any], key: Key, suite: Shared, problems: Problems) ->
         resources = {}
     problems.unknown_keys((*key, "resources"), resources, ("gpus", "memory"))
     gpus = _whole(resources, (*key, "resources"), "gpus", -1, 0, problems)
-    if gpus > 1:
-        problems.add((*key, "resources", "gpus"), "should be 0 or 1: a run uses one GPU at most")
     return Queue(
         priority=_whole(table, key, "priority", 0, None, problems),
         retries=suite.retries,

@@ -46,31 +46,63 @@ class Backbone:
         return sum(self.model.get_parameter(name).numel() for name in self.head)
 
 
-def load_backbone(
-    name: str, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int
-) -> Backbone:
-    """Load `builtin:NAME`, a folder, or a name on the hub; a new head has `outputs` outputs and is drawn from `seed`.
+@dataclass(frozen=True)
+class Pretrained:
+    """A model whose weights are not loaded yet: where it is, its configuration, how it answers, and its tokenizer."""
 
-    Raises ModelError where there is no such model, no weights, or it is not one that reads text and answers.
+    name: str
+    source: str
+    config: Any
+    kind: Kind
+    tokenizer: Any
+
+    @property
+    def text_to_text(self) -> bool:
+        """Whether it writes its answers."""
+        return self.kind != "encoder"
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it reads and writes one text, so that an answer goes on where its question ends."""
+        return self.kind == "decoder"
+
+    def load(self, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int) -> Backbone:
+        """Load the weights, frozen; a new head has `outputs` outputs and is drawn from `seed`.
+
+        Raises ModelError where there are no weights, or not those of the configuration.
+        """
+        _check_weights(self.name, self.source)
+        torch.manual_seed(seed)
+        options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
+        if self.kind == "encoder":
+            problem = "regression" if regression else "single_label_classification"
+            options |= {"num_labels": outputs, "problem_type": problem, "ignore_mismatched_sizes": True}
+        model, info = _from_pretrained(_auto_class(self.kind).from_pretrained, self.name, self.source, **options)
+        model.requires_grad_(False).to(device).eval()
+        head = head_of(model, info["missing_keys"]) if self.kind == "encoder" else ()
+        _check_shapes(self.name, info["mismatched_keys"], head)
+        if self.text_to_text:
+            write_plainly(model, self.tokenizer)
+        return Backbone(model, self.tokenizer, self.text_to_text, head, count_parameters(model, head))
+
+
+def open_pretrained(name: str) -> Pretrained:
+    """Find `builtin:NAME`, a folder, or a name on the hub; its weights are not looked at.
+
+    Raises ModelError where there is no such model, or it is not one that reads text and answers.
     """
     source, config = _configured(name)
     from transformers import AutoTokenizer
 
     kind = kind_of(name, config)
-    _check_weights(name, source)
-    torch.manual_seed(seed)
-    options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
-    if kind == "encoder":
-        problem = "regression" if regression else "single_label_classification"
-        options |= {"num_labels": outputs, "problem_type": problem, "ignore_mismatched_sizes": True}
-    model, info = _from_pretrained(_auto_class(kind).from_pretrained, name, source, **options)
-    tokenizer = _from_pretrained(AutoTokenizer.from_pretrained, name, source)
-    model.requires_grad_(False).to(device).eval()
-    head = head_of(model, info["missing_keys"]) if kind == "encoder" else ()
-    _check_shapes(name, info["mismatched_keys"], head)
-    if kind != "encoder":
-        write_plainly(model, tokenizer)
-    return Backbone(model, tokenizer, kind != "encoder", head, count_parameters(model, head))
+    return Pretrained(name, source, config, kind, _from_pretrained(AutoTokenizer.from_pretrained, name, source))
+
+
+def load_backbone(
+    name: str, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int
+) -> Backbone:
+    """Find a model and load it."""
+    return open_pretrained(name).load(outputs, regression, device, dtype, seed)
 
 
 def load_shape(name: str) -> tuple[nn.Module, Kind]:

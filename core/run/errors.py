@@ -82,6 +82,12 @@ class DiskError(S3Error):
     kind = "disk"
 
 
+class LostProcessError(S3Error):
+    """One of several processes that share a run is gone."""
+
+    kind = "crash"
+
+
 class StoppedError(S3Error):
     """The worker was asked to stop."""
 

@@ -115,7 +115,12 @@ class RunDir:
 
 def write_json(path: Path, data: Any) -> None:
     """Replace a JSON file atomically: readers see the old content or the new, never half of it."""
-    write_bytes(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+    write_bytes(path, json_bytes(data))
+
+
+def json_bytes(data: Any) -> bytes:
+    """The content of a JSON file."""
+    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

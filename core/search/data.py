@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from core.model.backbone import Backbone
 from core.run.errors import SpecError
+from core.run.spec import RunSpec
 from core.run.training import SearchSettings, Training
-from core.tasks.batches import Encoded, encode_classification, encode_prompted, encode_text_to_text
+from core.search import ranks
+from core.tasks import cache, identity, load_task
+from core.tasks.batches import Encoded, Form, encode_split
 from core.tasks.order import batch_indices, halves, steps_per_epoch
+from core.tasks.ragged import Ragged
 from core.tasks.task import Split, Task
 
 # How a model answers: by the logits of its head, the likelihood of each label, or what it writes.
@@ -26,9 +29,36 @@ Batch = dict[str, Tensor]
 Batches = Sequence[Batch]
 
 
+class Part(Batch):
+    """What one of several processes sees of a batch; `share` is the weight of its mean loss in the loss of the step."""
+
+    def __init__(self, tensors: Batch, share: float) -> None:
+        super().__init__(tensors)
+        self.share = share
+
+
+class Reads(Protocol):
+    """A model, loaded or not, by how it reads and answers."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """What makes tokens of texts."""
+
+    @property
+    def text_to_text(self) -> bool:
+        """Whether it writes its answers."""
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether an answer goes on where its question ends."""
+
+
 @dataclass(frozen=True)
 class Data:
-    """A task with its tokenised splits, on the way to one device, and how a model is to answer."""
+    """A task with its tokenised splits, on the way to one device, and how a model is to answer.
+
+    The examples of the task have no texts any more, only what answers are compared with.
+    """
 
     task: Task
     splits: dict[Split, Encoded]
@@ -38,7 +68,8 @@ class Data:
     @cached_property
     def longest_target(self) -> int:
         """Tokens of the longest text that there is to learn; no answer needs to be longer."""
-        return max(len(target) for target in self.splits["train"].labels if isinstance(target, list))
+        labels = self.splits["train"].labels
+        return max(labels.lengths) if isinstance(labels, Ragged) else 0
 
     def batch(self, split: Split, rows: Sequence[int]) -> Batch:
         """Rows of a split as tensors on the device."""
@@ -52,24 +83,51 @@ class Data:
         return {k: v.to(self.device, non_blocking=True) for k, v in tensors.items()}
 
     def batches(self, split: Split, rows: Sequence[Sequence[int]]) -> Batches:
-        """Several batches."""
-        return [self.batch(split, some) for some in rows]
+        """Several batches; of several processes, each gets its part of every one."""
+        if ranks.count() == 1:
+            return [self.batch(split, some) for some in rows]
+        return [self._part(split, some, len(some) / sum(map(len, rows))) for some in rows]
+
+    def _part(self, split: Split, rows: Sequence[int], share: float) -> Part:
+        """This process's part of a batch with this share of the step's loss."""
+        mine, encoded = ranks.part(rows), self.splits[split]
+        return Part(self.batch(split, mine), share * encoded.loss_terms(mine) / encoded.loss_terms(rows))
+
+
+def load_data(spec: RunSpec, model: Reads, device: torch.device, check: Callable[[Task], None]) -> Data:
+    """The data of a run, read and tokenised, or as the cache has them; `check` sees the task before that.
+
+    Raises SpecError where the model cannot answer, and whatever loading the task and `check` raise.
+    """
+    source, tokenizer = identity.of_source(spec.task), identity.of_tokenizer(model.tokenizer)
+    task = load_task(spec.task, spec.data_seed) if source is None else None
+    content = identity.of_examples(task) if task is not None else source
+    path = cache.path_of(spec.task, spec.data_seed, content, tokenizer, form_of(model))
+    if known := cache.read(path):
+        check(known.task)
+        return Data(known.task, known.splits, device, answering_of(known.task, model.text_to_text, spec.evaluation))
+    task = task or load_task(spec.task, spec.data_seed)
+    check(task)
+    data = encode(task, model, device, spec.evaluation)
+    if source == identity.of_source(spec.task):  # else the files were replaced while they were read
+        cache.write(path, cache.Tokenised(data.task, data.splits))
+    return data
 
 
 def encode(
-    task: Task, backbone: Backbone, device: torch.device, evaluation: Literal["auto", "rank", "generate"] = "auto"
+    task: Task, model: Reads, device: torch.device, evaluation: Literal["auto", "rank", "generate"] = "auto"
 ) -> Data:
-    """Tokenise every split in the form that the backbone reads; raises SpecError where it cannot answer."""
-    answering = answering_of(task, backbone.text_to_text, evaluation)
-    splits: dict[Split, Encoded] = {}
-    for name, examples in task.splits.items():
-        if backbone.is_decoder:
-            splits[name] = encode_prompted(task, name, backbone.tokenizer, task.max_length)
-        elif backbone.text_to_text:
-            splits[name] = encode_text_to_text(task, name, backbone.tokenizer, task.max_length)
-        else:
-            splits[name] = encode_classification(examples, backbone.tokenizer, task.max_length)
-    return Data(task, splits, device, answering)
+    """Tokenise every split in the form that the model reads; raises SpecError where it cannot answer."""
+    answering = answering_of(task, model.text_to_text, evaluation)
+    splits = {split: encode_split(task, split, model.tokenizer, form_of(model)) for split in task.splits}
+    return Data(task.without_texts(), splits, device, answering)
+
+
+def form_of(model: Reads) -> Form:
+    """How a model takes a task."""
+    if model.is_decoder:
+        return "prompt"
+    return "text" if model.text_to_text else "head"
 
 
 def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "rank", "generate"]) -> Answering:
@@ -126,6 +184,7 @@ def search_orders(rows: int, settings: SearchSettings, seed: int) -> tuple[Order
     return Order(inner, size, seed, batches), Order(outer, outer_size, seed + 1, batches)
 
 
-def examples_of(batch: Batch) -> int:
-    """How many examples a batch has."""
-    return len(batch["labels"])
+def shares(batches: Batches) -> list[float]:
+    """The weights of the batches' mean losses in the loss of the step: by their examples."""
+    total = sum(len(batch["labels"]) for batch in batches)
+    return [batch.share if isinstance(batch, Part) else len(batch["labels"]) / total for batch in batches]

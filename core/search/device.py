@@ -5,10 +5,19 @@ from __future__ import annotations
 import torch
 
 from core.run.errors import DeviceError
+from core.search import ranks
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU; raises DeviceError for a GPU that is not there."""
+    """`auto` is the first GPU, else the CPU; of several processes, each has the GPU of its number.
+
+    Raises DeviceError for a GPU that is not there.
+    """
+    if ranks.count() > 1 and name != "cpu" and torch.cuda.is_available():
+        name = f"cuda:{ranks.rank()}"
+        if ranks.count() > torch.cuda.device_count():
+            raise DeviceError(f"{ranks.count()} processes need as many GPUs, and there are {torch.cuda.device_count()}")
+        torch.cuda.set_device(ranks.rank())
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

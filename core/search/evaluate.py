@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from core.model.backbone import Backbone
+from core.search import ranks
 from core.search.data import Data
 from core.tasks.batches import answer_ids, length_sorted_batches
 from core.tasks.metrics import evaluate as metrics_of
@@ -24,19 +25,22 @@ def evaluate(
 ) -> dict[str, float]:
     """The metrics of a split, the first of which is the score; the deltas must be bound while this runs.
 
-    `between` is called before each batch, and may end the evaluation by what it raises.
+    `between` is called before each batch, and may end the evaluation by what it raises. Of several processes, each
+    answers its part of the batches, and all get the metrics.
 
     A classification head answers with its largest logit; a text-to-text model with the label whose text is most
     likely, or with what it writes.
     """
     backbone.model.eval()
     encoded = data.splits[split]
-    predictions: list[Answer] = [0] * len(encoded)
-    for rows in length_sorted_batches(encoded, batch_size):
+    batches = length_sorted_batches(encoded, batch_size)
+    answered: dict[int, Answer] = {}
+    for turn in range(0, len(batches), ranks.count()):
         between()
-        batch = data.questions(split, rows)
-        for row, prediction in zip(rows, _predict(backbone, data, batch), strict=True):
-            predictions[row] = prediction
+        for rows in ranks.part(batches[turn : turn + ranks.count()]):
+            answered |= zip(rows, _predict(backbone, data, data.questions(split, rows)), strict=True)
+    found = {row: answer for some in ranks.gathered(answered) for row, answer in some.items()}
+    predictions = [found[row] for row in range(len(encoded))]
     return metrics_of(data.task.metrics, predictions, data.task.splits[split])
 
 

@@ -6,17 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from core.run.events import Checkpoint
+from core.search import ranks
 from core.search.checkpoint import Checkpoints, Snapshot
 from core.search.log import tell
 from core.search.reporter import Reporter
-from core.search.stopping import Stop
+from core.search.stopping import Stop, stopped
 from core.search.stopwatch import Stopwatch
 
 
 class Keeper:
     """Writes the checkpoints of an attempt, and ends it at one where it is asked to stop.
 
-    `resumed` is what the attempt goes on from, None where it starts afresh.
+    `resumed` is what the attempt goes on from, None where it starts afresh. Of several processes, the first one writes
+    and the others only keep step.
     """
 
     def __init__(
@@ -42,13 +44,22 @@ class Keeper:
         `at_edge` says that the phase begins or ends here.
         """
         due = (at_edge or step % self._every == 0) and (phase, step) != self._last
-        if not due and not self.stop.asked:
-            return
-        self._save(snapshot())
-        self.stop.check()
+        stopping = ranks.agreed(self.stop.asked)
+        if due or stopping:
+            self._save(snapshot())
+        if stopping:
+            raise stopped()
+
+    def check(self) -> None:
+        """Raise StoppedError where the run was asked to stop; all of its processes hear it."""
+        if ranks.agreed(self.stop.asked):
+            raise stopped()
 
     def _save(self, snapshot: Snapshot) -> None:
         phase, step = snapshot.phase, snapshot.step
+        if ranks.rank():
+            self._last = phase, step
+            return
         try:
             self._checkpoints.save(replace(snapshot, seconds=self.stopwatch.seconds))
         except OSError as error:

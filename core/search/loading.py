@@ -9,18 +9,19 @@ from importlib.metadata import version
 
 import torch
 
-from core.model.backbone import Backbone, load_backbone
+from core.model.backbone import Backbone, Pretrained, open_pretrained
 from core.model.space import Placed, place
 from core.run.errors import SpecError
 from core.run.events import Space, Started, read_events
 from core.run.rundir import RunDir
 from core.run.spec import CHOOSING, RunSpec
 from core.run.structure import whole_space
+from core.search import ranks
 from core.search.checkpoint import Snapshot
-from core.search.data import Data, encode
+from core.search.data import Data, load_data
 from core.search.device import resolve_device, resolve_precision
 from core.search.reporter import Reporter
-from core.tasks import Task, load_task
+from core.tasks import Task
 
 PACKAGES = ("torch", "transformers", "datasets", "s3tui")
 
@@ -43,17 +44,17 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     dtype = torch.float32 if spec.method == "full" else resolve_precision(spec.precision, device)
     reporter.event(_started(run, spec, resumed, str(device), str(dtype).removeprefix("torch.")))
 
-    task = load_task(spec.task, spec.data_seed)
-    regression = task.kind == "regression"
-    outputs = len(task.labels) or 1
-    backbone = load_backbone(spec.model, outputs, regression, device, dtype, spec.seed)
-    _check_length(spec, task, backbone)
+    model = open_pretrained(spec.model)
+    data = load_data(spec, model, device, lambda task: _check_length(task, model))
+    _check_parts(spec, len(data.splits["train"]))
+    outputs = len(data.task.labels) or 1
+    backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
     placed = [] if spec.method == "full" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
     total = whole_space([p.candidate for p in placed])
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
-    return Setup(spec, backbone, encode(task, backbone, device, spec.evaluation), placed, budget)
+    return Setup(spec, backbone, data, placed, budget)
 
 
 def versions() -> dict[str, str]:
@@ -67,13 +68,23 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
 
 
-def _check_length(spec: RunSpec, task: Task, backbone: Backbone) -> None:
+def _check_length(task: Task, model: Pretrained) -> None:
     """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
-    limit = getattr(backbone.model.config, "max_position_embeddings", math.inf)
-    if not backbone.text_to_text:
-        limit = min(limit, backbone.tokenizer.model_max_length)
+    limit = getattr(model.config, "max_position_embeddings", math.inf)
+    if not model.text_to_text:
+        limit = min(limit, model.tokenizer.model_max_length)
     if task.max_length > limit:
-        raise SpecError(f"task.max_length = {task.max_length}, but {spec.model} reads {limit} tokens", "lower it")
+        raise SpecError(f"task.max_length = {task.max_length}, but {model.name} reads {limit} tokens", "lower it")
+
+
+def _check_parts(spec: RunSpec, rows: int) -> None:
+    """Every process needs a row of every batch."""
+    sizes = (spec.search.batch_size, spec.search.validation_batch_size, spec.retrain.batch_size, rows // 2)
+    least = min(size for size in sizes if size is not None)
+    if least < ranks.count():
+        raise SpecError(
+            f"batches of {least} cannot be shared by {ranks.count()} processes", "raise batch_size, or ask for fewer"
+        )
 
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from core.model.gated import GatedModel
-from core.search.data import Batches, examples_of
+from core.search import ranks
+from core.search.data import Batches, shares
 from core.tasks.randomness import generator, seed_for
 
 # The passes of a step, by which noise is handed out: the virtual step, the validation loss, the two that the second
@@ -44,7 +45,8 @@ class TrainPasses:
     """Forward and backward passes over the batches of a step; `numbers` says which pass of the step each one is.
 
     A pass sees its own row of the gates, or the only one, and its own dropout masks. Its loss is the mean over the
-    examples of all batches, which go through the model one after the other, so that only one needs memory.
+    examples of all batches, which go through the model one after the other, so that only one needs memory. Of several
+    processes each has its part of every batch, and all get the sums.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class TrainPasses:
         self._model, self._batches, self._masks = model, batches, masks
         self._gates = gates.detach().requires_grad_()
         self._numbers = iter(numbers)
-        self._examples = sum(map(examples_of, batches))
+        self._shares = shares(batches)
 
     def all_gradients(self, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, its gradient to the weights and to the gates."""
@@ -96,8 +98,8 @@ class TrainPasses:
         totals: tuple[Tensor, ...] = ()
         for i, batch in enumerate(self._batches):
             # Dropout has no other source than the global generator.
-            torch.manual_seed(self._masks[number] ^ i)
+            torch.manual_seed(ranks.seed(self._masks[number] ^ i))
             with self._model.bound(weights, gates) as backbone:
-                parts = gradients(backbone(**batch).loss * (examples_of(batch) / self._examples))
+                parts = gradients(backbone(**batch).loss * self._shares[i])
             totals = tuple(a + b for a, b in zip(totals, parts, strict=True)) if totals else parts
-        return totals
+        return ranks.summed(totals)

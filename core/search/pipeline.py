@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from safetensors.torch import save
@@ -11,13 +12,13 @@ from core.model.deltafile import metadata
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
-from core.run.rundir import RunDir, write_bytes, write_json
+from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
 from core.search.choosing import find_structure
 from core.search.keeper import Keeper
 from core.search.loading import Setup, load, versions
-from core.search.reporter import Reporter, writing
+from core.search.reporter import Reporter
 from core.search.retraining import retrain
 from core.search.trainees import FullTrainee, StructureTrainee, Trainee
 
@@ -25,19 +26,18 @@ from core.search.trainees import FullTrainee, StructureTrainee, Trainee
 def run_all(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> dict[str, float]:
     """Do everything, or what a checkpoint leaves to do; gives the test metrics, the first of which is the score."""
     setup = load(run, spec, keeper.resumed, reporter)
+    gc.freeze()  # what was loaded stays until the end, and need not be looked at
+    gc.enable()
     keeper.stop.wait_for_steps()
     keeper.stopwatch.enter("search")
     structure = find_structure(setup, keeper, reporter)
-    with writing(run.structure):
-        write_json(run.structure, structure.to_json())
+    reporter.result(run.structure, json_bytes(structure.to_json()))
     reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
     keeper.stopwatch.enter("retrain")
     trainee = _trainee(spec, structure, setup.backbone)
     validation, tested = retrain(setup, structure, trainee, keeper, reporter)
-    with writing(run.delta):
-        write_bytes(run.delta, _delta_file(setup, structure, trainee))
-    with writing(run.result):
-        write_json(run.result, _result(setup, structure, validation, tested, keeper.stopwatch.seconds))
+    reporter.result(run.delta, _delta_file(setup, structure, trainee))
+    reporter.result(run.result, json_bytes(_result(setup, structure, validation, tested, keeper.stopwatch.seconds)))
     return tested
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.run.errors import DiskError, RunDirError
 from core.run.events import Eval, Event, EventWriter, Gates, Phase, Space, Step, StructureChosen, score_of
-from core.run.rundir import RunDir, read_json, write_json
+from core.run.rundir import RunDir, read_json, write_bytes, write_json
 
 GATES_INTERVAL = 0.25  # seconds between two gate events: enough for the eye, little for the disk
 SUMMARY_INTERVAL = 2.0  # seconds between two summaries
@@ -89,6 +89,11 @@ class Reporter:
         with writing(self._path):
             write_json(self._path, self._summary | {"seconds": round(self.seconds, 3), "updated": time.time()})
 
+    def result(self, path: Path, data: bytes) -> None:
+        """Write a file of what came of the run; raises DiskError."""
+        with writing(path):
+            write_bytes(path, data)
+
     @property
     def seconds(self) -> float:
         """Seconds since this attempt began."""
@@ -102,6 +107,23 @@ class Reporter:
         finally:
             self.flush()
             self._writer.close()
+
+
+class Mute(Reporter):
+    """Tells nobody and writes nothing: for the processes that only compute their part of a run."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._last_gates = -1e9
+
+    def event(self, event: Event, **summary: Any) -> None:
+        """Nothing."""
+
+    def result(self, path: Path, data: bytes) -> None:
+        """Nothing."""
+
+    def close(self, last: Event, **summary: Any) -> None:
+        """Nothing."""
 
 
 def _told_by(event: Event) -> dict[str, float]:

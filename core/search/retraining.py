@@ -14,10 +14,11 @@ from core.run.errors import DivergedError, StoppedError
 from core.run.events import Eval, Phase, Step, score_of
 from core.run.structure import Structure
 from core.run.training import RetrainSettings
+from core.search import ranks
 from core.search.adamw import linear_decay
 from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed
-from core.search.data import Batches, Order, examples_of, is_evaluated, total_steps
+from core.search.data import Batches, Order, is_evaluated, shares, total_steps
 from core.search.evaluate import evaluate
 from core.search.keeper import Keeper
 from core.search.loading import Setup
@@ -64,7 +65,7 @@ def retrain(
             if step == total:
                 break
             setup.backbone.model.train()
-            torch.manual_seed(seed_for(spec.seed, "retrain dropout", step))
+            torch.manual_seed(ranks.seed(seed_for(spec.seed, "retrain dropout", step)))
             batches = setup.data.batches("train", order.at(step))
             _train_step(settings, trainee, optimizer, batches, step, total, reporter)
             step += 1
@@ -120,7 +121,7 @@ def _snapshot(
 
 def _score(setup: Setup, trainee: Trainee, split: Split, keeper: Keeper) -> dict[str, float]:
     with trainee.bound():
-        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, keeper.stop.check)
+        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, keeper.check)
 
 
 def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Keeper, reporter: Reporter) -> None:
@@ -147,13 +148,12 @@ def _train_step(
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
-    examples = sum(map(examples_of, batches))
     losses = []
-    for batch in batches:
+    for batch, share in zip(batches, shares(batches), strict=True):
         with trainee.bound() as backbone:
-            losses.append(backbone(**batch).loss * (examples_of(batch) / examples))
+            losses.append(backbone(**batch).loss * share)
             torch.autograd.backward(losses[-1])
-    loss = torch.stack(losses).detach().sum()
+    loss = _together(torch.stack(losses).detach().sum(), trainee)
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
     optimizer.step()
     values = torch.stack([loss.double(), norm.double()]).tolist()
@@ -162,3 +162,12 @@ def _train_step(
             f"retraining diverged at step {step + 1}: the loss is {values[0]}", "lower the learning rate"
         )
     reporter.event(Step("retrain", step + 1, values[0], values[1], lr), step=step + 1)
+
+
+def _together(loss: Tensor, trainee: Trainee) -> Tensor:
+    """The loss of all processes; gradients become the sums of theirs."""
+    trained = [p for p in trainee.parameters if p.grad is not None]
+    loss, *gradients = ranks.summed((loss, *(p.grad for p in trained if p.grad is not None)))
+    for parameter, gradient in zip(trained, gradients, strict=True):
+        parameter.grad = gradient
+    return loss

@@ -141,7 +141,7 @@ def _evaluate(
     reporter.all_gates(state.step, p)
     selected = searcher.selected(state, p)
     with searcher.model.bound(state.weights, searcher.evaluated_gates(p, selected)):
-        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.stop.check)
+        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.check)
     score = score_of(metrics)
     is_best = score >= best.score
     if is_best:

@@ -8,6 +8,11 @@ from typing import Any
 from core.run.errors import StoppedError
 
 
+def stopped() -> StoppedError:
+    """That the worker was asked to stop, as an error."""
+    return StoppedError("stopped by a signal", "run it again: it goes on from its last checkpoint")
+
+
 class Stop:
     """Whether the worker was asked to stop.
 
@@ -30,7 +35,7 @@ class Stop:
     def check(self) -> None:
         """Raise StoppedError where the worker was asked to stop."""
         if self.asked:
-            raise StoppedError("stopped by a signal", "run it again: it goes on from its last checkpoint")
+            raise stopped()
 
     def _hear(self, number: int, frame: Any) -> None:
         # The kernel does it the next time, however long the step takes that is under way.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,17 +13,19 @@ from core.run.errors import EXIT_FAILED, EXIT_OK, DiskError, RunDirError, S3Erro
 from core.run.events import Failed, Finished, score_of
 from core.run.rundir import RunDir, read_json, remove_leftovers
 from core.run.spec import RunSpec
+from core.search import ranks
 from core.search.checkpoint import Checkpoints
 from core.search.heartbeat import beating
 from core.search.keeper import Keeper
 from core.search.log import tell
 from core.search.pipeline import about, run_all
-from core.search.reporter import Reporter
+from core.search.reporter import Mute, Reporter
 from core.search.stopping import Stop
+from core.search.team import team
 
 
-def execute(run: RunDir) -> int:
-    """Do the run of a directory, or what is left of it; gives the exit code.
+def execute(run: RunDir, processes: int = 1) -> int:
+    """Do the run of a directory, or what is left of it, in so many processes; gives the exit code.
 
     The last event is `finished` or `failed`. A run that has its result is not repeated.
     """
@@ -31,6 +34,12 @@ def execute(run: RunDir) -> int:
     spec = read_spec(run)
     if result := _result_of(run, spec):
         return _finished_before(run, spec, result)
+    with team(processes, spec.device, partial(_follow, run, spec)):
+        return _lead(run, spec, stop)
+
+
+def _lead(run: RunDir, spec: RunSpec, stop: Stop) -> int:
+    """Do the run as the first process, which alone writes."""
     checkpoints = Checkpoints(run.checkpoint, spec.digest())
     resumed = checkpoints.latest()
     reporter = Reporter(run, about(spec), resumed is not None)
@@ -38,6 +47,20 @@ def execute(run: RunDir) -> int:
     keeper = Keeper(checkpoints, resumed, spec.checkpoint_every, stop, reporter)
     with beating(run.heartbeat):
         return _attempt(run, spec, keeper, reporter)
+
+
+def _follow(run: RunDir, spec: RunSpec) -> int:
+    """Do the part of another process; what ends all of them is told by the first."""
+    resumed, reporter = Checkpoints(run.checkpoint, spec.digest()).latest(), Mute()
+    keeper = Keeper(Checkpoints(run.checkpoint, spec.digest()), resumed, spec.checkpoint_every, Stop(), reporter)
+    try:
+        run_all(run, spec, keeper, reporter)
+        return EXIT_OK
+    except S3Error:
+        return EXIT_OK
+    except BaseException:
+        tell(f"process {ranks.rank()}: {traceback.format_exc()}")
+        return EXIT_FAILED
 
 
 def _attempt(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> int:

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 
 from core.tasks.order import batch_indices, epoch_order, halves, steps_per_epoch
+from core.tasks.ragged import Ragged
 from core.tasks.task import Example, Split, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
-    "IGNORED_LABEL", "Encoded", "Prompted", "answer_ids", "batch_indices", "encode_classification", "encode_prompted",
-    "encode_text_to_text", "epoch_order", "halves", "length_sorted_batches", "source_text", "steps_per_epoch",
-    "target_text",
+    "IGNORED_LABEL", "Encoded", "Form", "Prompted", "answer_ids", "batch_indices", "encode_classification",
+    "encode_prompted", "encode_split", "encode_text_to_text", "epoch_order", "halves", "length_sorted_batches",
+    "source_text", "steps_per_epoch", "target_text",
 ]  # fmt: skip
 
 # What torch's and transformers' cross-entropies leave out of the loss.
@@ -29,15 +30,18 @@ IGNORED_LABEL = -100
 # What a decoder reads after the source: here its answer begins.
 CUE = "\nanswer:\n"
 
+# How a model takes a task: a head answers, a text is written for a text, or a text goes on.
+Form = Literal["head", "text", "prompt"]
+
 
 @dataclass(frozen=True)
 class Encoded:
     """A tokenised split. `labels` has a class index, a number, or the token ids of a target text for each row."""
 
-    input_ids: list[list[int]]
-    labels: list[int | float] | list[list[int]]
+    input_ids: Ragged
+    labels: list[int | float] | Ragged
     pad_id: int
-    token_type_ids: list[list[int]] | None = None
+    token_type_ids: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -53,6 +57,10 @@ class Encoded:
         if self.token_type_ids is not None:
             tensors["token_type_ids"] = _padded([self.token_type_ids[i] for i in indices], 0)
         return tensors
+
+    def loss_terms(self, indices: Sequence[int]) -> int:
+        """Of how many terms the mean loss of these rows is: the tokens of target texts, or the rows."""
+        return self.labels.size(indices) if isinstance(self.labels, Ragged) else len(indices)
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """The same without the labels: what a model is to answer."""
@@ -87,6 +95,14 @@ class Prompted(Encoded):
         }
 
 
+def encode_split(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, form: Form) -> Encoded:
+    """Tokenise a split in the form that a model takes."""
+    if form == "head":
+        return encode_classification(task.splits[split], tokenizer, task.max_length)
+    encode = encode_prompted if form == "prompt" else encode_text_to_text
+    return encode(task, split, tokenizer, task.max_length)
+
+
 def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise examples for a model with a classification or regression head.
 
@@ -105,7 +121,7 @@ def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizer
     examples = task.splits[split]
     sources = [source_text(task, example) for example in examples]
     targets = tokenizer(text_target=[target_text(task, example) for example in examples])["input_ids"]
-    return _encoded(tokenizer, [sources], max_length, targets)
+    return _encoded(tokenizer, [sources], max_length, Ragged.of(targets))
 
 
 def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Prompted:
@@ -118,7 +134,7 @@ def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase
     encoded = _encoded(tokenizer, [sources], max_length, [])
     cue = tokenizer(CUE, add_special_tokens=False)["input_ids"]
     answers = answer_ids(tokenizer, [target_text(task, example) for example in examples])
-    return Prompted([ids + cue for ids in encoded.input_ids], answers, encoded.pad_id)
+    return Prompted(Ragged.of([ids + cue for ids in encoded.input_ids]), Ragged.of(answers), encoded.pad_id)
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
@@ -144,7 +160,8 @@ def target_text(task: Task, example: Example) -> str:
 def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
     """Indices in batches of similar length, each row once: little padding, for evaluation."""
     # The longest come first, so that a batch too large for the memory fails at once.
-    order = sorted(range(len(encoded)), key=lambda i: -len(encoded.input_ids[i]))
+    lengths = encoded.input_ids.lengths
+    order = sorted(range(len(encoded)), key=lambda i: -lengths[i])
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
@@ -157,12 +174,13 @@ def _encoded(
     tokenizer: PreTrainedTokenizerBase,
     columns: list[list[str]],
     max_length: int,
-    labels: list[int | float] | list[list[int]],
+    labels: list[int | float] | Ragged,
 ) -> Encoded:
     tokens = tokenizer(*columns, truncation=True, max_length=max_length)
     # Padding is masked: any id will do for a tokenizer that has none of its own (GPT-2).
     pad_id = tokenizer.pad_token_id or 0
-    return Encoded(tokens["input_ids"], labels, pad_id, tokens.get("token_type_ids"))
+    types = tokens.get("token_type_ids")
+    return Encoded(Ragged.of(tokens["input_ids"]), labels, pad_id, None if types is None else Ragged.of(types))
 
 
 def _label_tensor(labels: Sequence[int | float | list[int]]) -> torch.Tensor:

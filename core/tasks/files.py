@@ -35,6 +35,12 @@ def load(spec: FileTask, data_seed: int) -> Task:
     return Task(name, kind, labels, splits, spec.max_length, BY_KIND[kind])
 
 
+def data_files(spec: FileTask) -> list[Path]:
+    """The files that `load` reads."""
+    path = Path(spec.path)
+    return list(_split_files(path).values()) if path.is_dir() else [path]
+
+
 def _from_file(path: Path, spec: FileTask, data_seed: int) -> Parts:
     """The three splits of a single file."""
     if path.suffix not in EXTENSIONS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from core.run.errors import DataError, SpecError
@@ -41,6 +42,14 @@ def load(spec: NamedTask, data_seed: int) -> Task:
         max_length=spec.max_length or MAX_LENGTH,
         metrics=BY_KIND["classification"],
     )
+
+
+def release() -> str | None:
+    """The names and checksums of all files of the package that the texts come with; None where it is not installed."""
+    try:
+        return distribution("simple-icd-10-cm").read_text("RECORD")
+    except PackageNotFoundError:
+        return None
 
 
 def _draw(texts: list[str], count: int, data_seed: int) -> list[str]:

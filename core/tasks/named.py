@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from core.run.errors import DataError, nearest
 from core.run.spec import NamedTask
 from core.tasks.formats import answers, fields, group
 from core.tasks.order import drawn
-from core.tasks.sources import Row, read_rows
+from core.tasks.sources import Row, file_of, read_rows
 from core.tasks.table import ENTRIES, Entry
 from core.tasks.task import Example, Split, Task
 
@@ -46,6 +47,14 @@ def load(spec: NamedTask, data_seed: int) -> Task:
         # The paper's code lacks this colon, and so do the sources that its scores are of.
         bare=("hypothesis",) if entry.source == "mnli" else (),
     )
+
+
+def data_files(spec: NamedTask) -> list[Path] | None:
+    """The files that `load` reads; None where the rows come from the hub."""
+    entry = TABLE[spec.name]
+    if spec.data_root is None:
+        return None
+    return [file_of(entry, split, Path(spec.data_root)) for split in ("train", entry.held_out)]
 
 
 def _large(train: Sequence[Example], held_out: Sequence[Example], data_seed: int) -> Splits:

@@ -41,14 +41,19 @@ def _row(where: str, values: dict[str, Any]) -> Row:
 
 
 def _from_folder(entry: Entry, split: str, root: Path) -> tuple[str, Mapping[str, Sequence[Any]]]:
-    """A file of the task's folder, or of the folder of the task whose data these are."""
+    file = file_of(entry, split, root)
+    return str(file), read_columns(file)
+
+
+def file_of(entry: Entry, split: str, root: Path) -> Path:
+    """The file of a split in the task's folder, or in that of the task whose data these are; else DataError."""
     # Only a folder of the task's own may say "validation" for what the hub calls "validation_matched".
     places = [(entry.name, split), (entry.source, split)]
     if split == entry.held_out:
         places.insert(1, (entry.name, "validation"))
     for folder, name in places:
         if file := split_file(root / folder, name):
-            return str(file), read_columns(file)
+            return file
     names = ", ".join(f"{places[0][1]}{extension}" for extension in EXTENSIONS)
     raise DataError(
         f"data_root {root} has no rows for {split!r} of task {entry.name!r}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["classification", "regression", "text"]
@@ -44,3 +44,8 @@ class Task:
     metrics: tuple[str, ...]
     steps: int = 5
     bare: tuple[str, ...] = ()
+
+    def without_texts(self) -> Task:
+        """The task as it is once it is tokenised: its examples keep what answers are compared with."""
+        splits = {split: tuple(replace(row, fields=()) for row in rows) for split, rows in self.splits.items()}
+        return replace(self, splits=splits)

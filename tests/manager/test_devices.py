@@ -37,7 +37,8 @@ def machine(*gpus, cores=8, leases=None, leased_cores=0, ours=()):
 def gpu_of(device, asked, there):
     room = place(device, asked, there)
     assert isinstance(room, Place), room
-    return room.gpu.index
+    (gpu,) = room.gpus
+    return gpu.index
 
 
 def reason(device, asked, there):
@@ -91,6 +92,17 @@ def test_memory_in_use_tells_of_processes_that_a_container_hides():
     assert gpu_of("auto", replace(ONE, use_busy_gpus=True), machine(gpu(0, free=60))) == 0
 
 
+def test_a_run_on_several_gpus_waits_until_as_many_have_room():
+    two = replace(ONE, gpus=2)
+    room = place("auto", two, machine(gpu(0), gpu(1), gpu(2), leases={0: [Lease("a")]}))
+    assert [gpu.index for gpu in room.gpus] == [1, 2]
+    assert str(room) == "gpus 1, 2"
+    assert room.environment("auto")["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2"
+    waiting = place("auto", two, machine(gpu(0), gpu(1), leases={0: [Lease("a")]}))
+    assert waiting == NoRoom("waiting for 2 GPUs: 0 is leased to a")
+    assert place("auto", two, machine(gpu(0))) == NoRoom("waiting for 2 GPUs: there is 1", ever=False)
+
+
 @pytest.mark.parametrize(
     ("device", "asked", "there", "ever"),
     [
@@ -116,7 +128,7 @@ def test_a_run_for_the_cpu_leaves_the_gpus_alone():
     there = machine(gpu(0), leases={0: [Lease("a")]})
     assert place("cpu", Resources(threads=2), there) == Place(2)
     room = place("auto", Resources(gpus=0), there)
-    assert room.gpu is None
+    assert room.gpus == ()
     assert room.environment("auto")["CUDA_VISIBLE_DEVICES"] == ""
 
 

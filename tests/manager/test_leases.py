@@ -18,16 +18,29 @@ def test_cores_are_leased_one_by_one_and_come_back(tmp_path):
 def test_a_gpu_is_leased_by_share_and_its_holders_are_known(tmp_path):
     leases = Leases(tmp_path / "leases")
     asked = Resources(per_gpu=2, memory=5)
-    held = [leases.take(name, Place(1, GPU), asked, cores=1) for name in "ab"]
+    held = [leases.take(name, Place(1, (GPU,)), asked, cores=1) for name in "ab"]
     assert leases.gpus() == {GPU.key: [Lease("a", 2, 5), Lease("b", 2, 5)]}
-    assert leases.take("c", Place(1, GPU), asked, cores=1) is None
+    assert leases.take("c", Place(1, (GPU,)), asked, cores=1) is None
     release(held[0])
     assert leases.gpus() == {GPU.key: [Lease("b", 2, 5)]}
 
 
 def test_a_damaged_lease_lets_nobody_in_beside_it(tmp_path):
     leases = Leases(tmp_path / "leases")
-    held = leases.take("a", Place(1, GPU), Resources(per_gpu=3), cores=1)
+    held = leases.take("a", Place(1, (GPU,)), Resources(per_gpu=3), cores=1)
     next((tmp_path / "leases").iterdir()).write_text("{")
     assert leases.gpus() == {GPU.key: [Lease("a run", 1)]}
     release(held)
+
+
+def test_several_gpus_are_leased_together_or_not_at_all(tmp_path):
+    leases = Leases(tmp_path / "leases")
+    other = Gpu("GPU-5678", index=1)
+    held = leases.take("a", Place(1, (GPU,)), Resources(), cores=1)
+    assert leases.take("b", Place(1, (other, GPU)), Resources(gpus=2), cores=1) is None
+    assert leases.gpus() == {GPU.key: [Lease("a", 1)]}
+    release(held)
+    both = leases.take("b", Place(1, (other, GPU)), Resources(gpus=2), cores=1)
+    assert leases.gpus() == {GPU.key: [Lease("b", 1)], other.key: [Lease("b", 1)]}
+    release(both)
+    assert leases.gpus() == {}

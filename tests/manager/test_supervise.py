@@ -14,7 +14,7 @@ from processes import STAND_IN, is_alive, kill, wait_until
 
 from core.run.rundir import RunDir
 from s3tui.control import kill_all, tell_to_end
-from s3tui.devices import Place
+from s3tui.devices import Gpu, Place
 from s3tui.facts import lives
 from s3tui.identity import Identity, identity_of, this_boot
 from s3tui.identity import is_alive as same_process_lives
@@ -23,6 +23,7 @@ from s3tui.locks import is_locked, try_lock
 from s3tui.process import read_exit, read_process
 from s3tui.supervise import how_it_ended
 
+THREE_CORES = Place(3)
 SPEC = {"task": {"name": "t"}, "method": "s3", "seed": 0, "device": "cpu"}
 
 
@@ -31,11 +32,11 @@ def run(tmp_path):
     """Start a stand-in under a supervisor; whatever is left of it at the end is killed."""
     started = []
 
-    def start(act, command=STAND_IN, grace=60.0, leases=()):
+    def start(act, command=STAND_IN, grace=60.0, leases=(), place=THREE_CORES):
         directory = RunDir(tmp_path / "run")
         if not directory.exists():
             directory.create(SPEC | {"model": act})
-        supervisor = Local(command, grace).start(directory, Place(3), "cpu", leases)
+        supervisor = Local(command, grace).start(directory, place, "cpu", leases)
         started.append(directory)
         return directory, supervisor
 
@@ -51,6 +52,15 @@ def of_this_attempt(directory):
 def ended(directory, supervisor):
     supervisor.wait(timeout=60)
     return read_exit(directory)
+
+
+def test_a_run_on_several_gpus_sees_them_and_has_a_process_for_each(run):
+    tell = [sys.executable, "-c", "import os, sys; print(os.environ['CUDA_VISIBLE_DEVICES'], *sys.argv[1:])"]
+    two = (Gpu("GPU-a", index=2), Gpu("GPU-b", index=5))
+    directory, supervisor = run("", tell, place=Place(1, two))
+    assert ended(directory, supervisor).code == 0
+    assert directory.log.read_text().split() == ["GPU-a,GPU-b", "--processes", "2", str(directory.path)]
+    assert read_process(directory).where == "gpus 2, 5"
 
 
 def test_a_worker_leads_a_session_of_its_own_in_its_directory_and_has_no_input(run):
@@ -202,7 +212,7 @@ def test_files_follow_the_umask(tmp_path):
 import os, sys
 os.umask(0o027)
 from core.run.rundir import RunDir
-from s3tui.devices import Place
+from s3tui.devices import Gpu, Place
 from s3tui.launcher import Local
 directory = RunDir(__import__("pathlib").Path({str(tmp_path / "run")!r}))
 directory.create({SPEC | {"model": "silent-exit"}!r})

@@ -55,7 +55,11 @@ def test_they_do_not_define_the_run(planned):
         ("defaults", "resources = 3", "defaults.resources: should be a table"),
         ("defaults", "priority = 1.5", "defaults.priority: should be a whole number"),
         ("experiment", "resources = { gpu = 1 }", "experiment.a.resources.gpu: unknown key, did you mean 'gpus'?"),
-        ("experiment", "resources = { gpus = 2 }", "experiment.a.resources.gpus: should be 0 or 1"),
+        (
+            "experiment",
+            'resources.gpus = 2\ndevice = "cuda:1"',
+            "experiment.a.resources.gpus: 2 GPUs need device",
+        ),
         ("experiment", 'resources = { memory = "lots" }', "experiment.a.resources.memory: should be a size in quotes"),
         ("experiment", "tags = [3]", "experiment.a.tags: should be a list of words"),
         ("experiment", "matrix = { priority = [1] }", "experiment.a.matrix.priority: unknown key"),

@@ -40,8 +40,8 @@ CONTEXT.set_forkserver_preload(
 )
 
 
-def _work(path: str, largest_file: int | None, user: int | None) -> None:
-    """What `python -m core RUN_DIR >> log.txt 2>&1` does, after its imports."""
+def _work(path: str, largest_file: int | None, user: int | None, processes: int) -> None:
+    """What `python -m core [--processes N] RUN_DIR >> log.txt 2>&1` does, after its imports."""
     from core.__main__ import main
 
     log = os.open(RunDir(Path(path)).log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -52,16 +52,18 @@ def _work(path: str, largest_file: int | None, user: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     if user is not None:
         os.setuid(user)
-    sys.exit(main([path]))
+    sys.exit(main([path] if processes == 1 else ["--processes", str(processes), path]))
 
 
 class Worker:
     """A worker under way; `events` are those that its run has told so far, over all attempts."""
 
-    def __init__(self, run: RunDir, largest_file: int | None = None, user: int | None = None) -> None:
+    def __init__(
+        self, run: RunDir, largest_file: int | None = None, user: int | None = None, processes: int = 1
+    ) -> None:
         self._run = run
         self._reader, self.events = EventReader(run.events), list[Event]()
-        self.process = CONTEXT.Process(target=_work, args=(str(run.path), largest_file, user))
+        self.process = CONTEXT.Process(target=_work, args=(str(run.path), largest_file, user, processes))
         self.process.start()
 
     def until(self, condition: Callable[[Worker], bool]) -> bool:
@@ -121,9 +123,9 @@ def kill_at(run: RunDir, conditions: Iterable[Callable[[Worker], bool]]) -> int:
     return kills
 
 
-def attempt(run: RunDir, largest_file: int | None = None, user: int | None = None) -> int:
+def attempt(run: RunDir, largest_file: int | None = None, user: int | None = None, processes: int = 1) -> int:
     """One attempt from its start to its end, perhaps on a full disk or as another user; gives the exit code."""
-    return Worker(run, largest_file, user).end()
+    return Worker(run, largest_file, user, processes).end()
 
 
 def checkpoint_files(run: RunDir) -> dict[tuple[str, int], Path]:

@@ -1,0 +1,121 @@
+"""How many runs an hour a machine makes when 1, 2 or 4 of them work side by side, each on one thread.
+
+    python benchmarks/throughput.py [--runs 4]
+
+Each run is a whole one, start and retraining included: a short search of `builtin:minilm` on titles of ICD-10-CM. For
+each number at a time the same runs are made, and the hour is reckoned from when the first starts to when the last ends.
+Then one run by itself, of a larger batch, is shared by 1 and by 2 processes of one thread each (`core --processes 2`):
+the steps of its search in a second. The figures are also kept in benchmarks/results/throughput.json. On a GPU
+(`--device cuda`) all runs share the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from core.run.events import Step, read_events
+from core.run.rundir import RunDir, read_json
+from core.run.spaces import library_space
+from core.run.spec import RunSpec
+
+AT_A_TIME = (1, 2, 4)
+PROCESSES = (1, 2)  # of one run
+SHARED_BATCH = 32  # of that run
+STEPS = 20  # of the search, and of retraining
+RESULTS = Path(__file__).with_name("results") / "throughput.json"
+
+
+def spec(seed: int, device: str, batch_size: int = 8, retrain_steps: int = STEPS) -> RunSpec:
+    """A short run."""
+    training = {"max_steps": STEPS, "batch_size": batch_size, "eval_every": STEPS, "learning_rate": 5e-3}
+    return RunSpec.model_validate(
+        {
+            "model": "builtin:minilm", "space": library_space("mix-low-rank"), "budget": 9216, "seed": seed,
+            "device": device, "task": {"name": "icd10-chapter", "per_class": 100, "max_length": 16},
+            "search": training | {"hypergradient": "first-order"}, "retrain": training | {"max_steps": retrain_steps},
+        }
+    )  # fmt: skip
+
+
+def seconds(folder: Path, runs: int, at_a_time: int, device: str, cache: Path) -> float:
+    """How long so many runs take with so many at a time."""
+    waiting = [RunDir(folder / f"{at_a_time}-{seed}") for seed in range(runs)]
+    for seed, run in enumerate(waiting):
+        run.create(spec(seed, device).model_dump(mode="json"))
+    began, done = time.monotonic(), list(waiting)
+    working: list[subprocess.Popen[bytes]] = []
+    while waiting or working:
+        working = [worker for worker in working if worker.poll() is None]
+        while waiting and len(working) < at_a_time:
+            working.append(start(waiting.pop(0), cache))
+        time.sleep(0.02)
+    took = time.monotonic() - began
+    for run in done:
+        read_json(run.result)  # a run that failed has none
+    return took
+
+
+def steps_per_second(run: RunDir, processes: int, device: str, cache: Path) -> float:
+    """The search steps that one run makes in a second, from the first to the last, shared by so many processes."""
+    run.create(spec(0, device, SHARED_BATCH, retrain_steps=1).model_dump(mode="json"))
+    start(run, cache, "--processes", str(processes)).wait()
+    times = [e.t for e in read_events(run.events)[0] if isinstance(e, Step) and e.phase == "search"]
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def start(run: RunDir, cache: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Start a worker on one thread, with the cache of tokenised data that all of them share."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, "-m", "core", *options, str(run.path)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Measure, print, and keep the figures."""
+    parser = argparse.ArgumentParser(description="How many runs an hour are made with 1, 2 and 4 at a time.")
+    parser.add_argument("--runs", type=int, default=4)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    hours: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        first, rest = Path(folder) / "first", Path(folder) / "rest"
+        cache = Path(folder) / "cache"
+        seconds(first, 1, 1, options.device, cache)  # reads everything from the disk, and fills the cache
+        for count in AT_A_TIME:
+            hours[str(count)] = 3600 * options.runs / seconds(rest, options.runs, count, options.device, cache)
+        steps = {
+            str(count): steps_per_second(RunDir(rest / f"shared-{count}"), count, options.device, cache)
+            for count in PROCESSES
+        }
+    result: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(),
+        "device": f"{options.device}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "versions": {name: version(name) for name in ("torch", "transformers")} | {"python": platform.python_version()},
+        "runs": options.runs,
+        "steps": {"search": STEPS, "retrain": STEPS},
+        "runs_per_hour": hours,
+        "steps_per_second_of_one_run_by_processes": steps,
+    }
+    print(f"{result['device']}: {options.runs} runs of {STEPS} + {STEPS} steps, one thread each")
+    for count, rate in hours.items():
+        print(f"{count} at a time: {rate:6.0f} runs an hour, {rate / hours['1']:.2f} times one at a time")
+    for count, rate in steps.items():
+        print(
+            f"one run, batch {SHARED_BATCH}, {count} process(es): {rate:.2f} steps/s, {rate / steps['1']:.2f} times one"
+        )
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

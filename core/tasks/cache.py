@@ -1,0 +1,140 @@
+"""Tokenised tasks on the disk, so that the runs of a suite do not read and tokenise the same rows again and again.
+
+The files are in `s3tui/tokenised` under $XDG_CACHE_HOME, or ~/.cache. The name of a file is a digest of all that
+decides about its content (`core.tasks.identity`), so none is ever out of date: what differs has another name. A file
+that is damaged is made anew, and where none can be written the run goes on without. Each is replaced as a whole, so any
+number of runs may read and write at once; they write the same. Those unused for longest go when together they are
+larger than LARGEST_BYTES. All of it can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from core.run.rundir import write_bytes
+from core.run.spec import FileTask, NamedTask
+from core.tasks import identity
+from core.tasks.batches import Encoded, Form, Prompted
+from core.tasks.ragged import Ragged
+from core.tasks.task import Example, Split, Task
+
+LARGEST_BYTES = 8 * 2**30
+CHECKSUM_BYTES = 16
+# What of an example is left when its texts are tokenised.
+KEPT = ("label", "answers", "group")
+RAGGED = ("input_ids", "token_type_ids", "labels")
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    """A task without its texts, and its tokenised splits."""
+
+    task: Task
+    splits: dict[Split, Encoded]
+
+
+def folder() -> Path:
+    """Where the files are."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "s3tui" / "tokenised"
+
+
+def path_of(
+    spec: NamedTask | FileTask, data_seed: int, source: str | None, tokenizer: str | None, form: Form
+) -> Path | None:
+    """The file of a task for a tokenizer, whose identities are given; None where one of them has none."""
+    if source is None or tokenizer is None:
+        return None
+    parts = (spec.model_dump_json(), str(data_seed), source, tokenizer, form, identity.of_program())
+    return folder() / hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def read(path: Path | None) -> Tokenised | None:
+    """What the file holds; None where there is none, or it is damaged."""
+    if path is None:
+        return None
+    try:
+        data = path.read_bytes()
+        if data[:CHECKSUM_BYTES] != _checksum(data[CHECKSUM_BYTES:]):
+            return None
+        os.utime(path)
+        return _decode(load(data[CHECKSUM_BYTES:]))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(path: Path | None, tokenised: Tokenised) -> None:
+    """Put a task there; where that cannot be done, the next run makes it anew."""
+    if path is None:
+        return
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = save(_encode(tokenised))
+        write_bytes(path, _checksum(data) + data)
+        _bound(path.parent, path)
+
+
+def _bound(where: Path, newest: Path) -> None:
+    """Delete what was unused for longest, unfinished files that a kill left among it, until the rest is small."""
+    sizes = {path: path.stat() for path in where.iterdir()}
+    total = sum(stat.st_size for stat in sizes.values())
+    for path in sorted(sizes, key=lambda path: sizes[path].st_mtime):
+        if total <= LARGEST_BYTES:
+            return
+        if path != newest:
+            path.unlink(missing_ok=True)
+            total -= sizes[path].st_size
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=CHECKSUM_BYTES).digest()
+
+
+def _encode(tokenised: Tokenised) -> dict[str, Tensor]:
+    task, facts = tokenised.task, dict[str, Any]()
+    tensors: dict[str, Tensor] = {}
+    for split, encoded in tokenised.splits.items():
+        columns = {name: [getattr(row, name) for row in task.splits[split]] for name in KEPT}
+        facts[split] = {"examples": columns, "prompted": isinstance(encoded, Prompted), "pad_id": encoded.pad_id}
+        for name in RAGGED:
+            value = getattr(encoded, name)
+            if isinstance(value, Ragged):
+                tensors |= {f"{split}.{name}.values": value.values, f"{split}.{name}.ends": value.ends}
+            else:
+                facts[split][name] = value
+    known = {f.name: getattr(task, f.name) for f in fields(task) if f.name != "splits"}
+    text = json.dumps({"task": known, "splits": facts}).encode()
+    return tensors | {"facts": torch.frombuffer(bytearray(text), dtype=torch.uint8)}
+
+
+def _decode(tensors: dict[str, Tensor]) -> Tokenised:
+    facts = json.loads(tensors["facts"].numpy().tobytes())
+    examples = {split: _examples(told["examples"]) for split, told in facts["splits"].items()}
+    known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in facts["task"].items()}
+    splits = {split: _split(split, told, tensors) for split, told in facts["splits"].items()}
+    return Tokenised(Task(**known, splits=examples), cast("dict[Split, Encoded]", splits))
+
+
+def _examples(columns: dict[str, list[Any]]) -> tuple[Example, ...]:
+    rows: Sequence[tuple[Any, ...]] = list(zip(*(columns[name] for name in KEPT), strict=True))
+    return tuple(Example((), label, tuple(answers), group) for label, answers, group in rows)
+
+
+def _split(split: str, told: dict[str, Any], tensors: dict[str, Tensor]) -> Encoded:
+    values = {
+        name: told[name] if name in told else Ragged(*(tensors[f"{split}.{name}.{x}"] for x in ("values", "ends")))
+        for name in RAGGED
+    }
+    return (Prompted if told["prompted"] else Encoded)(**values, pad_id=told["pad_id"])
