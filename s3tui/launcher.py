@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from core.run.rundir import RunDir
 from s3tui.devices import Place
@@ -18,15 +17,6 @@ from s3tui.locks import try_lock
 PYTHON = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()))
 WORKER = (*PYTHON, "-m", "core")
 GRACE_SECONDS = 60.0  # what a worker has to end its step and leave a checkpoint before it is killed
-
-
-class Launcher(Protocol):
-    """Whatever can start runs somewhere."""
-
-    def start(
-        self, directory: RunDir, place: Place, device: str, leases: Sequence[int]
-    ) -> subprocess.Popen[bytes] | None:
-        """Start a run with what it has been given; None where somebody works on it already."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +33,7 @@ class Local:
         log = try_lock(directory.log)
         if log is None:
             return None
+        directory.slurm.unlink(missing_ok=True)  # a job of before says nothing of this attempt
         try:
             return subprocess.Popen(
                 [*PYTHON, "-m", "s3tui.supervise", str(directory.path), str(place), str(self.grace), *self.command],

@@ -105,7 +105,7 @@ class Session:
                 action(self.workspace, run)
         if running:
             self.watcher.progress.line(f"waiting for {self._listed(running)} to end")
-        wait_for_end(running, wish == "cancel", hurry=lambda: interrupts.received > before)
+        wait_for_end(self.workspace, running, wish == "cancel", hurry=lambda: interrupts.received > before)
         done = "stopped" if wish == "stop" else "cancelled"
         told = f"{done} {self._listed(running)}" if running else f"{done}; no run was under way"
         if waiting:
