@@ -91,7 +91,7 @@ class Dispatcher:
         except OSError as error:
             self.trouble = str(error)
             return set()
-        self.trouble = ""
+        self.trouble = self._slurm.trouble
         return changed
 
     def _round(self) -> set[str]:
@@ -114,6 +114,10 @@ class Dispatcher:
             or (isinstance(run.status, Queued) and name not in self._impossible)
             for name, run in self.board.runs.items()
         )
+
+    def is_open(self, run: FoundRun) -> bool:
+        """Whether Slurm has yet to say how the job of a run ended, or to be told what is wanted of it."""
+        return self._slurm.is_open(run)
 
     @property
     def impossible(self) -> Set[str]:

@@ -88,8 +88,11 @@ class Session:
     def _is_over(self) -> bool:
         if not self.seat.has_looked:
             return False
-        impossible = self.seat.dispatcher.impossible if self.seat.dispatcher else frozenset()
-        return all(is_over(run) or run.name in impossible for run in self.mine())
+        dispatcher = self.seat.dispatcher
+        if dispatcher is None:
+            return all(map(is_over, self.mine()))
+        impossible = dispatcher.impossible
+        return all((is_over(run) or run.name in impossible) and not dispatcher.is_open(run) for run in self.mine())
 
     def _do(self, wish: Wish, interrupts: Interrupts) -> None:
         if wish == "go on":

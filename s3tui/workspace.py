@@ -173,7 +173,7 @@ def read_run(directory: RunDir, name: str) -> FoundRun:
     try:
         queue = read_queue(directory)
     except RunDirError as error:
-        return FoundRun(name, directory, None, Damaged(str(error)))
+        return FoundRun(name, directory, None, Damaged(str(error)), attempt=last_attempt(directory))
     facts, status = read_status(directory, queue)
     damaged = isinstance(status, Damaged)
     job, attempt = facts.job, last_attempt(directory) if damaged else attempt_of(facts.process, facts.job)

@@ -14,6 +14,7 @@ from s3tui.slurm.launch import submit_array
 from s3tui.slurm.refreshing import living, record, record_lost
 from s3tui.slurm.settings import MAX_TASKS, Launch
 from s3tui.slurm.steering import nice, tell, wish_for
+from s3tui.status import Paused
 from s3tui.workspace import FoundRun
 
 AGAIN_SECONDS = 30.0  # until what Slurm refused is tried again
@@ -34,9 +35,16 @@ class Tracker:
 
     @property
     def has_work(self) -> bool:
-        """Whether Slurm is yet to be told something, or to confirm what it was told."""
-        paused = self.board.workspace.pause.exists()
-        return any(wish_for(run.queue, run.job, paused) for run in living(self.board.runs.values()))
+        """Whether Slurm is yet to be told something, or has a job whose end is not written down."""
+        return any(map(self.is_open, self.board.runs.values()))
+
+    def is_open(self, run: FoundRun) -> bool:
+        """The same for one run. A run that is held waits for a person, and nobody waits for a Slurm that is silent."""
+        if run.job is None or not run.job.lives:
+            return False
+        if wish_for(run.queue, run.job, self.board.workspace.pause.exists()):
+            return True
+        return not self.trouble and not isinstance(run.status, Paused)
 
     def take_in(self) -> set[str]:
         """Write down what Slurm says that is new; the runs that it is about."""
