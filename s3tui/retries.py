@@ -16,7 +16,7 @@ def after(queue: Queue, end: Broken | Dead | Paused | Cancelled, attempt: str, n
     """What is wanted of a run that was to run and whose attempt came to this end."""
     queue = replace(queue, settled=attempt, reason="")
     if isinstance(end, Cancelled):
-        return replace(queue, wanted="cancelled")
+        return replace(queue, wanted="cancelled", reason=end.reason)
     if isinstance(end, Paused):
         return replace(queue, wanted="held", reason=end.reason)
     if end.kind == "restart":

@@ -133,15 +133,15 @@ class Broken(Status):
 
 @dataclass(frozen=True)
 class Cancelled(Status):
-    """Somebody took it out of the queue for good; `where` is said where that was not s3tui."""
+    """Somebody took it out of the queue for good; the reason is there where that was not by s3tui."""
 
     name: ClassVar[str] = "cancelled"
-    where: str = ""
+    reason: str = ""
 
     @property
     def note(self) -> str:
-        """Where, if not here."""
-        return self.where
+        """How, if not by s3tui."""
+        return self.reason
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def status_of(facts: Facts) -> Status:
         return _in_slurm(facts, facts.job)
     queue = facts.queue
     if queue is not None and queue.wanted == "cancelled":
-        return Cancelled()
+        return Cancelled(queue.reason)
     if queue is not None and queue.wanted == "queued" and _is_answered(facts, queue):
         return Queued(queue.submitted, queue.not_before, queue.reason)
     return _ended(facts)
@@ -244,7 +244,7 @@ def _in_slurm(facts: Facts, job: Job) -> Status:
         # The process of before a requeue is none of this one.
         return _live(facts) if facts.exit is None else Running(None, queue.wanted != "queued")
     if queue.wanted == "cancelled":
-        return Cancelled()
+        return Cancelled(queue.reason)
     if queue.wanted == "held":
         return Paused(queue.reason or "held")
     told = job.reason or job.state.lower()
@@ -285,7 +285,7 @@ def _ended_in_slurm(facts: Facts, job: Job, reason: str) -> Status | None:
         return None
     asked = facts.exit.asked if facts.exit is not None else ""
     if job.state == "CANCELLED":
-        return Cancelled("in Slurm")
+        return Cancelled("its job was cancelled in Slurm")
     if asked == "too slow":
         told = "no checkpoint was reached within the time of its job"
         return Broken("time-limit", told, "ask for more time in [launcher], or lower checkpoint_every", reason)
@@ -295,7 +295,7 @@ def _ended_in_slurm(facts: Facts, job: Job, reason: str) -> Status | None:
         return Dead(*KILLED[job.state], reason)
     if facts.process is None or (facts.exit is None and not isinstance(facts.last, (Failed, Finished))):
         began = "told nothing" if facts.process is not None else "its worker did not begin"
-        code = f" with exit code {job.exit_code}" if job.exit_code else ""
+        code = f" with exit code {job.exit_code.removesuffix(':0')}" if job.exit_code else ""
         return Dead(f"its job ended as {job.state}{code} and {began}; its log tells", "crash", reason)
     return None
 

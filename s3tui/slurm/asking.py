@@ -47,8 +47,14 @@ def read_squeue(text: str) -> dict[str, Told]:
         parts = line.split("|", 6)
         if len(parts) == 7 and parts[5].isdecimal():
             job, state, reason, node, code, restarts, name = parts
-            found[job] = Told(state, "" if reason == "None" else reason, node, code, int(restarts), name.rstrip("|"))
+            reason = "" if reason == "None" else reason
+            found[job] = Told(state, reason, node, _exit_code(code), int(restarts), name.rstrip("|"))
     return found
+
+
+def _exit_code(code: str) -> str:
+    """A wait status, which is what squeue prints, as all other programs of Slurm write it: 3:0, or 0:9 for a signal."""
+    return f"{int(code) >> 8}:{int(code) & 127}" if code.isdecimal() else code
 
 
 class Asking:

@@ -22,7 +22,7 @@ class Job:
     """One task of a job array; `id` is `ARRAY_TASK`, empty until Slurm has told it.
 
     `batch` is the part of the array's name by which it is found where whoever submitted it died before it wrote the id
-    down. `exit_code` is Slurm's, the signal behind a colon. `held` says that we hold it, not somebody else.
+    down. `exit_code` is as Slurm writes it, the signal behind a colon. `held` says that we hold it, not somebody else.
     """
 
     batch: str

@@ -34,15 +34,19 @@ def launch(table: Mapping[str, Any], key: Key, problems: Problems) -> Launch:
         problems.add((*key, "kind"), f"should be one of {', '.join(KINDS)}")
         kind = "local"
     texts = {name: _text(table, key, name, problems) for name in _TEXTS}
+    time = _time(table, key, problems)
+    warn = whole(table, key, "warn_seconds", WARN_SECONDS, 1, problems)
+    if time and seconds_of(time) <= warn:
+        problems.add((*key, "time"), f"should be longer than warn_seconds, which is {warn}")
     memory = memory_bytes(table.get("memory"), (*key, "memory"), problems)
     return Launch(
         kind=kind,
         **texts,
-        time=_time(table, key, problems),
+        time=time,
         cpus=whole(table, key, "cpus", 0, 1, problems),
         memory=memory or 0,
         parallel=whole(table, key, "parallel", 0, 1, problems),
-        warn_seconds=whole(table, key, "warn_seconds", WARN_SECONDS, 1, problems),
+        warn_seconds=warn,
         setup=_setup(table.get("setup", []), (*key, "setup"), problems),
         sbatch=_sbatch(table.get("sbatch", {}), (*key, "sbatch"), problems),
     )
@@ -54,6 +58,17 @@ def _text(table: Mapping[str, Any], key: Key, name: str, problems: Problems) -> 
 
 def _time(table: Mapping[str, Any], key: Key, problems: Problems) -> str:
     return _checked(table, key, "time", lambda text: bool(_TIME.fullmatch(text)), _TIME_RULE, problems)
+
+
+def seconds_of(time: str) -> int:
+    """How long a time limit of Slurm's is: minutes where there is one number, and from hours on behind days."""
+    days, dash, clock = time.rpartition("-")
+    parts = list(map(int, clock.split(":")))
+    if dash or len(parts) == 3:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    else:
+        hours, (minutes, seconds) = 0, (*parts, 0)[:2]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _checked(

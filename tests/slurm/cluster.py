@@ -34,6 +34,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 MpiDefault=none
 ReturnToService=2
+EnforcePartLimits=ALL
 KillWait=5
 SlurmdTimeout=10
 MessageTimeout=5

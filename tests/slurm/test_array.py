@@ -59,6 +59,15 @@ def is_asked_to_end(pid):
     return bool(int(pending, 16) & 1 << (signal.SIGTERM - 1))
 
 
+def stop_those_that_saved(runs, names, stopped):
+    """Stop each worker that has left a checkpoint; whether all have."""
+    for name in names - stopped.keys():
+        if events_of(runs.run(name), Checkpoint):
+            stopped[name] = read_process(runs.run(name))
+            os.kill(stopped[name].worker.pid, signal.SIGSTOP)
+    return len(stopped) == len(names)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("array")
@@ -80,12 +89,7 @@ def disturbed(folder, cluster):
         ids = [read_job(runs.run(name)).id for name in (CALM, REQUEUED, TIMED, LOST)]
         # Each is stopped where it is, so that it cannot end before what is to happen has happened.
         workers = {}
-        while len(workers) < 3:
-            for name in {REQUEUED, TIMED, LOST} - workers.keys():
-                if events_of(runs.run(name), Checkpoint):
-                    workers[name] = read_process(runs.run(name))
-                    os.kill(workers[name].worker.pid, signal.SIGSTOP)
-            time.sleep(0.02)
+        wait_until(lambda: stop_those_that_saved(runs, {REQUEUED, TIMED, LOST}, workers))
         jobs = {name: read_job(runs.run(name)).id for name in workers}
         assert cluster.ask("scontrol", "update", f"JobId={jobs[TIMED]}", "TimeLimit=1").returncode == 0
         supervisor = workers[LOST].supervisor.pid
@@ -96,6 +100,8 @@ def disturbed(folder, cluster):
         # Before a requeue Slurm itself lets go on what is stopped; its warning goes to the supervisor alone.
         wait_until(lambda: is_asked_to_end(workers[TIMED].worker.pid))
         os.kill(workers[TIMED].worker.pid, signal.SIGCONT)
+        wait_until(lambda: read_job(runs.run(TIMED)).waits)
+        cluster.ask("scontrol", "update", f"JobId={jobs[TIMED]}", "TimeLimit=30")
         _, err = started.communicate(timeout=180)
         yield runs, ids, started.returncode, err
         cluster.start_node(node)
@@ -120,7 +126,7 @@ def test_a_matrix_becomes_one_array_and_comes_to_its_results(disturbed):
     assert [id.partition("_")[2] for id in ids] == ["0", "1", "2", "3"]
     assert [run.status.name for run in find_runs(runs.path)] == ["finished"] * 4
     job = read_job(runs.run(CALM))
-    assert (job.state, job.exit_code, job.restarts) == ("COMPLETED", "0", 0)
+    assert (job.state, job.exit_code, job.restarts) == ("COMPLETED", "0:0", 0)
     assert read_process(runs.run(CALM)).where == f"slurm {job.id} {job.node}"
     assert "set up" in runs.run(CALM).log.read_text()
 
