@@ -298,7 +298,7 @@ class Dispatcher:
         return Machine(gpus, usable_cores(), leases.gpus(), leases.cores(), frozenset(ours))
 
     def _workers(self) -> set[int]:
-        living = (run.status for run in self.board.runs.values())
+        living = (run.status for run in self.board.runs.values() if run.job is None)
         return {s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process is not None}
 
 

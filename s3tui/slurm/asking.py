@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 import time
@@ -118,6 +119,20 @@ def read_sacct(text: str, wanted: Iterable[str]) -> dict[str, Told]:
         for parts in lines
         if len(parts) == 4 and parts[0] in wanted and parts[1]
     }
+
+
+def why_no_slurm() -> str:
+    """Why nothing can be given to Slurm here, empty where it answers."""
+    if shutil.which("sbatch") is None:
+        return "there is no Slurm on this machine: sbatch is not found"
+    code, told = call("sinfo", "--noheader", "--format=%R")
+    return f"Slurm does not answer: {_last_line(told)}" if code else ""
+
+
+def partitions() -> list[str]:
+    """The partitions that this cluster has for us."""
+    code, told = call("sinfo", "--noheader", "--format=%R")
+    return [] if code else list(dict.fromkeys(told.split()))
 
 
 def call(*command: str, seconds: float = 30.0) -> tuple[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,16 +9,14 @@ from pathlib import Path
 
 from core.run.errors import SpecError, nearest
 from s3tui.config import PlannedRun
-from s3tui.slurm.asking import call
+from s3tui.slurm.asking import call, partitions, why_no_slurm
 from s3tui.slurm.settings import Kind, Launch
-
-SECONDS = 20.0  # for the controller to answer
 
 
 def decided(runs: Sequence[PlannedRun], wish: Kind | None) -> tuple[PlannedRun, ...]:
     """The runs with the launcher that they will have; `wish` comes before what their file says."""
     kinds = {wish or run.queue.launch.kind for run in runs}
-    auto: Kind = "slurm" if "auto" in kinds and not _why_no_slurm() else "local"
+    auto: Kind = "slurm" if "auto" in kinds and not why_no_slurm() else "local"
 
     def launch(run: PlannedRun) -> Launch:
         kind = wish or run.queue.launch.kind
@@ -33,26 +30,12 @@ def check_cluster(runs: Iterable[PlannedRun]) -> None:
     launches = list(dict.fromkeys(run.queue.launch for run in runs if run.queue.launch.is_slurm))
     if not launches:
         return
-    if problem := _why_no_slurm():
-        raise SpecError(problem, "--launcher local runs on this machine")
+    if problem := why_no_slurm():
+        raise SpecError(f"launcher: {problem}", "--launcher local runs on this machine")
     known = partitions()
     problems = dict.fromkeys(problem for launch in launches if (problem := _refusal(launch, known)))
     if problems:
         raise SpecError("\n".join(problems))
-
-
-def _why_no_slurm() -> str:
-    """Why nothing can be given to Slurm here, empty where it answers."""
-    if shutil.which("sbatch") is None:
-        return "launcher: there is no Slurm on this machine: sbatch is not found"
-    code, told = call("sinfo", "--noheader", "--format=%R", seconds=SECONDS)
-    return f"launcher: Slurm does not answer: {told}" if code else ""
-
-
-def partitions() -> list[str]:
-    """The partitions that this cluster has for us."""
-    code, told = call("sinfo", "--noheader", "--format=%R", seconds=SECONDS)
-    return [] if code else list(dict.fromkeys(told.split()))
 
 
 def _refusal(launch: Launch, known: Sequence[str]) -> str:
@@ -66,7 +49,7 @@ def _refusal(launch: Launch, known: Sequence[str]) -> str:
     with tempfile.TemporaryDirectory(prefix="s3tui-") as folder:
         script = Path(folder) / "script.sh"
         script.write_text(run_array(Path(folder), 1, launch, 0).text("true"), encoding="utf-8")
-        code, told = call("sbatch", "--test-only", str(script), seconds=SECONDS)
+        code, told = call("sbatch", "--test-only", str(script))
     return f"launcher: sbatch refuses: {_in_short(told)}" if code else ""
 
 
