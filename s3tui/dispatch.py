@@ -273,13 +273,14 @@ class Dispatcher:
         leases = Leases(self.workspace.leases).take(run.name, room, asked, machine.cores)
         if leases is None:
             return "waiting for a device that was taken meanwhile"
+        run.directory.slurm.unlink(missing_ok=True)  # a job that ended says nothing of what happens here
         # What the board knows may be old: another dispatcher may have started it a moment ago.
         now = self.board.read(run.name)
         if now is None or not isinstance(now.status, Queued):
             release(leases)
             return ""
         try:
-            before = run.attempt
+            before = now.attempt
             child = self.launcher.start(run.directory, room, device, leases)
         finally:
             release(leases)

@@ -38,6 +38,8 @@ def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
     if job is not None:
         return _of_job(directory, queue, job, now)
     process = read_process(directory)
+    if process is not None and process.job:
+        process = None  # that of a job, and this machine has the run by now
     alive = process is not None and lives(process)
     locked = is_locked(directory.log)
     here = {"boot": this_boot(), "host": this_host()}

@@ -1,4 +1,7 @@
-"""Starts the supervisor of a run in a session of its own, so that it outlives its starter and the terminal."""
+"""Starts the supervisor of a run in a session of its own, so that it outlives its starter and the terminal.
+
+Runs for a cluster are started by `s3tui.slurm`, by many at a time and without a place: Slurm finds that.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,6 @@ class Local:
         log = try_lock(directory.log)
         if log is None:
             return None
-        directory.slurm.unlink(missing_ok=True)  # a job of before says nothing of this attempt
         try:
             return subprocess.Popen(
                 [*PYTHON, "-m", "s3tui.supervise", str(directory.path), str(place), str(self.grace), *self.command],

@@ -83,7 +83,9 @@ def test_every_screen_says_where_a_job_runs_and_why_another_waits(drive, job, go
     assert [(job(name).state, job(name).exit_code) for name in ("one", "two")] == [("COMPLETED", "0:0")] * 2
 
 
-def test_scancel_from_outside_is_a_cancellation_and_no_crash(drive, job, status, cluster):
+def test_scancel_from_outside_is_a_cancellation_and_no_crash_and_the_run_can_go_on_here(
+    drive, job, status, go, cluster
+):
     process = drive(TWO, launcher=ONE_AT_A_TIME)
     wait_until(lambda: runs_in_slurm(job, "one"))
     assert cluster.ask("scancel", job("one").id, job("two").id).returncode == 0
@@ -94,6 +96,14 @@ def test_scancel_from_outside_is_a_cancellation_and_no_crash(drive, job, status,
     assert "retry" not in err
     assert status("one").name == status("two").name == "cancelled"
     assert job("one").state == "CANCELLED"
+
+    process = drive(TWO, launcher='kind = "local"')
+    go("one")
+    go("two")
+    code, err = finish(process)
+    assert code == 0, err
+    assert "one: started again on 1 core" in err
+    assert status("one").name == status("two").name == "finished"
 
 
 def test_a_run_is_held_released_stopped_resumed_and_cancelled_by_the_same_commands(
