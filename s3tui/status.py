@@ -293,7 +293,8 @@ def _ended_in_slurm(facts: Facts, job: Job, reason: str) -> Status | None:
         return Dead(LOST.get(job.state, "the time of its job was over"), "restart", reason)
     if job.state in KILLED:
         return Dead(*KILLED[job.state], reason)
-    if facts.process is None and facts.queue is not None and facts.queue.wanted == "held":
+    queue = facts.queue
+    if facts.process is None and queue is not None and queue.wanted == "held" and queue.settled != job.attempt:
         return Paused(reason or "stopped before its worker began")
     if facts.process is None or (facts.exit is None and not isinstance(facts.last, (Failed, Finished))):
         began = "told nothing" if facts.process is not None else "its worker did not begin"

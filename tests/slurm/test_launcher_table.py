@@ -142,6 +142,12 @@ def test_the_end_of_a_job_is_told_as_what_it_was(ended_as, name, note):
     assert note in status.note
 
 
+def test_a_run_that_was_stopped_before_its_worker_began_is_paused_and_one_that_failed_there_is_dead():
+    job = Job("ab", 3, "12_3", "FAILED", exit_code="0:12")
+    assert state(job, Queue(wanted="held", reason="stopped on demand")).name == "paused"
+    assert state(job, Queue(wanted="held", settled=job.attempt)).name == "dead"
+
+
 def test_a_job_that_left_no_checkpoint_in_its_time_is_not_requeued_for_ever():
     status = state(Job("ab", 3, "12_3", "FAILED"), process=PROCESS, exit=Exit(**ASKED, asked="too slow"))
     assert (status.name, status.kind) == ("failed", "time-limit")
