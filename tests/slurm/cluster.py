@@ -1,6 +1,7 @@
 """A real Slurm on this machine for the tests: controller, nodes and munge of its own, gone with the test session."""
 
 import contextlib
+import ctypes
 import getpass
 import os
 import shutil
@@ -95,8 +96,9 @@ class Cluster:
     def _start(self, program, *arguments, known_as=None):
         with (self.folder / f"{known_as or program}.out").open("ab") as out:
             self._daemons[known_as or program] = subprocess.Popen(
-                [shutil.which(program, path=_path()), *arguments], stdout=out, stderr=out, stdin=subprocess.DEVNULL
-            )
+                [shutil.which(program, path=_path()), *arguments],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=_end_with_us,
+            )  # fmt: skip
 
     def _until(self, condition, otherwise):
         deadline = time.monotonic() + START_SECONDS
@@ -142,6 +144,11 @@ class Cluster:
         for name in order:
             if name in self._daemons:
                 self._end(self._daemons.pop(name), signal.SIGTERM)
+
+
+def _end_with_us():
+    """In a daemon about to be: SIGTERM once the tests are gone, however they ended."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def _free_ports(count):

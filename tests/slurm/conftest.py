@@ -14,14 +14,6 @@ from processes import DEADLINE, STAND_IN, nothing_left
 
 from s3tui.workspace import Workspace
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("slurm"))
-
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
