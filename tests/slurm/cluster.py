@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -152,9 +153,9 @@ def _end_with_us():
 
 
 def _free_ports(count):
-    """The first of so many ports in a row that nobody has, counted from a place that is this process's own."""
-    start = 20000 + os.getpid() % 20000
-    for first in range(start, start + 5000, count):
+    """The first of so many ports in a row that nobody has, below those that outgoing connections take."""
+    start = random.randrange(10000, 30000)
+    for first in range(start, start + 2000, count):
         if all(_is_free(port) for port in range(first, first + count)):
             return first
     raise RuntimeError("no ports are free")
@@ -163,7 +164,7 @@ def _free_ports(count):
 def _is_free(port):
     with socket.socket() as probe:
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("", port))  # as the daemons do
         except OSError:
             return False
     return True

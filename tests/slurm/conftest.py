@@ -15,15 +15,25 @@ from processes import DEADLINE, STAND_IN, nothing_left
 from s3tui.workspace import Workspace
 
 
+def started(tmp_path_factory):
+    """A cluster. A port may be taken in the moment before it is used, so once is not enough."""
+    for attempt in range(3):
+        there = Cluster(tmp_path_factory.mktemp("slurm"))
+        try:
+            there.start()
+            return there
+        except RuntimeError as error:
+            there.stop()
+            reason = f"attempt {attempt + 1}: {error}"
+            if "not installed" in reason:
+                break
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    there = Cluster(tmp_path_factory.mktemp("slurm"))
     before = os.environ.get("SLURM_CONF")
-    try:
-        there.start()
-    except RuntimeError as reason:
-        there.stop()
-        pytest.skip(str(reason))
+    there = started(tmp_path_factory)
     yield there
     there.stop()
     os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
