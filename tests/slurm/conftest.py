@@ -33,10 +33,12 @@ def started(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     before = os.environ.get("SLURM_CONF")
-    there = started(tmp_path_factory)
-    yield there
-    there.stop()
-    os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
+    try:
+        there = started(tmp_path_factory)
+        yield there
+        there.stop()
+    finally:
+        os.environ.pop("SLURM_CONF", None) if before is None else os.environ.update(SLURM_CONF=before)
 
 
 @pytest.fixture
