@@ -36,7 +36,7 @@ class Board:
         if look_at_all_live:
             self._live_at = now
         for name, run in self.runs.items():
-            if isinstance(run.status, (Running, Quiet)) and (look_at_all_live or _has_moved(run.status)):
+            if isinstance(run.status, (Running, Quiet)) and (look_at_all_live or _has_moved(run)):
                 names.add(name)
         for name in names:
             self.read(name)
@@ -106,7 +106,10 @@ def _is_inside(name: str) -> bool:
     return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
-def _has_moved(status: Running | Quiet) -> bool:
-    """Whether a run that lives has begun or ended since: told from its processes alone, which costs little."""
-    process: Process | None = status.process
-    return process is None or not lives(process)
+def _has_moved(run: FoundRun) -> bool:
+    """Whether a run that lives has begun or ended since: told from its processes alone, which costs little.
+
+    The processes of a job are not seen from here; that it ended is told by Slurm, or found with the next look at all.
+    """
+    process: Process | None = getattr(run.status, "process", None)
+    return run.job is None and (process is None or not lives(process))

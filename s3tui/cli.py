@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -86,11 +86,18 @@ def run(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
+    launcher: Annotated[
+        Literal["slurm", "local", "auto"] | None,
+        typer.Option("--launcher", help="Where runs are started, whatever [launcher] of the suite says."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts and submit nothing.")] = False,
 ) -> None:
     """Run a suite and print its results. Finished runs are skipped, unfinished ones go on."""
     from s3tui import commands
 
-    raise typer.Exit(commands.run(file, only or [], fresh, detach))
+    if dry_run:
+        raise typer.Exit(commands.dry_run(file, only or [], launcher))
+    raise typer.Exit(commands.run(file, only or [], fresh, detach, launcher=launcher))
 
 
 @app.command()

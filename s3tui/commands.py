@@ -17,6 +17,7 @@ from s3tui.diagnostics import say
 if TYPE_CHECKING:
     from s3tui.config import PlannedRun
     from s3tui.seat import Settings
+    from s3tui.slurm.settings import Kind
     from s3tui.workspace import FoundRun, Workspace
     from s3tui.written import Form
 
@@ -43,8 +44,10 @@ def init(file: Path) -> int:
 def validate(file: Path, as_json: bool) -> int:
     """Print the runs that a file plans; every problem of the file is raised at once."""
     from s3tui.config import load
+    from s3tui.slurm.checks import check_cluster, decided
 
     suite = load(file)
+    check_cluster(decided(suite.runs, None))
     runs = [_planned(run) for run in suite.runs]
     if as_json:
         print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
@@ -71,10 +74,17 @@ def _budget(budget: str | float | None) -> str:
     return f"{float(budget):.4%} of the model" if float(budget) < 1 else f"{budget:,.0f} parameters"
 
 
-def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Settings | None = None) -> int:
+def run(
+    file: Path,
+    only: Sequence[str],
+    fresh: bool,
+    detach: bool,
+    settings: Settings | None = None,
+    launcher: Kind | None = None,
+) -> int:
     """Put the runs of a suite into the queue and see them through; prints its results and what failed.
 
-    `settings` are those of tests, with a stand-in for the worker.
+    `launcher` comes before what the suite says of it. `settings` are those of tests, with a stand-in for the worker.
     """
     from s3tui.config import load
     from s3tui.plan import select
@@ -83,7 +93,7 @@ def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Se
     from s3tui.workspace import Workspace
 
     suite = load(file)
-    todo = submit(suite, select(suite, only), fresh)
+    todo = submit(suite, select(suite, only), fresh, launcher)
     workspace = Workspace(suite.workspace)
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
@@ -94,6 +104,23 @@ def run(file: Path, only: Sequence[str], fresh: bool, detach: bool, settings: Se
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
     return _tell(suite.folder, runs, f"{suite.name}/", workspace.reasons())
+
+
+def dry_run(file: Path, only: Sequence[str], launcher: Kind | None) -> int:
+    """Print what would be given to Slurm, and submit nothing."""
+    from s3tui.config import load
+    from s3tui.plan import select
+    from s3tui.slurm.checks import decided
+    from s3tui.slurm.preview import scripts
+
+    suite = load(file)
+    runs = decided(select(suite, only), launcher)
+    for run in runs:
+        if not run.queue.launch.is_slurm:
+            say(f"{run.name}: runs on this machine")
+    for text in scripts(suite, runs):
+        print(text)
+    return EXIT_OK
 
 
 def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int:

@@ -22,9 +22,12 @@ from s3tui.layers import Defaults, Layers, Table
 from s3tui.problems import ConfigError, Key, Problems
 from s3tui.queuefile import Queue
 from s3tui.resolve import ANY_SPACE, ANY_TASK, NO_STRUCTURE, Resolver, absolute, own_spaces
+from s3tui.slurm import wanted as launchers
+from s3tui.slurm.settings import Launch
 from s3tui.workspace import Workspace
 
 NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
+TOP = ("suite", "defaults", "experiment", "space", "launcher")
 NAME_RULE = "a name has letters, digits and ._=,+- only, starts with no dot and has no two dots in a row"
 
 
@@ -63,13 +66,13 @@ def load(file: Path) -> Suite:
     document = read(file)
     folder = file.resolve().parent
     problems = Problems(str(file))
-    problems.unknown_keys((), document, ("suite", "defaults", "experiment", "space"))
-    tables = {name: _table(document, (name,), problems) for name in ("suite", "defaults", "experiment", "space")}
+    problems.unknown_keys((), document, TOP)
+    tables = {name: _table(document, (name,), problems) for name in TOP}
     name, workspace = _suite(tables["suite"], folder, file.stem, problems)
     references = References(Workspace(workspace), name, _planned_names(tables["experiment"]))
     resolver = Resolver(folder, own_spaces(tables["space"], problems), references)
     shared = wants.shared(tables["suite"], problems)
-    runs = tuple(_runs(tables["defaults"], tables["experiment"], resolver, shared, problems))
+    runs = tuple(_runs(tables["defaults"], tables["experiment"], tables["launcher"], resolver, shared, problems))
     _check_order(name, runs, problems)
     problems.raise_any()
     return Suite(name, workspace, runs)
@@ -122,7 +125,7 @@ def _workspace(value: Any, folder: Path, problems: Problems) -> Path:
 
 
 def _runs(
-    defaults: Table, experiments: Table, resolver: Resolver, suite: wants.Shared, problems: Problems
+    defaults: Table, experiments: Table, launcher: Table, resolver: Resolver, suite: wants.Shared, problems: Problems
 ) -> Iterator[PlannedRun]:
     """The runs of every experiment; what is wrong with them is noted."""
     if not experiments:
@@ -131,13 +134,15 @@ def _runs(
     tables = {n: _table(experiments, ("experiment", n), problems) for n in experiments}
     wanted, defaults = _apart(defaults)
     wants.queue(wanted, ("defaults",), suite, problems)
+    launchers.launch(launcher, ("launcher",), problems)
     shared = _shared(defaults, tables)
     seen: dict[str, str] = {}
     for name, table in tables.items():
         if not NAME.fullmatch(name):
             problems.add(("experiment", name), f"cannot name a folder, {NAME_RULE}")
-        table = _settings(table, ("experiment", name), problems, "matrix")
+        table = _settings(table, ("experiment", name), problems, "matrix", "launcher")
         own, table = _apart(table)
+        launch = _launch(launcher, table.pop("launcher", {}), ("experiment", name, "launcher"), problems)
         _check_given(name, table, problems)
         # Faults of the defaults were told above, at their own key.
         wants.queue(own, ("experiment", name), suite, problems)
@@ -146,11 +151,21 @@ def _runs(
             if (queue.resources.gpus or 0) > 1 and spec.device not in ("auto", "cuda"):
                 reason = f'{queue.resources.gpus} GPUs need device = "auto" or "cuda", not {spec.device!r}'
                 problems.add(("experiment", name, "resources", "gpus"), reason)
-            run = PlannedRun(run_name, spec, replace(queue, device=spec.device, order=len(seen)))
+            run = PlannedRun(run_name, spec, replace(queue, device=spec.device, order=len(seen), launch=launch))
             other = seen.setdefault(run.spec.digest(), run.name)
             if other != run.name:
                 problems.add(("experiment", name), f"{run.name} is the same run as {other}")
             yield run
+
+
+def _launch(shared: Table, own: Any, key: Key, problems: Problems) -> Launch:
+    """Where the runs of an experiment are started: as the suite says, but for what its own table says."""
+    if not isinstance(own, dict):
+        problems.add(key, "should be a table")
+        own = {}
+    launchers.launch(own, key, problems)
+    # Faults of the suite's table were told at its own key.
+    return launchers.launch(shared | own, (), Problems(""))
 
 
 def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +20,15 @@ from s3tui.identity import is_alive, kill_marked, send
 from s3tui.locks import is_locked, try_lock
 from s3tui.process import Process, read_process
 from s3tui.queuefile import Queue, Resources, queued
-from s3tui.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Quiet, Running, attempt_of
+from s3tui.slurm import steering as slurm
+from s3tui.slurm.job import read_job
+from s3tui.slurm.refreshing import refresh
+from s3tui.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Quiet, Running
 from s3tui.workspace import FoundRun, Workspace
 
 POLL_SECONDS = 0.05
 KILL_SECONDS = 10.0  # for the kernel to end what was killed
+SLURM_SECONDS = 60.0  # for Slurm to do so: its KillWait is 30 seconds unless somebody has changed it
 START_SECONDS = 5.0  # for a run that begins to have a process
 DELETED = ".deleted-"
 
@@ -40,6 +44,8 @@ def hold(workspace: Workspace, run: FoundRun, at_once: bool = False) -> str:
     if isinstance(run.status, Paused):
         return "paused already"
     workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="held", reason="stopped on demand"))
+    if _in_slurm(run):
+        return _tell_slurm(run, "kill" if at_once else "stop", "hold")
     return _end(run, at_once) or "held"
 
 
@@ -50,8 +56,29 @@ def cancel(workspace: Workspace, run: FoundRun) -> str:
     if isinstance(run.status, Cancelled):
         return "cancelled already"
     workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="cancelled", reason=""))
+    if _in_slurm(run):
+        return _tell_slurm(run, "cancel", "cancel")
     _end(run, at_once=True)
     return "cancelled"
+
+
+DONE: dict[slurm.Wish, str] = {
+    "kill": "killed", "stop": "stopped", "hold": "held", "cancel": "cancelled", "release": "queued",
+}  # fmt: skip
+
+
+def _in_slurm(run: FoundRun) -> bool:
+    return run.job is not None and run.job.lives
+
+
+def _tell_slurm(run: FoundRun, at_work: slurm.Wish, waiting: slurm.Wish) -> str:
+    """Tell Slurm of a wish that is written down already; where it cannot hear now, the dispatcher says it again."""
+    assert run.job is not None
+    wish = waiting if run.job.waits else at_work
+    if not run.job.id:
+        return f"{DONE[wish]} once Slurm has it"
+    refusal = slurm.tell(run.directory, run.job, wish)
+    return f"{DONE[wish]} once Slurm hears of it: {refusal}" if refusal else DONE[wish]
 
 
 def _end(run: FoundRun, at_once: bool) -> str:
@@ -72,10 +99,31 @@ def tell_to_end(process: Process, at_once: bool) -> None:
 
 
 def wait_for_end(
-    runs: Iterable[FoundRun], at_once: bool = False, hurry: Callable[[], bool] = lambda: False
+    workspace: Workspace, runs: Iterable[FoundRun], at_once: bool = False, hurry: Callable[[], bool] = lambda: False
 ) -> list[FoundRun]:
     """Wait until all that was told to end has ended; kills what does not within its grace. Gives what lives on."""
-    living = {run.name: run for run in runs if isinstance(run.status, (Running, Quiet))}
+    told_all = [run for run in runs if isinstance(run.status, (Running, Quiet))]
+    here = _wait_here([run for run in told_all if not _in_slurm(run)], at_once, hurry)
+    return here + _wait_there(workspace, [run for run in told_all if _in_slurm(run)], hurry)
+
+
+def _wait_there(workspace: Workspace, runs: Sequence[FoundRun], hurry: Callable[[], bool]) -> list[FoundRun]:
+    """Wait until what was told to end in Slurm has ended; that kills what does not, by its own clock."""
+    deadline = time.monotonic() + max(map(_grace, runs), default=0.0) + SLURM_SECONDS
+    while runs and time.monotonic() < deadline and not hurry():
+        refresh(workspace, runs)
+        runs = [run for run in runs if _is_at_work(run.directory)]
+        time.sleep(POLL_SECONDS)
+    return list(runs)
+
+
+def _is_at_work(directory: RunDir) -> bool:
+    job = read_job(directory)
+    return job is not None and job.lives and not job.waits
+
+
+def _wait_here(runs: Sequence[FoundRun], at_once: bool, hurry: Callable[[], bool]) -> list[FoundRun]:
+    living = {run.name: run for run in runs}
     began = time.monotonic()
     told: set[str] = set()
     killed: set[str] = set()
@@ -128,6 +176,9 @@ def resume(workspace: Workspace, run: FoundRun) -> str:
         if isinstance(run.status, (Broken, Dead, Cancelled, Damaged)):
             raise RefusedError(f"{run.name} is {run.status.name}", "s3tui retry starts it again")
         return f"{run.status.name} already"
+    if _in_slurm(run) and run.job is not None and run.job.waits:
+        workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="queued", reason=""))
+        return _tell_slurm(run, "release", "release")
     return _requeue(workspace, run)
 
 
@@ -145,7 +196,7 @@ def _requeue(workspace: Workspace, run: FoundRun) -> str:
         raise RefusedError(f"{run.directory.spec} is missing", "s3tui run FILE --fresh makes the run anew")
     if isinstance(run.status, Damaged):
         _forget_what_is_damaged(run)
-    attempt = attempt_of(_process(run.directory))
+    attempt = run.attempt
     new = Queue(device=str(run.spec.get("device", "auto")), resources=Resources(threads=min(4, usable_cores())))
     workspace.queue.change(run.directory, lambda queue: queued(new if run.queue is None else queue, attempt))
     return "queued"
@@ -154,7 +205,7 @@ def _requeue(workspace: Workspace, run: FoundRun) -> str:
 def _forget_what_is_damaged(run: FoundRun) -> None:
     """Delete those of the files that can be made anew and cannot be read; the others keep the run damaged."""
     directory = run.directory
-    for path in (directory.result, directory.summary, directory.process, directory.exit):
+    for path in (directory.result, directory.summary, directory.process, directory.exit, directory.slurm):
         try:
             json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -167,6 +218,8 @@ def set_priority(workspace: Workspace, run: FoundRun, priority: int) -> str:
     """Runs of higher priority start first."""
     if isinstance(run.status, (Done, Damaged)):
         raise RefusedError(f"{run.name} is {run.status.name}", "only what has not ended has a priority")
+    if _in_slurm(run) and run.job is not None and run.job.waits and (refusal := slurm.prefer(run.job, priority)):
+        raise RefusedError(f"{run.name}: Slurm refuses it: {refusal}", "without its rights a priority is 0 or less")
     workspace.queue.change(run.directory, lambda queue: replace(queue, priority=priority))
     return f"priority {priority}"
 
@@ -177,8 +230,9 @@ def remove(workspace: Workspace, directory: RunDir) -> None:
     if path.is_symlink() or workspace.path.resolve() not in path.resolve().parents:
         raise RefusedError(f"{path} lies outside of the workspace", "delete it yourself")
     lock = try_lock(directory.log)
-    process = _process(directory)
-    if lock is None or (process is not None and lives(process)):
+    if lock is None or is_worked_on(directory):
+        if lock is not None:
+            os.close(lock)
         raise RefusedError(f"{path} is being worked on", "wait for it, or stop it")
     try:
         # Renamed first, so that a delete that is cut short leaves no half a run behind.
@@ -190,6 +244,16 @@ def remove(workspace: Workspace, directory: RunDir) -> None:
         os.close(lock)
     workspace.queue.note(directory)
     _remove_empty(workspace, path.parent)
+
+
+def is_worked_on(directory: RunDir) -> bool:
+    """Whether anybody works on a run, here or on a cluster, or Slurm is about to."""
+    with contextlib.suppress(RunDirError):
+        job = read_job(directory)
+        if job is not None:
+            return job.lives and not directory.result.exists()
+    process = _process(directory)
+    return process is not None and lives(process)
 
 
 def _process(directory: RunDir) -> Process | None:

@@ -10,26 +10,27 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
-from core.run.errors import RunDirError, S3Error
+from core.run.errors import S3Error
 from s3tui.board import Board
 from s3tui.control import kill_all, tell_to_end
 from s3tui.devices import Gpu, Machine, NoRoom, place, usable_cores
 from s3tui.given import Wait, awaited_run, complete, wait_for
 from s3tui.identity import this_host
-from s3tui.launcher import Launcher
+from s3tui.launcher import Local
 from s3tui.leases import Leases, release
 from s3tui.locks import try_lock
 from s3tui.mirror.starting import start_mirrors
-from s3tui.process import read_process
 from s3tui.queuefile import Queue
 from s3tui.retries import BACKOFF_SECONDS, after, is_due
-from s3tui.status import Broken, Dead, Paused, Queued, Quiet, Running, attempt_of
+from s3tui.slurm.tracking import Tracker
+from s3tui.status import Broken, Cancelled, Dead, Paused, Queued, Quiet, Running, attempt_of
 from s3tui.workspace import FoundRun, Workspace
 
 PLACING_SECONDS = 1.0  # between two looks at the devices while nothing has changed
+ENDS = (Broken, Dead, Paused, Cancelled)  # how an attempt may have ended that is yet to be answered
 STARTING_SECONDS = 10.0  # a lock without a process for so long is that of something left behind
 
 
@@ -59,17 +60,21 @@ class Dispatcher:
     """Dispatches the runs of a board; whoever makes one holds the lock of the workspace."""
 
     board: Board
-    launcher: Launcher
+    launcher: Local
     gpus: Callable[[], list[Gpu]]
     backoff: float = BACKOFF_SECONDS
     reasons: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
     _children: dict[str, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
     _mirrors: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _mirrored: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
     _nameless: dict[str, float] = field(default_factory=dict)
     _impossible: set[str] = field(default_factory=set)
     _placed_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self._slurm = Tracker(self.board, self.launcher.command, self.launcher.grace)
 
     @property
     def workspace(self) -> Workspace:
@@ -86,14 +91,16 @@ class Dispatcher:
         except OSError as error:
             self.trouble = str(error)
             return set()
-        self.trouble = ""
+        self.trouble = self._slurm.trouble
         return changed
 
     def _round(self) -> set[str]:
         changed = self.board.refresh()
+        changed |= self._take_in_slurm()
         changed |= self._reap()
         changed |= self._answer_ends()
         self._pass_on_wishes()
+        self._slurm.pass_on()
         self._end_what_was_left_behind()
         if changed or time.monotonic() - self._placed_at >= PLACING_SECONDS:
             changed |= self._start_what_fits()
@@ -102,16 +109,32 @@ class Dispatcher:
     @property
     def has_work(self) -> bool:
         """Whether anything runs, or waits for what may come."""
-        return any(
+        return self._slurm.has_work or any(
             isinstance(run.status, (Running, Quiet))
             or (isinstance(run.status, Queued) and name not in self._impossible)
             for name, run in self.board.runs.items()
         )
 
+    def is_open(self, run: FoundRun) -> bool:
+        """Whether Slurm has yet to say how the job of a run ended, or to be told what is wanted of it."""
+        return self._slurm.is_open(run)
+
     @property
     def impossible(self) -> Set[str]:
         """The waiting runs that this machine can never run."""
         return self._impossible
+
+    def _take_in_slurm(self) -> set[str]:
+        """Take in what Slurm says; what has begun there is mirrored from here, where its trackers can be reached."""
+        changed = self._slurm.take_in()
+        for run in [self.board.runs[name] for name in changed if name in self.board.runs]:
+            begun = run.job is not None and run.job.lives and not run.job.waits
+            if begun and run.queue is not None and run.attempt not in self._mirrored:
+                self._mirrored.add(run.attempt)
+                self._mirrors += start_mirrors(self.workspace, run.name, run.queue.log_to)
+            elif not begun:
+                self._mirrored.discard(run.attempt)
+        return changed
 
     def _reap(self) -> set[str]:
         """Take leave of supervisors that have ended; one that ended before it began is the end of an attempt."""
@@ -120,7 +143,7 @@ class Dispatcher:
         for name in ended:
             _, before = self._children.pop(name)
             run = self.board.read(name)
-            if run is not None and isinstance(run.status, Queued) and _attempt(run) == before:
+            if run is not None and isinstance(run.status, Queued) and run.attempt == before:
                 self._answer(run, Dead("it could not be started; its log tells", "crash"))
         return ended
 
@@ -129,15 +152,15 @@ class Dispatcher:
         ended = [
             run
             for run in self.board.runs.values()
-            if isinstance(run.status, (Broken, Dead, Paused)) and run.queue is not None and run.queue.wanted == "queued"
+            if isinstance(run.status, ENDS) and run.queue is not None and run.queue.wanted == "queued"
         ]
         for run in ended:
-            assert isinstance(run.status, (Broken, Dead, Paused))
+            assert isinstance(run.status, ENDS)
             self._answer(run, run.status)
         return {run.name for run in ended}
 
-    def _answer(self, run: FoundRun, end: Broken | Dead | Paused) -> None:
-        attempt, now = _attempt(run), time.time()
+    def _answer(self, run: FoundRun, end: Broken | Dead | Paused | Cancelled) -> None:
+        attempt, now = run.attempt, time.time()
 
         def answer(queue: Queue) -> Queue:
             # Somebody may have taken it out of the queue meanwhile.
@@ -149,7 +172,9 @@ class Dispatcher:
     def _pass_on_wishes(self) -> None:
         """Tell workers to end whose run is not wanted any more, in case that whoever wished so could not."""
         for run in self.board.runs.values():
-            if isinstance(run.status, (Running, Quiet)) and run.status.stopping and run.status.process is not None:
+            if run.job is not None or not isinstance(run.status, (Running, Quiet)):
+                continue
+            if run.status.stopping and run.status.process is not None:
                 attempt = attempt_of(run.status.process)
                 if attempt not in self._told and run.queue is not None:
                     self._told.add(attempt)
@@ -160,7 +185,10 @@ class Dispatcher:
         nameless = {
             name
             for name, run in self.board.runs.items()
-            if isinstance(run.status, Running) and run.status.process is None and name not in self._children
+            if isinstance(run.status, Running)
+            and run.status.process is None
+            and name not in self._children
+            and run.job is None
         }
         now = time.monotonic()
         self._nameless = {name: self._nameless.get(name, now) for name in nameless}
@@ -171,25 +199,44 @@ class Dispatcher:
     def _start_what_fits(self) -> set[str]:
         """Start waiting runs in their order, and say of each other one why it waits."""
         self._placed_at = time.monotonic()
-        waiting = [run for run in self.board.runs.values() if isinstance(run.status, Queued)]
+        waiting = [run for run in self.board.runs.values() if _waits_for_us(run)]
         reasons: dict[str, str] = {}
         before, self._impossible = self._impossible, set()
-        started = set()
-        machine: Machine | None = None
+        ready = []
         for run in sorted(waiting, key=_turn):
             reason = self._not_yet(run, before)
-            if not reason:
-                machine = machine or self._machine()
-                reason = self._start(run, machine)
-                if not reason:
-                    started.add(run.name)
-                    machine = self._machine(machine.gpus)
             if reason:
                 reasons[run.name] = reason
+            else:
+                ready.append(run)
+        started = self._start_here([run for run in ready if not _for_slurm(run)], reasons)
+        started |= self._start_there([run for run in ready if _for_slurm(run)], reasons)
         if reasons != self.reasons:
             self.reasons = reasons
             self.workspace.tell(reasons)
         return started
+
+    def _start_here(self, runs: Sequence[FoundRun], reasons: dict[str, str]) -> set[str]:
+        """Start what this machine has room for."""
+        started = set()
+        machine: Machine | None = None
+        for run in runs:
+            machine = machine or self._machine()
+            reason = self._start(run, machine)
+            if reason:
+                reasons[run.name] = reason
+            else:
+                started.add(run.name)
+                machine = self._machine(machine.gpus)
+        return started
+
+    def _start_there(self, runs: Sequence[FoundRun], reasons: dict[str, str]) -> set[str]:
+        """Give runs to Slurm, which has room for them when it has."""
+        if not runs:
+            return set()
+        submitted, refused = self._slurm.submit(runs)
+        reasons |= refused
+        return submitted
 
     def _not_yet(self, run: FoundRun, impossible: Set[str]) -> str:
         if self.workspace.pause.exists():
@@ -226,13 +273,14 @@ class Dispatcher:
         leases = Leases(self.workspace.leases).take(run.name, room, asked, machine.cores)
         if leases is None:
             return "waiting for a device that was taken meanwhile"
+        run.directory.slurm.unlink(missing_ok=True)  # a job that ended says nothing of what happens here
         # What the board knows may be old: another dispatcher may have started it a moment ago.
         now = self.board.read(run.name)
         if now is None or not isinstance(now.status, Queued):
             release(leases)
             return ""
         try:
-            before = _attempt(run)
+            before = now.attempt
             child = self.launcher.start(run.directory, room, device, leases)
         finally:
             release(leases)
@@ -251,16 +299,17 @@ class Dispatcher:
         return Machine(gpus, usable_cores(), leases.gpus(), leases.cores(), frozenset(ours))
 
     def _workers(self) -> set[int]:
-        living = (run.status for run in self.board.runs.values())
+        living = (run.status for run in self.board.runs.values() if run.job is None)
         return {s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process is not None}
 
 
-def _attempt(run: FoundRun) -> str:
-    """The last attempt at a run that left a trace."""
-    try:
-        return attempt_of(read_process(run.directory))
-    except RunDirError:
-        return ""
+def _waits_for_us(run: FoundRun) -> bool:
+    """Whether a run waits to be started, and not in Slurm's own queue."""
+    return isinstance(run.status, Queued) and not (run.job is not None and run.job.lives)
+
+
+def _for_slurm(run: FoundRun) -> bool:
+    return run.queue is not None and run.queue.launch.is_slurm
 
 
 def _turn(run: FoundRun) -> tuple[int, float, int, str]:

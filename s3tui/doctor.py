@@ -15,6 +15,7 @@ from pathlib import Path
 
 from s3tui.devices import usable_cores
 from s3tui.nvml import visible_gpus
+from s3tui.slurm.asking import partitions, why_no_slurm
 
 HUB_SECONDS = 3.0  # how long the hub has to answer
 
@@ -37,6 +38,7 @@ def examine() -> list[Check]:
         *_packages(),
         _gpus(),
         Check("cores", True, f"{usable_cores()} usable of {os.cpu_count()}"),
+        _slurm(),
         _hub(),
         Check("hub cache", True, str(_hub_cache()), needed=False),
         _workspace(Path("runs")),
@@ -73,6 +75,11 @@ def _gpus() -> Check:
     gpus = visible_gpus()
     told = ", ".join(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GiB" for gpu in gpus)
     return Check("gpus", bool(gpus), told or "none that NVML shows; runs use the CPU", needed=False)
+
+
+def _slurm() -> Check:
+    problem = why_no_slurm()
+    return Check("slurm", not problem, problem or f"answers; partitions {', '.join(partitions())}", needed=False)
 
 
 def _hub() -> Check:

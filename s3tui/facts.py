@@ -14,7 +14,8 @@ from s3tui.locks import is_locked
 from s3tui.process import Process, read_exit, read_process
 from s3tui.queuefile import Queue
 from s3tui.result import read_result
-from s3tui.status import Damaged, Facts, Status, status_of
+from s3tui.slurm.job import Job, read_job
+from s3tui.status import Damaged, Facts, Status, attempt_of, status_of
 
 TAIL_BYTES = 65536  # enough for the last line of any event file, whose last event is a short one
 
@@ -30,10 +31,15 @@ def read_status(directory: RunDir, queue: Queue | None, now: float | None = None
 
 def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
     """The facts of one run; those that its state cannot depend on are left out."""
-    if directory.result.exists() and not is_locked(directory.log):
+    job = read_job(directory)
+    if directory.result.exists() and (job is not None or not is_locked(directory.log)):
         # Most runs of a workspace are finished: nothing else needs to be looked at.
-        return Facts(queue, result=read_result(directory))
+        return Facts(queue, result=read_result(directory), job=job)
+    if job is not None:
+        return _of_job(directory, queue, job, now)
     process = read_process(directory)
+    if process is not None and process.job:
+        process = None  # that of a job, and this machine has the run by now
     alive = process is not None and lives(process)
     locked = is_locked(directory.log)
     here = {"boot": this_boot(), "host": this_host()}
@@ -47,6 +53,27 @@ def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
     result = read_result(directory) if directory.result.exists() else None
     last = last_event(directory.events, 0 if process is None else process.events_start)
     return Facts(queue, process, end, result, last, **ages, **here)  # type: ignore[arg-type]
+
+
+def _of_job(directory: RunDir, queue: Queue | None, job: Job, now: float) -> Facts:
+    """The facts of a run on a cluster: what lives there is Slurm's to say, so neither processes nor locks are asked."""
+    process = read_process(directory)
+    if process is not None and process.job != job.id:
+        process = None
+    end = read_exit(directory)
+    if process is None or (end is not None and end.worker != process.worker):
+        end = None
+    last = last_event(directory.events, process.events_start) if process is not None else None
+    age, beat = _event_age(directory, process, now), _age(directory.heartbeat, now)
+    return Facts(queue, process, end, None, last, event_age=age, heartbeat_age=beat, job=job)
+
+
+def last_attempt(directory: RunDir) -> str:
+    """What tells the last attempt from all others, as far as the files of a damaged run still say it."""
+    try:
+        return attempt_of(read_process(directory), read_job(directory))
+    except RunDirError:
+        return ""
 
 
 def lives(process: Process) -> bool:

@@ -1,4 +1,7 @@
-"""Starts the supervisor of a run in a session of its own, so that it outlives its starter and the terminal."""
+"""Starts the supervisor of a run in a session of its own, so that it outlives its starter and the terminal.
+
+Runs for a cluster are started by `s3tui.slurm`, by many at a time and without a place: Slurm finds that.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from core.run.rundir import RunDir
 from s3tui.devices import Place
@@ -18,15 +20,6 @@ from s3tui.locks import try_lock
 PYTHON = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()))
 WORKER = (*PYTHON, "-m", "core")
 GRACE_SECONDS = 60.0  # what a worker has to end its step and leave a checkpoint before it is killed
-
-
-class Launcher(Protocol):
-    """Whatever can start runs somewhere."""
-
-    def start(
-        self, directory: RunDir, place: Place, device: str, leases: Sequence[int]
-    ) -> subprocess.Popen[bytes] | None:
-        """Start a run with what it has been given; None where somebody works on it already."""
 
 
 @dataclass(frozen=True)

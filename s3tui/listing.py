@@ -94,7 +94,7 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         validation_loss=_number(summary.get("validation_loss"), float),
         seconds=result.seconds if result else _number(summary.get("seconds"), float),
         left=None,
-        device=process.where if process else "",
+        device=process.where if process else str(run.job) if run.job is not None and run.job.lives else "",
         priority=run.queue.priority if run.queue else 0,
         tags=run.queue.tags if run.queue else (),
     )

@@ -14,8 +14,9 @@ from s3tui.find import find_workspace
 from s3tui.grouping import OF_LINES, Group, flat, grouped
 from s3tui.listing import Line, line_of, parse_filter, sorted_lines
 from s3tui.looking import progress
+from s3tui.slurm.refreshing import find_fresh
 from s3tui.units import count, duration, points
-from s3tui.workspace import FoundRun, find_runs
+from s3tui.workspace import FoundRun
 from s3tui.written import Form, as_csv, as_json
 
 NOTE = 70  # characters of a note in a list; `show` tells all of it
@@ -27,7 +28,7 @@ def list_runs(words: Sequence[str], sort: str, group: str, where: Path | None, f
     """List the runs that the filters let through; with `group` the groups that they are in."""
     keep = parse_filter(words)
     workspace = find_workspace(where)
-    found, reasons = find_runs(workspace.path), workspace.reasons()
+    found, reasons = find_fresh(workspace), workspace.reasons()
     lines = sorted_lines(filter(keep, (line_of(run, reasons) for run in found)), sort)
     if group:
         return _list_groups(_groups(lines, group, found), form)

@@ -17,9 +17,10 @@ from s3tui.grouping import flat
 from s3tui.listing import Line, line_of
 from s3tui.outcome import last_lines
 from s3tui.overview import Overview, overviews, seconds_left
+from s3tui.slurm.refreshing import find_fresh
 from s3tui.status import Dead
 from s3tui.units import ABSENT, duration, points
-from s3tui.workspace import Workspace, find_runs, read_run
+from s3tui.workspace import Workspace, read_run
 
 SHOWN = 10  # waiting runs that `status` tells of one by one
 SHOWN_KEYS = (
@@ -95,7 +96,7 @@ def progress(line: Line) -> str:
 def lines_in(workspace: Workspace) -> list[Line]:
     """All runs of a workspace as lines."""
     reasons = workspace.reasons()
-    return [line_of(run, reasons) for run in find_runs(workspace.path)]
+    return [line_of(run, reasons) for run in find_fresh(workspace)]
 
 
 def show(pattern: str, where: Path | None, as_json: bool) -> int:

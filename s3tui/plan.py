@@ -14,13 +14,12 @@ from core.run.errors import RunDirError, S3Error, SpecError, nearest
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.config import PlannedRun, Suite
-from s3tui.control import remove
+from s3tui.control import is_worked_on, remove
 from s3tui.given import comparable
 from s3tui.locks import is_locked
-from s3tui.process import read_process
 from s3tui.queuefile import Queue, queued
 from s3tui.result import read_result
-from s3tui.status import Queued, Quiet, Running, attempt_of
+from s3tui.status import Queued, Quiet, Running
 from s3tui.workspace import Workspace, read_run
 
 FRESH = "--fresh replaces it"
@@ -94,7 +93,7 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
     other = _in_the_way(directory.path, suite.folder)
     if other is not None:
         return f"{run.name}: {other} is a run of this experiment as it was before; move that folder or delete it"
-    if fresh and is_locked(directory.log):
+    if fresh and (is_locked(directory.log) or is_worked_on(directory)):
         return f"{run.name}: is being worked on; wait for it, or stop it"
     if fresh or not directory.exists():
         return ""
@@ -149,22 +148,16 @@ def enqueue(suite: Suite, run: PlannedRun, fresh: bool) -> None:
         remove(workspace, directory)
     if not directory.exists():
         directory.create(run.spec.model_dump(mode="json"))
-    attempt = _attempt(directory)
-    there = read_run(directory, run.name).status
+    found = read_run(directory, run.name)
+    there, attempt = found.status, found.attempt
     waits_or_runs = isinstance(there, (Queued, Running, Quiet)) and not getattr(there, "stopping", False)
 
     def put(old: Queue) -> Queue:
         wanted = replace(
             old, priority=run.queue.priority, order=run.queue.order, retries=run.queue.retries, device=run.queue.device,
             tags=run.queue.tags, log_to=run.queue.log_to, resources=run.queue.resources,
+            launch=run.queue.launch,
         )  # fmt: skip
         return wanted if waits_or_runs and old.wanted == "queued" else queued(wanted, attempt)
 
     workspace.queue.change(directory, put)
-
-
-def _attempt(directory: RunDir) -> str:
-    try:
-        return attempt_of(read_process(directory))
-    except RunDirError:
-        return ""

@@ -14,7 +14,8 @@ from s3tui.records import read_record_if_there
 class Process:
     """The worker of a run and its supervisor; `where` is what they were given, as `gpu 0`.
 
-    `log_start` and `events_start` are where the output of this attempt begins.
+    `log_start` and `events_start` are where the output of this attempt begins. `job` is the id of their Slurm job,
+    empty where they have none.
     """
 
     worker: Identity
@@ -25,11 +26,14 @@ class Process:
     grace: float
     log_start: int
     events_start: int
+    job: str = ""
 
 
 @dataclass(frozen=True)
 class Exit:
     """The end of a worker: its exit code, or the signal that ended it. `asked` is "stop" or "kill" where we did it.
+
+    Where Slurm's time was nearly over it is "requeue" if the worker has left a checkpoint, "too slow" otherwise.
 
     `gpu_joules` is what its GPU used meanwhile, for whomever; None where NVML does not tell.
     """
@@ -64,6 +68,7 @@ def _process(data: Any) -> Process:
         grace=float(data["grace"]),
         log_start=int(data["log_start"]),
         events_start=int(data["events_start"]),
+        job=str(data.get("job", "")),
     )
 
 

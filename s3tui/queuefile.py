@@ -13,6 +13,7 @@ from core.run.errors import RunDirError
 from core.run.rundir import RunDir, write_json
 from s3tui.locks import locked
 from s3tui.records import read_record_if_there
+from s3tui.slurm.settings import Launch, launch_from_json
 
 Wanted = Literal["queued", "held", "cancelled"]
 
@@ -34,7 +35,7 @@ class Queue:
 
     `settled` is the attempt whose end was answered, by a retry or by giving up, so that no end is answered twice;
     `failure` is how it failed, without its numbers; `reason` says why the run does not go on by itself. `log_to` names
-    the experiment trackers that are told of it.
+    the experiment trackers that are told of it; `launch` is where it is started.
     """
 
     wanted: Wanted = "queued"
@@ -51,10 +52,11 @@ class Queue:
     tags: tuple[str, ...] = ()
     log_to: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
+    launch: Launch = field(default_factory=Launch)
 
     def to_json(self) -> dict[str, Any]:
         """What is written."""
-        return {"v": 1} | asdict(self)
+        return {"v": 1} | asdict(self) | {"launch": self.launch.to_json()}
 
 
 def read_queue(directory: RunDir) -> Queue | None:
@@ -88,6 +90,7 @@ def _from_json(data: Any) -> Queue:
             per_gpu=int(resources["per_gpu"]),
             use_busy_gpus=bool(resources["use_busy_gpus"]),
         ),
+        launch=launch_from_json(data.get("launch")),
     )
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from s3tui.queuefile import Queue
-from s3tui.status import Broken, Dead, Paused, signature
+from s3tui.status import Broken, Cancelled, Dead, Paused, signature
 
 RETRIED = frozenset({"crash", "out-of-memory"})
 BACKOFF_SECONDS = 10.0  # before the first retry; each further one waits twice as long
 LONGEST_SECONDS = 600.0
 
 
-def after(queue: Queue, end: Broken | Dead | Paused, attempt: str, now: float, backoff: float) -> Queue:
+def after(queue: Queue, end: Broken | Dead | Paused | Cancelled, attempt: str, now: float, backoff: float) -> Queue:
     """What is wanted of a run that was to run and whose attempt came to this end."""
     queue = replace(queue, settled=attempt, reason="")
+    if isinstance(end, Cancelled):
+        return replace(queue, wanted="cancelled", reason=end.reason)
     if isinstance(end, Paused):
         return replace(queue, wanted="held", reason=end.reason)
     if end.kind == "restart":

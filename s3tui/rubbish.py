@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from s3tui.control import DELETED
+from core.run.rundir import RunDir
+from s3tui.control import DELETED, is_worked_on
 from s3tui.identity import identity_of
 from s3tui.locks import is_locked
 from s3tui.workspace import Workspace, directories
@@ -23,7 +24,7 @@ def rubbish(workspace: Workspace) -> Iterator[Path]:
 
 
 def _of_run(folder: Path) -> Iterator[Path]:
-    if is_locked(folder / "log.txt"):
+    if is_locked(folder / "log.txt") or is_worked_on(RunDir(folder)):
         return
     for path in folder.iterdir():
         match = _TEMPORARY.fullmatch(path.name)

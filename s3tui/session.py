@@ -88,8 +88,11 @@ class Session:
     def _is_over(self) -> bool:
         if not self.seat.has_looked:
             return False
-        impossible = self.seat.dispatcher.impossible if self.seat.dispatcher else frozenset()
-        return all(is_over(run) or run.name in impossible for run in self.mine())
+        dispatcher = self.seat.dispatcher
+        if dispatcher is None:
+            return all(map(is_over, self.mine()))
+        impossible = dispatcher.impossible
+        return all((is_over(run) or run.name in impossible) and not dispatcher.is_open(run) for run in self.mine())
 
     def _do(self, wish: Wish, interrupts: Interrupts) -> None:
         if wish == "go on":
@@ -105,7 +108,7 @@ class Session:
                 action(self.workspace, run)
         if running:
             self.watcher.progress.line(f"waiting for {self._listed(running)} to end")
-        wait_for_end(running, wish == "cancel", hurry=lambda: interrupts.received > before)
+        wait_for_end(self.workspace, running, wish == "cancel", hurry=lambda: interrupts.received > before)
         done = "stopped" if wish == "stop" else "cancelled"
         told = f"{done} {self._listed(running)}" if running else f"{done}; no run was under way"
         if waiting:

@@ -1,7 +1,7 @@
 """Where a run stands: one of nine states, each with what is valid for it alone. Never a guess.
 
 It follows from facts in the files of the run and from whether its processes live, in this order: damaged files; a
-live worker; a result; what is wanted of the run; how its last attempt ended.
+live worker; a result; what is wanted of the run; how its last attempt ended. On a cluster Slurm says what lives.
 """
 
 from __future__ import annotations
@@ -14,9 +14,22 @@ from core.run.events import Event, Failed, Finished
 from s3tui.process import Exit, Process
 from s3tui.queuefile import Queue
 from s3tui.result import Result
+from s3tui.slurm.job import Job
 
 QUIET_SECONDS = 60.0  # without an event: a step of a large model takes seconds
 HEARTBEAT_SECONDS = 30.0  # six beats missed: it does not even do that
+# States of Slurm's: a job that was lost through no fault of its own, and one that was killed for what it used.
+LOST = {
+    "NODE_FAIL": "a node of its job failed",
+    "BOOT_FAIL": "the node of its job did not start",
+    "PREEMPTED": "its job was preempted",
+    "REVOKED": "its job went to another cluster",
+}
+KILLED = {
+    "TIMEOUT": ("its job ran out of time before it could leave a checkpoint", "crash"),
+    "DEADLINE": ("the deadline of its job was over", "crash"),
+    "OUT_OF_MEMORY": ("killed by Slurm: its job used more memory than it asked for", "out-of-memory"),
+}
 
 
 @dataclass(frozen=True)
@@ -120,9 +133,15 @@ class Broken(Status):
 
 @dataclass(frozen=True)
 class Cancelled(Status):
-    """Somebody took it out of the queue for good."""
+    """Somebody took it out of the queue for good; the reason is there where that was not by s3tui."""
 
     name: ClassVar[str] = "cancelled"
+    reason: str = ""
+
+    @property
+    def note(self) -> str:
+        """How, if not by s3tui."""
+        return self.reason
 
 
 @dataclass(frozen=True)
@@ -171,6 +190,7 @@ class Facts:
     heartbeat_age: float | None = None
     boot: str = ""
     host: str = ""
+    job: Job | None = None  # of the last attempt, where that was given to Slurm
 
 
 def status_of(facts: Facts) -> Status:
@@ -179,21 +199,31 @@ def status_of(facts: Facts) -> Status:
         return _live(facts)
     if facts.result is not None:
         return Done(facts.result)
+    if facts.job is not None and facts.job.lives and not _is_over(facts.exit):
+        return _in_slurm(facts, facts.job)
     queue = facts.queue
     if queue is not None and queue.wanted == "cancelled":
-        return Cancelled()
-    if queue is not None and queue.wanted == "queued" and _is_answered(facts.process, queue):
+        return Cancelled(queue.reason)
+    if queue is not None and queue.wanted == "queued" and _is_answered(facts, queue):
         return Queued(queue.submitted, queue.not_before, queue.reason)
     return _ended(facts)
 
 
-def _is_answered(process: Process | None, queue: Queue) -> bool:
+def _is_over(end: Exit | None) -> bool:
+    """Whether a worker in a job that lives has ended by itself; what was asked to end may come back in the same job."""
+    return end is not None and not end.asked
+
+
+def _is_answered(facts: Facts, queue: Queue) -> bool:
     """Whether the last attempt, if there was any, is no news."""
-    return process is None or queue.settled == attempt_of(process)
+    attempt = attempt_of(facts.process, facts.job)
+    return not attempt or queue.settled == attempt
 
 
-def attempt_of(process: Process | None) -> str:
-    """What tells one attempt at a run from all others; empty before the first."""
+def attempt_of(process: Process | None, job: Job | None = None) -> str:
+    """What tells one attempt at a run from all others; empty before the first. A job is one, however often requeued."""
+    if job is not None:
+        return job.attempt
     if process is None:
         return ""
     worker = process.worker
@@ -202,9 +232,23 @@ def attempt_of(process: Process | None) -> str:
 
 def _lives_elsewhere(facts: Facts) -> bool:
     """Whether its worker gives signs of life from another machine, on files that both share."""
-    if facts.process is None or facts.process.host == facts.host or facts.heartbeat_age is None:
+    if facts.process is None or facts.process.host == facts.host or facts.heartbeat_age is None or facts.job:
         return False
     return facts.exit is None and facts.heartbeat_age < HEARTBEAT_SECONDS
+
+
+def _in_slurm(facts: Facts, job: Job) -> Status:
+    """What a job amounts to that Slurm has, as far as it has told."""
+    queue = facts.queue or Queue()
+    if not job.waits:
+        # The process of before a requeue is none of this one.
+        return _live(facts) if facts.exit is None else Running(None, queue.wanted != "queued")
+    if queue.wanted == "cancelled":
+        return Cancelled(queue.reason)
+    if queue.wanted == "held":
+        return Paused(queue.reason or "held")
+    told = job.reason or job.state.lower()
+    return Queued(queue.submitted, 0.0, f"{job}: {told}" if job.id else "being submitted to Slurm")
 
 
 def _live(facts: Facts) -> Status:
@@ -222,6 +266,8 @@ def _live(facts: Facts) -> Status:
 def _ended(facts: Facts) -> Status:
     """What the end of the last attempt amounts to."""
     reason = facts.queue.reason if facts.queue else ""
+    if facts.job is not None and (told := _ended_in_slurm(facts, facts.job, reason)) is not None:
+        return told
     if isinstance(facts.last, Failed):
         return _failed(facts, facts.last, reason)
     if facts.process is None:
@@ -231,6 +277,30 @@ def _ended(facts: Facts) -> Status:
     if isinstance(facts.last, Finished) or (facts.exit is not None and facts.exit.code == 0):
         return Broken("rundir", "it ended well, but result.json is missing", "s3tui retry does it again", reason)
     return Dead(*manner_of_death(facts), reason)
+
+
+def _ended_in_slurm(facts: Facts, job: Job, reason: str) -> Status | None:
+    """What Slurm says of an end that the run itself cannot know; None where the run's own words count."""
+    if _is_over(facts.exit) and job.state != "OUT_OF_MEMORY":
+        return None
+    asked = facts.exit.asked if facts.exit is not None else ""
+    if job.state == "CANCELLED":
+        return Cancelled("its job was cancelled in Slurm")
+    if asked == "too slow":
+        told = "no checkpoint was reached within the time of its job"
+        return Broken("time-limit", told, "ask for more time in [launcher], or lower checkpoint_every", reason)
+    if asked == "requeue" or job.state in LOST:
+        return Dead(LOST.get(job.state, "the time of its job was over"), "restart", reason)
+    if job.state in KILLED:
+        return Dead(*KILLED[job.state], reason)
+    queue = facts.queue
+    if facts.process is None and queue is not None and queue.wanted == "held" and queue.settled != job.attempt:
+        return Paused(reason or "stopped before its worker began")
+    if facts.process is None or (facts.exit is None and not isinstance(facts.last, (Failed, Finished))):
+        began = "told nothing" if facts.process is not None else "its worker did not begin"
+        code = f" with exit code {job.exit_code.removesuffix(':0')}" if job.exit_code else ""
+        return Dead(f"its job ended as {job.state}{code} and {began}; its log tells", "crash", reason)
+    return None
 
 
 def _failed(facts: Facts, told: Failed, reason: str) -> Status:

@@ -41,7 +41,7 @@ def cancel(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
 def _end(patterns: Sequence[str], action: Action, at_once: bool, where: Path | None, as_json: bool) -> int:
     workspace, runs = _chosen(patterns, where)
     outcome = apply(workspace, runs, action)
-    left = control.wait_for_end(runs, at_once)
+    left = control.wait_for_end(workspace, runs, at_once)
     for run in left:
         say(f"{run.name}: lives on; it may hang in the kernel, or run on another machine")
     return EXIT_FAILED if left else _tell(outcome, patterns, as_json)

@@ -5,6 +5,9 @@
 WHERE says in words what the run has been given. The locks of the run and of its device are on open files that are
 inherited, so they hold for as long as the supervisor or the worker lives. SIGTERM asks the worker to leave a
 checkpoint and ends it after GRACE seconds, SIGINT ends it at once. Whatever the worker has started ends with it.
+
+A task of a Slurm job array is a supervisor too. There SIGTERM comes from Slurm, which sends it to the worker as well;
+SIGUSR2 is our own question for a checkpoint, SIGUSR1 is Slurm's warning that the time of the job is nearly over.
 """
 
 from __future__ import annotations
@@ -25,16 +28,19 @@ from s3tui.identity import Identity, identity_of, this_host
 from s3tui.oomkills import kernel_kills
 
 CANNOT_START = 127
+ASKING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # for a checkpoint
+HEARD = (*ASKING, signal.SIGINT)
 _SET_CHILD_SUBREAPER = 36  # of prctl: what loses its parent becomes ours, also where it made a session of its own
 
 
 class Supervisor:
-    """One worker from its start to its end."""
+    """One worker from its start to its end; `job` is the id of the Slurm job that it is, empty where it is none."""
 
-    def __init__(self, run: RunDir, where: str, grace: float) -> None:
-        self.run, self.where, self.grace = run, where, grace
+    def __init__(self, run: RunDir, where: str, grace: float, job: str = "") -> None:
+        self.run, self.where, self.grace, self.job = run, where, grace, job
         self.worker = 0
-        self.asked = ""  # what was asked of us: "stop" or "kill"
+        self.asked = ""  # what was asked of us: "stop", "kill", or by Slurm "requeue"
+        self._saved_before = _changed(run.checkpoint)
 
     def start(self, command: list[str]) -> Identity:
         """Start the worker; it does nothing before `process.json` says who it is."""
@@ -45,7 +51,7 @@ class Supervisor:
             _become(command, go)
         os.close(go)
         # Signals come in from here on, now that there is somebody to pass them on to.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         worker, own = identity_of(self.worker), identity_of(os.getpid())
         assert worker is not None
         assert own is not None
@@ -54,7 +60,7 @@ class Supervisor:
             {
                 "v": 1, "host": this_host(), "worker": vars(worker), "supervisor": vars(own), "where": self.where,
                 "started": time.time(), "grace": self.grace, "log_start": _size(self.run.log),
-                "events_start": _size(self.run.events),
+                "events_start": _size(self.run.events), "job": self.job,
             },
         )  # fmt: skip
         os.write(release, b"x")
@@ -65,7 +71,7 @@ class Supervisor:
         """Wait for the worker, and end what it leaves behind; gives its wait status and peak memory in bytes."""
         while (ended := _next_to_end()) != self.worker:
             os.waitpid(ended, 0)  # an orphan, which is ours to reap
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        for number in (*HEARD, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
         # The worker is not reaped yet, so its number still means it and its group.
         self._kill_group()
@@ -77,8 +83,10 @@ class Supervisor:
         """Ask the worker to end, and kill it once its time is over."""
         if self.asked:
             return  # a second request is none: the worker has its time
-        self.asked = "stop"
+        self.asked = "requeue" if number == signal.SIGUSR1 else "stop"
         signal.setitimer(signal.ITIMER_REAL, self.grace)
+        if self.job and number == signal.SIGTERM:
+            return  # Slurm has sent it to every process of the job, and a worker takes a second one for the last
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.worker, signal.SIGTERM)
 
@@ -86,6 +94,11 @@ class Supervisor:
         """End the worker now, with the group that it leads."""
         self.asked = self.asked or "kill"
         self._kill_group()
+
+    @property
+    def has_saved(self) -> bool:
+        """Whether the worker has written a checkpoint since it was started."""
+        return _changed(self.run.checkpoint) != self._saved_before
 
     def _kill_group(self) -> None:
         for end in (os.kill, os.killpg):  # it may not lead a group yet
@@ -133,7 +146,7 @@ def _become(command: list[str], go: int) -> None:
         os.setsid()
         if os.read(go, 1) != b"x":
             os._exit(CANNOT_START)
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        for number in (signal.SIGHUP, *HEARD, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvp(command[0], command)
@@ -146,6 +159,14 @@ def _become(command: list[str], go: int) -> None:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _changed(folder: Path) -> int:
+    """When a file of a folder was made, replaced or deleted last, in ns; 0 where there is no folder."""
+    try:
+        return folder.stat().st_mtime_ns
     except OSError:
         return 0
 
@@ -163,27 +184,36 @@ def how_it_ended(status: int, killed_by_kernel: bool) -> dict[str, Any]:
     }
 
 
-def main(arguments: list[str]) -> int:
-    """Supervise the run that the arguments name; the exit code is the worker's where it had one."""
-    path, where, grace, *command = arguments
-    supervisor = Supervisor(RunDir(Path(path)), where, float(grace))
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+def supervise(supervisor: Supervisor, command: list[str]) -> int:
+    """See a worker through to its end; gives its exit code where it had one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, supervisor.stop)
+    for number in ASKING if supervisor.job else (signal.SIGTERM,):
+        signal.signal(number, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.kill)
     signal.signal(signal.SIGALRM, supervisor.kill)
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before, began, joules = kernel_kills(), time.monotonic(), gpu_joules()
-    worker = supervisor.start([*command, path])
+    worker = supervisor.start([*command, str(supervisor.run.path)])
     status, peak = supervisor.wait()
     killed_by_kernel = not supervisor.asked and kernel_kills() > before
     told = how_it_ended(status, killed_by_kernel)
+    if supervisor.asked == "requeue" and told["code"] == 0:
+        supervisor.asked = ""  # it was done in time
+    if supervisor.asked == "requeue" and not supervisor.has_saved:
+        supervisor.asked = "too slow"  # where no step fits into the time of a job, the next one would come no further
     more = {
         "asked": supervisor.asked, "seconds": round(time.monotonic() - began, 3), "peak_memory_bytes": peak,
         "gpu_joules": used_since(joules),
     }  # fmt: skip
     write_json(supervisor.run.exit, {"v": 1, "worker": vars(worker)} | told | more | {"ended": time.time()})
     return CANNOT_START if told["code"] is None else int(told["code"])
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise the run that the arguments name."""
+    path, where, grace, *command = arguments
+    return supervise(Supervisor(RunDir(Path(path)), where, float(grace)), command)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,9 @@ class Shared:
 def shared(table: dict[str, Any], problems: Problems) -> Shared:
     """The manager's keys of `[suite]`; threads default to up to four cores."""
     return Shared(
-        threads=_whole(table, ("suite",), "threads", min(4, usable_cores()), 1, problems),
-        retries=_whole(table, ("suite",), "retries", RETRIES, 0, problems),
-        per_gpu=_whole(table, ("suite",), "per_gpu", 1, 1, problems),
+        threads=whole(table, ("suite",), "threads", min(4, usable_cores()), 1, problems),
+        retries=whole(table, ("suite",), "retries", RETRIES, 0, problems),
+        per_gpu=whole(table, ("suite",), "per_gpu", 1, 1, problems),
         use_busy_gpus=_flag(table, ("suite",), "use_busy_gpus", problems),
     )
 
@@ -45,23 +46,24 @@ def queue(table: dict[str, Any], key: Key, suite: Shared, problems: Problems) ->
         problems.add((*key, "resources"), 'should be a table, as in { gpus = 1, memory = "20GB" }')
         resources = {}
     problems.unknown_keys((*key, "resources"), resources, ("gpus", "memory"))
-    gpus = _whole(resources, (*key, "resources"), "gpus", -1, 0, problems)
+    gpus = whole(resources, (*key, "resources"), "gpus", -1, 0, problems)
     return Queue(
-        priority=_whole(table, key, "priority", 0, None, problems),
+        priority=whole(table, key, "priority", 0, None, problems),
         retries=suite.retries,
         tags=_tags(table.get("tags", []), key, problems),
         log_to=_trackers(table.get("log_to", []), (*key, "log_to"), problems),
         resources=Resources(
             threads=suite.threads,
             gpus=None if gpus < 0 else gpus,
-            memory=_memory(resources.get("memory"), (*key, "resources", "memory"), problems),
+            memory=memory_bytes(resources.get("memory"), (*key, "resources", "memory"), problems),
             per_gpu=suite.per_gpu,
             use_busy_gpus=suite.use_busy_gpus,
         ),
     )
 
 
-def _whole(table: dict[str, Any], key: Key, name: str, default: int, least: int | None, problems: Problems) -> int:
+def whole(table: Mapping[str, Any], key: Key, name: str, default: int, least: int | None, problems: Problems) -> int:
+    """A whole number of a table, or the default; one that is none or too small is noted."""
     value = table.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or (least is not None and name in table and value < least):
         problems.add((*key, name), "should be a whole number" + ("" if least is None else f" of {least} or more"))
@@ -95,7 +97,8 @@ def _trackers(value: Any, key: Key, problems: Problems) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _memory(value: Any, key: Key, problems: Problems) -> int | None:
+def memory_bytes(value: Any, key: Key, problems: Problems) -> int | None:
+    """A size like "20GB" in bytes; what is none is noted."""
     if value is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MGT]i?B)", value, re.IGNORECASE) if isinstance(value, str) else None

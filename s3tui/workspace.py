@@ -11,15 +11,19 @@ from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.rundir import RunDir, read_json, write_json
-from s3tui.facts import read_status
+from s3tui.facts import last_attempt, read_status
 from s3tui.locks import is_locked
 from s3tui.queuefile import Queue, QueueFiles, read_queue
-from s3tui.status import Damaged, Quiet, Running, Status
+from s3tui.slurm.job import Job
+from s3tui.status import Damaged, Quiet, Running, Status, attempt_of
 
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run of a workspace; `name` is its path there. `spec` and `summary` are as they are in the files."""
+    """A run of a workspace; `name` is its path there. `spec` and `summary` are as they are in the files.
+
+    `job` is that of the last attempt, where that was given to Slurm; `attempt` tells that attempt from all others.
+    """
 
     name: str
     directory: RunDir
@@ -27,6 +31,8 @@ class FoundRun:
     status: Status
     spec: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
+    job: Job | None = None
+    attempt: str = ""
 
     @property
     def suite(self) -> str:
@@ -74,6 +80,11 @@ class Workspace:
     def leases(self) -> Path:
         """The locks of the devices of this machine."""
         return self.shared / "leases" / os.uname().nodename
+
+    @property
+    def arrays(self) -> Path:
+        """The batch scripts of job arrays, with links to the runs that are their tasks."""
+        return self.shared / "slurm"
 
     @property
     def queue(self) -> QueueFiles:
@@ -162,16 +173,19 @@ def read_run(directory: RunDir, name: str) -> FoundRun:
     try:
         queue = read_queue(directory)
     except RunDirError as error:
-        return FoundRun(name, directory, None, Damaged(str(error)))
-    _, status = read_status(directory, queue)
+        return FoundRun(name, directory, None, Damaged(str(error)), attempt=last_attempt(directory))
+    facts, status = read_status(directory, queue)
+    damaged = isinstance(status, Damaged)
+    job, attempt = facts.job, last_attempt(directory) if damaged else attempt_of(facts.process, facts.job)
     try:
         spec = _object(directory.spec)
         summary = _object(directory.summary) if directory.summary.exists() else {}
     except RunDirError as error:
         # A worker that lives has read the one, and writes the other every other second.
         living = isinstance(status, (Running, Quiet))
-        return FoundRun(name, directory, queue, status if living else Damaged(str(error)))
-    return FoundRun(name, directory, queue, status, spec, summary)
+        status = status if living else Damaged(str(error))
+        return FoundRun(name, directory, queue, status, job=job, attempt=attempt)
+    return FoundRun(name, directory, queue, status, spec, summary, job, attempt)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@
 | `queue.json` | what is wanted of the run: queued, held or cancelled; priority, retries |
 | `process.json` | which process works on it, or did last; written by its supervisor |
 | `exit.json` | how that process ended; written by its supervisor |
+| `slurm.json` | its job on a Slurm cluster; written by the dispatcher |
 | `mirror/` | how far each experiment tracker was told of it, and what those that write files wrote |
 """
 
@@ -95,6 +96,11 @@ class RunDir:
     def exit(self) -> Path:
         """How the last process ended."""
         return self.path / "exit.json"
+
+    @property
+    def slurm(self) -> Path:
+        """The job that runs it on a cluster, as Slurm told of it last."""
+        return self.path / "slurm.json"
 
     @property
     def mirror(self) -> Path:
