@@ -86,6 +86,7 @@ class Bench:
             return self._bare
         if name == "naive":
             placed = place(library_space("mix-low-rank"), self.model)
+            self.model.set_attn_implementation("eager")
             naive = NaiveSearch(self.model, placed, BUDGET * self.parameters, 3e-4, 0.1)
             return lambda: naive.step(self.train, self.validation)
         return self._ours(name)
