@@ -108,9 +108,11 @@ class GatedModel:
             attachment.detach()
         self._rows.detach()
 
-    def _bind(self, scaled: Tensor, gates: Tensor) -> None:
-        exact = self.layout.tensors(scaled)
-        cast = exact if self.dtype == scaled.dtype else self.layout.tensors(scaled.to(self.dtype))
+    def _bind(self, scaled: list[Tensor], gates: Tensor) -> None:
+        exact = self.layout.tensors(*scaled)
+        cast = (
+            exact if self.dtype == torch.float32 else self.layout.tensors(*(block.to(self.dtype) for block in scaled))
+        )
         tensors: dict[int, dict[str, Tensor]] = {owner: {} for owner in self._pools}
         for slot, fine, coarse in zip(self.layout.slots, exact, cast, strict=True):
             if slot.owner == HEAD:
