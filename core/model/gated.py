@@ -83,12 +83,6 @@ class GatedModel:
         parts = [slot.flat(tensors[self._name(slot)]).float() for slot in self.layout.slots]
         return torch.cat(parts).to(self.device) if parts else torch.zeros(0, device=self.device)
 
-    def loss(self, weights: Tensor, gates: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch with labels."""
-        with self.bound(weights, gates):
-            loss: Tensor = self.backbone(**batch).loss
-        return loss
-
     @contextmanager
     def bound(self, weights: Tensor, gates: Tensor) -> Iterator[nn.Module]:
         """The backbone, which computes with these weights (size) and gates (candidates) inside the context."""

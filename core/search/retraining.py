@@ -19,6 +19,7 @@ from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed
 from core.search.data import Batches, Order, examples_of, is_evaluated, total_steps
 from core.search.evaluate import evaluate
+from core.search.forward import loss_of
 from core.search.keeper import Keeper
 from core.search.loading import Setup
 from core.search.reporter import Reporter
@@ -151,7 +152,7 @@ def _train_step(
     losses = []
     for batch in batches:
         with trainee.bound() as backbone:
-            losses.append(backbone(**batch).loss * (examples_of(batch) / examples))
+            losses.append(loss_of(backbone, batch) * (examples_of(batch) / examples))
             torch.autograd.backward(losses[-1])
     loss = torch.stack(losses).detach().sum()
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
