@@ -1,23 +1,39 @@
-"""The search step as one would write it first, to measure against: what the paper's code does, written anew.
+"""The search step as the paper's code makes it, written anew to be measured against.
 
-A module of its own for every delta and every site, a scalar parameter for every gate, two copies of the model, gates
-read to the host one by one, the shift solved there by scipy, five forward and backward passes, module walks for every
-list of parameters. Nothing of it is used outside the benchmarks.
+What is in it is what https://github.com/thunlp/S3Delta does (`NAS_global/{trainer,architect,s3delta,delta_layers}.py`
+with its defaults, on the eager attention of the transformers 4.10 that it requires), operation by operation:
+
+- a module of its own for every delta, in a wrapper around every site, which adds gate * output + 0 for the first
+  delta, + the sum so far for the next, and the sum to what the site gave, even where there is none;
+- a scalar parameter for every gate, and a host read of every gate in every pass (`if rate > 0`);
+- two copies of the model; before each step weights and alphas are copied from one to the other, and the walk over all
+  modules is made anew for each list of parameters and each `train()`;
+- seven samplings a step (both models before it, and one a pass), of which three solve the shift on the host with scipy
+  from alphas that are read one by one;
+- five passes: the virtual step with a deep copy of the optimiser's state, the validation loss with gradients to alphas
+  and weights, the training loss at w + e d and at w - e d, and the weight step, whose backward reaches the alphas too;
+- dropout masks drawn anew in every pass, attention masks and shifted labels as its collator and trainer give them.
+
+Left out: its logging, its evaluation, and the attributes that it sets on parameters. Nothing of this file is used
+outside the benchmarks.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import fsolve
 from torch import Tensor, nn
-from torch.nn import functional as F
+from transformers.activations import NewGELUActivation
 
 from core.model.space import Placed
+
+EPSILON = 1e-7
 
 
 class LoRAModule(nn.Module):
@@ -55,23 +71,29 @@ class NormModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The parallel output."""
-        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
+        variance = x.to(torch.float32).pow(2).mean(-1, keepdim=True)
+        return self.weight * (x * torch.rsqrt(variance + 1e-6)).to(self.weight.dtype)
 
 
-class AdapterModule(nn.Module):
-    """A low-rank adapter that forms its matrices."""
+class ThinLinear(nn.Module):
+    """A linear layer whose matrix is a product of two thin ones, and is formed."""
 
-    def __init__(self, outputs: int, reduction: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        m = max(1, outputs // reduction)
-        self.down_left, self.down_right = (nn.Parameter(torch.randn(s) * 0.1) for s in ((outputs, 1), (1, m)))
-        self.up_left, self.up_right = (nn.Parameter(torch.randn(s) * 0.1) for s in ((m, 1), (1, outputs)))
-        self.down_bias, self.up_bias = nn.Parameter(torch.zeros(m)), nn.Parameter(torch.zeros(outputs))
+        self.left, self.right = nn.Parameter(torch.randn(inputs, 1) * 0.1), nn.Parameter(torch.randn(1, outputs) * 0.1)
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, h: Tensor) -> Tensor:
-        """The sequential output."""
-        inner = F.gelu(h @ (self.down_left @ self.down_right) + self.down_bias, approximate="tanh")
-        return inner @ (self.up_left @ self.up_right) + self.up_bias
+    def forward(self, x: Tensor) -> Tensor:
+        """x L R + b."""
+        output = torch.matmul(x, self.left @ self.right)
+        output += self.bias
+        return output
+
+
+def adapter_module(outputs: int, reduction: int) -> nn.Module:
+    """A low-rank adapter, with the activation of transformers in six elementary operations."""
+    m = max(1, outputs // reduction)
+    return nn.Sequential(ThinLinear(outputs, m), NewGELUActivation(), ThinLinear(m, outputs))
 
 
 class Mixed(nn.Module):
@@ -82,7 +104,8 @@ class Mixed(nn.Module):
         self.inner = inner
         self.parallel, self.sequential = nn.ModuleList(), nn.ModuleList()
         self.alphas = nn.ParameterList()
-        self.gates: dict[int, Tensor] = {}
+        self.costs: list[int] = []
+        self.gates: list[Tensor] = []
 
     def __getattr__(self, name: str) -> Any:
         """What the wrapper lacks is asked of the module inside, as transformers look at `wo.weight`."""
@@ -95,49 +118,53 @@ class Mixed(nn.Module):
         """h = f(x) + sum of z * parallel(x); h + sum of z * sequential(h)."""
         output = self.inner(*args, **kwargs)
         h = output[0] if isinstance(output, tuple) else output
-        gates = iter(self.gates.values())
-        for delta in self.parallel:
-            h = next(gates) * delta(*args) + h
-        added = sum(next(gates) * delta(h) for delta in self.sequential)
-        return (h + added, *output[1:]) if isinstance(output, tuple) else h + added
+        count = len(self.parallel)
+        h = _gated_sum(self.parallel, self.gates[:count], args) + h
+        h = _gated_sum(self.sequential, self.gates[count:], (h,)) + h
+        return (h, *output[1:]) if isinstance(output, tuple) else h
+
+
+def _gated_sum(deltas: Iterable[nn.Module], gates: Sequence[Tensor], args: tuple[Any, ...]) -> Any:
+    total: Any = 0
+    for delta, gate in zip(deltas, gates, strict=True):
+        output = delta(*args)
+        if gate > 0:
+            total = gate * output + total
+    return total
 
 
 class NaiveSearch:
     """Two models, their gates, and the five-pass step."""
 
     def __init__(self, model: nn.Module, placed: list[Placed], budget: float, lr: float, alpha_lr: float) -> None:
-        self.model, self.counts, self.budget = model, [p.candidate.parameters for p in placed], budget
+        self.model, self.lr = model, lr
         wrap(model, placed)
         self.virtual = copy.deepcopy(model)
+        self.gates = {network: Gates(network, budget) for network in (self.model, self.virtual)}
         self.optimizer = torch.optim.AdamW(weights(model), lr=lr, weight_decay=0.0)
         self.alpha_optimizer = torch.optim.AdamW(alphas(model), lr=alpha_lr, weight_decay=0.0)
-        self.lr = lr
 
-    def step(self, train: dict[str, Tensor], validation: dict[str, Tensor]) -> float:
+    def step(self, train: dict[str, Tensor], validation: dict[str, Tensor]) -> Tensor:
         """One step as the paper's code makes it; gives the loss of the weight step."""
+        self.model.train()
+        self.virtual.train()
         self._copy()
-        u = torch.rand(len(self.counts))
-        self._sample(self.model, u)
-        gradients = torch.autograd.grad(self.model(**train).loss, weights(self.model), allow_unused=True)
-        self._virtual_step(gradients)
+        u = torch.rand(len(alphas(self.model)))
+        for gates in self.gates.values():
+            gates.sample(u)
 
-        self._sample(self.virtual, u)
-        loss = self.virtual(**validation).loss
-        both = torch.autograd.grad(loss, alphas(self.virtual) + weights(self.virtual), allow_unused=True)
-        direct, direction = both[: len(self.counts)], both[len(self.counts) :]
-        hessian = self._second_order(direction, train, u)
-        for alpha, d, h in zip(alphas(self.model), direct, hessian, strict=True):
-            alpha.grad = d - self.lr * h
+        self.alpha_optimizer.zero_grad()
+        self._unrolled_backward(train, validation)
         torch.nn.utils.clip_grad_norm_(alphas(self.model), 2.0)
         self.alpha_optimizer.step()
 
         self.optimizer.zero_grad()
-        self._sample(self.model, torch.rand(len(self.counts)))
-        loss = self.model(**train).loss
+        self.gates[self.model].sample(torch.rand(len(u)))
+        loss = self._loss(self.model, train)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights(self.model), 2.0)
         self.optimizer.step()
-        return loss.item()
+        return loss
 
     @torch.no_grad()
     def _copy(self) -> None:
@@ -146,26 +173,32 @@ class NaiveSearch:
         for mine, its in zip(alphas(self.model), alphas(self.virtual), strict=True):
             its.copy_(mine)
 
-    def _sample(self, model: nn.Module, u: Tensor) -> None:
-        host = np.array([alpha.item() for alpha in alphas(model)])
-        counts = np.array(self.counts)
+    def _loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        more = {}
+        if hasattr(model, "_shift_right"):
+            more["decoder_input_ids"] = model._shift_right(batch["labels"])
+        return model(**batch, **more, attention_mask=torch.ones_like(batch["input_ids"])).loss
 
-        def excess(shift: float) -> float:
-            return float((counts / (1 + np.exp(-np.clip(host - shift, -200, None)))).sum() - self.budget)
+    def _unrolled_backward(self, train: dict[str, Tensor], validation: dict[str, Tensor]) -> None:
+        self.gates[self.model].sample_again()
+        gradients = torch.autograd.grad(self._loss(self.model, train), weights(self.model), allow_unused=True)
+        self._virtual_step(gradients)
 
-        shift = float(fsolve(excess, 0.0)[0])
-        p = torch.sigmoid(torch.cat(list(alphas(model))) - shift)
-        z = torch.sigmoid(torch.log(u.to(p.device) * p / (1 - u.to(p.device)) / (1 - p)))
-        numbers = iter(range(len(z)))
-        for module in model.modules():
-            if isinstance(module, Mixed):
-                module.gates = {i: z[next(numbers)] for i in range(len(module.alphas))}
+        self.gates[self.virtual].sample_again()
+        loss = self._loss(self.virtual, validation)
+        to_alphas, to_weights = alphas(self.virtual), weights(self.virtual)
+        both = torch.autograd.grad(loss, to_alphas + to_weights, allow_unused=True)
+        direct, direction = both[: len(to_alphas)], both[len(to_alphas) :]
+        hessian = self._second_order(direction, train)
+        for alpha, d, h in zip(alphas(self.model), direct, hessian, strict=True):
+            alpha.grad = d - self.lr * h
 
     @torch.no_grad()
     def _virtual_step(self, gradients: tuple[Tensor | None, ...]) -> None:
         for w, its, g in zip(weights(self.model), weights(self.virtual), gradients, strict=True):
             if g is None:
                 continue
+            its.copy_(w)
             state = copy.deepcopy(self.optimizer.state[w]) or {
                 "step": torch.tensor(0.0), "exp_avg": torch.zeros_like(w), "exp_avg_sq": torch.zeros_like(w)
             }  # fmt: skip
@@ -173,16 +206,20 @@ class NaiveSearch:
             mean = state["exp_avg"].lerp_(g, 0.1)
             square = state["exp_avg_sq"].mul_(0.999).addcmul_(g, g, value=0.001)
             root = (square / (1 - 0.999**t)).sqrt_().add_(1e-8)
-            its.copy_(w).addcdiv_(mean, root, value=-self.lr / (1 - 0.9**t))
+            its.addcdiv_(mean, root, value=-self.lr / (1 - 0.9**t))
+        for mine, its in zip(alphas(self.model), alphas(self.virtual), strict=True):
+            its.copy_(mine)
 
-    def _second_order(self, direction: tuple[Tensor | None, ...], train: dict[str, Tensor], u: Tensor) -> list[Tensor]:
+    def _second_order(self, direction: tuple[Tensor | None, ...], train: dict[str, Tensor]) -> list[Tensor]:
         norm = torch.cat([d.view(-1) for d in direction if d is not None]).norm()
+        if norm == 0:
+            print("the direction of the second order is zero")
         epsilon = 0.01 / (norm + 1e-6)
         gradients = []
         for factor in (1.0, -2.0):
             self._move(direction, factor * epsilon)
-            self._sample(self.model, u)
-            gradients.append(torch.autograd.grad(self.model(**train).loss, alphas(self.model)))
+            self.gates[self.model].sample_again()
+            gradients.append(torch.autograd.grad(self._loss(self.model, train), alphas(self.model)))
         self._move(direction, epsilon)
         return [(a - b) / (2 * epsilon) for a, b in zip(*gradients, strict=True)]
 
@@ -191,6 +228,51 @@ class NaiveSearch:
         for w, d in zip(weights(self.model), direction, strict=True):
             if d is not None:
                 w += by * d
+
+
+class Gates:
+    """The gates of one model: solved on the host, sampled, and handed out one by one."""
+
+    def __init__(self, model: nn.Module, budget: float) -> None:
+        self._mixed = [module for module in model.modules() if isinstance(module, Mixed)]
+        self._alphas = [alpha for module in self._mixed for alpha in module.alphas]
+        self._costs = [cost for module in self._mixed for cost in module.costs]
+        self._budget = budget
+        self._shift, self._u = 0.0, torch.empty(0)
+
+    def sample(self, u: Tensor) -> None:
+        """Solve the shift, and sample with these uniforms."""
+        host = np.array([alpha.item() for alpha in self._alphas])
+        counts = np.array(self._costs)
+
+        def excess(shift: float) -> float:
+            x = host - shift
+            x[x < -200] = -200
+            return float((1 / (1 + np.exp(-x)) * counts).sum() - self._budget * (1 - EPSILON))
+
+        self._shift, self._u = float(fsolve(excess, self._shift)[0]), u
+        self.sample_again()
+
+    def sample_again(self) -> None:
+        """The gates for the shift and the uniforms of before, with a graph of their own."""
+        x = torch.cat(self._alphas, dim=0) - self._shift
+        x[x < -200] = -200
+        p = torch.sigmoid(x)
+        nudge = torch.zeros_like(p)
+        nudge[p == 1], nudge[p == 0] = -EPSILON, EPSILON
+        p = p + nudge
+        p = p / p.sum() * p.sum().detach()
+        u = self._u
+        u[u == 0], u[u == 1] = EPSILON, 1 - EPSILON
+        u = u.to(p.device)
+        s = torch.sigmoid(torch.log(u * p / (1 - u) / (1 - p)))
+        z = torch.min(torch.ones(len(s)).to(s.device), torch.max(torch.zeros(len(s)).to(s.device), s))
+        if torch.sum(z) == 0:
+            largest = torch.argmax(p)
+            z[largest] = p[largest]
+        numbers = iter(range(len(z)))
+        for module in self._mixed:
+            module.gates = [z[next(numbers)] for _ in module.alphas]
 
 
 def weights(model: nn.Module) -> list[nn.Parameter]:
@@ -215,6 +297,7 @@ def wrap(model: nn.Module, placed: list[Placed]) -> None:
         delta, is_parallel = _delta(p)
         (module.parallel if is_parallel else module.sequential).append(delta)
         module.alphas.append(nn.Parameter(torch.zeros(1)))
+        module.costs.append(p.candidate.parameters)
 
 
 def _current_path(model: nn.Module, path: str) -> str:
@@ -235,4 +318,4 @@ def _delta(p: Placed) -> tuple[nn.Module, bool]:
         return NormModule(p.site.outputs), True
     if kind == "bitfit":
         return BiasModule(p.site.outputs), False
-    return AdapterModule(p.site.outputs, 32), False
+    return adapter_module(p.site.outputs, 32), False

@@ -2,9 +2,10 @@
 
     python benchmarks/search_step.py [--shape t5-small] [--batch 8] [--length 64] [--device cpu] [--precision fp32]
 
-The floor of a pass (`bare`) is a forward and backward of the frozen backbone alone, with a gradient to the embeddings'
-output only. Every variant is timed in turn, round after round on the same batch, so that drift of the machine meets
-all of them; medians are told, and the ratios are what counts. Peak memory is that of a fresh process for each variant.
+The floor of a pass (`bare`) is a forward and backward of the frozen backbone alone as transformers have it, with a
+gradient to the embeddings' output only; `bare-undropped` is the same without dropout. Every variant is timed in turn,
+round after round on the same batch, so that drift of the machine meets all of them. Medians are told, and the ratios
+are what counts: of a variant to `bare` or `naive` in the same round. Peak memory is that of a fresh process for each.
 The figures go to benchmarks/results/.
 """
 
@@ -17,6 +18,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,17 +30,25 @@ from torch import Tensor, nn
 
 from core.model.gated import GatedModel
 from core.model.space import place
+from core.run.events import EventWriter, Gates, Step
 from core.run.spaces import library_space
 from core.run.training import SearchSettings
+from core.search import adamw
 from core.search.bilevel import Problem, SearchState, initial_state, search_step
+from core.search.checkpointed import checkpointed
 from core.search.gates import sample
 from core.search.passes import Noise
+from core.tasks.batches import IGNORED_LABEL, Encoded
 
 SHAPES: dict[str, dict[str, Any]] = {
     "t5-small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
     "t5-large": {"d_model": 1024, "d_kv": 64, "d_ff": 4096, "num_layers": 24, "num_heads": 16},
     "minilm": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
-}
+    "llama-1b": {
+        "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 8192, "vocab_size": 128_256, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
 # Forward and backward passes of one step; the Hessian-vector product is a forward and about two backwards more.
 PASSES = {"first-order": 2, "forward-difference": 4, "central-difference": 5, "exact": 5}
 BUDGET = 1.389e-4
@@ -53,6 +63,8 @@ def network(shape: str, device: str, dtype: torch.dtype) -> nn.Module:
     if shape.startswith("t5"):
         config = transformers.T5Config(vocab_size=32128, decoder_start_token_id=0, **SHAPES[shape])
         model: nn.Module = transformers.T5ForConditionalGeneration(config)
+    elif shape.startswith("llama"):
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SHAPES[shape]))
     else:
         config = transformers.BertConfig(num_labels=2, **SHAPES[shape])
         model = transformers.BertForSequenceClassification(config)
@@ -60,13 +72,23 @@ def network(shape: str, device: str, dtype: torch.dtype) -> nn.Module:
 
 
 def make_batch(shape: str, rows: int, length: int, device: str, seed: int) -> dict[str, Tensor]:
-    """Random tokens without padding."""
+    """Random tokens without padding; a decoder answers with the last of them."""
     place_ = torch.Generator().manual_seed(seed)
     ids = torch.randint(5, 30_000, (rows, length), generator=place_)
     labels = torch.randint(5, 30_000, (rows, TARGET_LENGTH), generator=place_)
-    if not shape.startswith("t5"):
+    if shape == "minilm":
         labels = labels[:, 0] % 2
+    if shape.startswith("llama"):
+        labels = ids.clone()
+        labels[:, :-TARGET_LENGTH] = IGNORED_LABEL
     return {k: v.to(device) for k, v in {"input_ids": ids, "labels": labels}.items()}
+
+
+def as_encoded(shape: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The batch as `core.tasks` makes it: of a decoder's labels the last ones alone."""
+    if not shape.startswith("llama"):
+        return batch
+    return batch | {"labels": batch["labels"][:, -TARGET_LENGTH - 1 :]}
 
 
 class Bench:
@@ -81,11 +103,14 @@ class Bench:
         self.train, self.validation = (make_batch(*sizes, seed=seed) for seed in (1, 2))
 
     def variant(self, name: str) -> Callable[[], object]:
-        """One step of `bare`, `naive`, or of a hypergradient."""
+        """One step of `bare`, `bare-undropped`, `naive`, or of a hypergradient."""
         if name == "bare":
             return self._bare
+        if name == "bare-undropped":
+            return self._bare_undropped
         if name == "naive":
             placed = place(library_space("mix-low-rank"), self.model)
+            self.model.set_attn_implementation("eager")
             naive = NaiveSearch(self.model, placed, BUDGET * self.parameters, 3e-4, 0.1)
             return lambda: naive.step(self.train, self.validation)
         return self._ours(name)
@@ -102,14 +127,20 @@ class Bench:
         for handle in handles:
             handle.remove()
 
+    def _bare_undropped(self) -> None:
+        self.model.eval()
+        self._bare()
+        self.model.train()
+
     def _ours(self, method: str) -> Callable[[], None]:
         problem, state = self.problem(method)
         keep = {"state": state}
+        train, validation = (as_encoded(self.options.shape, batch) for batch in (self.train, self.validation))
 
         def step() -> None:
-            keep["state"], metrics = search_step(
-                problem, keep["state"], [self.train], [self.validation], self.noise(problem, keep["state"].step)
-            )
+            noise = self.noise(problem, keep["state"].step)
+            with checkpointed(self.model, self.options.gradient_checkpointing):
+                keep["state"], metrics = search_step(problem, keep["state"], [train], [validation], noise)
             metrics.train_loss.item()
 
         return step
@@ -139,7 +170,8 @@ def timed(step: Callable[[], object], device: str) -> float:
 def rounds(options: argparse.Namespace) -> dict[str, list[float]]:
     """Seconds of each variant, taken in turn. The naive step wraps its model, so it has one of its own."""
     ours, naive = Bench(options), Bench(options)
-    steps = {name: ours.variant(name) for name in ("bare", *PASSES)} | {"naive": naive.variant("naive")}
+    steps = {name: ours.variant(name) for name in ("bare", "bare-undropped", *PASSES)}
+    steps["naive"] = naive.variant("naive")
     for step in steps.values():
         timed(step, options.device)
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -150,23 +182,39 @@ def rounds(options: argparse.Namespace) -> dict[str, list[float]]:
 
 
 def parts(options: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of what is not a pass, once each."""
-    from core.search import adamw
-
+    """Median seconds of what is not a pass, once each; an encoder's tokens stand for the data of all shapes."""
     bench = Bench(options)
     problem, state = bench.problem("central-difference")
     logits, _ = problem.logits(state.alpha, 0)
     noise, w = bench.noise(problem, 0), state.weights
-    calls: dict[str, Callable[[], object]] = {
-        "gate solve": lambda: problem.logits(state.alpha, 0),
-        "sampling": lambda: sample(logits, noise.outer),
-        "noise": lambda: bench.noise(problem, 1),
-        "binding": lambda: bench_bind(problem, w, noise.outer[0]),
-        "virtual step": lambda: adamw.update(w, w, state.weight_state, 1e-3),
-        "derivative": lambda: adamw.derivative(w, state.weight_state, 1e-3),
-        "perturbation": lambda: w + 0.01 * w,
-    }
-    return {name: statistics.median(timed(call, options.device) for _ in range(20)) for name, call in calls.items()}
+    p = torch.sigmoid(logits).tolist()
+    encoded = Encoded([list(range(options.length))] * 64, [0] * 64, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        writer = EventWriter(Path(folder) / "events.jsonl")
+        calls: dict[str, Callable[[], object]] = {
+            "gate solve": lambda: problem.logits(state.alpha, 0),
+            "sampling": lambda: sample(logits, noise.outer),
+            "noise": lambda: bench.noise(problem, 1),
+            "binding": lambda: bench_bind(problem, w, noise.outer[0]),
+            "virtual step": lambda: adamw.update(w, w, state.weight_state, 1e-3),
+            "optimiser of weights": lambda: adamw.update(w, adamw.clip(w, 1.0)[0], state.weight_state, 1e-3),
+            "optimiser of alphas": lambda: adamw.update(state.alpha, state.alpha, state.alpha_moments, 1e-3),
+            "derivative": lambda: adamw.derivative(w, state.weight_state, 1e-3),
+            "perturbation": lambda: w + 0.01 * w,
+            "event writing": lambda: write_events(writer, p),
+            "data": lambda: encoded.batch(range(options.batch)),
+        }
+        found = {
+            name: statistics.median(timed(call, options.device) for _ in range(20)) for name, call in calls.items()
+        }
+        writer.close()
+    return found
+
+
+def write_events(writer: EventWriter, p: list[float]) -> None:
+    """What a step tells, and the gates, which are told a few times a second at most."""
+    writer.write(Step("search", 1, 1 / 3, 1 / 7, 3e-4, 1 / 3, 1 / 70, 0.1, 102_457.99, 231_004.5, 102_400, 1.4))
+    writer.write(Gates(1, [round(value, 6) for value in p]))
 
 
 def bench_bind(problem: Problem, weights: Tensor, gates: Tensor) -> None:
@@ -177,7 +225,8 @@ def bench_bind(problem: Problem, weights: Tensor, gates: Tensor) -> None:
 
 def peak_memory(options: argparse.Namespace, variant: str) -> int:
     """Bytes at the peak of two steps of a variant, in a fresh process."""
-    arguments = [f"--{k}={v}" for k, v in vars(options).items() if k not in ("memory_of", "rounds")]
+    arguments = [f"--{name}={getattr(options, name)}" for name in ("shape", "batch", "length", "device", "precision")]
+    arguments += ["--gradient-checkpointing"] if options.gradient_checkpointing else []
     command = [sys.executable, __file__, *arguments, f"--memory-of={variant}"]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
@@ -207,15 +256,24 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if options.device.startswith("cuda") else f"CPU, {platform.machine()}",
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "seconds": {n: {"median": medians[n], "min": min(v), "max": max(v)} for n, v in times.items()},
-        "overhead": {name: medians[name] / (n * medians["bare"]) for name, n in PASSES.items()},
-        "of_naive": {name: medians[name] / medians["naive"] for name in PASSES},
-        "naive_in_bare_passes": medians["naive"] / (5 * medians["bare"]),
+        "seconds": {
+            n: {"median": medians[n], "min": min(v), "max": max(v), "all": [round(x, 4) for x in v]}
+            for n, v in times.items()
+        },
+        "overhead": {name: paired(times, name, "bare") / n for name, n in PASSES.items()},
+        "overhead_undropped": {name: paired(times, name, "bare-undropped") / n for name, n in PASSES.items()},
+        "of_naive": {name: paired(times, name, "naive") for name in PASSES},
+        "naive_in_bare_passes": paired(times, "naive", "bare") / 5,
         "memory_bytes": memory,
         "memory_of_naive": {name: memory[name] / memory["naive"] for name in PASSES},
         "parts_seconds": parts(options),
         "noise": (quarters[2] - quarters[0]) / medians["bare"],
     }
+
+
+def paired(times: dict[str, list[float]], name: str, other: str) -> float:
+    """The median over the rounds of one variant's seconds against those of another in the same round."""
+    return statistics.median(a / b for a, b in zip(times[name], times[other], strict=True))
 
 
 def show(result: dict[str, Any]) -> None:
@@ -243,6 +301,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=64)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--gradient-checkpointing", action="store_true")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -251,7 +310,7 @@ def main() -> None:
         return
     result = report(options)
     show(result)
-    kind = "gpu" if options.device.startswith("cuda") else "cpu"
+    kind = ("checkpointed-" if options.gradient_checkpointing else "") + options.device.partition(":")[0]
     file = Path(__file__).parent / "results" / f"search_step-{options.shape}-{options.precision}-{kind}.json"
     file.write_text(json.dumps(result, indent=1) + "\n")
 

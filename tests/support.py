@@ -13,9 +13,12 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 
+from core.model.gated import GatedModel
 from core.run.rundir import RunDir
 from core.run.spaces import SpaceSpec, inline_space, library_space
 from core.run.spec import RunSpec
+from core.search.data import Batch
+from core.search.forward import loss_of
 
 DATA = Path(__file__).parent / "data"
 
@@ -113,6 +116,12 @@ DECODERS: dict[str, Callable[[], nn.Module]] = {
     "gemma3": lambda: _decoder("Gemma3Text", head_dim=8, sliding_window=6),
 }
 FAMILIES = ENCODER_DECODERS | ENCODERS | DECODERS
+
+
+def loss_under(model: GatedModel, weights: torch.Tensor, gates: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The mean loss of a batch with these weights and gates."""
+    with model.bound(weights, gates) as backbone:
+        return loss_of(backbone, batch)
 
 
 def build(family: str, seed: int = 0) -> nn.Module:

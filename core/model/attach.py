@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.model.deltas.base import Effect
+from core.model.lowrank import low_rank_linear
 
 
 class Attachment:
@@ -18,8 +19,8 @@ class Attachment:
     A module may carry several sites (a BERT's output projection, and the sub-layer that ends with it); each is a stage
     with its own effects: h = f(x) + B A x for the stacked low-rank factors + parallel(x), then y = h + bias +
     residuals(h), and y is what the next stage sees. Changes of weight and bias are bound in the place of the module's
-    own, so they cost no operation; the rest is added by a forward hook. `entry` is the module that reads the input of
-    the sub-layer which ends here; that input is the x of the last stage.
+    own, so they cost no operation; a linear layer adds B A x itself; the rest is added by a forward hook. `entry` is
+    the module that reads the input of the sub-layer which ends here; that input is the x of the last stage.
     """
 
     def __init__(self, module: nn.Module, entry: nn.Module | None = None) -> None:
@@ -28,7 +29,7 @@ class Attachment:
         self._own: dict[str, Any] = dict(module._parameters)
         self._stages: list[Effect] = []
         self._functions: list[list[Effect]] = []
-        self._active = self._widened = False
+        self._active = self._widened = self._fused = False
         self._handles = [module.register_forward_hook(self._hook), module.register_forward_pre_hook(self._widen)]
         if entry is not None:
             self._handles.append(entry.register_forward_pre_hook(self._enter))
@@ -46,7 +47,9 @@ class Attachment:
     def unbind(self) -> None:
         """Let the module compute as it was loaded."""
         self._module._parameters.update(self._own)
-        self._stages, self._functions, self._entered = [], [], None
+        if self._fused:
+            del vars(self._module)["forward"]
+        self._stages, self._functions, self._entered, self._fused = [], [], None, False
         self._active = self._widened = False
 
     def detach(self) -> None:
@@ -80,7 +83,16 @@ class Attachment:
         if bias is not None and "bias" in self._own and not has_functions:
             self._add("bias", bias)
             bias = None
-        return Effect(low_rank=effect.low_rank, bias=bias)
+        return Effect(low_rank=self._fuse(effect.low_rank), bias=bias)
+
+    def _fuse(self, low_rank: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+        """Let a plain linear layer, whose forward nobody else has changed, add B A x; return what it does not add."""
+        if low_rank is None or type(self._module) is not nn.Linear or "forward" in vars(self._module):
+            return low_rank
+        module, (down, up) = self._module, low_rank
+        vars(module)["forward"] = lambda x: low_rank_linear(x, module.weight, module.bias, down, up)
+        self._fused = True
+        return None
 
     def _scale_inputs(self, change: Tensor) -> None:
         """Bind f((1 + change) * x) as other weights; a Conv1D has the inputs in rows, a Linear in columns."""

@@ -83,12 +83,6 @@ class GatedModel:
         parts = [slot.flat(tensors[self._name(slot)]).float() for slot in self.layout.slots]
         return torch.cat(parts).to(self.device) if parts else torch.zeros(0, device=self.device)
 
-    def loss(self, weights: Tensor, gates: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """The mean loss of a batch with labels."""
-        with self.bound(weights, gates):
-            loss: Tensor = self.backbone(**batch).loss
-        return loss
-
     @contextmanager
     def bound(self, weights: Tensor, gates: Tensor) -> Iterator[nn.Module]:
         """The backbone, which computes with these weights (size) and gates (candidates) inside the context."""
@@ -108,9 +102,11 @@ class GatedModel:
             attachment.detach()
         self._rows.detach()
 
-    def _bind(self, scaled: Tensor, gates: Tensor) -> None:
-        exact = self.layout.tensors(scaled)
-        cast = exact if self.dtype == scaled.dtype else self.layout.tensors(scaled.to(self.dtype))
+    def _bind(self, scaled: list[Tensor], gates: Tensor) -> None:
+        exact = self.layout.tensors(*scaled)
+        cast = (
+            exact if self.dtype == torch.float32 else self.layout.tensors(*(block.to(self.dtype) for block in scaled))
+        )
         tensors: dict[int, dict[str, Tensor]] = {owner: {} for owner in self._pools}
         for slot, fine, coarse in zip(self.layout.slots, exact, cast, strict=True):
             if slot.owner == HEAD:

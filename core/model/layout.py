@@ -8,7 +8,7 @@ scaling is one product for each size.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,20 +71,35 @@ class Layout:
         self._blocks = [self.size - sum(s.size for s in gated)]
         self._blocks += [n * gains.count for n, gains in zip(sizes, self._gains, strict=True)]
 
-    def scale(self, weights: Tensor, gates: Tensor) -> Tensor:
-        """The weights (size) with every gated piece multiplied by its gates (candidates) and factors."""
+    def scale(self, weights: Tensor, gates: Tensor) -> list[Tensor]:
+        """The weights (size) in blocks, with every gated piece multiplied by its gates (candidates) and factors.
+
+        The first block is what no gate scales: apart, so that gradients to the gates alone leave it out.
+        """
         free, *blocks = torch.split(weights, self._blocks)
         scaled_gates = gates * self._factors
         scaled = [
             (block.view(gains.count, -1) * gains(scaled_gates)[:, None]).flatten()
             for block, gains in zip(blocks, self._gains, strict=True)
         ]
-        return torch.cat([free, *scaled])
+        return [free, *scaled]
 
-    def tensors(self, vector: Tensor) -> list[Tensor]:
-        """The vector cut into the tensors of the slots, in their order, without copying."""
-        parts = torch.split(vector, [s.size for s in self.slots])
-        return [slot.view(part) for part, slot in zip(parts, self.slots, strict=True)]
+    def tensors(self, *blocks: Tensor) -> list[Tensor]:
+        """The vector, or its blocks, cut into the tensors of the slots, in their order, without copying."""
+        slots, tensors = iter(self.slots), list[Tensor]()
+        for block in blocks:
+            own = list(_within(slots, len(block)))
+            parts = torch.split(block, [slot.size for slot in own])
+            tensors += [slot.view(part) for part, slot in zip(parts, own, strict=True)]
+        return tensors
+
+
+def _within(slots: Iterator[Slot], size: int) -> Iterator[Slot]:
+    """The next slots, as many as fill so many elements."""
+    while size > 0:
+        slot = next(slots)
+        size -= slot.size
+        yield slot
 
 
 class _Gains:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
 
 from core.run.errors import SpecError
+from core.search.forward import cheap_dropout
 
 
 @contextmanager
@@ -16,7 +17,8 @@ def checkpointed(model: nn.Module, wanted: bool) -> Iterator[None]:
     """Gradient checkpointing of a transformer's layers while the context lasts, if it is wanted.
 
     The form without reentrant autograd, as the inputs of a frozen network need no gradient, while the deltas that its
-    layers are bound to do. Raises SpecError where the model cannot do it.
+    layers are bound to do. What is computed again draws its dropout as `loss_of` did. Raises SpecError where the model
+    cannot do it.
     """
     if not wanted:
         yield
@@ -25,7 +27,8 @@ def checkpointed(model: nn.Module, wanted: bool) -> Iterator[None]:
         raise SpecError(
             f"{type(model).__name__} cannot compute its layers again", "leave gradient_checkpointing = true out"
         )
-    _method(model, "enable")({"use_reentrant": False})
+    device = next(model.parameters()).device
+    _method(model, "enable")({"use_reentrant": False, "context_fn": lambda: (nullcontext(), cheap_dropout(device))})
     try:
         yield
     finally:

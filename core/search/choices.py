@@ -23,11 +23,13 @@ LEAST = 1e-12
 class Choices:
     """The candidates that have alternatives: their numbers (choices, most alternatives), and which of these are real.
 
-    Candidates without alternatives are left as they are by every method.
+    `places` are the real ones among all (choices x most), in a row. What has no alternatives is left as it is by every
+    method.
     """
 
     members: Tensor
     real: Tensor
+    places: Tensor
 
     @classmethod
     def of(cls, first: Sequence[int], device: torch.device) -> Choices | None:
@@ -40,7 +42,7 @@ class Choices:
             return None
         most = max(map(len, several))
         members = torch.tensor([group + [-1] * (most - len(group)) for group in several], device=device)
-        return cls(members.clamp_min(0), members >= 0)
+        return cls(members.clamp_min(0), members >= 0, (members >= 0).flatten().nonzero().squeeze(-1))
 
     def marginal(self, logits: Tensor) -> Tensor:
         """logit p_i (..., candidates) for the logits a_i against being closed: a_i - log(1 + sum of the others)."""
@@ -72,5 +74,5 @@ class Choices:
     def _put(self, values: Tensor, own: Tensor) -> Tensor:
         """The values (..., candidates) with those of the alternatives (..., choices, most) in their place."""
         result = values.clone()
-        result[..., self.members[self.real]] = own[..., self.real]
+        result[..., self.members.flatten()[self.places]] = own.flatten(-2)[..., self.places]
         return result

@@ -52,8 +52,14 @@ def solve_shift(
         spent = torch.sigmoid(_marginal((alpha - probes[:, None]) / temperature, choices)) @ parameters
         # The first probe under the budget and the one before it hold the root between them.
         above = (spent[1:-1] > budget).sum()
-        low, high = probes[above], probes[above + 1]
+        low, high = _pair(probes, above)
     return (low + high) / 2
+
+
+def _pair(values: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    """The values (n) at a 0-dim index and after it; `values[first]` would read the index back to the host."""
+    low, high = values.index_select(0, torch.stack([first, first + 1])).unbind()
+    return low, high
 
 
 def shift_logits(
@@ -104,7 +110,7 @@ def solve_tau(alpha: Tensor, parameters: Tensor, budget: float, temperature: flo
         probes = low + (high - low) * steps
         room = torch.exp(behind * probes[:, None]) @ parameters
         above = (room[1:-1] > budget).sum()
-        low, high = probes[above], probes[above + 1]
+        low, high = _pair(probes, above)
     return torch.where(hottest, 1 / temperature, (low + high) / 2)
 
 
@@ -130,7 +136,7 @@ def tau_theta_logits(
     largest = alpha.argmax()
     share = torch.softmax(inverse * a.detach() + n.log(), 0)
     to_alpha = inverse * (nn.functional.one_hot(largest, len(a)) - share)
-    to_inverse = (a.detach()[largest] - share @ a.detach()).clamp_min(1e-300)
+    to_inverse = (a.detach().max() - share @ a.detach()).clamp_min(1e-300)
     change = (to_alpha * (a - a.detach())).sum() / to_inverse
     inverse = torch.where(inverse < 1 / temperature, inverse - change, inverse)
     return _logit_of_log(math.log(budget) + inverse * a - torch.logsumexp(inverse * a + n.log(), 0)), None

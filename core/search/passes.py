@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from core.model.gated import GatedModel
 from core.search import ranks
 from core.search.data import Batches, shares
+from core.search.forward import loss_of
 from core.tasks.randomness import generator, seed_for
 
 # The passes of a step, by which noise is handed out: the virtual step, the validation loss, the two that the second
@@ -100,6 +101,6 @@ class TrainPasses:
             # Dropout has no other source than the global generator.
             torch.manual_seed(ranks.seed(self._masks[number] ^ i))
             with self._model.bound(weights, gates) as backbone:
-                parts = gradients(backbone(**batch).loss * self._shares[i])
+                parts = gradients(loss_of(backbone, batch) * self._shares[i])
             totals = tuple(a + b for a, b in zip(totals, parts, strict=True)) if totals else parts
         return ranks.summed(totals)

@@ -20,6 +20,7 @@ from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed
 from core.search.data import Batches, Order, is_evaluated, shares, total_steps
 from core.search.evaluate import evaluate
+from core.search.forward import loss_of
 from core.search.keeper import Keeper
 from core.search.loading import Setup
 from core.search.reporter import Reporter
@@ -151,7 +152,7 @@ def _train_step(
     losses = []
     for batch, share in zip(batches, shares(batches), strict=True):
         with trainee.bound() as backbone:
-            losses.append(backbone(**batch).loss * share)
+            losses.append(loss_of(backbone, batch) * share)
             torch.autograd.backward(losses[-1])
     loss = _together(torch.stack(losses).detach().sum(), trainee)
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)

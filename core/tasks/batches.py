@@ -74,16 +74,18 @@ class Prompted(Encoded):
     """A tokenised split for a decoder: the answer, in `labels`, goes on where the prompt in `input_ids` ends."""
 
     def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Prompts with their answers, padded on the right; the loss is on the answers alone."""
+        """Prompts with their answers, padded on the right; the loss is on the answers alone.
+
+        The labels are those of the last tokens only, from the one before the first answer on.
+        """
         prompts = [self.input_ids[i] for i in indices]
         answers = [cast("list[int]", self.labels[i]) for i in indices]
         rows = [p + a for p, a in zip(prompts, answers, strict=True)]
+        labels = _padded([[IGNORED_LABEL] * len(p) + a for p, a in zip(prompts, answers, strict=True)], IGNORED_LABEL)
         return {
             "input_ids": _padded(rows, self.pad_id),
             "attention_mask": _padded([[1] * len(row) for row in rows], 0),
-            "labels": _padded(
-                [[IGNORED_LABEL] * len(p) + a for p, a in zip(prompts, answers, strict=True)], IGNORED_LABEL
-            ),
+            "labels": labels[:, max(0, min(map(len, prompts)) - 1) :],
         }
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:

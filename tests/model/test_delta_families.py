@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import FAMILIES, batch, build, space
+from support import FAMILIES, batch, build, loss_under, space
 from torch import nn
 
 from core.model.attention import NAME
@@ -59,7 +59,7 @@ def test_gradients_reach_every_gate_and_every_tensor(family):
     model = gated(family)
     weights = random_weights(model).requires_grad_()
     gates = torch.full((len(model.placed),), 0.4, requires_grad=True)
-    to_weights, to_gates = torch.autograd.grad(model.loss(weights, gates, batch(family)), (weights, gates))
+    to_weights, to_gates = torch.autograd.grad(loss_under(model, weights, gates, batch(family)), (weights, gates))
     assert (to_gates != 0).all()
     assert all(gradient.abs().max() > 0 for gradient in model.named(to_weights).values())
 
@@ -81,7 +81,7 @@ def test_a_bf16_backbone_computes_in_bf16_with_fp32_deltas(family):
     model = GatedModel(backbone, place(space(SPACE), backbone))
     weights = random_weights(model).requires_grad_()
     gates = torch.full((len(model.placed),), 0.4, requires_grad=True)
-    loss = model.loss(weights, gates, batch(family))
+    loss = loss_under(model, weights, gates, batch(family))
     gradient, to_gates = torch.autograd.grad(loss, (weights, gates))
     assert gradient.dtype == torch.float32
     assert gradient.isfinite().all()

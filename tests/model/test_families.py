@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import transformers
-from support import DECODERS, ENCODERS, FAMILIES, batch, build, space
+from support import DECODERS, ENCODERS, FAMILIES, batch, build, loss_under, space
 
 from core.model.backbone import count_parameters, head_of
 from core.model.gated import GatedModel
@@ -129,7 +129,7 @@ def test_gradients_reach_every_gate_and_every_tensor(family):
     model = gated(family)
     weights = random_weights(model).requires_grad_()
     gates = torch.full((len(model.placed),), 0.5, requires_grad=True)
-    to_weights, to_gates = torch.autograd.grad(model.loss(weights, gates, batch(family)), (weights, gates))
+    to_weights, to_gates = torch.autograd.grad(loss_under(model, weights, gates, batch(family)), (weights, gates))
     names = [p.candidate.name for p in model.placed]
     # A bias on keys shifts all scores of a query alike, so the softmax does not see it.
     silent = {p.candidate for p in model.placed if p.candidate.site == "attn.k" and p.candidate.delta == "bitfit"}
@@ -156,7 +156,7 @@ def test_a_bf16_backbone_computes_in_bf16_with_fp32_deltas(family):
     model = GatedModel(backbone, place(space(), backbone))
     weights = random_weights(model).requires_grad_()
     gates = torch.full((len(model.placed),), 0.5, requires_grad=True)
-    loss = model.loss(weights, gates, batch(family))
+    loss = loss_under(model, weights, gates, batch(family))
     (gradient,) = torch.autograd.grad(loss, weights)
     assert weights.dtype == gradient.dtype == torch.float32
     assert loss.isfinite()
@@ -242,7 +242,7 @@ def test_a_model_of_an_unknown_family_is_searched_by_module_paths():
     deltas = GatedModel(model, placed)
     gates = torch.full((6,), 0.5, requires_grad=True)
     tokens = {"input_ids": torch.arange(5, 14)[None], "labels": torch.arange(5, 14)[None]}
-    (gradient,) = torch.autograd.grad(deltas.loss(random_weights(deltas), gates, tokens), gates)
+    (gradient,) = torch.autograd.grad(loss_under(deltas, random_weights(deltas), gates, tokens), gates)
     assert (gradient != 0).all()
     with pytest.raises(SpecError, match="name modules of gpt_neox by their paths"):
         place(space("lora"), model)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import batch, build
+from support import batch, build, loss_under
 from test_paper_spaces import DELTAS, facts, network
 
 from core.model.gated import GatedModel
@@ -91,7 +91,7 @@ def test_a_file_attaches_computes_and_is_written_again(name):
     gated = GatedModel(model, placed)
     weights = gated.initial_weights(0, original=True).requires_grad_()
     gates = torch.ones(len(placed))
-    (gradient,) = torch.autograd.grad(gated.loss(weights, gates, batch("t5")), weights)
+    (gradient,) = torch.autograd.grad(loss_under(gated, weights, gates, batch("t5")), weights)
     assert gradient.isfinite().all()
     assert gradient.abs().max() > 0
     chosen = tuple(p.candidate for p in placed)

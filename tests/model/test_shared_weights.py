@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import batch, build, space
+from support import batch, build, loss_under, space
 from test_deltas import BLOCK, IN, LINEAR, OUT, Network
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -86,7 +86,7 @@ def test_a_choice_that_is_closed_is_the_frozen_network(text):
 def test_gradients_reach_every_gate_and_every_weight(text):
     model = gated(text, CHOICES[text])
     weights, gates = random_weights(model).requires_grad_(), torch.full((3,), 0.3, requires_grad=True)
-    to_weights, to_gates = torch.autograd.grad(model.loss(weights, gates, batch("bert")), (weights, gates))
+    to_weights, to_gates = torch.autograd.grad(loss_under(model, weights, gates, batch("bert")), (weights, gates))
     assert (to_gates != 0).all()
     assert all(gradient.abs().max() > 0 for gradient in model.named(to_weights).values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from core.model.gated import GatedModel
 from core.model.space import place
 from core.search.data import Data, encode
 from core.search.evaluate import label_likelihoods
+from core.search.forward import loss_of
 from core.tasks import Example, Task
 from core.tasks.batches import CUE, IGNORED_LABEL
 
@@ -71,16 +73,32 @@ def test_a_decoder_learns_from_its_answers_alone(family):
     backbone = backbone_of(family)
     batch = data_of(backbone).batch("train", ROWS)
     decode = backbone.tokenizer.decode
-    for ids, mask, labels, example in zip(*batch.values(), EXAMPLES, strict=True):
+    # The first label is that of the last token which no answer has.
+    first = int(batch["attention_mask"].shape[1] - batch["labels"].shape[1])
+    assert first == min(len(row) for row in data_of(backbone).splits["train"].input_ids) - 1
+    whole = batch | {"labels": F.pad(batch["labels"], (first, 0), value=IGNORED_LABEL)}
+    for ids, mask, labels, example in zip(*whole.values(), EXAMPLES, strict=True):
         answered = labels != IGNORED_LABEL
         assert decode(ids[answered]) == f"{LABELS[int(example.label)]} </s>"
         assert torch.equal(ids[answered], labels[answered])
         prompt = ids[(mask == 1) & ~answered].tolist()
         assert prompt == backbone.tokenizer(f"task text: {example.fields[0][1]}{CUE}")["input_ids"]
-    logits = backbone.model(**batch).logits
+    logits = backbone.model(**whole).logits
     # The token before each answer predicts its first one.
-    expected = F.cross_entropy(logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten())
-    torch.testing.assert_close(backbone.model(**batch).loss, expected)
+    expected = F.cross_entropy(logits[:, :-1].flatten(0, 1), whole["labels"][:, 1:].flatten())
+    torch.testing.assert_close(loss_of(backbone.model, batch), expected)
+    torch.testing.assert_close(loss_of(backbone.model, whole), expected)
+
+
+@every_decoder
+def test_only_the_logits_that_answers_need_are_computed(family):
+    backbone = backbone_of(family)
+    batch = data_of(backbone).batch("train", ROWS)
+    outputs: list[Any] = []
+    handle = backbone.model.register_forward_hook(lambda module, args, output: outputs.append(output))
+    loss_of(backbone.model, batch)
+    handle.remove()
+    assert outputs[0].logits.shape[1] == batch["labels"].shape[1] < batch["input_ids"].shape[1]
 
 
 @every_decoder
@@ -92,7 +110,9 @@ def test_what_is_too_long_keeps_the_cue_and_the_answer(family):
     (prompt,) = data.questions("train", [1])["input_ids"].tolist()
     assert len(prompt) == 4 + len(cue)
     assert prompt[4:] == cue
-    assert data.batch("train", [1])["labels"][0, len(prompt) :].min() >= 0
+    labels = data.batch("train", [1])["labels"][0]
+    assert labels[0] == IGNORED_LABEL
+    assert labels[1:].min() >= 0
 
 
 @every_decoder
@@ -151,7 +171,7 @@ def check_likelihoods(backbone: Backbone) -> torch.Tensor:
             task = Task("task", "classification", LABELS, only, 24, ("accuracy",))
             batch = encode(task, backbone, torch.device("cpu")).batch("train", [0])
             count = int((batch["labels"] != IGNORED_LABEL).sum())
-            loss = backbone.model(**batch).loss
+            loss = loss_of(backbone.model, batch)
             torch.testing.assert_close(together[row, i], -loss * count, rtol=1e-4, atol=1e-4, msg=label)
     return together
 

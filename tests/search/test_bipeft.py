@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import batch, build, make_run, run_spec, space
+from support import batch, build, loss_under, make_run, run_spec, space
 from workers import attempt, has_reached, kill_at, outcome
 
 from core.model.backbone import load_backbone
@@ -129,7 +129,7 @@ def test_a_position_alone_has_the_gradients_of_a_gate(model):
     chosen = next(i for i, p in enumerate(model.placed) if p.candidate.delta == "lora(rank=2)")
     gates[chosen] = 1.0
     weights = model.initial_weights(0).requires_grad_()
-    (gradient,) = torch.autograd.grad(model.loss(weights, gates, batch("bert")), weights)
+    (gradient,) = torch.autograd.grad(loss_under(model, weights, gates, batch("bert")), weights)
     at = Positions(model)
     touched = at.magnitudes(gradient).nonzero().flatten().tolist()
     assert touched == [at.of[chosen].item()]

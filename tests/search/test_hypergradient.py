@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support import batch, build, run_spec, space
+from support import batch, build, loss_under, run_spec, space
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from core.model.backbone import head_of
@@ -49,13 +49,13 @@ def reference(problem: Problem, state: SearchState, z: torch.Tensor, family: str
     z = z.clone().requires_grad_()
     weights = state.weights.clone().requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):
-        loss = problem.model.loss(weights, z, batch(family, seed=1))
+        loss = loss_under(problem.model, weights, z, batch(family, seed=1))
         (gradient,) = torch.autograd.grad(loss, weights, create_graph=True)
         if problem.settings.clip_virtual:
             gradient, _ = adamw.clip(gradient, problem.settings.clip)
         virtual, _ = problem.optimizer.update(state.weights, gradient, state.weight_state, LR)
-        (total,) = torch.autograd.grad(problem.model.loss(virtual, z, batch(family, seed=2)), z)
-        (direct,) = torch.autograd.grad(problem.model.loss(virtual.detach(), z, batch(family, seed=2)), z)
+        (total,) = torch.autograd.grad(loss_under(problem.model, virtual, z, batch(family, seed=2)), z)
+        (direct,) = torch.autograd.grad(loss_under(problem.model, virtual.detach(), z, batch(family, seed=2)), z)
     return total, direct
 
 
@@ -101,7 +101,7 @@ def test_a_finite_difference_improves_with_its_order(method, monkeypatch):
 def test_first_order_is_the_gradient_at_the_weights_as_they_are(family):
     problem, state = make(family, hypergradient="first-order")
     z = gates(problem).requires_grad_()
-    (expected,) = torch.autograd.grad(problem.model.loss(state.weights, z, batch(family, seed=2)), z)
+    (expected,) = torch.autograd.grad(loss_under(problem.model, state.weights, z, batch(family, seed=2)), z)
     torch.testing.assert_close(ours(problem, state, z.detach(), family), expected, rtol=1e-9, atol=1e-12)
 
 

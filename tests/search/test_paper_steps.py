@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from support import DATA, space
+from support import DATA, loss_under, space
 
 from core.model.gated import GatedModel
 from core.model.space import place
@@ -113,7 +113,7 @@ def test_the_losses(problem, trajectory, step):
     epsilon = 0.01 / direction.norm()
     for factor, expected in ((0, virtual), (1, above), (-1, below)):
         moved = before.weights + factor * epsilon * direction
-        assert problem.model.loss(moved, z[0], batch(step, "train")).item() == pytest.approx(expected, abs=1e-5)
+        assert loss_under(problem.model, moved, z[0], batch(step, "train")).item() == pytest.approx(expected, abs=1e-5)
 
 
 @every_step

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support import batch, build, run_spec, space
+from support import batch, build, loss_under, run_spec, space
 
 from core.model.backbone import head_of
 from core.model.gated import GatedModel
@@ -112,7 +112,7 @@ def test_one_level_moves_alphas_and_weights_down_the_gradients_of_one_pass():
     after, metrics = one_level_step(problem, state, [batch("bert")], noise)
     alpha, w = state.alpha.clone().requires_grad_(), weights.clone().requires_grad_()
     z = problem.sample(problem.logits(alpha, 0)[0], noise.weights)[0]
-    loss = problem.model.loss(w, z, batch("bert"))
+    loss = loss_under(problem.model, w, z, batch("bert"))
     to_alpha, to_weights = torch.autograd.grad(loss, (alpha, w))
     assert metrics.validation_loss is None
     assert metrics.train_loss.item() == pytest.approx(loss.item(), rel=1e-6)

@@ -1,0 +1,106 @@
+"""What a training pass computes: dropout as torch has it, drawn cheaply, and no keys and values for later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from support import DECODERS, FAMILIES, batch, build
+from torch.nn import functional as F
+
+from core.search.forward import cheap_dropout, dropout_scales, loss_of
+
+CPU = torch.device("cpu")
+# Decoders since Llama have no dropout of their own.
+WITH_DROPOUT = [*sorted(set(FAMILIES) - set(DECODERS)), "gpt2"]
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_elements_are_dropped_with_the_probability_and_the_mean_stays(p):
+    torch.manual_seed(0)
+    scales = dropout_scales(torch.Size((1000, 1003)), p, torch.float32)
+    assert len(scales.unique()) == 2
+    assert (scales == 0).float().mean().item() == pytest.approx(p, abs=2e-3)
+    assert scales.mean().item() == pytest.approx(1.0, abs=6e-3)
+
+
+def test_elements_of_one_draw_are_dropped_independently():
+    torch.manual_seed(0)
+    dropped = (dropout_scales(torch.Size((250_000, 4)), 0.5, torch.float32) == 0).double()
+    assert (torch.corrcoef(dropped.T) - torch.eye(4)).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_at_its_ends_dropout_keeps_all_or_nothing(p):
+    x = torch.randn(3, 5)
+    with cheap_dropout(CPU):
+        assert torch.equal(F.dropout(x, p), x * (1 - p))
+        assert F.dropout(x, p, training=False) is x
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_mask_is_the_same_for_the_same_seed_and_the_gradient_has_it_too(in_place):
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(3)
+        x = torch.ones(4, 50, requires_grad=True)
+        with cheap_dropout(CPU):
+            y = F.dropout(x * 1, 0.3, inplace=in_place)
+        return y.detach(), torch.autograd.grad(y.sum(), x)[0]
+
+    (y, gradient), (again, _) = run(), run()
+    assert torch.equal(y, again)
+    assert torch.equal(y, gradient)
+    assert 0 < (y == 0).sum() < y.numel()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"is_causal": True},
+        {"scale": 1.0, "attn_mask": torch.linspace(-2, 2, 2 * 4 * 5 * 5).view(2, 4, 5, 5)},
+        {"attn_mask": torch.ones(5, 5, dtype=torch.bool).tril()},
+        {"enable_gqa": True},
+    ],
+    ids=["plain", "causal", "bias", "mask", "groups"],
+)
+def test_attention_with_dropout_is_that_of_torch(options: dict[str, Any]):
+    place = torch.Generator().manual_seed(0)
+    heads = 2 if "enable_gqa" in options else 4
+    query, key, value = (torch.randn(2, n, 5, 8, generator=place) for n in (4, heads, heads))
+    plain = F.scaled_dot_product_attention(query, key, value, **options)
+    with cheap_dropout(CPU):
+        # So rare that nothing is dropped.
+        rare = F.scaled_dot_product_attention(query, key, value, dropout_p=1e-9, **options)
+        torch.manual_seed(0)
+        many = [F.scaled_dot_product_attention(query, key, value, dropout_p=0.5, **options) for _ in range(4000)]
+    torch.testing.assert_close(rare, plain, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(torch.stack(many).mean(0), plain, rtol=0, atol=0.15)
+
+
+@pytest.mark.parametrize("family", WITH_DROPOUT)
+def test_no_mask_of_a_family_is_drawn_by_torch(family, monkeypatch):
+    model = build(family).train()
+    with torch.no_grad():
+        torch.manual_seed(1)
+        loss = loss_of(model, batch(family))
+        torch.manual_seed(1)
+        again = loss_of(model, batch(family))
+        other = loss_of(model, batch(family))
+        monkeypatch.setattr(
+            "core.search.forward.dropout_scales", lambda shape, p, dtype: torch.ones(shape, dtype=dtype)
+        )
+        undropped = loss_of(model, batch(family))
+    assert torch.equal(loss, again)
+    assert not torch.equal(loss, other)
+    torch.testing.assert_close(undropped, loss_of(model.eval(), batch(family)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_keeps_no_keys_and_values_for_tokens_to_come(family):
+    outputs: list[Any] = []
+    model = build(family).train()
+    model.register_forward_hook(lambda module, args, output: outputs.append(output))
+    loss_of(model, batch(family))
+    assert getattr(outputs[0], "past_key_values", None) is None
