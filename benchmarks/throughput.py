@@ -1,9 +1,10 @@
 """How many runs an hour a machine makes when 1, 2 or 4 of them work side by side, each on one thread.
 
-    python benchmarks/throughput.py [--runs 4]
+    python benchmarks/throughput.py
 
-Each run is a whole one, start and retraining included: a short search of `builtin:minilm` on titles of ICD-10-CM. For
-each number at a time the same runs are made, and the hour is reckoned from when the first starts to when the last ends.
+Each run is a whole one, start and retraining included: a short search of `builtin:minilm` on titles of ICD-10-CM. With
+one at a time two are made, else as many as work side by side; the hour is reckoned from when the first starts to when
+the last ends.
 Then one run by itself, of a larger batch, is shared by 1 and by 2 processes of one thread each (`core --processes 2`):
 the steps of its search in a second. The figures are also kept in benchmarks/results/throughput.json. On a GPU
 (`--device cuda`) all runs share the first.
@@ -81,33 +82,41 @@ def start(run: RunDir, cache: Path, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
 
+def together(folder: Path, device: str) -> dict[str, float]:
+    """Runs an hour, by how many work at a time."""
+    seconds(folder / "first", 1, 1, device, folder / "cache")  # reads everything from the disk, and fills the cache
+    hours = {}
+    for count in AT_A_TIME:
+        runs = max(2, count)
+        hours[str(count)] = 3600 * runs / seconds(folder / "rest", runs, count, device, folder / "cache")
+    return hours
+
+
+def shared(folder: Path, device: str) -> dict[str, float]:
+    """Search steps a second of one run, by how many processes share it."""
+    return {
+        str(count): steps_per_second(RunDir(folder / f"shared-{count}"), count, device, folder / "cache")
+        for count in PROCESSES
+    }
+
+
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser(description="How many runs an hour are made with 1, 2 and 4 at a time.")
-    parser.add_argument("--runs", type=int, default=4)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    hours: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        first, rest = Path(folder) / "first", Path(folder) / "rest"
-        cache = Path(folder) / "cache"
-        seconds(first, 1, 1, options.device, cache)  # reads everything from the disk, and fills the cache
-        for count in AT_A_TIME:
-            hours[str(count)] = 3600 * options.runs / seconds(rest, options.runs, count, options.device, cache)
-        steps = {
-            str(count): steps_per_second(RunDir(rest / f"shared-{count}"), count, options.device, cache)
-            for count in PROCESSES
-        }
+        hours = together(Path(folder), options.device)
+        steps = shared(Path(folder), options.device)
     result: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
         "device": f"{options.device}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "versions": {name: version(name) for name in ("torch", "transformers")} | {"python": platform.python_version()},
-        "runs": options.runs,
         "steps": {"search": STEPS, "retrain": STEPS},
         "runs_per_hour": hours,
         "steps_per_second_of_one_run_by_processes": steps,
     }
-    print(f"{result['device']}: {options.runs} runs of {STEPS} + {STEPS} steps, one thread each")
+    print(f"{result['device']}: runs of {STEPS} + {STEPS} steps, one thread each")
     for count, rate in hours.items():
         print(f"{count} at a time: {rate:6.0f} runs an hour, {rate / hours['1']:.2f} times one at a time")
     for count, rate in steps.items():
