@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,3 +12,18 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # How long an example takes says how busy the machine is.
 settings.register_profile("s3tui", deadline=None)
 settings.load_profile("s3tui")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """All tests of the cluster go to one process, so that there is one cluster.
+
+    The mark `xdist_group` would say so, but xdist 3.8 writes it into the ids of tests, and pytest 9.2 does not let it.
+    """
+    from xdist.scheduler import LoadGroupScheduling
+
+    class OneCluster(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            return "slurm" if nodeid.startswith("tests/slurm/") else nodeid
+
+    return OneCluster(config, log) if config.getvalue("dist") == "loadgroup" else None
