@@ -18,3 +18,18 @@ settings.load_profile("s3tui")
 def own_cache(tmp_path_factory):
     """Tests neither see nor fill the cache of whoever runs them."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """All tests of the cluster go to one process, so that there is one cluster.
+
+    The mark `xdist_group` would say so, but xdist 3.8 writes it into the ids of tests, and pytest 9.2 does not let it.
+    """
+    from xdist.scheduler import LoadGroupScheduling
+
+    class OneCluster(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            return "slurm" if nodeid.startswith("tests/slurm/") else nodeid
+
+    return OneCluster(config, log) if config.getvalue("dist") == "loadgroup" else None

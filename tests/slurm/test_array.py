@@ -16,7 +16,6 @@ from s3tui.process import read_process
 from s3tui.slurm.job import read_job
 from s3tui.workspace import Workspace, find_runs
 
-pytestmark = pytest.mark.xdist_group("slurm")  # one process of the test run, so that there is one cluster
 SUITE = """
 [suite]
 name = "first"

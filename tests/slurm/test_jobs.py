@@ -12,7 +12,6 @@ from s3tui.process import read_process
 from s3tui.slurm.job import SUBMITTING, read_job, write_job
 from s3tui.workspace import find_runs, read_run
 
-pytestmark = pytest.mark.xdist_group("slurm")  # one process of the test run, so that there is one cluster
 TWO = """
 [experiment.one]
 model = "until-told"
