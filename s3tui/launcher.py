@@ -22,6 +22,11 @@ WORKER = (*PYTHON, "-m", "core")
 GRACE_SECONDS = 60.0  # what a worker has to end its step and leave a checkpoint before it is killed
 
 
+def on_gpus(worker: Sequence[str], gpus: int) -> list[str]:
+    """The command of a worker that has so many GPUs: of several, it has a process for each."""
+    return [*worker, "--processes", str(gpus)] if gpus > 1 else [*worker]
+
+
 @dataclass(frozen=True)
 class Local:
     """Starts runs on this machine; `command` is the worker, to which the directory of the run is added."""
@@ -36,12 +41,10 @@ class Local:
         log = try_lock(directory.log)
         if log is None:
             return None
-        # On several GPUs, the worker has a process for each.
-        shared = ["--processes", str(len(place.gpus))] if len(place.gpus) > 1 else []
         supervisor = [*PYTHON, "-m", "s3tui.supervise", str(directory.path), str(place), str(self.grace)]
         try:
             return subprocess.Popen(
-                [*supervisor, *self.command, *shared],
+                [*supervisor, *on_gpus(self.command, len(place.gpus))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

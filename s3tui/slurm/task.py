@@ -15,6 +15,8 @@ from core.run.errors import EXIT_OK
 from core.run.rundir import RunDir
 from s3tui.devices import THREAD_VARIABLES, usable_cores
 from s3tui.identity import cookie
+from s3tui.launcher import on_gpus
+from s3tui.queuefile import read_queue
 from s3tui.slurm.job import read_job
 from s3tui.supervise import Supervisor, supervise
 
@@ -32,7 +34,8 @@ def main(arguments: list[str]) -> int:
     os.chdir(run.path)
     where = f"slurm {id} {os.environ['SLURMD_NODENAME']}"
     supervisor = Supervisor(run, where, float(grace), id)
-    code = supervise(supervisor, command)
+    queue = read_queue(run)
+    code = supervise(supervisor, on_gpus(command, (queue and queue.resources.gpus) or 0))
     if supervisor.asked == "requeue":
         # This ends us as well. Where it is refused, the dispatcher finds what was asked, and submits the run anew.
         subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)

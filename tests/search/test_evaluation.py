@@ -17,6 +17,7 @@ from core.run.rundir import read_json
 from core.run.spec import NamedTask
 from core.search.data import answering_of, encode
 from core.search.evaluate import evaluate, label_likelihoods
+from core.search.forward import loss_of
 from core.search.worker import execute
 from core.tasks import Task, load_task
 
@@ -73,7 +74,7 @@ def learned(task: Task, steps: int, family: str = "t5") -> Backbone:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for step in range(steps):
         batch = data.batch("train", [(step * 20 + i) % count for i in range(20)])
-        model(**batch).loss.backward()
+        loss_of(model, batch).backward()
         optimizer.step()
         optimizer.zero_grad()
     return backbone

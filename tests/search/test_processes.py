@@ -85,7 +85,7 @@ def test_two_processes_find_what_one_finds(tmp_path, place, family, changes):
 
     structures = [Structure.from_json(read_json(run.structure)) for run in (alone, shared)]
     assert structures[0].selected == structures[1].selected
-    torch.testing.assert_close(torch.tensor(structures[0].p), torch.tensor(structures[1].p), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(torch.tensor(structures[0].p), torch.tensor(structures[1].p), rtol=5e-3, atol=1e-3)
     steps = [numbers(run) for run in (alone, shared)]
     assert steps[0].keys() == steps[1].keys()
     for key, values in steps[0].items():
