@@ -32,7 +32,7 @@ from s3tui.workspace import FoundRun, Workspace
 LIVE_SECONDS = (
     0.25  # between two looks while something runs: fast enough for the eye, a third of the cost of ten a second
 )
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 1.0  # and while nothing does
 BOARD_SECONDS = 0.25  # between two rounds of the dispatcher
 DEVICE_SECONDS = 2.0
 READ_BYTES = 2**18  # of an event file at a time, so that many files come forward together
