@@ -185,7 +185,9 @@ class Runs(RunActions, Live):
         self._glance()
 
     def _watch(self) -> None:
-        self.s3.watch_runs([name] if (name := self.grid.cursor_key) else [])
+        # Another screen may have been opened while the cursor came to rest, and asked for stories of its own.
+        if self.is_current:
+            self.s3.watch_runs([name] if (name := self.grid.cursor_key) else [])
 
     def on_screen_resume(self) -> None:
         """Another screen may have asked for other stories."""
