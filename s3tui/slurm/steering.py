@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from core.run.rundir import RunDir
 from s3tui.queuefile import Queue
 from s3tui.slurm.asking import call
 from s3tui.slurm.job import Job, read_job, write_job
+from s3tui.slurm.settings import Launch
 
 Wish = Literal["", "cancel", "stop", "kill", "hold", "release"]
+
+
+class Queued(Protocol):
+    """A run, found or planned."""
+
+    @property
+    def queue(self) -> Queue | None:
+        """What is wanted of it."""
+
+
+R = TypeVar("R", bound=Queued)
 
 
 def wish_for(queue: Queue | None, job: Job | None, paused: bool) -> Wish:
@@ -57,3 +70,12 @@ def prefer(job: Job, priority: int) -> str:
 def nice(priority: int) -> int:
     """A priority as Slurm counts it: what is subtracted from that of the job."""
     return -priority
+
+
+def alike(runs: Iterable[R]) -> dict[tuple[Launch, int], list[R]]:
+    """Runs that can be tasks of one array, in their order, by what they ask for and how nice they are."""
+    found: dict[tuple[Launch, int], list[R]] = {}
+    for run in runs:
+        queue = run.queue or Queue()
+        found.setdefault((queue.launch, nice(queue.priority)), []).append(run)
+    return found

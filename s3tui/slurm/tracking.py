@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from s3tui.board import Board
 from s3tui.locks import is_locked
-from s3tui.queuefile import Queue
 from s3tui.slurm.asking import Answer, Asking
 from s3tui.slurm.launch import submit_array
 from s3tui.slurm.refreshing import living, record, record_lost
 from s3tui.slurm.settings import MAX_TASKS, Launch
-from s3tui.slurm.steering import nice, tell, wish_for
+from s3tui.slurm.steering import alike, tell, wish_for
 from s3tui.status import Paused
 from s3tui.workspace import FoundRun
 
@@ -95,7 +94,7 @@ class Tracker:
         if self.trouble:
             return set(), {run.name: self.trouble for run in waiting}
         submitted, reasons = set(), {}
-        for key, group in _alike(waiting).items():
+        for key, group in alike(waiting).items():
             for start in range(0, len(group), MAX_TASKS):
                 some = group[start : start + MAX_TASKS]
                 refusal = self._submit(key, some)
@@ -121,12 +120,3 @@ class Tracker:
         self._refused.pop(key, None)
         self._asking.hurry()
         return ""
-
-
-def _alike(runs: Iterable[FoundRun]) -> Mapping[tuple[Launch, int], list[FoundRun]]:
-    """Runs that can be tasks of one array, in their order."""
-    found: dict[tuple[Launch, int], list[FoundRun]] = {}
-    for run in runs:
-        queue = run.queue or Queue()
-        found.setdefault((queue.launch, nice(queue.priority)), []).append(run)
-    return found
