@@ -129,12 +129,14 @@ class S3App(App[None]):
         """Fail loudly: a screen that no longer follows would lie."""
         raise message.error
 
+    @property
+    def looked_at(self) -> Live | None:
+        """The screen that is looked at, also where a question stands before it."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Live)), None)
+
     def _show(self) -> None:
-        """Show the snapshot on the screen that is looked at, also where a question stands before it."""
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, Live):
-                screen.show_latest()
-                return
+        if self.looked_at is not None:
+            self.looked_at.show_latest()
 
     def watch_runs(self, names: Iterable[str]) -> None:
         """Ask for the stories of these runs."""

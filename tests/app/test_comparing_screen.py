@@ -2,6 +2,7 @@
 
 import pytest
 
+from s3tui.tui.screens import runs
 from s3tui.tui.screens.compare import Compare
 
 
@@ -107,6 +108,19 @@ async def test_more_runs_than_can_be_told_apart_are_all_in_the_table(filled, ope
         await app.until(lambda: len(app.app.snapshot.stories) == 8)
         await app.press("2")
         await app.until(lambda: len(table(app)) == 10)
+
+
+async def test_a_cursor_that_comes_to_rest_behind_the_comparison_takes_no_story_from_it(filled, opened, monkeypatch):
+    monkeypatch.setattr(runs, "SETTLE_SECONDS", 2.0)  # longer than it takes to press two keys
+    filled.living("first/live")
+    async with opened() as app:
+        behind = app.app.screen
+        behind.grid.move_to("first/by-chance")
+        await app.press("a", "c")
+        await app.until(lambda: behind._settling._task.done())
+        filled.advance("first/live", 5)
+        await app.until(lambda: any(trace.label == "live" and trace.curve.x[-1] == 17 for trace in figure(app).traces))
+        filled.end("first/live")
 
 
 async def test_a_live_run_moves_among_the_others(filled, opened):
