@@ -139,7 +139,7 @@ class Bench:
 
         def step() -> None:
             noise = self.noise(problem, keep["state"].step)
-            with checkpointed(self.model, self.options.gradient_checkpointing):
+            with checkpointed(self.model, self.options.gradient_checkpointing, "fast"):
                 keep["state"], metrics = search_step(problem, keep["state"], [train], [validation], noise)
             metrics.train_loss.item()
 

@@ -26,7 +26,7 @@ from core.run.training import (
 
 # What the paper's code does where ours differs; `preset = "paper"` stands for these values.
 PRESETS = ("paper",)
-PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate"}
+PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch"}
 PAPER_TASK = {"flaws": "paper"}
 # The methods that search, and those that choose from a space within a budget.
 SEARCHING = ("s3", "bipeft")
@@ -151,6 +151,11 @@ class RunSpec(Frozen):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
         description="Of the backbone; `auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates are fp32.",
+    )
+    dropout: Literal["fast", "torch"] = Field(
+        default="fast",
+        description="How dropout masks are drawn on a CPU: from 16 random bits an element, which takes a sixth off a "
+        "T5's pass, or as torch draws them. GPUs draw as torch does.",
     )
     eval_batch_size: Positive = Field(default=128, description="Examples in one batch of an evaluation.")
     checkpoint_every: Positive = Field(

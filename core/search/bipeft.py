@@ -142,7 +142,8 @@ class Bipeft:
     def step(self, state: BipeftState) -> tuple[BipeftState, StepMetrics]:
         """Move the gates of one space once, then the weights, then prune where it is time."""
         s, data, step = self.settings, self._data, state.step
-        noise = Noise.draw(self._spec.seed, step, len(self.model.placed), False, False, data.device)
+        count = len(self.model.placed)
+        noise = Noise.draw(self._spec.seed, step, count, False, False, data.device, self._spec.dropout)
         train, validation = (data.batches("train", order.at(step)) for order in self._orders)
 
         moved, z, alpha_norm, validation_loss, of_validation = self._move_gates(state, validation, noise)

@@ -9,15 +9,15 @@ from typing import Any
 from torch import nn
 
 from core.run.errors import SpecError
-from core.search.forward import cheap_dropout
+from core.search.forward import Dropout, drawn
 
 
 @contextmanager
-def checkpointed(model: nn.Module, wanted: bool) -> Iterator[None]:
+def checkpointed(model: nn.Module, wanted: bool, dropout: Dropout) -> Iterator[None]:
     """Gradient checkpointing of a transformer's layers while the context lasts, if it is wanted.
 
     The form without reentrant autograd, as the inputs of a frozen network need no gradient, while the deltas that its
-    layers are bound to do. What is computed again draws its dropout as `loss_of` did. Raises SpecError where the model
+    layers are bound to do. What is computed again draws its dropout as the first time. Raises SpecError where the model
     cannot do it.
     """
     if not wanted:
@@ -28,7 +28,7 @@ def checkpointed(model: nn.Module, wanted: bool) -> Iterator[None]:
             f"{type(model).__name__} cannot compute its layers again", "leave gradient_checkpointing = true out"
         )
     device = next(model.parameters()).device
-    _method(model, "enable")({"use_reentrant": False, "context_fn": lambda: (nullcontext(), cheap_dropout(device))})
+    _method(model, "enable")({"use_reentrant": False, "context_fn": lambda: (nullcontext(), drawn(dropout, device))})
     try:
         yield
     finally:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable, Set
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +17,20 @@ from torch.overrides import TorchFunctionMode
 from core.model.sites import config_of
 from core.tasks.batches import IGNORED_LABEL
 
+# How dropout masks are drawn on a CPU; a key of a run.
+Dropout = Literal["fast", "torch"]
 # How many random bits decide about one element.
 BITS = 16
 
 
-def loss_of(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
     """The mean loss of a batch with labels, computed without what only serves writing or is not asked for.
 
-    Dropout is the cheap one on a CPU, and keys and values are not kept. A decoder is given the labels of its last
+    Keys and values are not kept. A decoder is given the labels of its last
     tokens alone, and gives the logits of these: as large as the vocabulary for each token, those of prompts would cost
     most of the memory.
     """
-    known = inspect.signature(model.forward).parameters
+    known = _arguments(type(model).forward)
     options: dict[str, Any] = {"use_cache": False} if "use_cache" in known else {}
     labels = batch["labels"]
     if labels.ndim == 2 and not config_of(model).is_encoder_decoder:
@@ -35,23 +39,28 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         else:
             missing = batch["input_ids"].shape[1] - labels.shape[1]
             options["labels"] = F.pad(labels, (missing, 0), value=IGNORED_LABEL)
-    with cheap_dropout(labels.device):
+    with drawn(dropout, labels.device):
         loss: Tensor = model(**{**batch, **options}).loss
     return loss
 
 
-def cheap_dropout(device: torch.device) -> AbstractContextManager[object]:
-    """Inside, a forward pass on a CPU draws its dropout masks from 16 random bits an element.
+@cache
+def _arguments(forward: Callable[..., object]) -> Set[str]:
+    return inspect.signature(forward).parameters.keys()
+
+
+def drawn(dropout: Dropout, device: torch.device) -> AbstractContextManager[object]:
+    """Inside, a forward pass on a CPU draws its dropout masks from 16 random bits an element, if they shall be fast.
 
     Torch draws them one after the other, on a CPU that is not Intel's with a random number for each, which is a sixth
     of the time of a T5's pass. The masks come from the global generator too, and are the same on every CPU. The
     probability is rounded to a multiple of 2^-16, and what is kept is scaled by that one. GPUs are left alone. The
     context can be entered again.
     """
-    return _Dropout() if device.type == "cpu" else nullcontext()
+    return _Fast() if dropout == "fast" and device.type == "cpu" else nullcontext()
 
 
-class _Dropout(TorchFunctionMode):
+class _Fast(TorchFunctionMode):
     """Has dropout and attention with dropout computed here, and everything else where it always is."""
 
     def __torch_function__(

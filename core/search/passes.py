@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from core.model.gated import GatedModel
 from core.search import ranks
 from core.search.data import Batches, shares
-from core.search.forward import loss_of
+from core.search.forward import Dropout, loss_of
 from core.tasks.randomness import generator, seed_for
 
 # The passes of a step, by which noise is handed out: the virtual step, the validation loss, the two that the second
@@ -21,17 +21,32 @@ VIRTUAL, VALIDATION, SECOND, THIRD, WEIGHTS = range(5)
 
 
 @dataclass(frozen=True)
+class Masks:
+    """The dropout masks of a step: a seed for each of its passes, and how they are drawn from it."""
+
+    seeds: Sequence[int]
+    drawn: Dropout = "fast"
+
+
+@dataclass(frozen=True)
 class Noise:
     """The randomness of one step: uniforms of the outer step (1 or 4, candidates) and of the weight step (1,
-    candidates), and a seed for the dropout masks of each pass."""
+    candidates), and the dropout masks of each pass."""
 
     outer: Tensor
     weights: Tensor
-    masks: Sequence[int]
+    masks: Masks
 
     @classmethod
     def draw(
-        cls, seed: int, step: int, candidates: int, shared_gates: bool, shared_dropout: bool, device: torch.device
+        cls,
+        seed: int,
+        step: int,
+        candidates: int,
+        shared_gates: bool,
+        shared_dropout: bool,
+        device: torch.device,
+        dropout: Dropout = "fast",
     ) -> Noise:
         """The noise of a step: a pure function of the seed and the step."""
         outer, weights = (
@@ -39,7 +54,8 @@ class Noise:
             for which, rows in (("outer", 1 if shared_gates else WEIGHTS), ("weights", 1))
         )
         passes = (0, 0, 0, 0, 4) if shared_dropout else range(5)
-        return cls(outer, weights, [seed_for(seed, "dropout", step, number) for number in passes])
+        seeds = [seed_for(seed, "dropout", step, number) for number in passes]
+        return cls(outer, weights, Masks(seeds, dropout))
 
 
 class TrainPasses:
@@ -51,7 +67,7 @@ class TrainPasses:
     """
 
     def __init__(
-        self, model: GatedModel, batches: Batches, gates: Tensor, masks: Sequence[int], numbers: Sequence[int]
+        self, model: GatedModel, batches: Batches, gates: Tensor, masks: Masks, numbers: Sequence[int]
     ) -> None:
         self._model, self._batches, self._masks = model, batches, masks
         self._gates = gates.detach().requires_grad_()
@@ -99,8 +115,8 @@ class TrainPasses:
         totals: tuple[Tensor, ...] = ()
         for i, batch in enumerate(self._batches):
             # Dropout has no other source than the global generator.
-            torch.manual_seed(ranks.seed(self._masks[number] ^ i))
+            torch.manual_seed(ranks.seed(self._masks.seeds[number] ^ i))
             with self._model.bound(weights, gates) as backbone:
-                parts = gradients(loss_of(backbone, batch) * self._shares[i])
+                parts = gradients(loss_of(backbone, batch, self._masks.drawn) * self._shares[i])
             totals = tuple(a + b for a, b in zip(totals, parts, strict=True)) if totals else parts
         return ranks.summed(totals)

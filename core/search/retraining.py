@@ -20,7 +20,7 @@ from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed
 from core.search.data import Batches, Order, is_evaluated, shares, total_steps
 from core.search.evaluate import evaluate
-from core.search.forward import loss_of
+from core.search.forward import Dropout, loss_of
 from core.search.keeper import Keeper
 from core.search.loading import Setup
 from core.search.reporter import Reporter
@@ -56,7 +56,7 @@ def retrain(
     optimizer = _optimizer(settings, trainee)
     step, best = _start(trainee, optimizer, keeper.take("retrain"))
     reporter.phase(Phase("retrain", total), step, best.score)
-    with checkpointed(setup.backbone.model, settings.gradient_checkpointing):
+    with checkpointed(setup.backbone.model, settings.gradient_checkpointing, spec.dropout):
         while True:
             if is_evaluated(settings, step, total) and best.evaluated < step:
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
@@ -68,7 +68,7 @@ def retrain(
             setup.backbone.model.train()
             torch.manual_seed(ranks.seed(seed_for(spec.seed, "retrain dropout", step)))
             batches = setup.data.batches("train", order.at(step))
-            _train_step(settings, trainee, optimizer, batches, step, total, reporter)
+            _train_step(settings, spec.dropout, trainee, optimizer, batches, step, total, reporter)
             step += 1
     copy(best.parameters, trainee.parameters)
     reporter.event(Phase("test", 1), phase="test")
@@ -137,6 +137,7 @@ def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Kee
 
 def _train_step(
     settings: RetrainSettings,
+    dropout: Dropout,
     trainee: Trainee,
     optimizer: torch.optim.Optimizer,
     batches: Batches,
@@ -152,7 +153,7 @@ def _train_step(
     losses = []
     for batch, share in zip(batches, shares(batches), strict=True):
         with trainee.bound() as backbone:
-            losses.append(loss_of(backbone, batch) * share)
+            losses.append(loss_of(backbone, batch, dropout) * share)
             torch.autograd.backward(losses[-1])
     loss = _together(torch.stack(losses).detach().sum(), trainee)
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)

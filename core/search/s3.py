@@ -53,7 +53,9 @@ class S3:
         """One step with the batches and the noise of its number."""
         s, data, step = self.settings, self._data, state.step
         count = len(self.model.placed)
-        noise = Noise.draw(self._spec.seed, step, count, s.shared_gates, s.shared_dropout, data.device)
+        noise = Noise.draw(
+            self._spec.seed, step, count, s.shared_gates, s.shared_dropout, data.device, self._spec.dropout
+        )
         train = data.batches("train", self._orders[0].at(step))
         if not s.bilevel:
             return one_level_step(self._problem, state, train, noise)

@@ -113,7 +113,7 @@ def search(
     settings, total, resumed = searcher.settings, searcher.total_steps, keeper.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
     reporter.phase(Phase("search", total), state.step, best.score)
-    with checkpointed(setup.backbone.model, settings.gradient_checkpointing):
+    with checkpointed(setup.backbone.model, settings.gradient_checkpointing, setup.spec.dropout):
         while True:
             if is_evaluated(settings, state.step, total) and best.evaluated < state.step:
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again

@@ -86,8 +86,8 @@ def test_a_decoder_learns_from_its_answers_alone(family):
     logits = backbone.model(**whole).logits
     # The token before each answer predicts its first one.
     expected = F.cross_entropy(logits[:, :-1].flatten(0, 1), whole["labels"][:, 1:].flatten())
-    torch.testing.assert_close(loss_of(backbone.model, batch), expected)
-    torch.testing.assert_close(loss_of(backbone.model, whole), expected)
+    torch.testing.assert_close(loss_of(backbone.model, batch, "fast"), expected)
+    torch.testing.assert_close(loss_of(backbone.model, whole, "fast"), expected)
 
 
 @every_decoder
@@ -96,7 +96,7 @@ def test_only_the_logits_that_answers_need_are_computed(family):
     batch = data_of(backbone).batch("train", ROWS)
     outputs: list[Any] = []
     handle = backbone.model.register_forward_hook(lambda module, args, output: outputs.append(output))
-    loss_of(backbone.model, batch)
+    loss_of(backbone.model, batch, "fast")
     handle.remove()
     assert outputs[0].logits.shape[1] == batch["labels"].shape[1] < batch["input_ids"].shape[1]
 
@@ -171,7 +171,7 @@ def check_likelihoods(backbone: Backbone) -> torch.Tensor:
             task = Task("task", "classification", LABELS, only, 24, ("accuracy",))
             batch = encode(task, backbone, torch.device("cpu")).batch("train", [0])
             count = int((batch["labels"] != IGNORED_LABEL).sum())
-            loss = loss_of(backbone.model, batch)
+            loss = loss_of(backbone.model, batch, "fast")
             torch.testing.assert_close(together[row, i], -loss * count, rtol=1e-4, atol=1e-4, msg=label)
     return together
 

@@ -9,7 +9,7 @@ import torch
 from support import DECODERS, FAMILIES, batch, build
 from torch.nn import functional as F
 
-from core.search.forward import cheap_dropout, dropout_scales, loss_of
+from core.search.forward import drawn, dropout_scales, loss_of
 
 CPU = torch.device("cpu")
 # Decoders since Llama have no dropout of their own.
@@ -34,7 +34,7 @@ def test_elements_of_one_draw_are_dropped_independently():
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_at_its_ends_dropout_keeps_all_or_nothing(p):
     x = torch.randn(3, 5)
-    with cheap_dropout(CPU):
+    with drawn("fast", CPU):
         assert torch.equal(F.dropout(x, p), x * (1 - p))
         assert F.dropout(x, p, training=False) is x
 
@@ -44,7 +44,7 @@ def test_a_mask_is_the_same_for_the_same_seed_and_the_gradient_has_it_too(in_pla
     def run() -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(3)
         x = torch.ones(4, 50, requires_grad=True)
-        with cheap_dropout(CPU):
+        with drawn("fast", CPU):
             y = F.dropout(x * 1, 0.3, inplace=in_place)
         return y.detach(), torch.autograd.grad(y.sum(), x)[0]
 
@@ -70,7 +70,7 @@ def test_attention_with_dropout_is_that_of_torch(options: dict[str, Any]):
     heads = 2 if "enable_gqa" in options else 4
     query, key, value = (torch.randn(2, n, 5, 8, generator=place) for n in (4, heads, heads))
     plain = F.scaled_dot_product_attention(query, key, value, **options)
-    with cheap_dropout(CPU):
+    with drawn("fast", CPU):
         # So rare that nothing is dropped.
         rare = F.scaled_dot_product_attention(query, key, value, dropout_p=1e-9, **options)
         torch.manual_seed(0)
@@ -84,17 +84,17 @@ def test_no_mask_of_a_family_is_drawn_by_torch(family, monkeypatch):
     model = build(family).train()
     with torch.no_grad():
         torch.manual_seed(1)
-        loss = loss_of(model, batch(family))
+        loss = loss_of(model, batch(family), "fast")
         torch.manual_seed(1)
-        again = loss_of(model, batch(family))
-        other = loss_of(model, batch(family))
+        again = loss_of(model, batch(family), "fast")
+        other = loss_of(model, batch(family), "fast")
         monkeypatch.setattr(
             "core.search.forward.dropout_scales", lambda shape, p, dtype: torch.ones(shape, dtype=dtype)
         )
-        undropped = loss_of(model, batch(family))
+        undropped = loss_of(model, batch(family), "fast")
     assert torch.equal(loss, again)
     assert not torch.equal(loss, other)
-    torch.testing.assert_close(undropped, loss_of(model.eval(), batch(family)), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(undropped, loss_of(model.eval(), batch(family), "fast"), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -102,5 +102,5 @@ def test_training_keeps_no_keys_and_values_for_tokens_to_come(family):
     outputs: list[Any] = []
     model = build(family).train()
     model.register_forward_hook(lambda module, args, output: outputs.append(output))
-    loss_of(model, batch(family))
+    loss_of(model, batch(family), "fast")
     assert getattr(outputs[0], "past_key_values", None) is None

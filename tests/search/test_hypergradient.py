@@ -15,7 +15,7 @@ from core.model.space import place
 from core.search import adamw, hypergradient
 from core.search.bilevel import Problem, SearchState, initial_state, outer_gradient
 from core.search.optimizers import restored, tensors_of
-from core.search.passes import Noise
+from core.search.passes import Masks, Noise
 
 LR = 1e-2
 
@@ -60,7 +60,7 @@ def reference(problem: Problem, state: SearchState, z: torch.Tensor, family: str
 
 
 def ours(problem: Problem, state: SearchState, z: torch.Tensor, family: str) -> torch.Tensor:
-    noise = Noise(z[None], z[None], [0] * 5)
+    noise = Noise(z[None], z[None], Masks([0] * 5))
     batches = [batch(family, seed=1)], [batch(family, seed=2)]
     return outer_gradient(problem, state, z[None], *batches, noise, LR)[0][0]
 

@@ -17,7 +17,7 @@ from core.run.spec import RunSpec
 from core.search import adamw
 from core.search.bilevel import Problem, SearchState, StepMetrics, initial_state, outer_gradient, search_step
 from core.search.gates import sample
-from core.search.passes import VALIDATION, VIRTUAL, Noise, TrainPasses
+from core.search.passes import VALIDATION, VIRTUAL, Masks, Noise, TrainPasses
 
 META = json.loads((DATA / "steps-t5-tiny.json").read_text())
 TENSORS = load_file(DATA / "steps-t5-tiny.safetensors")
@@ -49,7 +49,7 @@ def batch(step: int, which: str) -> dict[str, torch.Tensor]:
 
 
 def noise(step: int) -> Noise:
-    return Noise(TENSORS[f"step{step}/u"][None], TENSORS[f"step{step}/u_weight_step"][None], [0] * 5)
+    return Noise(TENSORS[f"step{step}/u"][None], TENSORS[f"step{step}/u_weight_step"][None], Masks([0] * 5))
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +120,14 @@ def test_the_losses(problem, trajectory, step):
 def test_the_virtual_weights_and_the_validation_gradient(problem, trajectory, step):
     before, _, _ = trajectory[step]
     z = sample(problem.logits(before.alpha, step)[0], noise(step).outer)
-    _, gradient, _ = TrainPasses(problem.model, [batch(step, "train")], z, [0], [VIRTUAL]).all_gradients(before.weights)
+    _, gradient, _ = TrainPasses(problem.model, [batch(step, "train")], z, Masks([0]), [VIRTUAL]).all_gradients(
+        before.weights
+    )
     virtual, _ = adamw.update(before.weights, gradient, before.weight_state, problem.rates(step)[0])
     assert relative(virtual, vector(problem.model, f"step{step}/virtual")) < 1e-3
-    _, gradient, _ = TrainPasses(problem.model, [batch(step, "val")], z, [0, 0], [VALIDATION]).all_gradients(virtual)
+    _, gradient, _ = TrainPasses(problem.model, [batch(step, "val")], z, Masks([0, 0]), [VALIDATION]).all_gradients(
+        virtual
+    )
     assert relative(gradient, vector(problem.model, f"step{step}/val_grad")) < 1e-3
 
 

@@ -15,7 +15,7 @@ from core.run.errors import SpecError
 from core.search.bilevel import Problem, initial_state, one_level_step, outer_gradient
 from core.search.checkpointed import checkpointed
 from core.search.data import Batch
-from core.search.passes import SECOND, THIRD, VALIDATION, VIRTUAL, WEIGHTS, Noise, TrainPasses
+from core.search.passes import SECOND, THIRD, VALIDATION, VIRTUAL, WEIGHTS, Masks, Noise, TrainPasses
 
 FAMILIES = ["bert", "t5", "distilbert"]
 
@@ -39,8 +39,8 @@ def joined(batches: list[Batch]) -> Batch:
 def test_several_batches_have_the_gradients_of_all_their_examples_at_once(family):
     model, weights, gates = gated(family)
     batches = [batch(family, rows=rows, seed=rows) for rows in (6, 6, 2)]
-    apart = TrainPasses(model, batches, gates, [0], [0]).all_gradients(weights)
-    together = TrainPasses(model, [joined(batches)], gates, [0], [0]).all_gradients(weights)
+    apart = TrainPasses(model, batches, gates, Masks([0]), [0]).all_gradients(weights)
+    together = TrainPasses(model, [joined(batches)], gates, Masks([0]), [0]).all_gradients(weights)
     for one, other in zip(apart, together, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
@@ -55,14 +55,14 @@ def test_checkpointed_layers_are_computed_again_and_change_no_gradient(family):
     layer.register_forward_hook(lambda *_: calls.append(1))
 
     def everything() -> tuple[list[torch.Tensor], int]:
-        passes = TrainPasses(model, [batch(family)], gates, [11] * 3, range(3))
+        passes = TrainPasses(model, [batch(family)], gates, Masks([11] * 3), range(3))
         found = [*passes.all_gradients(weights), passes.mixed_product(weights, direction)]
         count = len(calls)
         calls.clear()
         return found, count
 
     plain, once = everything()
-    with checkpointed(model.backbone, True):
+    with checkpointed(model.backbone, True, "fast"):
         again, twice = everything()
     assert twice > once
     for one, other in zip(plain, again, strict=True):
@@ -71,7 +71,10 @@ def test_checkpointed_layers_are_computed_again_and_change_no_gradient(family):
 
 
 def test_a_model_that_cannot_checkpoint_is_refused():
-    with pytest.raises(SpecError, match="leave gradient_checkpointing"), checkpointed(torch.nn.Linear(2, 2), True):
+    with (
+        pytest.raises(SpecError, match="leave gradient_checkpointing"),
+        checkpointed(torch.nn.Linear(2, 2), True, "fast"),
+    ):
         pass
 
 

@@ -21,6 +21,8 @@ from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from core.run.events import Eval, Failed, Finished, Gates, Started, Step, StructureChosen, read_events
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Candidate, Structure
+from core.search import forward
+from core.search.forward import dropout_scales
 from core.search.worker import execute
 
 # Encoders, encoder-decoders, decoders.
@@ -287,3 +289,17 @@ def test_a_run_in_bf16_keeps_its_deltas_in_fp32(tmp_path, models, reviews, famil
     started = next(e for e in read_events(run.events)[0] if isinstance(e, Started))
     assert started.precision == "bfloat16"
     assert {t.dtype for t in load_file(run.delta).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("dropout", "is_ours"), [("fast", True), ("torch", False)])
+@pytest.mark.parametrize("method", ["s3", "bipeft"])
+def test_masks_are_drawn_as_the_run_asks_in_both_phases(
+    tmp_path, models, reviews, monkeypatch, method, dropout, is_ours
+):
+    drawn = []
+    monkeypatch.setattr(forward, "dropout_scales", lambda *given: drawn.append(given) or dropout_scales(*given))
+    again = {"gradient_checkpointing": True}
+    spec = run_spec(models["bert"], reviews, method=method, dropout=dropout, search=again, retrain=again)
+    assert execute(run := make_run(tmp_path / "run", spec)) == EXIT_OK
+    assert {step.phase for step in steps(run)} == {"search", "retrain"}
+    assert bool(drawn) == is_ours

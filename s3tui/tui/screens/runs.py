@@ -185,8 +185,8 @@ class Runs(RunActions, Live):
         self._glance()
 
     def _watch(self) -> None:
-        # Another screen may have been opened while the cursor came to rest, and asked for stories of its own. (Textual's
-        # `is_current` holds for the screen right behind, too.)
+        # Another screen may have been opened while the cursor came to rest, and asked for stories of its own. Textual's
+        # `is_current` holds for the screen right behind, too.
         if self.s3.looked_at is self:
             self.s3.watch_runs([name] if (name := self.grid.cursor_key) else [])
 
