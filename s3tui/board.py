@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from pathlib import Path
 
@@ -54,21 +55,21 @@ class Board:
         found = self.runs[name] = read_run(directory, name)
         return found
 
-    def _folder_has_changed(self, name: str) -> bool:
-        run = self.runs.get(name)
-        if run is None or isinstance(run.status, (Running, Quiet)):
-            return True
+    def _is_unchanged(self, run: FoundRun) -> bool:
+        if isinstance(run.status, (Running, Quiet)):
+            return False
         stamp = _stamp(run.directory.path)
-        return stamp != self._stamps.get(name) or stamp == 0
+        return stamp == self._stamps.get(run.name) and stamp != 0
 
     def _read_all(self) -> set[str]:
         """Read what lives, and every run whose folder has changed: a file of it was made, replaced or deleted."""
-        names = set(self.workspace.names())
-        gone = self.runs.keys() - names
+        unchanged = {name for name, run in self.runs.items() if self._is_unchanged(run)}
+        names = self.workspace.names(unchanged)
+        gone = self.runs.keys() - set(names)
         for name in gone:
             del self.runs[name]
-        changed = {name for name in sorted(names) if self._folder_has_changed(name)}
-        for name in changed:
+        changed = set(names) - unchanged
+        for name in sorted(changed):
             self.read(name)
         return changed | gone
 
@@ -95,10 +96,12 @@ def _stamp(path: Path) -> int | None:
     0 where that was a moment ago: another change could bear the same time.
     """
     try:
-        changed = path.stat().st_mtime_ns if path.is_dir() else None
+        found = path.stat()
     except OSError:
         return None
-    return 0 if changed and time.time_ns() - changed < RACY_SECONDS * 1e9 else changed
+    if not stat.S_ISDIR(found.st_mode):
+        return None
+    return 0 if time.time_ns() - found.st_mtime_ns < RACY_SECONDS * 1e9 else found.st_mtime_ns
 
 
 def _is_inside(name: str) -> bool:

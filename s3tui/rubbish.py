@@ -11,7 +11,7 @@ from core.run.rundir import RunDir
 from s3tui.control import DELETED, is_worked_on
 from s3tui.identity import identity_of
 from s3tui.locks import is_locked
-from s3tui.workspace import Workspace, directories
+from s3tui.workspace import Workspace
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)")  # as written before it takes the place of another file
 
@@ -19,8 +19,8 @@ _TEMPORARY = re.compile(r"\..+\.(\d+)")  # as written before it takes the place 
 def rubbish(workspace: Workspace) -> Iterator[Path]:
     """Half-deleted runs, half-written files of processes that are gone, and checkpoints of finished runs."""
     yield from workspace.path.rglob(f"{DELETED}*")
-    for folder in directories(workspace.path):
-        yield from _of_run(folder)
+    for name in workspace.names():
+        yield from _of_run(workspace.run(name).path)
 
 
 def _of_run(folder: Path) -> Iterator[Path]:

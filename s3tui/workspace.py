@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,10 @@ class Workspace:
         """The directory of a run."""
         return RunDir(self.path / name)
 
-    def names(self) -> list[str]:
-        """The names of all runs, sorted."""
-        return sorted(path.relative_to(self.path).as_posix() for path in directories(self.path))
+    def names(self, known: Set[str] = frozenset()) -> list[str]:
+        """The names of all runs, sorted. Those of `known` are not looked into: their folders are runs, where they are
+        there."""
+        return sorted(_names(self.path, known))
 
     def reasons(self) -> dict[str, str]:
         """Why each waiting run waits; empty where no dispatcher has said."""
@@ -147,25 +148,29 @@ def _check_owner(path: Path) -> None:
 
 def find_runs(folder: Path) -> list[FoundRun]:
     """Every run under a folder, by name."""
-    return [read_run(RunDir(path), path.relative_to(folder).as_posix()) for path in sorted(directories(folder))]
+    names = sorted(_names(folder), key=lambda name: name.split("/"))
+    return [read_run(RunDir(folder / name), name) for name in names]
 
 
-def directories(folder: Path) -> Iterator[Path]:
-    """The directories of all runs under a folder. Links are not followed: they may lead anywhere."""
-    waiting = [os.fspath(folder)]
+def _names(folder: Path, known: Set[str] = frozenset()) -> Iterator[str]:
+    """The names of all runs under a folder. Links are not followed: they may lead anywhere."""
+    waiting = ["."]
     while waiting:
-        path = waiting.pop()
+        name = waiting.pop()
+        if name in known:
+            yield name
+            continue
         try:
-            with os.scandir(path) as entries:
+            with os.scandir(f"{folder}/{name}") as entries:
                 found = list(entries)
         except OSError:
             continue
         # A run holds no runs, which spares a look into its checkpoints. Hidden folders are being deleted.
         if any(entry.name in ("spec.json", "queue.json") for entry in found):
-            yield Path(path)
+            yield name
         else:
-            folders = (e for e in found if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
-            waiting += [entry.path for entry in folders]
+            folders = (e.name for e in found if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+            waiting += folders if name == "." else (f"{name}/{inner}" for inner in folders)
 
 
 def read_run(directory: RunDir, name: str) -> FoundRun:
