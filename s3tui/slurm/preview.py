@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from s3tui.config import PlannedRun, Suite
 from s3tui.launcher import GRACE_SECONDS, WORKER
 from s3tui.slurm.script import run_array, task_command
-from s3tui.slurm.steering import alike
+from s3tui.slurm.steering import arrays
 from s3tui.workspace import Workspace
 
 BATCH = "BATCH"  # stands for what tells an array from all others
@@ -17,7 +17,7 @@ def scripts(suite: Suite, runs: Sequence[PlannedRun]) -> Iterator[str]:
     """One script for each array, with the runs that are its tasks."""
     submitted = [run for run in runs if run.queue.launch.is_slurm]
     folder = Workspace(suite.workspace).arrays / BATCH
-    for (launch, nicer), group in alike(submitted).items():
+    for (launch, nicer), group in arrays(submitted):
         text = run_array(folder, len(group), launch, nicer).text(task_command(folder, WORKER, GRACE_SECONDS))
         tasks = "\n".join(f"# task {task}: {suite.name}/{run.name}" for task, run in enumerate(group))
         yield f"{text}\n{tasks}\n"

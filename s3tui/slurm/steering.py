@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal, Protocol, TypeVar
 
@@ -10,7 +10,7 @@ from core.run.rundir import RunDir
 from s3tui.queuefile import Queue
 from s3tui.slurm.asking import call
 from s3tui.slurm.job import Job, read_job, write_job
-from s3tui.slurm.settings import Launch
+from s3tui.slurm.settings import MAX_TASKS, Launch
 
 Wish = Literal["", "cancel", "stop", "kill", "hold", "release"]
 
@@ -72,10 +72,12 @@ def nice(priority: int) -> int:
     return -priority
 
 
-def alike(runs: Iterable[R]) -> dict[tuple[Launch, int], list[R]]:
-    """Runs that can be tasks of one array, in their order, by what they ask for and how nice they are."""
-    found: dict[tuple[Launch, int], list[R]] = {}
+def arrays(runs: Iterable[R]) -> Iterator[tuple[tuple[Launch, int], list[R]]]:
+    """The runs as the tasks of arrays, in their order: for each array what its runs ask for and how nice they are."""
+    alike: dict[tuple[Launch, int], list[R]] = {}
     for run in runs:
         queue = run.queue or Queue()
-        found.setdefault((queue.launch, nice(queue.priority)), []).append(run)
-    return found
+        alike.setdefault((queue.launch, nice(queue.priority)), []).append(run)
+    for key, group in alike.items():
+        for start in range(0, len(group), MAX_TASKS):
+            yield key, group[start : start + MAX_TASKS]

@@ -11,8 +11,8 @@ from s3tui.locks import is_locked
 from s3tui.slurm.asking import Answer, Asking
 from s3tui.slurm.launch import submit_array
 from s3tui.slurm.refreshing import living, record, record_lost
-from s3tui.slurm.settings import MAX_TASKS, Launch
-from s3tui.slurm.steering import alike, tell, wish_for
+from s3tui.slurm.settings import Launch
+from s3tui.slurm.steering import arrays, tell, wish_for
 from s3tui.status import Paused
 from s3tui.workspace import FoundRun
 
@@ -94,16 +94,14 @@ class Tracker:
         if self.trouble:
             return set(), {run.name: self.trouble for run in waiting}
         submitted, reasons = set(), {}
-        for key, group in alike(waiting).items():
-            for start in range(0, len(group), MAX_TASKS):
-                some = group[start : start + MAX_TASKS]
-                refusal = self._submit(key, some)
-                for run in some:
-                    if refusal:
-                        reasons[run.name] = refusal
-                    else:
-                        submitted.add(run.name)
-                        self._has_changed(run)
+        for key, group in arrays(waiting):
+            refusal = self._submit(key, group)
+            for run in group:
+                if refusal:
+                    reasons[run.name] = refusal
+                else:
+                    submitted.add(run.name)
+                    self._has_changed(run)
         return submitted, reasons
 
     def _submit(self, key: tuple[Launch, int], runs: Sequence[FoundRun]) -> str:

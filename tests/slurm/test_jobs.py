@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from dataclasses import replace
 
 import pytest
@@ -138,16 +139,19 @@ def test_a_run_is_held_released_stopped_resumed_and_cancelled_by_the_same_comman
     assert status("two").name == "cancelled"
 
 
-def test_a_controller_that_is_away_for_a_while_loses_nothing(drive, job, status, go, cluster):
+def test_a_controller_that_is_away_for_a_minute_loses_nothing(drive, job, status, go, cluster):
     process = drive(TWO, launcher=ONE_AT_A_TIME)
     wait_until(lambda: runs_in_slurm(job, "one") and job("two").reason == "JobArrayTaskLimit")
     before = job("one"), job("two")  # all there is to know, so that an answer under way changes nothing
     cluster.stop_controller()
+    away = time.monotonic()
     try:
         wait_until(lambda: "Slurm does not answer" in next_line(process))
         assert (status("one").name, status("two").name) == ("running", "queued")
         go("one")
         wait_until(lambda: status("one").name == "finished")
+        wait_until(lambda: time.monotonic() - away > 60)
+        assert process.poll() is None
         assert (job("one"), job("two")) == before
     finally:
         cluster.start_controller()

@@ -102,6 +102,17 @@ def test_a_dry_run_prints_the_script_of_the_one_array_and_submits_nothing(tmp_pa
     assert s3tui("run", "suite.toml", "--dry-run", "--launcher", "local")[1] == ""
 
 
+def test_more_runs_than_slurm_allows_in_an_array_become_several_in_the_dry_run_too(tmp_path, s3tui):
+    text = f'[launcher]\nkind = "slurm"\n[experiment.x]\nmatrix = {{ seed = {list(range(1001))} }}\n'
+    (tmp_path / "suite.toml").write_text(SUITE + text)
+    code, script, _ = s3tui("run", "suite.toml", "--dry-run")
+    assert code == 0
+    assert [line for line in script.splitlines() if "--array=" in line] == [
+        "#SBATCH --array=0-999%1000", "#SBATCH --array=0-0%1",
+    ]  # fmt: skip
+    assert script.splitlines().count("# task 0: first/x/seed=1000") == 1
+
+
 def test_the_answers_of_squeue_and_sacct_are_read():
     told = read_squeue("12_3|PENDING|Priority||0|0|s3tui-ab|\n7|FAILED|None|n[1-2]|768|1|a|b|\nno such line\n")
     assert told["12_3"] == Told("PENDING", "Priority", "", "0:0", 0, "s3tui-ab")
