@@ -86,6 +86,7 @@ OTHER_RUN = {
     "eval_batch_size": 64,
     "checkpoint_every": 7,
     "evaluation": "generate",
+    "dropout": "torch",
     "adapter_init": "paper",
     "search": {"max_steps": 1},
     "bipeft": {"window": 1},
