@@ -64,11 +64,11 @@ class Board:
     def _read_all(self) -> set[str]:
         """Read what lives, and every run whose folder has changed: a file of it was made, replaced or deleted."""
         unchanged = {name for name, run in self.runs.items() if self._is_unchanged(run)}
-        names = self.workspace.names(unchanged)
-        gone = self.runs.keys() - set(names)
+        names = set(self.workspace.names(unchanged))
+        gone = self.runs.keys() - names
         for name in gone:
             del self.runs[name]
-        changed = set(names) - unchanged
+        changed = names - unchanged
         for name in sorted(changed):
             self.read(name)
         return changed | gone

@@ -28,6 +28,8 @@ from core.run.training import (
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch"}
 PAPER_TASK = {"flaws": "paper"}
+# How dropout masks are drawn on a CPU.
+Dropout = Literal["fast", "torch"]
 # The methods that search, and those that choose from a space within a budget.
 SEARCHING = ("s3", "bipeft")
 CHOOSING = (*SEARCHING, "random")
@@ -152,7 +154,7 @@ class RunSpec(Frozen):
         default="auto",
         description="Of the backbone; `auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates are fp32.",
     )
-    dropout: Literal["fast", "torch"] = Field(
+    dropout: Dropout = Field(
         default="fast",
         description="How dropout masks are drawn on a CPU: from 16 random bits an element, which takes a sixth off a "
         "T5's pass, or as torch draws them. GPUs draw as torch does.",

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from core.run.errors import SpecError
-from core.search.forward import Dropout, drawn
+from core.run.spec import Dropout
+from core.search.forward import drawn
 
 
 @contextmanager

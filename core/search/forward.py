@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Set
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,9 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from core.model.sites import config_of
+from core.run.spec import Dropout
 from core.tasks.batches import IGNORED_LABEL
 
-# How dropout masks are drawn on a CPU; a key of a run.
-Dropout = Literal["fast", "torch"]
 # How many random bits decide about one element.
 BITS = 16
 
@@ -26,9 +25,8 @@ BITS = 16
 def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
     """The mean loss of a batch with labels, computed without what only serves writing or is not asked for.
 
-    Keys and values are not kept. A decoder is given the labels of its last
-    tokens alone, and gives the logits of these: as large as the vocabulary for each token, those of prompts would cost
-    most of the memory.
+    Keys and values are not kept. A decoder is given the labels of its last tokens alone, and gives the logits of these:
+    as large as the vocabulary for each token, those of prompts would cost most of the memory.
     """
     known = _arguments(type(model).forward)
     options: dict[str, Any] = {"use_cache": False} if "use_cache" in known else {}

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from core.model.gated import GatedModel
+from core.run.spec import Dropout
 from core.search import ranks
 from core.search.data import Batches, shares
-from core.search.forward import Dropout, loss_of
+from core.search.forward import loss_of
 from core.tasks.randomness import generator, seed_for
 
 # The passes of a step, by which noise is handed out: the virtual step, the validation loss, the two that the second

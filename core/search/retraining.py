@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import Eval, Phase, Step, score_of
+from core.run.spec import Dropout
 from core.run.structure import Structure
 from core.run.training import RetrainSettings
 from core.search import ranks
@@ -20,7 +21,7 @@ from core.search.checkpoint import Snapshot
 from core.search.checkpointed import checkpointed
 from core.search.data import Batches, Order, is_evaluated, shares, total_steps
 from core.search.evaluate import evaluate
-from core.search.forward import Dropout, loss_of
+from core.search.forward import loss_of
 from core.search.keeper import Keeper
 from core.search.loading import Setup
 from core.search.reporter import Reporter

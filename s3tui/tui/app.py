@@ -135,8 +135,8 @@ class S3App(App[None]):
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Live)), None)
 
     def _show(self) -> None:
-        if self.looked_at is not None:
-            self.looked_at.show_latest()
+        if (screen := self.looked_at) is not None:
+            screen.show_latest()
 
     def watch_runs(self, names: Iterable[str]) -> None:
         """Ask for the stories of these runs."""
