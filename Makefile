@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check screenshots clean
+.PHONY: demo test check fuzz screenshots clean
 
 demo: $(VENV)/.installed
 	$(BIN)/s3tui run experiments.toml
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Longer campaigns of hostile inputs than `make test` runs; FUZZ_TIME ends them.
+FUZZ_TIME ?= 20m
+fuzz: $(VENV)/.installed
+	S3TUI_FUZZ=long timeout --foreground --signal=INT $(FUZZ_TIME) $(BIN)/python -m pytest -x tests/fuzz
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
