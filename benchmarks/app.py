@@ -35,7 +35,7 @@ from manager import RATE, RESULTS, RUNS, WORKERS, WRITER, finished_run, living_r
 
 from core.run.events import Eval, EventWriter, Step
 from core.run.rundir import RunDir, write_json
-from s3tui.workspace import Workspace
+from s3tui.runs.workspace import Workspace
 
 SIZE = (120, 40)
 KEYS = 60

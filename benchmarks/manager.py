@@ -25,15 +25,15 @@ from typing import Any
 
 from core.run.events import Eval, EventReader, EventWriter, Finished, Phase, Started, Step
 from core.run.rundir import RunDir, write_json
-from s3tui.board import Board
-from s3tui.devices import Place
-from s3tui.dispatch import Dispatcher
-from s3tui.launcher import Local
-from s3tui.progress import Lines
-from s3tui.queuefile import Queue
-from s3tui.status import Running
-from s3tui.watch import Watcher
-from s3tui.workspace import Workspace
+from s3tui.cli.foreground.progress import Lines
+from s3tui.cli.foreground.watcher import Watcher
+from s3tui.devices.placement import Place
+from s3tui.launchers.local import Local
+from s3tui.runs.index import Board
+from s3tui.runs.records.queue import Queue
+from s3tui.runs.status import Running
+from s3tui.runs.workspace import Workspace
+from s3tui.scheduling.dispatcher import Dispatcher
 
 RUNS, STEPS = 1000, 10_000
 WORKERS, RATE = 64, 20
@@ -102,7 +102,7 @@ def start_up(folder: Path) -> dict[str, Any]:
     bare = milliseconds([sys.executable, "-c", "pass"], folder)
     shown = milliseconds([*s3tui, "--help"], folder)
     status = milliseconds([*s3tui, "status", "--in", str(workspace)], folder)
-    supervisor = milliseconds([sys.executable, "-c", "import s3tui.supervise"], folder)
+    supervisor = milliseconds([sys.executable, "-c", "import s3tui.launchers.supervisor"], folder)
     return {
         "bare_ms": bare, "help_ms": shown, "status_ms": status, "supervisor_imports_ms": supervisor,
         "help_more_than_bare_ms": round(shown - bare, 1), "status_more_than_bare_ms": round(status - bare, 1),

@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 
 from core.run.events import EventWriter, Gates, Space, Step
-from s3tui.locks import try_lock
-from s3tui.mirror.starting import start_mirrors
-from s3tui.workspace import Workspace
+from s3tui.runs.workspace import Workspace
+from s3tui.system.file_locks import try_lock
+from s3tui.tracking.start import start_mirrors
 
 CANDIDATES = 916  # of `mix-low-rank` on T5-large
 EVENTS = 2000

@@ -33,12 +33,12 @@ from core.model.space import place
 from core.run.events import EventWriter, Gates, Step
 from core.run.spaces import library_space
 from core.run.training import SearchSettings
-from core.search import adamw
 from core.search.bilevel import Problem, SearchState, initial_state, search_step
-from core.search.checkpointed import checkpointed
 from core.search.gates import sample
 from core.search.passes import Noise
 from core.tasks.batches import IGNORED_LABEL, Encoded
+from core.training.gradient_checkpointing import checkpointed
+from core.training.optim import adamw
 
 SHAPES: dict[str, dict[str, Any]] = {
     "t5-small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},

@@ -92,16 +92,18 @@ def inside(run: RunDir) -> None:
     clock.took("import torch")
     from core.__main__ import _import_models
     from core.model.backbone import Pretrained
-    from core.search import loading, searching, worker
+    from core.search import loop
+    from core.training import setup
+    from core.worker import execute as worker
 
     clock.took("import transformers, core")
     _import_models()
     clock.took("import models")
-    clock.wrap(loading, "open_pretrained", "configuration, tokenizer")
-    clock.wrap(loading, "load_data", "data")
+    clock.wrap(setup, "open_pretrained", "configuration, tokenizer")
+    clock.wrap(setup, "load_data", "data")
     clock.wrap(Pretrained, "load", "weights")
-    clock.wrap(loading, "place", "sites")
-    report = searching._report
+    clock.wrap(setup, "place", "sites")
+    report = loop._report
 
     def first_step(*arguments: Any) -> None:
         report(*arguments)
@@ -109,7 +111,7 @@ def inside(run: RunDir) -> None:
         print(json.dumps(clock.seconds), flush=True)
         os._exit(0)
 
-    searching._report = first_step
+    loop._report = first_step
     worker.execute(run)
 
 

@@ -23,9 +23,9 @@ def main(arguments: list[str]) -> int:
     if options.processes < 1:
         parser.error("--processes is 1 or more")
     # Imports leave a million objects and hardly any garbage; to look for it again and again takes a seventh of the
-    # start. Collecting begins when everything is loaded, see core.search.pipeline.
+    # start. Collecting begins when everything is loaded, see core.worker.pipeline.
     gc.disable()
-    from core.search.worker import execute
+    from core.worker.execute import execute
 
     _import_models()
     try:

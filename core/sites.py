@@ -15,7 +15,8 @@ from typing import Any
 from torch import nn
 
 from core.model.backbone import count_parameters, head_of, load_shape
-from core.model.sites import Site, config_of, find_sites, module_paths, site_at
+from core.model.site import Site
+from core.model.sites import config_of, find_sites, module_paths, site_at
 from core.model.space import place
 from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error
 from core.run.spaces import SpaceSpec

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from s3tui.runs.workspace import Workspace
 from s3tui.tui.app import S3App
 from s3tui.tui.screens.run import PANES
-from s3tui.workspace import Workspace
 
 PICTURES = Path(__file__).with_name("img")
 SIZE = (120, 36)

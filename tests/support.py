@@ -17,8 +17,8 @@ from core.model.gated import GatedModel
 from core.run.rundir import RunDir
 from core.run.spaces import SpaceSpec, inline_space, library_space
 from core.run.spec import RunSpec
-from core.search.data import Batch
-from core.search.forward import loss_of
+from core.training.data import Batch
+from core.training.loss import loss_of
 
 DATA = Path(__file__).parent / "data"
 

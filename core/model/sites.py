@@ -8,44 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from core.model.families import FAMILIES
-from core.run.structure import site_label
-
-if TYPE_CHECKING:
-    from core.model.sublayers import Sublayer
-
-Kind = Literal["linear", "norm", "block", "stack"]
-
-
-@dataclass(frozen=True)
-class Site:
-    """A module of the backbone at which deltas may stand.
-
-    `kind` says what the module is: a linear map from `inputs` to `outputs` features, a normalisation whose weight has
-    `outputs` elements, a sub-layer whose output has `outputs` features (before the residual is added), or a stack of
-    layers, which reads vectors of `inputs` features. `sublayer` is known of canonical sub-layers, see
-    `core.model.sublayers`.
-    """
-
-    name: str
-    stack: str
-    layer: int | None
-    module: str
-    kind: Kind
-    inputs: int
-    outputs: int
-    sublayer: Sublayer | None = None
-
-    @property
-    def label(self) -> str:
-        """The short name with its place, as in `E3.attn.q`."""
-        return site_label(self.name, self.stack, self.layer)
+from core.model.site import Site
 
 
 def find_sites(model: nn.Module) -> list[Site]:

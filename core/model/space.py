@@ -10,7 +10,8 @@ from torch import nn
 
 from core.model.deltas import Delta, make
 from core.model.deltas.base import parameters
-from core.model.sites import Site, config_of, find_sites, module_paths, site_at
+from core.model.site import Site
+from core.model.sites import config_of, find_sites, module_paths, site_at
 from core.model.sublayers import input_site, with_sublayers
 from core.run.deltas import parse_delta
 from core.run.errors import SpecError, nearest

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
-from core.model.sites import Site, config_of
+from core.model.site import Attention, Site, Sublayer
+from core.model.sites import config_of
 
 # What attention modules call the width of a head.
 HEAD_WIDTHS = ("head_dim", "key_value_proj_dim", "attention_head_size")
@@ -29,24 +30,6 @@ SINGLE = {
     "gpt2": "transformer",
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma3_text"), "model"),
 }
-
-
-@dataclass(frozen=True)
-class Attention:
-    """A module that attends: its path, its heads of keys and values, and the width of each."""
-
-    module: str
-    heads: int
-    head_width: int
-
-
-@dataclass(frozen=True)
-class Sublayer:
-    """A sub-layer: the module that first reads its input, of `inputs` features, and what attends in it."""
-
-    entry: str
-    inputs: int
-    attention: Attention | None
 
 
 def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:

@@ -16,13 +16,13 @@ from torch import Tensor
 from core.model.gated import GatedModel
 from core.run.structure import whole_space
 from core.run.training import SearchSettings
-from core.search import adamw
-from core.search.choices import Choices
-from core.search.data import Batches
+from core.search.alternatives import Choices
 from core.search.gates import STRATEGIES, l0_penalty, sample
 from core.search.hypergradient import METHODS
-from core.search.optimizers import Optimizer, State, optimizer_of
 from core.search.passes import SECOND, THIRD, VALIDATION, VIRTUAL, WEIGHTS, Noise, TrainPasses
+from core.training.data import Batches
+from core.training.optim import adamw
+from core.training.optim.registry import Optimizer, State, optimizer_of
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ and the gates are, with u_i uniform in (0, 1) and limits l <= 0, r >= 1,
 
 so that z_i is more than half open with probability p_i (S3 paper, section 3, and its code for the other strategies;
 Maddison et al. 2017 for the binary concrete; Louizos et al. 2018 for the stretch and l0). Of candidates that are
-alternatives at most one is open, see `core.search.choices`; without any, `choices` is None. All functions are pure,
-work on tensors in float64 and read nothing back to the host.
+alternatives at most one is open, see `core.search.alternatives`; without any, `choices` is None. All functions are
+pure, work on tensors in float64 and read nothing back to the host.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from core.search.choices import Choices
+from core.search.alternatives import Choices
 
 # Beyond this many betas from every alpha a sigmoid in float64 is 0 or 1 to the last bit that matters.
 REACH = 60.0

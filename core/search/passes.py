@@ -11,10 +11,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from core.model.gated import GatedModel
 from core.run.spec import Dropout
-from core.search import ranks
-from core.search.data import Batches, shares
-from core.search.forward import loss_of
+from core.runtime import process_group
 from core.tasks.randomness import generator, seed_for
+from core.training.data import Batches, shares
+from core.training.loss import loss_of
 
 # The passes of a step, by which noise is handed out: the virtual step, the validation loss, the two that the second
 # order may need, and the weight step.
@@ -116,8 +116,8 @@ class TrainPasses:
         totals: tuple[Tensor, ...] = ()
         for i, batch in enumerate(self._batches):
             # Dropout has no other source than the global generator.
-            torch.manual_seed(ranks.seed(self._masks.seeds[number] ^ i))
+            torch.manual_seed(process_group.seed(self._masks.seeds[number] ^ i))
             with self._model.bound(weights, gates) as backbone:
                 parts = gradients(loss_of(backbone, batch, self._masks.drawn) * self._shares[i])
             totals = tuple(a + b for a, b in zip(totals, parts, strict=True)) if totals else parts
-        return ranks.summed(totals)
+        return process_group.summed(totals)

@@ -7,10 +7,10 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from s3tui.aligned import aligned
-from s3tui.clean import clean
-from s3tui.plot.data import Matrix, Panel
-from s3tui.report import Row
+from s3tui.plot.panels import Matrix, Panel
+from s3tui.results.summary import Row
+from s3tui.text.columns import aligned
+from s3tui.text.sanitize import clean
 
 HEIGHT = 18  # lines of one panel
 PIPED = 100  # columns, where there is no terminal

@@ -1,1 +1,1 @@
-"""Runs on a Slurm cluster: one job array for a matrix, one task for a run, its facts in the run's own folder."""
+"""What jobs call that were queued on a cluster by version 0.1; `s3tui.launchers.slurm` is where it went."""

@@ -1,52 +1,10 @@
-"""What a task of a job array does: `python -m s3tui.slurm.task RUN_DIR BATCH GRACE COMMAND...`, on a node.
-
-It becomes the supervisor of its run. No lock is taken, since not every file system has locks that hold across nodes:
-the run belongs to the job that its `slurm.json` names, and Slurm runs a job once at a time.
-"""
+"""The task of a job array under the name by which batch scripts of version 0.1 call it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
-from core.run.errors import EXIT_OK
-from core.run.rundir import RunDir
-from s3tui.devices import THREAD_VARIABLES, usable_cores
-from s3tui.identity import cookie
-from s3tui.launcher import on_gpus
-from s3tui.queuefile import read_queue
-from s3tui.slurm.job import read_job
-from s3tui.supervise import Supervisor, supervise
-
-
-def main(arguments: list[str]) -> int:
-    """Do the run that a task of an array stands for, unless the run has another job by now."""
-    path, batch, grace, *command = arguments
-    run = RunDir(Path(path).resolve())
-    job = read_job(run)
-    if job is None or job.batch != batch:
-        print(f"{run.path} belongs to another job by now; there is nothing to do", flush=True)
-        return EXIT_OK
-    id = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    os.environ.update({"PYTHONSAFEPATH": "1"} | _threads() | cookie(run.path))
-    os.chdir(run.path)
-    where = f"slurm {id} {os.environ['SLURMD_NODENAME']}"
-    supervisor = Supervisor(run, where, float(grace), id)
-    queue = read_queue(run)
-    code = supervise(supervisor, on_gpus(command, (queue and queue.resources.gpus) or 0))
-    if supervisor.asked == "requeue":
-        # This ends us as well. Where it is refused, the dispatcher finds what was asked, and submits the run anew.
-        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
-    return code
-
-
-def _threads() -> dict[str, str]:
-    """As many threads as the job was given cores."""
-    cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or str(usable_cores())
-    return dict.fromkeys(THREAD_VARIABLES, cores)
-
+from s3tui.launchers.slurm.array_task import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

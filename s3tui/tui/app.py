@@ -15,17 +15,19 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 
-from s3tui import control, steering
-from s3tui.clean import clean
-from s3tui.feed import Feed, Snapshot
-from s3tui.seat import Settings
-from s3tui.status import Queued, Quiet, Running
-from s3tui.tui.keys import key
+from s3tui.runs.status import Queued, Quiet, Running
+from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling import control
+from s3tui.scheduling.bulk_actions import Action, Done, apply
+from s3tui.scheduling.dispatcher_seat import Settings
+from s3tui.text.sanitize import clean
+from s3tui.tui.dialogs.help import Help
+from s3tui.tui.dialogs.leave import Leave
+from s3tui.tui.feed import Feed
 from s3tui.tui.screens.base import Live
-from s3tui.tui.screens.help import Help
-from s3tui.tui.screens.leave import Leave
 from s3tui.tui.screens.runs import Runs
-from s3tui.workspace import FoundRun, Workspace
+from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.support.keys import key
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 TOLD = 3  # runs of which a notice tells one by one
@@ -144,7 +146,7 @@ class S3App(App[None]):
 
     # What a person wants
 
-    def act(self, names: Sequence[str], action: steering.Action) -> None:
+    def act(self, names: Sequence[str], action: Action) -> None:
         """Do something to runs, in the feed's thread, and tell what came of it."""
         if self.snapshot.read_only:
             self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
@@ -153,7 +155,7 @@ class S3App(App[None]):
         def wish() -> None:
             runs = [run for name in names if (run := self.snapshot.runs.get(name)) is not None]
             try:
-                outcome = steering.apply(self.workspace, runs, action)
+                outcome = apply(self.workspace, runs, action)
             except OSError as error:
                 self.call_later(self.notify, str(error), severity="error", markup=False)
                 return
@@ -165,7 +167,7 @@ class S3App(App[None]):
         """Do something in the feed's thread."""
         self._feed.do(wish)
 
-    def _tell(self, outcome: Sequence[steering.Done]) -> None:
+    def _tell(self, outcome: Sequence[Done]) -> None:
         done = [one for one in outcome if not one.refused]
         for one in outcome:
             if one.refused:
@@ -200,9 +202,9 @@ class S3App(App[None]):
             self._feed.do(lambda: self._end_all(runs, action))
         self.exit()
 
-    def _end_all(self, runs: Sequence[FoundRun], action: steering.Action) -> None:
+    def _end_all(self, runs: Sequence[FoundRun], action: Action) -> None:
         with contextlib.suppress(OSError):
-            steering.apply(self.workspace, runs, action)
+            apply(self.workspace, runs, action)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key of the screen that is looked at, and what Textual has."""

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "manager"))
 from processes import DEADLINE, STAND_IN, nothing_left
 from scripted import Script
 
-from s3tui.seat import Settings
+from s3tui.scheduling.dispatcher_seat import Settings
 from s3tui.tui.app import S3App
 
 

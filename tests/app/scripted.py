@@ -24,10 +24,10 @@ from core.run.rundir import write_json
 from core.run.spaces import library_space
 from core.run.spec import RunSpec
 from core.run.structure import Candidate, Structure, select
-from s3tui.devices import Place
-from s3tui.launcher import Local
-from s3tui.queuefile import Queue
-from s3tui.workspace import Workspace
+from s3tui.devices.placement import Place
+from s3tui.launchers.local import Local
+from s3tui.runs.records.queue import Queue
+from s3tui.runs.workspace import Workspace
 
 BACKBONE, BUDGET = 22_713_216, 600
 BEGAN = 1_790_000_000.0  # when all scripted runs began; their steps are a second apart

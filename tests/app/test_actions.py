@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from s3tui.tui.screens.question import Choose
-from s3tui.workspace import read_run
+from s3tui.runs.workspace import read_run
+from s3tui.tui.dialogs.question import Choose
 
 
 def status(script, name):

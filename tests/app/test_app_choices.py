@@ -5,7 +5,8 @@ from array import array
 import pytest
 
 from core.run.structure import Candidate, select
-from s3tui.choices import (
+from s3tui.runs.history import Frame
+from s3tui.structures.selection_history import (
     Choices,
     entropies,
     flatness,
@@ -17,7 +18,6 @@ from s3tui.choices import (
     steady_since,
     warnings,
 )
-from s3tui.history import Frame
 
 COUNTS = (4, 4, 2, 2, 6)
 DELTAS = ("lora", "lora", "bitfit", "bitfit", "lora")

@@ -12,7 +12,7 @@ from s3tui.tui.panes.structure import StructurePane
 from s3tui.tui.screens.run import Run
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.heatmap import HeatMap
-from s3tui.tui.widgets.told import Told
+from s3tui.tui.widgets.message import Told
 
 SPACE = candidates()
 COUNTS = [c.parameters for c in SPACE]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3tui.series import Curve
-from s3tui.tui.axes import log_ticks, nice_ticks, written
-from s3tui.tui.canvas import Canvas, drawn
-from s3tui.tui.figures import Figure, Trace, View
+from s3tui.runs.curves import Curve
+from s3tui.tui.charts.axes import log_ticks, nice_ticks, written
+from s3tui.tui.charts.canvas import Canvas, drawn
+from s3tui.tui.charts.figures import Figure, Trace, View
 
 
 def written_lines(figure, width=40, height=10, view=None):

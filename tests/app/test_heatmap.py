@@ -6,8 +6,8 @@ import math
 import pytest
 
 from core.run.structure import Candidate
-from s3tui.gatemap import gate_map, short_deltas
-from s3tui.tui import scale
+from s3tui.structures.grid_layout import gate_map, short_deltas
+from s3tui.tui.support import colour_scale
 from s3tui.tui.widgets.heatmap import heads
 
 
@@ -55,7 +55,7 @@ def luminance(colour):
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize(("colours", "sign"), [(scale.DARK, 1), (scale.LIGHT, -1)])
+@pytest.mark.parametrize(("colours", "sign"), [(colour_scale.DARK, 1), (colour_scale.LIGHT, -1)])
 def test_the_scale_is_ordered_by_lightness_alone(colours, sign):
     light = [sign * luminance(colour) for colour in colours]
     assert all(a < b for a, b in itertools.pairwise(light))
@@ -64,20 +64,20 @@ def test_the_scale_is_ordered_by_lightness_alone(colours, sign):
 
 def test_known_colours_come_out_of_oklab():
     """White and the primaries of sRGB by their coordinates (Ottosson 2020)."""
-    assert scale.oklab_to_rgb(1.0, 0.0, 0.0) == (255, 255, 255)
-    assert scale.oklab_to_rgb(0.627955, 0.224863, 0.125846) == (255, 0, 0)
-    assert scale.oklab_to_rgb(0.452014, -0.032457, -0.311528) == (0, 0, 255)
+    assert colour_scale.oklab_to_rgb(1.0, 0.0, 0.0) == (255, 255, 255)
+    assert colour_scale.oklab_to_rgb(0.627955, 0.224863, 0.125846) == (255, 0, 0)
+    assert colour_scale.oklab_to_rgb(0.452014, -0.032457, -0.311528) == (0, 0, 255)
 
 
 def test_marks_can_be_read_on_every_colour():
-    for colour in (*scale.DARK, *scale.LIGHT):
-        low, high = sorted((luminance(colour), luminance(scale.on(colour))))
+    for colour in (*colour_scale.DARK, *colour_scale.LIGHT):
+        low, high = sorted((luminance(colour), luminance(colour_scale.on(colour))))
         assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG 2, level AA
 
 
 def test_glyphs_take_the_place_of_colours():
-    assert [scale.shade(share) for share in (0.0, 0.3, 0.5, 0.8, 1.0)] == ["·", "░", "▒", "▓", "█"]
-    assert scale.shade(math.nan) == "·"
+    assert [colour_scale.shade(share) for share in (0.0, 0.3, 0.5, 0.8, 1.0)] == ["·", "░", "▒", "▓", "█"]
+    assert colour_scale.shade(math.nan) == "·"
 
 
 def test_titles_do_not_run_into_each_other_and_the_one_of_the_cursor_is_always_there():

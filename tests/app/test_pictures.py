@@ -5,7 +5,7 @@ import os
 import pytest
 from syrupy.extensions.image import SVGImageSnapshotExtension
 
-from s3tui import feed
+from s3tui.tui import feed
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 VIEWS = {"runs": (), "loss": ("enter",), "gates": ("enter", "2"), "structure": ("enter", "4"), "compare": ("a", "c")}

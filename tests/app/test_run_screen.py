@@ -127,7 +127,7 @@ async def test_a_live_run_is_followed(script, opened):
 
 
 async def test_a_run_that_is_deleted_meanwhile_leads_back(at, searched):
-    from s3tui import control
+    from s3tui.scheduling import control
 
     async with at("Loss") as app:
         control.remove(searched.workspace, searched.workspace.run("first/searched"))

@@ -3,9 +3,9 @@
 import pytest
 from processes import SUITE
 
-from s3tui.tui.background import in_thread
+from s3tui.runs.workspace import Workspace, find_runs
 from s3tui.tui.screens.runs import Runs
-from s3tui.workspace import Workspace, find_runs
+from s3tui.tui.support.background import in_thread
 
 TWO = '[experiment.a]\n[experiment.b]\nmethod = "random"\nmatrix = { seed = [0, 1] }\n'
 
@@ -148,7 +148,7 @@ async def test_another_workspace_is_told_and_opened(here, opened, script):
 async def test_a_read_only_workspace_says_that_nothing_can_be_started(here, opened, script, monkeypatch):
     write(here)
     script.queued("first/held", "held")
-    monkeypatch.setattr("s3tui.workspace.os.access", lambda *_: False)  # tests may be run by root
+    monkeypatch.setattr("s3tui.runs.workspace.os.access", lambda *_: False)  # tests may be run by root
     async with opened() as app:
         await preview(app)
         assert app.shows("nothing can be started", "read-only")

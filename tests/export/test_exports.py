@@ -20,7 +20,7 @@ from core.model.backbone import load_backbone
 from core.run.errors import EXIT_OK, ModelError, RunDirError, S3Error
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Structure
-from core.search.worker import execute
+from core.worker.execute import execute
 
 MIXED = {
     "attn.{q,v}": ["lora(rank=1)", "bitfit"],

@@ -8,7 +8,7 @@ import sys
 import pytest
 from processes import DEADLINE, SUITE, drive, nothing_left
 
-from s3tui.workspace import Workspace, find_runs
+from s3tui.runs.workspace import Workspace, find_runs
 
 
 @pytest.fixture

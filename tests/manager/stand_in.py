@@ -137,17 +137,17 @@ def result(spec: dict, score: float, **changes: object) -> dict:
 
 
 def drive(arguments: list[str]) -> int:
-    from s3tui import commands
-    from s3tui.diagnostics import guarded
-    from s3tui.seat import Settings
+    from s3tui.cli.commands import suite
+    from s3tui.cli.diagnostics import guarded
+    from s3tui.scheduling.dispatcher_seat import Settings
 
     what, *rest = arguments
     globs = [a for a in rest if not a.startswith("--")]
     settings = Settings((sys.executable, str(Path(__file__).resolve())), float(os.environ.get("GRACE", "60")), 0.1)
     if what == "attach":
-        run = partial(commands.attach, Path(rest[0]), settings)
+        run = partial(suite.attach, Path(rest[0]), settings)
     else:
-        run = partial(commands.run, Path(what), globs, "--fresh" in rest, "--detach" in rest, settings)
+        run = partial(suite.run, Path(what), globs, "--fresh" in rest, "--detach" in rest, settings)
     return guarded(lambda: sys.exit(run()))
 
 

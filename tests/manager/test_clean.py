@@ -1,6 +1,6 @@
 import pytest
 
-from s3tui.clean import LIMIT, clean
+from s3tui.text.sanitize import LIMIT, clean
 
 
 @pytest.mark.parametrize(

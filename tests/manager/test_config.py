@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from core.run.spec import FileTask, RunSpec
-from s3tui.config import load
-from s3tui.problems import ConfigError
+from s3tui.suite.load import load
+from s3tui.suite.problems import ConfigError
 
 BASE = """
 [suite]

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from s3tui.devices import Gpu, Lease, Machine, NoRoom, Place, place, visible
-from s3tui.queuefile import Resources
+from s3tui.devices.placement import Gpu, Lease, Machine, NoRoom, Place, place, visible
+from s3tui.runs.records.queue import Resources
 
 GB = 10**9
 THREE = [Gpu("GPU-aaaa"), Gpu("GPU-bbbb"), Gpu("GPU-cccc")]

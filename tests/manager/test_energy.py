@@ -3,8 +3,8 @@
 import pytest
 
 from core.run.rundir import RunDir, read_json, write_json
-from s3tui.energy import gpu_joules, used_since
-from s3tui.process import read_exit
+from s3tui.devices.energy import gpu_joules, used_since
+from s3tui.runs.records.process import read_exit
 
 
 @pytest.mark.parametrize("visible", ["", "0,1", "GPU-of-another-machine", "997"])

@@ -14,13 +14,13 @@ from stand_in import result
 
 from core.run.events import Finished, Started, read_events
 from core.run.rundir import read_json, write_json
-from s3tui.devices import usable_cores
-from s3tui.identity import identity_of
-from s3tui.locks import is_locked
-from s3tui.process import read_exit, read_process
-from s3tui.queuefile import Queue
-from s3tui.status import Dead, Paused, Quiet, Running
-from s3tui.workspace import find_runs, read_run
+from s3tui.runs.records.process import read_exit, read_process
+from s3tui.runs.records.queue import Queue
+from s3tui.runs.status import Dead, Paused, Quiet, Running
+from s3tui.runs.workspace import find_runs, read_run
+from s3tui.system.cpu import usable_cores
+from s3tui.system.file_locks import is_locked
+from s3tui.system.process_identity import identity_of
 
 MANY = "[experiment.a]\nmatrix = { seed = [0, 1, 2, 3, 4, 5, 6, 7] }\n"
 

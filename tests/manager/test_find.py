@@ -1,7 +1,7 @@
 import pytest
 
 from core.run.errors import SpecError
-from s3tui.find import find_name, find_names, find_workspace
+from s3tui.runs.lookup import find_name, find_names, find_workspace
 
 NAMES = ["first/by-chance/seed=0", "first/by-chance/seed=1", "first/searched", "second/searched", "second/x"]
 

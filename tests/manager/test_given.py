@@ -11,8 +11,8 @@ from core.run.given import awaited, given_space
 from core.run.original import to_original
 from core.run.rundir import RunDir, read_json, write_json
 from core.run.spec import RunSpec
-from s3tui.config import load
-from s3tui.problems import ConfigError
+from s3tui.suite.load import load
+from s3tui.suite.problems import ConfigError
 
 TRANSFER = """
 [experiment.target]

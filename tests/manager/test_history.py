@@ -6,8 +6,8 @@ import math
 import pytest
 
 from core.run.events import Eval, Gates, Phase, Space, Started, Step, StructureChosen
-from s3tui.history import FRAMES, History
-from s3tui.series import CAPACITY, Curve, Series, minmax, smoothed
+from s3tui.runs.curves import CAPACITY, Curve, Series, minmax, smoothed
+from s3tui.runs.history import FRAMES, History
 
 CANDIDATES = [
     {"site": "attn.q", "stack": "encoder", "layer": layer, "module": f"m{layer}", "delta": "lora(rank=1)",

@@ -1,6 +1,6 @@
-from s3tui.devices import Gpu, Lease, Place
-from s3tui.leases import Leases, release
-from s3tui.queuefile import Resources
+from s3tui.devices.leases import Leases, release
+from s3tui.devices.placement import Gpu, Lease, Place
+from s3tui.runs.records.queue import Resources
 
 GPU = Gpu("GPU-1234-ab/c", index=0)
 

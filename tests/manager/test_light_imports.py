@@ -76,7 +76,7 @@ def test_structures_are_looked_at_without_settings_numpy_or_what_draws(tmp_path,
 
 
 def test_a_supervisor_loads_little():
-    script = "import sys, s3tui.supervise; print(*sys.modules)"
+    script = "import sys, s3tui.launchers.supervisor; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & (HEAVY | {"typer", "pydantic", "rich", "tomli", "asyncio", "subprocess"})

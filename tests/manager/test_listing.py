@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from core.run.errors import SpecError
-from s3tui.listing import Line, parse_filter, sorted_lines
-from s3tui.overview import overviews
+from s3tui.listing.filters import parse_filter, sorted_lines
+from s3tui.listing.run_row import Line
+from s3tui.listing.suite_totals import overviews
 
 BASE = Line(
     name="first/a", suite="first", status="finished", note="", task="cb", method="s3", model="m", seed=0, phase="",

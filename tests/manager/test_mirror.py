@@ -11,9 +11,9 @@ from processes import DEADLINE
 
 from core.run.events import Eval, EventWriter, Finished, Gates, Phase, Space, Started, Step, StructureChosen
 from core.run.rundir import RunDir
-from s3tui.config import load
-from s3tui.mirror.telling import Histogram, Scalars, Telling
-from s3tui.problems import ConfigError
+from s3tui.suite.load import load
+from s3tui.suite.problems import ConfigError
+from s3tui.tracking.scalars import Histogram, Scalars, Telling
 
 CANDIDATES = [
     {"site": "attn.q", "stack": "encoder", "layer": i, "module": f"m{i}", "delta": "lora(rank=1)", "parameters": 768}
@@ -175,8 +175,8 @@ def test_a_server_that_is_away_is_left_out(told, mirror):
 def test_a_tracker_that_hangs_is_left_out(told, tmp_path):
     told()
     script = (
-        "import sys\nfrom pathlib import Path\nfrom s3tui.mirror.follow import mirror\n"
-        "from s3tui.workspace import Workspace\n"
+        "import sys\nfrom pathlib import Path\nfrom s3tui.tracking.follow import mirror\n"
+        "from s3tui.runs.workspace import Workspace\n"
         "sys.exit(mirror(Workspace(Path('runs')), 'first/x', 'wandb', 0.5, lambda text: print(text, flush=True)))"
     )
     hangs = stub(tmp_path, "wandb", "import threading\nthreading.Event().wait()")
@@ -226,7 +226,7 @@ def test_an_unknown_tracker_is_told_with_the_nearest(suite):
 
 
 def test_tensorboard_is_written_without_torch():
-    script = "import sys, s3tui.mirror.follow, s3tui.mirror.to_tensorboard; print(*sys.modules)"
+    script = "import sys, s3tui.tracking.follow, s3tui.tracking.backends.tensorboard; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE, check=True)
     assert not {name.partition(".")[0] for name in done.stdout.split()} & {"torch", "tensorflow", "matplotlib"}
 

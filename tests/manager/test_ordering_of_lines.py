@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3tui.listing import Line, parse_filter, sorted_lines
-from s3tui.ordering import Ordering
+from s3tui.listing.filters import parse_filter, sorted_lines
+from s3tui.listing.run_row import Line
+from s3tui.listing.sorted_rows import Ordering
 
 EMPTY = Line(**{field.name: None for field in fields(Line)} | {"suite": "s", "status": "queued", "tags": ()})
 STATES = ("queued", "running", "quiet", "finished", "failed")

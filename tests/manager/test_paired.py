@@ -7,8 +7,8 @@ import pytest
 from stand_in import result
 
 from core.run.rundir import RunDir, write_json
-from s3tui.paired import gain, with_gains
-from s3tui.workspace import find_runs
+from s3tui.results.gains import gain, with_gains
+from s3tui.runs.workspace import find_runs
 
 
 def test_shared_seeds_are_compared_pair_by_pair():

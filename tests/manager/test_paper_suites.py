@@ -9,7 +9,7 @@ import pytest
 from processes import DEADLINE
 
 from core.run.spec import PAPER_SEARCH
-from s3tui.config import load
+from s3tui.suite.load import load
 
 ROOT = Path(__file__).parents[2]
 # offline-glue reads its data from a folder, without which it does not validate: test_offline_suite.py.

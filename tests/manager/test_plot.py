@@ -9,9 +9,10 @@ from stand_in import result
 from core.run.events import Eval, EventWriter, Finished, Gates, Phase, Space, Started, Step, StructureChosen
 from core.run.rundir import RunDir, write_json
 from core.run.structure import Candidate, Structure
-from s3tui.plot import data, paper
-from s3tui.plot.runs import read_all
-from s3tui.workspace import Workspace
+from s3tui.plot import matplotlib_figures
+from s3tui.plot import panels as data
+from s3tui.plot.load import read_all
+from s3tui.runs.workspace import Workspace
 
 STEPS = 60
 SPACE = tuple(
@@ -97,7 +98,10 @@ def test_every_kind_is_drawn_in_a_terminal_without_escapes_in_a_pipe(workspace, 
 
 def test_equal_pictures_are_equal_files(runs):
     found = data.structure_map(named(runs, "rte,seed"))
-    one, other = (paper.rendered(paper.figure_of(lambda: paper.structure(found)), "svg") for _ in range(2))
+    one, other = (
+        matplotlib_figures.rendered(matplotlib_figures.figure_of(lambda: matplotlib_figures.structure(found)), "svg")
+        for _ in range(2)
+    )
     assert one == other
 
 
@@ -141,7 +145,7 @@ def test_seeds_share_a_line_that_is_their_mean(runs):
 
 
 def test_smoothing_keeps_steps_and_the_mean_of_a_straight_line():
-    from s3tui.series import Curve
+    from s3tui.runs.curves import Curve
 
     line = Curve(tuple(range(100)), tuple(float(2 * x) for x in range(100)))
     smooth = data.smoothed(line)

@@ -4,8 +4,8 @@ import pytest
 from rich.console import Console
 
 from core.run.events import EndedEarly, Eval
-from s3tui.progress import Lines, Tally, _view
-from s3tui.runstate import RunState
+from s3tui.cli.foreground.progress import Lines, Tally, _view
+from s3tui.runs.run_state import RunState
 
 SEARCHING = RunState(
     phase="search", step=12, total=100, train_loss=2.5, validation_loss=2.75, expected=8_999.6, budget=9_086,

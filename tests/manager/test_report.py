@@ -7,8 +7,8 @@ import pytest
 from stand_in import BACKBONE, BUDGET, result
 
 from core.run.rundir import RunDir, write_json
-from s3tui.report import comparisons, results, without_seed
-from s3tui.tables import print_csv, print_json, print_table
+from s3tui.cli.results_table import print_csv, print_json, print_table
+from s3tui.results.summary import comparisons, results, without_seed
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import pytest
 from test_plot import make
 
-from s3tui.workspace import Workspace
-from s3tui.writeup.blocks import Heading, Picture, Table, Text
-from s3tui.writeup.markdown import markdown
-from s3tui.writeup.page import page
+from s3tui.report.blocks import Heading, Picture, Table, Text
+from s3tui.report.html import page
+from s3tui.report.markdown import markdown
+from s3tui.runs.workspace import Workspace
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import pytest
 
-from s3tui.queuefile import Queue
-from s3tui.retries import LONGEST_SECONDS, after, is_due
-from s3tui.status import Broken, Dead, Paused
+from s3tui.runs.records.queue import Queue
+from s3tui.runs.status import Broken, Dead, Paused
+from s3tui.scheduling.retry_policy import LONGEST_SECONDS, after, is_due
 
 NOW = 1000.0
 

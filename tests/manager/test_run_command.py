@@ -8,10 +8,10 @@ from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker
 
 from core.run.events import Finished, Started, read_events
 from core.run.rundir import RunDir, read_json
-from s3tui.devices import usable_cores
-from s3tui.nvml import visible_gpus
-from s3tui.status import Paused
-from s3tui.workspace import Workspace, read_run
+from s3tui.devices.nvml import visible_gpus
+from s3tui.runs.status import Paused
+from s3tui.runs.workspace import Workspace, read_run
+from s3tui.system.cpu import usable_cores
 
 
 def test_a_suite_runs_and_its_results_are_printed(run, tmp_path):

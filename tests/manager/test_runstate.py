@@ -3,7 +3,7 @@ from functools import reduce
 import pytest
 
 from core.run.events import Eval, Failed, Finished, Phase, Space, Started, Step, StructureChosen, from_line, to_line
-from s3tui.runstate import RunState, fold
+from s3tui.runs.run_state import RunState, fold
 
 
 def started(t, attempt=1):

@@ -3,11 +3,23 @@
 import pytest
 
 from core.run.events import Eval, Failed, Finished
-from s3tui.identity import Identity
-from s3tui.process import Exit, Process
-from s3tui.queuefile import Queue
-from s3tui.result import Result
-from s3tui.status import Broken, Cancelled, Dead, Done, Facts, Paused, Queued, Quiet, Running, attempt_of, status_of
+from s3tui.runs.records.process import Exit, Process
+from s3tui.runs.records.queue import Queue
+from s3tui.runs.records.result import Result
+from s3tui.runs.status import (
+    Broken,
+    Cancelled,
+    Dead,
+    Done,
+    Facts,
+    Paused,
+    Queued,
+    Quiet,
+    Running,
+    attempt_of,
+    status_of,
+)
+from s3tui.system.process_identity import Identity
 
 WORKER = Identity(10, 500, "boot-1")
 PROCESS = Process(WORKER, Identity(9, 490, "boot-1"), "node1", "gpu 0", 1000.0, 60.0, 0, 0)

@@ -12,8 +12,8 @@ import pytest
 from processes import DEADLINE, SUITE, drive, is_alive, wait_until, worker_pid
 
 from core.run.rundir import write_json
-from s3tui.devices import usable_cores
-from s3tui.process import read_process
+from s3tui.runs.records.process import read_process
+from s3tui.system.cpu import usable_cores
 
 ONE_SLOT = SUITE.replace("threads = 1", f"threads = {usable_cores()}\nretries = 0")
 TWO = '[experiment.x]\nmodel = "until-told"\ntags = ["pilot"]\n[experiment.y]\npriority = -1\n'

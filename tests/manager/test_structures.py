@@ -8,7 +8,7 @@ from core.run.errors import RunDirError, SpecError
 from core.run.original import to_original
 from core.run.rundir import RunDir, write_json
 from core.run.structure import Candidate, Structure
-from s3tui.structures import Cell, heatmap, of_file, of_run, places, summary
+from s3tui.structures.load import Cell, heatmap, of_file, of_run, places, summary
 
 SELF = "encoder.block.{}.layer.0.SelfAttention.q"
 DELTAS = (("lora(rank=1)", 64), ("bitfit", 32))

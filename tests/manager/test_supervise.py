@@ -13,15 +13,15 @@ import pytest
 from processes import STAND_IN, is_alive, kill, wait_until
 
 from core.run.rundir import RunDir
-from s3tui.control import kill_all, tell_to_end
-from s3tui.devices import Gpu, Place
-from s3tui.facts import lives
-from s3tui.identity import Identity, identity_of, this_boot
-from s3tui.identity import is_alive as same_process_lives
-from s3tui.launcher import WORKER, Local
-from s3tui.locks import is_locked, try_lock
-from s3tui.process import read_exit, read_process
-from s3tui.supervise import how_it_ended
+from s3tui.devices.placement import Gpu, Place
+from s3tui.launchers.local import WORKER, Local
+from s3tui.launchers.supervisor import how_it_ended
+from s3tui.runs.gather import lives
+from s3tui.runs.records.process import read_exit, read_process
+from s3tui.scheduling.control import kill_all, tell_to_end
+from s3tui.system.file_locks import is_locked, try_lock
+from s3tui.system.process_identity import Identity, identity_of, this_boot
+from s3tui.system.process_identity import is_alive as same_process_lives
 
 THREE_CORES = Place(3)
 SPEC = {"task": {"name": "t"}, "method": "s3", "seed": 0, "device": "cpu"}
@@ -248,7 +248,7 @@ def test_a_worker_that_the_kernel_kills_for_its_memory_is_known_as_such(tmp_path
     directory = RunDir(tmp_path / "run")
     directory.create(SPEC | {"model": "eats-memory"})
     enter = f"echo $$ > {small_memory}/cgroup.procs; exec "
-    command = [sys.executable, "-m", "s3tui.supervise", str(directory.path), "1 core", "60", *STAND_IN]
+    command = [sys.executable, "-m", "s3tui.launchers.supervisor", str(directory.path), "1 core", "60", *STAND_IN]
     subprocess.run(["/bin/sh", "-c", enter + shlex.join(command)], check=False, timeout=60)
     end = read_exit(directory)
     assert (end.signal, end.out_of_memory) == ("SIGKILL", True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.run.given import awaited
-from s3tui.config import load
+from s3tui.suite.load import load
 
 
 def test_the_transfer_suite_trains_every_structure_on_every_task():

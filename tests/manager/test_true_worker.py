@@ -11,9 +11,9 @@ from support import save_model, save_reviews
 
 from core.run.events import Checkpoint, Started, Step, read_events
 from core.run.rundir import read_json
-from s3tui.process import read_exit, read_process
-from s3tui.status import Paused
-from s3tui.workspace import read_run
+from s3tui.runs.records.process import read_exit, read_process
+from s3tui.runs.status import Paused
+from s3tui.runs.workspace import read_run
 
 SUITE = """
 [suite]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from s3tui.config import load
-from s3tui.problems import ConfigError
+from s3tui.suite.load import load
+from s3tui.suite.problems import ConfigError
 
 HEAD = """
 [suite]

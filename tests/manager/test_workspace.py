@@ -5,9 +5,9 @@ from stand_in import result
 
 from core.run.events import EventWriter, Failed, Phase
 from core.run.rundir import RunDir, write_json
-from s3tui.facts import last_event
-from s3tui.status import Broken, Damaged, Done, Paused
-from s3tui.workspace import find_runs
+from s3tui.runs.gather import last_event
+from s3tui.runs.status import Broken, Damaged, Done, Paused
+from s3tui.runs.workspace import find_runs
 
 SPEC = {"task": {"name": "icd10-chapter"}, "model": "m", "method": "s3", "seed": 0}
 

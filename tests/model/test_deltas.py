@@ -14,9 +14,8 @@ from core.model.attach import Attachment
 from core.model.deltas import DELTAS, make
 from core.model.deltas.base import parameters
 from core.model.gated import GatedModel
-from core.model.sites import Site
+from core.model.site import Site, Sublayer
 from core.model.space import Placed, place, restore
-from core.model.sublayers import Sublayer
 from core.run.deltas import ARGUMENTS, parse_delta
 from core.run.errors import SpecError
 from core.run.structure import Candidate

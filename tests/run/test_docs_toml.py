@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from s3tui.config import load
+from s3tui.suite.load import load
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "toml.md").read_text(encoding="utf-8")

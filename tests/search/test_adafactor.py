@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers.optimization import Adafactor as Theirs
 
-from core.search.adafactor import Adafactor
+from core.training.optim.adafactor import Adafactor
 
 SHAPES = [(5,), (2, 3), (4, 2), (2, 3), (3,), (1, 6), (2, 2, 3)]
 SIZES = [torch.Size(shape).numel() for shape in SHAPES]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.search import adamw
+from core.training.optim import adamw
 
 
 def gradients(steps: int) -> list[torch.Tensor]:

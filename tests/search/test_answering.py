@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from core.model.backbone import Backbone, write_plainly
 from core.model.gated import GatedModel
 from core.model.space import place
-from core.search.data import Data, encode
-from core.search.evaluate import label_likelihoods
-from core.search.forward import loss_of
 from core.tasks import Example, Task
 from core.tasks.batches import CUE, IGNORED_LABEL
+from core.training.data import Data, encode
+from core.training.evaluate import label_likelihoods
+from core.training.loss import loss_of
 
 LABELS = ("bad", "very good", "0")
 TEXTS = ("a film", "the story was very quite sad and the plot it was", "great book", "it seemed a bright day")

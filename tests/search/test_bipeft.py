@@ -17,13 +17,13 @@ from core.run.errors import EXIT_OK
 from core.run.events import EndedEarly, Step, read_events
 from core.run.rundir import read_json
 from core.run.structure import Structure
-from core.search.bipeft import Bipeft
-from core.search.data import encode
-from core.search.loading import Setup
-from core.search.positions import Positions
-from core.search.pruning import is_steady, similarity, to_fix, to_prune, within_budget
-from core.search.worker import execute
+from core.search.methods.bipeft.positions import Positions
+from core.search.methods.bipeft.pruning import is_steady, similarity, to_fix, to_prune, within_budget
+from core.search.methods.bipeft.searcher import Bipeft
 from core.tasks import load_task
+from core.training.data import encode
+from core.training.setup import Setup
+from core.worker.execute import execute
 
 RANKS = {"attn.{q,v}": ["lora(rank=[1, 2, 4])", "bitfit"], "norm.*": ["lnfit"], "block.ffn": ["low-rank-adapter"]}
 BUDGET = 500

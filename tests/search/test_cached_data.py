@@ -15,9 +15,9 @@ from workers import outcome
 from core.model.backbone import open_pretrained
 from core.run.errors import EXIT_OK, SpecError
 from core.run.spec import RunSpec
-from core.search.data import Data, load_data
-from core.search.worker import execute
 from core.tasks import cache
+from core.training.data import Data, load_data
+from core.worker.execute import execute
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from workers import attempt, checkpoint_files, has_reached, kill_at, make_spec, 
 from core.run.errors import EXIT_OK
 from core.run.events import Started, read_events
 from core.run.rundir import RunDir
-from core.search.checkpoint import Checkpoints, Snapshot
+from core.runtime.checkpoint import Checkpoints, Snapshot
 
 SPEC = "0123456789ab"
 

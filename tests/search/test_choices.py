@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.search.choices import Choices
+from core.search.alternatives import Choices
 from core.search.gates import sample, shift_logits, solve_shift
 
 CPU = torch.device("cpu")

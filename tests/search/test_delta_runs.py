@@ -19,10 +19,10 @@ from core.run.events import Step, read_events
 from core.run.rundir import read_json
 from core.run.spec import RunSpec
 from core.run.structure import Candidate, Structure, choices_of
-from core.search.data import encode
-from core.search.evaluate import evaluate
-from core.search.worker import execute
 from core.tasks import load_task
+from core.training.data import encode
+from core.training.evaluate import evaluate
+from core.worker.execute import execute
 
 TABLE = {
     "attn.{q,v}": ["lora(rank=[1, 2, 4])", "ia3"],

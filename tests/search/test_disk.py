@@ -15,7 +15,7 @@ from workers import Worker, attempt, checkpoint_files, make_spec, outcome
 from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from core.run.events import Checkpoint, Failed, Space, Started, read_events
 from core.run.rundir import RunDir, read_json
-from core.search.heartbeat import beating
+from core.runtime.heartbeat import beating
 
 NOBODY = 65534  # a user who owns nothing
 

@@ -15,11 +15,11 @@ from core.run.errors import EXIT_OK, EXIT_USAGE, SpecError
 from core.run.events import Failed, read_events
 from core.run.rundir import read_json
 from core.run.spec import NamedTask
-from core.search.data import answering_of, encode
-from core.search.evaluate import evaluate, label_likelihoods
-from core.search.forward import loss_of
-from core.search.worker import execute
 from core.tasks import Task, load_task
+from core.training.data import answering_of, encode
+from core.training.evaluate import evaluate, label_likelihoods
+from core.training.loss import loss_of
+from core.worker.execute import execute
 
 CPU = torch.device("cpu")
 

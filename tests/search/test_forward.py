@@ -9,7 +9,7 @@ import torch
 from support import DECODERS, FAMILIES, batch, build
 from torch.nn import functional as F
 
-from core.search.forward import drawn, dropout_scales, loss_of
+from core.training.loss import drawn, dropout_scales, loss_of
 
 CPU = torch.device("cpu")
 # Decoders since Llama have no dropout of their own.
@@ -88,9 +88,7 @@ def test_no_mask_of_a_family_is_drawn_by_torch(family, monkeypatch):
         torch.manual_seed(1)
         again = loss_of(model, batch(family), "fast")
         other = loss_of(model, batch(family), "fast")
-        monkeypatch.setattr(
-            "core.search.forward.dropout_scales", lambda shape, p, dtype: torch.ones(shape, dtype=dtype)
-        )
+        monkeypatch.setattr("core.training.loss.dropout_scales", lambda shape, p, dtype: torch.ones(shape, dtype=dtype))
         undropped = loss_of(model, batch(family), "fast")
     assert torch.equal(loss, again)
     assert not torch.equal(loss, other)

@@ -13,7 +13,7 @@ from core.run.events import Failed, read_events
 from core.run.given import awaited_space, given_space
 from core.run.rundir import read_json
 from core.run.structure import Structure
-from core.search.worker import execute
+from core.worker.execute import execute
 
 
 @pytest.mark.parametrize("family", ["bert", "t5"])

@@ -8,8 +8,8 @@ from support import batch, build, run_spec, space
 
 from core.model.gated import GatedModel
 from core.model.space import place
+from core.search.alternatives import Choices
 from core.search.bilevel import Problem, initial_state, one_level_step, search_step
-from core.search.choices import Choices
 from core.search.passes import Noise
 
 META = torch.device("meta")

@@ -12,10 +12,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from core.model.backbone import head_of
 from core.model.gated import GatedModel
 from core.model.space import place
-from core.search import adamw, hypergradient
+from core.search import hypergradient
 from core.search.bilevel import Problem, SearchState, initial_state, outer_gradient
-from core.search.optimizers import restored, tensors_of
 from core.search.passes import Masks, Noise
+from core.training.optim import adamw
+from core.training.optim.registry import restored, tensors_of
 
 LR = 1e-2
 

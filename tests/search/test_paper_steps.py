@@ -14,10 +14,10 @@ from support import DATA, loss_under, space
 from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.spec import RunSpec
-from core.search import adamw
 from core.search.bilevel import Problem, SearchState, StepMetrics, initial_state, outer_gradient, search_step
 from core.search.gates import sample
 from core.search.passes import VALIDATION, VIRTUAL, Masks, Noise, TrainPasses
+from core.training.optim import adamw
 
 META = json.loads((DATA / "steps-t5-tiny.json").read_text())
 TENSORS = load_file(DATA / "steps-t5-tiny.safetensors")

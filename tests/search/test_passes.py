@@ -13,9 +13,9 @@ from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.errors import SpecError
 from core.search.bilevel import Problem, initial_state, one_level_step, outer_gradient
-from core.search.checkpointed import checkpointed
-from core.search.data import Batch
 from core.search.passes import SECOND, THIRD, VALIDATION, VIRTUAL, WEIGHTS, Masks, Noise, TrainPasses
+from core.training.data import Batch
+from core.training.gradient_checkpointing import checkpointed
 
 FAMILIES = ["bert", "t5", "distilbert"]
 

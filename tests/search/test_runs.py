@@ -21,9 +21,9 @@ from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from core.run.events import Eval, Failed, Finished, Gates, Started, Step, StructureChosen, read_events
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Candidate, Structure
-from core.search import forward
-from core.search.forward import dropout_scales
-from core.search.worker import execute
+from core.training import loss
+from core.training.loss import dropout_scales
+from core.worker.execute import execute
 
 # Encoders, encoder-decoders, decoders.
 SEARCHED = ("bert", "roberta", "distilbert", "deberta-v2", "t5", "t5-v1.1", "bart", "llama", "gpt2")
@@ -82,9 +82,9 @@ def test_a_search_leaves_a_structure_under_the_budget_and_its_weights(tmp_path, 
 
 def test_a_run_learns_and_its_saved_weights_give_its_score(tmp_path, models, reviews):
     """The file alone, on a fresh backbone, repeats the test score that the run reported."""
-    from core.search.data import encode
-    from core.search.evaluate import evaluate
     from core.tasks import load_task
+    from core.training.data import encode
+    from core.training.evaluate import evaluate
 
     data = save_reviews(tmp_path / "many.jsonl", rows=600)
     spec = run_spec(
@@ -297,7 +297,7 @@ def test_masks_are_drawn_as_the_run_asks_in_both_phases(
     tmp_path, models, reviews, monkeypatch, method, dropout, is_ours
 ):
     drawn = []
-    monkeypatch.setattr(forward, "dropout_scales", lambda *given: drawn.append(given) or dropout_scales(*given))
+    monkeypatch.setattr(loss, "dropout_scales", lambda *given: drawn.append(given) or dropout_scales(*given))
     again = {"gradient_checkpointing": True}
     spec = run_spec(models["bert"], reviews, method=method, dropout=dropout, search=again, retrain=again)
     assert execute(run := make_run(tmp_path / "run", spec)) == EXIT_OK

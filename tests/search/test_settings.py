@@ -14,7 +14,7 @@ from core.run.events import EndedEarly, Eval, Event, Phase, Step, read_events
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from core.run.structure import Structure
-from core.search.worker import execute
+from core.worker.execute import execute
 
 BUDGET = 300
 ONE_LEVEL = {"bilevel": False, "hypergradient": "first-order"}

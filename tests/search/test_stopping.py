@@ -12,7 +12,7 @@ from workers import EVAL_EVERY, STEPS, Worker, attempt, has_reached, make_spec, 
 from core.run.errors import EXIT_FAILED, EXIT_OK, StoppedError
 from core.run.events import Checkpoint, Eval, Failed, Started, Step, read_events
 from core.run.rundir import read_json
-from core.search.stopping import Stop
+from core.runtime.stop_signal import Stop
 
 MOMENTS = {
     "in a search": lambda w: has_reached(w, "search", 8),

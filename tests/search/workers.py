@@ -30,7 +30,7 @@ METHODS = {"s3": 300, "random": 300, "fixed": 300, "full": None}
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        "core.search.worker",
+        "core.worker.execute",
         "sklearn.metrics",
         "transformers.models.auto.modeling_auto",
         "transformers.models.auto.tokenization_auto",

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "manager"))
 from cluster import Cluster
 from processes import DEADLINE, STAND_IN, nothing_left
 
-from s3tui.workspace import Workspace
+from s3tui.runs.workspace import Workspace
 
 
 def started(tmp_path_factory):

@@ -12,9 +12,9 @@ from support import save_model, save_reviews
 
 from core.run.events import Checkpoint, Started, Step, read_events
 from core.run.rundir import read_json
-from s3tui.process import read_process
-from s3tui.slurm.job import read_job
-from s3tui.workspace import Workspace, find_runs
+from s3tui.runs.records.process import read_process
+from s3tui.runs.records.slurm_job import read_job
+from s3tui.runs.workspace import Workspace, find_runs
 
 SUITE = """
 [suite]

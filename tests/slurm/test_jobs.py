@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from processes import DEADLINE, STAND_IN, wait_until
 
-from s3tui.process import read_process
-from s3tui.slurm.job import SUBMITTING, read_job, write_job
-from s3tui.workspace import find_runs, read_run
+from s3tui.runs.records.process import read_process
+from s3tui.runs.records.slurm_job import SUBMITTING, read_job, write_job
+from s3tui.runs.workspace import find_runs, read_run
 
 TWO = """
 [experiment.one]

@@ -2,17 +2,17 @@
 
 import pytest
 
-from s3tui.config import load
-from s3tui.identity import Identity
-from s3tui.problems import ConfigError, Problems
-from s3tui.process import Exit, Process
-from s3tui.queuefile import Queue
-from s3tui.slurm.asking import Told, read_sacct, read_squeue
-from s3tui.slurm.job import Job
-from s3tui.slurm.settings import Launch, launch_from_json
-from s3tui.slurm.steering import wish_for
-from s3tui.slurm.wanted import launch, seconds_of
-from s3tui.status import Facts, status_of
+from s3tui.launchers.slurm.client import Told, read_sacct, read_squeue
+from s3tui.launchers.slurm.job_control import wish_for
+from s3tui.runs.records.launch import Launch, launch_from_json
+from s3tui.runs.records.process import Exit, Process
+from s3tui.runs.records.queue import Queue
+from s3tui.runs.records.slurm_job import Job
+from s3tui.runs.status import Facts, status_of
+from s3tui.suite.launcher_settings import launch, seconds_of
+from s3tui.suite.load import load
+from s3tui.suite.problems import ConfigError, Problems
+from s3tui.system.process_identity import Identity
 
 SUITE = """
 [suite]

@@ -9,7 +9,7 @@ import pytest
 from support import save_model, save_reviews
 
 from core.run.rundir import RunDir
-from s3tui.workspace import Workspace, read_run
+from s3tui.runs.workspace import Workspace, read_run
 
 DEADLINE = 120.0
 SUITE = """

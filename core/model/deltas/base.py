@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from core.model.sites import Site
+from core.model.site import Site
 
 Init = Callable[[tuple[int, ...], torch.Generator], Tensor]
 

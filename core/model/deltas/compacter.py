@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.model.deltas.base import Effect, Standalone, Weight, glorot, normal, zeros
-from core.model.sites import Site
+from core.model.site import Site
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from core.model.deltas.base import Effect, Standalone, Weight, zeros
-from core.model.sites import Site
+from core.model.site import Site
 
 
 @dataclass(frozen=True)

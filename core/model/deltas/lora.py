@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
-from core.model.sites import Site
+from core.model.site import Site
 
 
 @dataclass(frozen=True)

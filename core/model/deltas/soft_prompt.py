@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from core.model.deltas.base import Effect, Rows, Standalone, Weight, uniform
-from core.model.sites import Site
+from core.model.site import Site
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.binding import BindingType
 from textual.containers import Container
 
-from s3tui.feed import Story
-from s3tui.listing import Line
-from s3tui.tui.figures import Figure
-from s3tui.tui.table import Table, of_grid
+from s3tui.listing.run_row import Line
+from s3tui.runs.workspace import FoundRun
+from s3tui.tui.charts.figures import Figure
+from s3tui.tui.snapshot import Story
+from s3tui.tui.tables.exported_table import Table, of_grid
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.plot import Plot
-from s3tui.workspace import FoundRun
 
 if TYPE_CHECKING:
     from s3tui.tui.app import S3App

@@ -10,20 +10,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 
-from s3tui.choices import Share, near_cut, shares
-from s3tui.clean import clean
-from s3tui.gatemap import short_deltas
-from s3tui.history import Frame
-from s3tui.tui import figures
-from s3tui.tui.figures import View
-from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, bar, text
-from s3tui.tui.panes.gated import GatedPane
+from s3tui.runs.history import Frame
+from s3tui.structures.grid_layout import short_deltas
+from s3tui.structures.selection_history import Share, near_cut, shares
+from s3tui.text.sanitize import clean
+from s3tui.text.units import count
+from s3tui.tui.charts import figures
+from s3tui.tui.charts.figures import View
+from s3tui.tui.panes.gate_pane_base import GatedPane
 from s3tui.tui.panes.loss import MainPlot
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import Cell, bar, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
+from s3tui.tui.widgets.message import Told
 from s3tui.tui.widgets.plot import Plot
-from s3tui.tui.widgets.told import Told
-from s3tui.units import count
 
 BAR = 10
 NEAR = 8  # candidates on either side of the cut

@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from s3tui.clean import clean
-from s3tui.feed import Story
-from s3tui.grouping import flat
-from s3tui.listing import Line
-from s3tui.tui.keys import key
-from s3tui.tui.palette import plain, text
+from s3tui.listing.grouping import flat
+from s3tui.listing.run_row import Line
+from s3tui.runs.workspace import FoundRun
+from s3tui.text.sanitize import clean
+from s3tui.tui.dialogs.question import Choose
 from s3tui.tui.panes.base import GridPane
-from s3tui.tui.screens.question import Choose
+from s3tui.tui.snapshot import Story
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
-from s3tui.workspace import FoundRun
 
 COLUMNS = (Column("key", "setting", 32), Column("value", "value", 0))
 COMPARED = (Column("key", "setting", 32), Column("value", "here", 0), Column("other", "there", 0))

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 
-from s3tui.clean import clean
-from s3tui.feed import Story
-from s3tui.listing import Line
-from s3tui.tui.background import handed_over
-from s3tui.tui.palette import plain, text
+from s3tui.listing.run_row import Line
+from s3tui.runs.workspace import FoundRun
+from s3tui.text.sanitize import clean
+from s3tui.text.units import duration, size
 from s3tui.tui.panes.base import GridPane
+from s3tui.tui.snapshot import Story
+from s3tui.tui.support.background import handed_over
+from s3tui.tui.support.palette import plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
-from s3tui.units import duration, size
-from s3tui.workspace import FoundRun
 
 LOOK_SECONDS = 2.0
 COLUMNS = (

@@ -13,18 +13,18 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.timer import Timer
 
-from s3tui.choices import ranks
-from s3tui.clean import clean
-from s3tui.gatemap import NO_MAP
-from s3tui.history import Frame
-from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, bar, text
-from s3tui.tui.panes.gated import GatedPane
+from s3tui.runs.history import Frame
+from s3tui.structures.grid_layout import NO_MAP
+from s3tui.structures.selection_history import ranks
+from s3tui.text.sanitize import clean
+from s3tui.text.units import count
+from s3tui.tui.panes.gate_pane_base import GatedPane
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import Cell, bar, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
+from s3tui.tui.widgets.message import Told
 from s3tui.tui.widgets.scrubber import Scrubber
-from s3tui.tui.widgets.told import Told
-from s3tui.units import count
 
 TOP = 50  # candidates beside the map
 BAR = 8

@@ -9,12 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from s3tui.feed import LOG_LINES, Story
-from s3tui.listing import Line
-from s3tui.tui.keys import key
+from s3tui.listing.run_row import Line
+from s3tui.runs.workspace import FoundRun
+from s3tui.tui.feed import LOG_LINES
 from s3tui.tui.panes.base import Pane
+from s3tui.tui.snapshot import Story
+from s3tui.tui.support.keys import key
 from s3tui.tui.widgets.logview import LogView
-from s3tui.workspace import FoundRun
 
 
 class LogPane(Pane):

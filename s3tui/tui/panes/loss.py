@@ -10,15 +10,15 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from s3tui.feed import Story
-from s3tui.history import HistoryView
-from s3tui.listing import Line
-from s3tui.tui import figures
-from s3tui.tui.figures import Figure, View
-from s3tui.tui.keys import key
+from s3tui.listing.run_row import Line
+from s3tui.runs.history import HistoryView
+from s3tui.runs.workspace import FoundRun
+from s3tui.tui.charts import figures
+from s3tui.tui.charts.figures import Figure, View
 from s3tui.tui.panes.base import Pane
+from s3tui.tui.snapshot import Story
+from s3tui.tui.support.keys import key
 from s3tui.tui.widgets.plot import Plot
-from s3tui.workspace import FoundRun
 
 CHARTS: tuple[Callable[[HistoryView, View], Figure], ...] = (
     figures.losses, figures.scores, figures.gradients, figures.rates,

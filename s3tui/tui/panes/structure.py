@@ -14,22 +14,22 @@ from textual.message import Message
 from core.run.comparing import Difference, difference
 from core.run.errors import S3Error
 from core.run.structure import Candidate, Structure
-from s3tui import choices as steady
-from s3tui import rivals
-from s3tui.clean import clean
-from s3tui.gatemap import NO_MAP, gate_map, short_deltas
-from s3tui.rivals import Rival
-from s3tui.tui.figures import steadiness
-from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, plain, text
-from s3tui.tui.panes.gated import GatedPane
+from s3tui.structures import peers
+from s3tui.structures import selection_history as steady
+from s3tui.structures.grid_layout import NO_MAP, gate_map, short_deltas
+from s3tui.structures.peers import Rival
+from s3tui.text.sanitize import clean
+from s3tui.text.units import count
+from s3tui.tui.charts.figures import steadiness
+from s3tui.tui.dialogs.question import Choose
+from s3tui.tui.panes.gate_pane_base import GatedPane
 from s3tui.tui.panes.loss import MainPlot
-from s3tui.tui.screens.question import Choose
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import Cell, plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
+from s3tui.tui.widgets.message import Told
 from s3tui.tui.widgets.plot import Plot
-from s3tui.tui.widgets.told import Told
-from s3tui.units import count
 
 SEEDS = "\0seeds"  # no name of a run
 COLUMNS = (
@@ -216,7 +216,7 @@ class StructurePane(GatedPane):
         runs, run = self.s3.snapshot.runs, self.run
         if run is None:
             return
-        seeds = rivals.seeds_of(run, runs)
+        seeds = peers.seeds_of(run, runs)
         answers = [("", "", "nothing: this structure alone")]
         if len(seeds) > 1:
             answers.append((SEEDS, "", f"the mean over {len(seeds)} seeds of these settings"))
@@ -231,12 +231,12 @@ class StructurePane(GatedPane):
             self.rival = None
             self.draw()
             return
-        wanted = [runs[name] for name in rivals.seeds_of(run, runs)] if answer == SEEDS else [runs[answer]]
+        wanted = [runs[name] for name in peers.seeds_of(run, runs)] if answer == SEEDS else [runs[answer]]
         budget, how = self.rule
 
         def read() -> None:
             try:
-                rival = rivals.of_seeds(wanted, budget, how) if answer == SEEDS else rivals.of_run(wanted[0])
+                rival = peers.of_seeds(wanted, budget, how) if answer == SEEDS else peers.of_run(wanted[0])
             except S3Error as error:
                 self.post_message(self.NotLoaded(error))
             else:

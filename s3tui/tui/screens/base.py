@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.screen import Screen
 
-from s3tui.feed import Snapshot
+from s3tui.tui.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from s3tui.tui.app import S3App

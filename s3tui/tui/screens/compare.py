@@ -15,13 +15,13 @@ from textual.widgets import Static
 from core.run.errors import S3Error
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Structure
-from s3tui.clean import clean
-from s3tui.feed import Snapshot, Story
-from s3tui.tui.background import handed_over
-from s3tui.tui.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content, text
-from s3tui.tui.panes.compared import ChosenPane, Compared, ComparePane, CurvesPane, PointsPane, ResultsPane
+from s3tui.text.sanitize import clean
+from s3tui.tui.panes.compare_panes import ChosenPane, Compared, ComparePane, CurvesPane, PointsPane, ResultsPane
 from s3tui.tui.screens.run import Run
 from s3tui.tui.screens.tabbed import Tabbed, tab_keys
+from s3tui.tui.snapshot import Snapshot, Story
+from s3tui.tui.support.background import handed_over
+from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content, text
 from s3tui.tui.widgets.grid import Grid
 
 OVERLAID = 8  # runs whose curves are drawn at a time: more cannot be told apart, and each is read as a whole

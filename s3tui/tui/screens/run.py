@@ -7,11 +7,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from s3tui.clean import clean
-from s3tui.feed import Snapshot, Story
-from s3tui.listing import Line
-from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, bar, state, text
+from s3tui.listing.run_row import Line
+from s3tui.text.sanitize import clean
+from s3tui.text.units import count, duration, loss, points
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.panes.budget import BudgetPane
 from s3tui.tui.panes.config import ConfigPane
@@ -21,8 +19,10 @@ from s3tui.tui.panes.log import LogPane
 from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.panes.structure import StructurePane
 from s3tui.tui.screens.tabbed import Tabbed, tab_keys
-from s3tui.tui.widgets.line import TextLine
-from s3tui.units import count, duration, loss, points
+from s3tui.tui.snapshot import Snapshot, Story
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import Cell, bar, state, text
+from s3tui.tui.widgets.text_line import TextLine
 
 PANES: dict[str, type[Pane]] = {
     "Loss": LossPane, "Gates": GatesPane, "Budget": BudgetPane, "Structure": StructurePane, "Log": LogPane,

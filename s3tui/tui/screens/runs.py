@@ -15,25 +15,26 @@ from textual.timer import Timer
 from textual.widgets import Footer, Input
 
 from core.run.errors import SpecError
-from s3tui.clean import clean
-from s3tui.feed import Snapshot, Story
-from s3tui.grouping import grouped, keys_of
-from s3tui.listing import Line, parse_filter
-from s3tui.ordering import Ordering
-from s3tui.status import STATES, Quiet, Running
-from s3tui.tui import figures
-from s3tui.tui.actions import RunActions
-from s3tui.tui.keys import key
-from s3tui.tui.palette import Cell, plain, state, text
-from s3tui.tui.rows import COLUMNS, MORE, Rows
+from s3tui.listing.filters import parse_filter
+from s3tui.listing.grouping import grouped, keys_of
+from s3tui.listing.run_row import Line
+from s3tui.listing.sorted_rows import Ordering
+from s3tui.runs.status import STATES, Quiet, Running
+from s3tui.text.sanitize import clean
+from s3tui.tui.charts import figures
+from s3tui.tui.dialogs.question import Choose, ChooseSome
 from s3tui.tui.screens.base import Live
-from s3tui.tui.screens.question import Choose, ChooseSome
-from s3tui.tui.table import Table, of_lines
+from s3tui.tui.screens.run_actions import RunActions
+from s3tui.tui.snapshot import Snapshot, Story
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import Cell, plain, state, text
+from s3tui.tui.tables.exported_table import Table, of_lines
+from s3tui.tui.tables.run_rows import COLUMNS, MORE, Rows
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.grid import Grid, Row
-from s3tui.tui.widgets.line import TextLine
 from s3tui.tui.widgets.logview import LogView
 from s3tui.tui.widgets.plot import Plot
+from s3tui.tui.widgets.text_line import TextLine
 
 EMPTY = "No runs in this workspace yet.\n\nn  start a suite from its TOML file\n?  all keys"
 NONE_MATCH = "No run passes the filter.\n\nescape  clears it"

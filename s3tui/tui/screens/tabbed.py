@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Footer, TabbedContent, TabPane
 
-from s3tui.tui.actions import RunActions
-from s3tui.tui.keys import key
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.screens.base import Live
-from s3tui.tui.table import Table
+from s3tui.tui.screens.run_actions import RunActions
+from s3tui.tui.support.keys import key
+from s3tui.tui.tables.exported_table import Table
 from s3tui.tui.widgets.plot import Plot
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from s3tui.clean import clean
-from s3tui.devices import Gpu, Lease, gigabytes
-from s3tui.feed import Devices
-from s3tui.tui.palette import Cell, bar, content, text
+from s3tui.devices.placement import Gpu, Lease, gigabytes
+from s3tui.text.sanitize import clean
+from s3tui.tui.snapshot import Devices
+from s3tui.tui.support.palette import Cell, bar, content, text
 
 BAR = 10
 

@@ -18,7 +18,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from s3tui.tui.palette import Cell, Part, Toned
+from s3tui.tui.support.palette import Cell, Part, Toned
 
 GAP = 2  # blanks between two columns
 LEAST = 22  # cells of a column that takes what is left

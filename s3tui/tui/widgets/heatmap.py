@@ -21,10 +21,10 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from s3tui.clean import clean
-from s3tui.gatemap import NO_MAP, GateMap
-from s3tui.tui import scale
-from s3tui.tui.palette import Toned
+from s3tui.structures.grid_layout import NO_MAP, GateMap
+from s3tui.text.sanitize import clean
+from s3tui.tui.support import colour_scale
+from s3tui.tui.support.palette import Toned
 
 LEAST, MOST = 2, 8  # cells of a column
 LEAST_PLAIN = 3  # of one in which a glyph stands between brackets
@@ -111,14 +111,14 @@ class HeatMap(Toned, can_focus=True):
         low, high = self._legend
         steps = [n / 7 for n in range(8)]
         if self.is_plain:
-            self.border_subtitle = Content(f"{low} {''.join(dict.fromkeys(map(scale.shade, steps)))} {high}")
+            self.border_subtitle = Content(f"{low} {''.join(dict.fromkeys(map(colour_scale.shade, steps)))} {high}")
         else:
-            blocks = [("█", "rgb({},{},{})".format(*self._colours[scale.level(step)])) for step in steps]
+            blocks = [("█", "rgb({},{},{})".format(*self._colours[colour_scale.level(step)])) for step in steps]
             self.border_subtitle = Content.assemble(f"{low} ", *blocks, f" {high}")
 
     @property
-    def _colours(self) -> Sequence[scale.Colour]:
-        return scale.DARK if self.app.current_theme.dark else scale.LIGHT
+    def _colours(self) -> Sequence[colour_scale.Colour]:
+        return colour_scale.DARK if self.app.current_theme.dark else colour_scale.LIGHT
 
     # Keys and mouse
 
@@ -269,17 +269,17 @@ class HeatMap(Toned, can_focus=True):
         """One candidate: its colour, or a shade where there are no colours; its mark around it."""
         value = self._values[index] / self._top if index < len(self._values) else 0.0
         mark = self._marks.get(index)
-        fill = scale.shade(value) if plain else " "
+        fill = colour_scale.shade(value) if plain else " "
         told = fill * self._cell if mark is None else mark[0] + fill * (self._cell - 2) + mark[1]
         if index == self.cursor:
             name = "heat--cursor" if self.has_focus else "heat--cursor-blurred"
             return Segment(told, self.base + self.get_component_rich_style(name, partial=True))
-        return Segment(told, self.base if plain else self._style(scale.level(value), mark is not None))
+        return Segment(told, self.base if plain else self._style(colour_scale.level(value), mark is not None))
 
     def _style(self, level: int, marked: bool) -> Style:
         if (level, marked) not in self._styles:
             back = self._colours[level]
-            colours = Color.from_rgb(*scale.on(back)), Color.from_rgb(*back)
+            colours = Color.from_rgb(*colour_scale.on(back)), Color.from_rgb(*back)
             self._styles[level, marked] = Style(color=colours[0], bgcolor=colours[1], bold=marked)
         return self._styles[level, marked]
 

@@ -11,8 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from s3tui.tui.keys import key
-from s3tui.tui.palette import Toned, plain
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import Toned, plain
 
 
 class LogView(Toned, can_focus=True):

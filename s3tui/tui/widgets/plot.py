@@ -9,9 +9,9 @@ from rich.style import Style
 from textual.content import Content
 from textual.strip import Strip
 
-from s3tui.tui.canvas import AXIS, drawn
-from s3tui.tui.figures import Figure, View
-from s3tui.tui.palette import COLOURS_DARK, COLOURS_LIGHT, Toned, plain
+from s3tui.tui.charts.canvas import AXIS, drawn
+from s3tui.tui.charts.figures import Figure, View
+from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Toned, plain
 
 LEAST_SECONDS = 0.3  # between two drawings
 DUTY = 32  # and at least so many times as long as one takes: a plot costs a thirtieth of a core at most

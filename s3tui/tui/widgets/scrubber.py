@@ -6,7 +6,7 @@ from textual import events
 from textual.message import Message
 from textual.widgets import Static
 
-from s3tui.tui.palette import Cell, content, text
+from s3tui.tui.support.palette import Cell, content, text
 
 
 class Scrubber(Static):

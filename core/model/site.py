@@ -1,0 +1,54 @@
+"""What can be trained where: a site of a network and the sub-layer around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.run.structure import site_label
+
+
+@dataclass(frozen=True)
+class Attention:
+    """A module that attends: its path, its heads of keys and values, and the width of each."""
+
+    module: str
+    heads: int
+    head_width: int
+
+
+@dataclass(frozen=True)
+class Sublayer:
+    """A sub-layer: the module that first reads its input, of `inputs` features, and what attends in it."""
+
+    entry: str
+    inputs: int
+    attention: Attention | None
+
+
+Kind = Literal["linear", "norm", "block", "stack"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A module of the backbone at which deltas may stand.
+
+    `kind` says what the module is: a linear map from `inputs` to `outputs` features, a normalisation whose weight has
+    `outputs` elements, a sub-layer whose output has `outputs` features (before the residual is added), or a stack of
+    layers, which reads vectors of `inputs` features. `sublayer` is known of canonical sub-layers, see
+    `core.model.sublayers`.
+    """
+
+    name: str
+    stack: str
+    layer: int | None
+    module: str
+    kind: Kind
+    inputs: int
+    outputs: int
+    sublayer: Sublayer | None = None
+
+    @property
+    def label(self) -> str:
+        """The short name with its place, as in `E3.attn.q`."""
+        return site_label(self.name, self.stack, self.layer)

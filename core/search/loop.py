@@ -1,0 +1,172 @@
+"""The search phase: steps until the end, with an evaluation now and then; what was best is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from core.model.gated import GatedModel
+from core.run.errors import DivergedError, StoppedError
+from core.run.events import EndedEarly, Eval, Phase, Step, score_of
+from core.run.training import SearchSettings
+from core.runtime.checkpoint import Snapshot
+from core.runtime.checkpointer import Keeper
+from core.runtime.reporter import Reporter
+from core.search.bilevel import StepMetrics
+from core.training.data import is_evaluated
+from core.training.evaluate import evaluate
+from core.training.gradient_checkpointing import checkpointed
+from core.training.setup import Setup
+
+
+class HasStep(Protocol):
+    """A state of a search: `step` steps are done, and the weights are these."""
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+
+    @property
+    def weights(self) -> Tensor:
+        """The delta weights in one vector."""
+
+
+State = TypeVar("State", bound=HasStep)
+
+
+@dataclass
+class Best:
+    """The gate probabilities at the best validation score so far; of equal scores the later one counts.
+
+    `evaluated` is the step of the latest evaluation, `selected` what would have been cut out then, and `unchanged` how
+    many evaluations in a row found the same as the one before them.
+    """
+
+    score: float = -math.inf
+    p: tuple[float, ...] = ()
+    evaluated: int = 0
+    selected: tuple[int, ...] = ()
+    unchanged: int = 0
+
+    def settle(self, selected: tuple[int, ...]) -> None:
+        """Take note of the structure that an evaluation found."""
+        self.unchanged = self.unchanged + 1 if selected == self.selected else 0
+        self.selected = selected
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Best:
+        """From the facts of a checkpoint."""
+        score = facts["score"] if facts["p"] else -math.inf
+        return cls(score, tuple(facts["p"]), facts["evaluated"], tuple(facts["selected"]), facts["unchanged"])
+
+    def facts(self) -> dict[str, Any]:
+        """What `of` reads; JSON has no minus infinity."""
+        return vars(self) | {"score": self.score if self.p else None}
+
+
+class Searcher(Protocol[State]):
+    """A way to search a structure, as functions of its state."""
+
+    model: GatedModel
+    settings: SearchSettings
+    total_steps: int
+
+    def start(self, resumed: Snapshot | None) -> State:
+        """The state before the first step, or that of a checkpoint."""
+
+    def tensors(self, state: State) -> dict[str, Tensor]:
+        """What `start` reads from a checkpoint."""
+
+    def step(self, state: State) -> tuple[State, StepMetrics]:
+        """One step with the batches and the noise of its number."""
+
+    def rates(self, step: int) -> tuple[float, float]:
+        """The learning rates of weights and alphas at this 0-based step."""
+
+    def probabilities(self, state: State) -> list[float]:
+        """p of every candidate, as the budget has it."""
+
+    def selected(self, state: State, p: Sequence[float]) -> tuple[int, ...]:
+        """The structure that would be cut out now; ascending indices."""
+
+    def evaluated_gates(self, p: Sequence[float], selected: Sequence[int]) -> Tensor:
+        """The gates with which the network is evaluated (candidates)."""
+
+    def is_done(self, state: State, best: Best) -> str:
+        """Why the search ends before its last step; empty where it does not."""
+
+    def result(self, state: State, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
+        """p and the structure that the search comes to."""
+
+
+def search(
+    setup: Setup, searcher: Searcher[State], keeper: Keeper, reporter: Reporter
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Search from the pretrained network, or on from a checkpoint; gives p and the structure."""
+    settings, total, resumed = searcher.settings, searcher.total_steps, keeper.take("search")
+    state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
+    reporter.phase(Phase("search", total), state.step, best.score)
+    with checkpointed(setup.backbone.model, settings.gradient_checkpointing, setup.spec.dropout):
+        while True:
+            if is_evaluated(settings, state.step, total) and best.evaluated < state.step:
+                with contextlib.suppress(StoppedError):  # the resumed run evaluates again
+                    _evaluate(setup, searcher, state, best, keeper, reporter)
+            keeper.boundary("search", state.step, partial(_snapshot, searcher, state, best))
+            if state.step == total:
+                return searcher.result(state, best)
+            if reason := searcher.is_done(state, best):
+                reporter.event(EndedEarly("search", state.step, reason), ended_early=state.step)
+                return searcher.result(state, best)
+            setup.backbone.model.train()
+            state, metrics = searcher.step(state)
+            _report(searcher, state, metrics, reporter)
+
+
+def _snapshot(searcher: Searcher[State], state: State, best: Best) -> Snapshot:
+    return Snapshot("search", state.step, searcher.tensors(state), best.facts())
+
+
+def _evaluate(
+    setup: Setup, searcher: Searcher[State], state: State, best: Best, keeper: Keeper, reporter: Reporter
+) -> None:
+    """Score the network as it stands; keep the probabilities where it is the best so far."""
+    p = searcher.probabilities(state)
+    reporter.all_gates(state.step, p)
+    selected = searcher.selected(state, p)
+    with searcher.model.bound(state.weights, searcher.evaluated_gates(p, selected)):
+        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.check)
+    score = score_of(metrics)
+    is_best = score >= best.score
+    if is_best:
+        best.score, best.p = score, tuple(p)
+    best.evaluated = state.step
+    best.settle(selected)
+    reporter.evaluation(Eval("search", state.step, "validation", metrics, is_best))
+
+
+def _report(searcher: Searcher[State], state: State, metrics: StepMetrics, reporter: Reporter) -> None:
+    """Write the events of a step. Raises DivergedError where a number is not finite."""
+    numbers, p = _to_host(metrics)
+    bad = [f"{name} is {value}" for name, value in numbers.items() if not math.isfinite(value)]
+    if bad or not all(map(math.isfinite, p)):
+        what = bad[0].replace("_", " ") if bad else "a gate probability is not finite"
+        raise DivergedError(f"the search diverged at step {state.step}: {what}", "lower the learning rates")
+    lr, alpha_lr = searcher.rates(state.step - 1)
+    selected = sum(searcher.model.parameters[i] for i in searcher.selected(state, p))
+    event = Step("search", state.step, learning_rate=lr, alpha_learning_rate=alpha_lr, selected=selected, **numbers)
+    reporter.event(event, step=state.step)
+    reporter.gates(state.step, p)
+
+
+def _to_host(m: StepMetrics) -> tuple[dict[str, Any], list[float]]:
+    """All numbers of a step by their names, and p, in one transfer from the device."""
+    scalars: dict[str, Tensor] = {k: v for k, v in vars(m).items() if k != "p" and v is not None}
+    values = torch.cat([torch.stack([s.double() for s in scalars.values()]), m.p.double()]).tolist()
+    return dict(zip(scalars, values, strict=False)), values[len(scalars) :]

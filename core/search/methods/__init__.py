@@ -1,0 +1,1 @@
+"""The search methods, a module or a package each."""

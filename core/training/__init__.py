@@ -1,0 +1,1 @@
+"""Training a structure: batches, loss, optimisers, evaluation, retraining."""

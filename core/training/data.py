@@ -1,0 +1,190 @@
+"""The splits of a task, tokenised for a backbone, and the batches of every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from core.run.errors import SpecError
+from core.run.spec import RunSpec
+from core.run.training import SearchSettings, Training
+from core.runtime import process_group
+from core.tasks import cache, identity, load_task
+from core.tasks.batches import Encoded, Form, encode_split
+from core.tasks.order import batch_indices, halves, steps_per_epoch
+from core.tasks.ragged import Ragged
+from core.tasks.task import Split, Task
+
+# How a model answers: by the logits of its head, the likelihood of each label, or what it writes.
+Answering = Literal["head", "rank", "generate"]
+
+# What the model sees at once, and all that one step learns from.
+Batch = dict[str, Tensor]
+Batches = Sequence[Batch]
+
+
+class Part(Batch):
+    """What one of several processes sees of a batch; `share` is the weight of its mean loss in the loss of the step."""
+
+    def __init__(self, tensors: Batch, share: float) -> None:
+        super().__init__(tensors)
+        self.share = share
+
+
+class Reads(Protocol):
+    """A model, loaded or not, by how it reads and answers."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """What makes tokens of texts."""
+
+    @property
+    def text_to_text(self) -> bool:
+        """Whether it writes its answers."""
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether an answer goes on where its question ends."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task with its tokenised splits, on the way to one device, and how a model is to answer.
+
+    The examples of the task have no texts any more, only what answers are compared with.
+    """
+
+    task: Task
+    splits: dict[Split, Encoded]
+    device: torch.device
+    answering: Answering
+
+    @cached_property
+    def longest_target(self) -> int:
+        """Tokens of the longest text that there is to learn; no answer needs to be longer."""
+        labels = self.splits["train"].labels
+        return max(labels.lengths) if isinstance(labels, Ragged) else 0
+
+    def batch(self, split: Split, rows: Sequence[int]) -> Batch:
+        """Rows of a split as tensors on the device."""
+        return self._moved(self.splits[split].batch(rows))
+
+    def questions(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
+        """The same without what is to be answered."""
+        return self._moved(self.splits[split].questions(rows))
+
+    def _moved(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {k: v.to(self.device, non_blocking=True) for k, v in tensors.items()}
+
+    def batches(self, split: Split, rows: Sequence[Sequence[int]]) -> Batches:
+        """Several batches; of several processes, each gets its part of every one."""
+        if process_group.count() == 1:
+            return [self.batch(split, some) for some in rows]
+        return [self._part(split, some, len(some) / sum(map(len, rows))) for some in rows]
+
+    def _part(self, split: Split, rows: Sequence[int], share: float) -> Part:
+        """This process's part of a batch with this share of the step's loss."""
+        mine, encoded = process_group.part(rows), self.splits[split]
+        return Part(self.batch(split, mine), share * encoded.loss_terms(mine) / encoded.loss_terms(rows))
+
+
+def load_data(spec: RunSpec, model: Reads, device: torch.device, check: Callable[[Task], None]) -> Data:
+    """The data of a run, read and tokenised, or as the cache has them; `check` sees the task before that.
+
+    Raises SpecError where the model cannot answer, and whatever loading the task and `check` raise.
+    """
+    source, tokenizer = identity.of_source(spec.task), identity.of_tokenizer(model.tokenizer)
+    task = load_task(spec.task, spec.data_seed) if source is None else None
+    content = identity.of_examples(task) if task is not None else source
+    path = cache.path_of(spec.task, spec.data_seed, content, tokenizer, form_of(model))
+    if known := cache.read(path):
+        check(known.task)
+        return Data(known.task, known.splits, device, answering_of(known.task, model.text_to_text, spec.evaluation))
+    task = task or load_task(spec.task, spec.data_seed)
+    check(task)
+    data = encode(task, model, device, spec.evaluation)
+    if source == identity.of_source(spec.task):  # else the files were replaced while they were read
+        cache.write(path, cache.Tokenised(data.task, data.splits))
+    return data
+
+
+def encode(
+    task: Task, model: Reads, device: torch.device, evaluation: Literal["auto", "rank", "generate"] = "auto"
+) -> Data:
+    """Tokenise every split in the form that the model reads; raises SpecError where it cannot answer."""
+    answering = answering_of(task, model.text_to_text, evaluation)
+    splits = {split: encode_split(task, split, model.tokenizer, form_of(model)) for split in task.splits}
+    return Data(task.without_texts(), splits, device, answering)
+
+
+def form_of(model: Reads) -> Form:
+    """How a model takes a task."""
+    if model.is_decoder:
+        return "prompt"
+    return "text" if model.text_to_text else "head"
+
+
+def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "rank", "generate"]) -> Answering:
+    """How a model answers a task: an encoder with its head, others as they are asked to, if the task has it."""
+    if not text_to_text:
+        if task.kind == "text":
+            raise SpecError(f"task {task.name!r} is answered in free text, which no encoder writes", "try t5-small")
+        return "head"
+    if task.kind == "classification":
+        return "generate" if evaluation == "generate" else "rank"
+    if evaluation == "rank":
+        raise SpecError(f"task {task.name!r} has no set of labels to rank", 'set evaluation = "auto" or "generate"')
+    return "generate"
+
+
+def total_steps(settings: Training, rows: int) -> int:
+    """The number of steps: as given, or that of the epochs over so many rows."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    batches = (settings.epochs or 0) * steps_per_epoch(rows, settings.batch_size)
+    return max(1, math.ceil(batches / settings.gradient_accumulation))
+
+
+def is_evaluated(settings: Training, step: int, total: int) -> bool:
+    """Whether the state after so many steps is evaluated: every so often, and at the end."""
+    return step > 0 and (step % settings.eval_every == 0 or step == total)
+
+
+@dataclass(frozen=True)
+class Order:
+    """The rows of every step from a part of the training split: a pure function of the seed and the step."""
+
+    rows: Sequence[int]
+    batch_size: int
+    seed: int
+    batches: int = 1
+
+    def at(self, step: int) -> list[list[int]]:
+        """The rows of each batch of this 0-based step."""
+        return [self._batch(self.batches * step + i) for i in range(self.batches)]
+
+    def _batch(self, number: int) -> list[int]:
+        return [self.rows[i] for i in batch_indices(len(self.rows), self.batch_size, self.seed, number)]
+
+
+def search_orders(rows: int, settings: SearchSettings, seed: int) -> tuple[Order, Order]:
+    """The training split in halves: the inner level learns from one, the outer from the other (S3 paper, section 4).
+
+    With one level, all rows are the first's, and nobody looks at the second.
+    """
+    inner, outer = halves(rows, seed) if settings.bilevel else (range(rows), range(rows))
+    size, batches = settings.batch_size, settings.gradient_accumulation
+    outer_size = settings.validation_batch_size or size
+    return Order(inner, size, seed, batches), Order(outer, outer_size, seed + 1, batches)
+
+
+def shares(batches: Batches) -> list[float]:
+    """The weights of the batches' mean losses in the loss of the step: by their examples."""
+    total = sum(len(batch["labels"]) for batch in batches)
+    return [batch.share if isinstance(batch, Part) else len(batch["labels"]) / total for batch in batches]

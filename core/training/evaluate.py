@@ -1,0 +1,133 @@
+"""Predictions and metrics of a split."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.model.backbone import Backbone
+from core.runtime import process_group
+from core.tasks.batches import answer_ids, length_sorted_batches
+from core.tasks.metrics import evaluate as metrics_of
+from core.tasks.task import Answer, Split, Task
+from core.training.data import Data
+
+
+@torch.inference_mode()
+def evaluate(
+    backbone: Backbone, data: Data, split: Split, batch_size: int, between: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """The metrics of a split, the first of which is the score; the deltas must be bound while this runs.
+
+    `between` is called before each batch, and may end the evaluation by what it raises. Of several processes, each
+    answers its part of the batches, and all get the metrics.
+
+    A classification head answers with its largest logit; a text-to-text model with the label whose text is most
+    likely, or with what it writes.
+    """
+    backbone.model.eval()
+    encoded = data.splits[split]
+    batches = length_sorted_batches(encoded, batch_size)
+    answered: dict[int, Answer] = {}
+    for turn in range(0, len(batches), process_group.count()):
+        between()
+        for rows in process_group.part(batches[turn : turn + process_group.count()]):
+            answered |= zip(rows, _predict(backbone, data, data.questions(split, rows)), strict=True)
+    found = {row: answer for some in process_group.gathered(answered) for row, answer in some.items()}
+    predictions = [found[row] for row in range(len(encoded))]
+    return metrics_of(data.task.metrics, predictions, data.task.splits[split])
+
+
+def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor]) -> Sequence[Answer]:
+    if data.answering == "head":
+        logits = backbone.model(**batch).logits.float()
+        answers = logits.squeeze(-1) if data.task.kind == "regression" else logits.argmax(-1)
+        return list(answers.tolist())
+    if data.answering == "rank":
+        return list(label_likelihoods(backbone, data.task.labels, batch).argmax(-1).tolist())
+    written = backbone.model.generate(  # type: ignore[operator]
+        **batch, max_new_tokens=data.longest_target, do_sample=False
+    )
+    if backbone.is_decoder:  # what it has read stands before what it wrote
+        written = written[:, batch["input_ids"].shape[1] :]
+    texts = backbone.tokenizer.batch_decode(written, skip_special_tokens=True)
+    return [_understood(text.strip(), data.task) for text in texts]
+
+
+def _understood(text: str, task: Task) -> Answer:
+    """What a model wrote, as an answer to the task; -1 where it is no label."""
+    if task.kind == "classification":
+        return task.labels.index(text) if text in task.labels else -1
+    return _number(text) if task.kind == "regression" else text
+
+
+def label_likelihoods(backbone: Backbone, labels: Sequence[str], batch: dict[str, Tensor]) -> Tensor:
+    """log P(label text | source) for each row and label, (rows, labels); the source is read once for all labels."""
+    read = _read_by_decoder if backbone.is_decoder else _read_by_encoder
+    score = read(backbone, batch)
+    rows, device = len(batch["input_ids"]), batch["input_ids"].device
+    targets = [torch.tensor([ids], device=device).repeat(rows, 1) for ids in _label_ids(backbone, labels)]
+    return torch.stack([score(target) for target in targets], -1)
+
+
+def _label_ids(backbone: Backbone, labels: Sequence[str]) -> list[list[int]]:
+    if backbone.is_decoder:
+        return answer_ids(backbone.tokenizer, labels)
+    ids: list[list[int]] = backbone.tokenizer(text_target=list(labels))["input_ids"]
+    return ids
+
+
+def _read_by_encoder(backbone: Backbone, batch: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
+    """Read the sources; gives what scores targets (rows, tokens)."""
+    model: Any = backbone.model
+    mask = batch["attention_mask"]
+    encoded = model.get_encoder()(input_ids=batch["input_ids"], attention_mask=mask)
+
+    def score(target: Tensor) -> Tensor:
+        return _log_likelihood(model(encoder_outputs=encoded, attention_mask=mask, labels=target).logits, target)
+
+    return score
+
+
+def _read_by_decoder(backbone: Backbone, batch: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
+    """Read all but the last token of the prompts, which predicts the first of a target and is read with each.
+
+    So the logits of a whole prompt are never made: they would be as large as the vocabulary for each of its tokens.
+    """
+    model: Any = backbone.model
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    read = model.base_model(
+        input_ids=ids[:, :-1], attention_mask=mask[:, :-1], position_ids=positions[:, :-1], use_cache=True
+    ).past_key_values
+
+    def score(target: Tensor) -> Tensor:
+        following = torch.cat([ids[:, -1:], target[:, :-1]], 1)
+        logits = model(
+            input_ids=following,
+            attention_mask=torch.cat([mask, torch.ones_like(target[:, :-1])], 1),
+            position_ids=positions[:, -1:] + torch.arange(target.shape[1], device=ids.device),
+            past_key_values=copy.deepcopy(read),  # a cache grows by what is read after it
+        ).logits
+        return _log_likelihood(logits, target)
+
+    return score
+
+
+def _log_likelihood(logits: Tensor, target: Tensor) -> Tensor:
+    """log P of each row's target (rows, tokens), given logits (rows, tokens, vocabulary)."""
+    return torch.log_softmax(logits.float(), -1).gather(-1, target[..., None]).sum((1, 2))
+
+
+def _number(text: str) -> float:
+    """The number that a model wrote; -1 where it wrote something else, as the paper's code counts it."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(value := float(text)):
+            return value
+    return -1.0

@@ -1,0 +1,1 @@
+"""Optimisers whose state is plain tensors, for bit-for-bit checkpoints."""

@@ -1,0 +1,176 @@
+"""The retraining phase: one structure, trained from scratch on the whole training split, tested at its best."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from core.run.errors import DivergedError, StoppedError
+from core.run.events import Eval, Phase, Step, score_of
+from core.run.spec import Dropout
+from core.run.structure import Structure
+from core.run.training import RetrainSettings
+from core.runtime import process_group
+from core.runtime.checkpoint import Snapshot
+from core.runtime.checkpointer import Keeper
+from core.runtime.reporter import Reporter
+from core.tasks.randomness import seed_for
+from core.tasks.task import Split
+from core.training.data import Batches, Order, is_evaluated, shares, total_steps
+from core.training.evaluate import evaluate
+from core.training.gradient_checkpointing import checkpointed
+from core.training.loss import loss_of
+from core.training.optim.adamw import linear_decay
+from core.training.setup import Setup
+from core.training.trainee import Trainee, copy
+
+
+@dataclass
+class Best:
+    """The parameters at the best validation score so far, with its metrics; of equal scores the later one counts.
+
+    `evaluated` is the step of the latest evaluation.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    parameters: list[Tensor] = field(default_factory=list)
+    evaluated: int = 0
+
+    @property
+    def score(self) -> float:
+        """The first of the metrics."""
+        return score_of(self.metrics) if self.metrics else -math.inf
+
+
+def retrain(
+    setup: Setup, structure: Structure, trainee: Trainee, keeper: Keeper, reporter: Reporter
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Train, keep the best by validation score, and leave the trainee there; gives validation and test metrics."""
+    spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
+    total = total_steps(settings, rows)
+    order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
+    optimizer = _optimizer(settings, trainee)
+    step, best = _start(trainee, optimizer, keeper.take("retrain"))
+    reporter.phase(Phase("retrain", total), step, best.score)
+    with checkpointed(setup.backbone.model, settings.gradient_checkpointing, spec.dropout):
+        while True:
+            if is_evaluated(settings, step, total) and best.evaluated < step:
+                with contextlib.suppress(StoppedError):  # the resumed run evaluates again
+                    _evaluate(setup, trainee, step, best, keeper, reporter)
+            snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
+            keeper.boundary("retrain", step, snapshot, at_edge=step in (0, total))
+            if step == total:
+                break
+            setup.backbone.model.train()
+            torch.manual_seed(process_group.seed(seed_for(spec.seed, "retrain dropout", step)))
+            batches = setup.data.batches("train", order.at(step))
+            _train_step(settings, spec.dropout, trainee, optimizer, batches, step, total, reporter)
+            step += 1
+    copy(best.parameters, trainee.parameters)
+    reporter.event(Phase("test", 1), phase="test")
+    tested = _score(setup, trainee, "test", keeper)
+    reporter.event(Eval("test", total, "test", tested, best=True))
+    return best.metrics, tested
+
+
+def _optimizer(settings: RetrainSettings, trainee: Trainee) -> torch.optim.Optimizer:
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(trainee.parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+    from transformers.optimization import Adafactor
+
+    optimizer: torch.optim.Optimizer = Adafactor(
+        trainee.parameters, settings.learning_rate, weight_decay=settings.weight_decay, scale_parameter=False,
+        relative_step=False,
+    )  # fmt: skip
+    return optimizer
+
+
+def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot | None) -> tuple[int, Best]:
+    """The step and the best so far: nothing at the start, or what a checkpoint holds, which goes into the trainee."""
+    if resumed is None:
+        return 0, Best()
+    parts: dict[str, dict[int, Tensor]] = {"parameter": {}, "best": {}}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in resumed.tensors.items():
+        kind, _, number = name.rpartition(".")
+        if kind in parts:
+            parts[kind][int(number)] = tensor
+        else:
+            state.setdefault(int(number), {})[kind] = tensor
+    copy([parts["parameter"][i] for i in range(len(trainee.parameters))], trainee.parameters)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    device = trainee.parameters[0].device
+    best = [parts["best"][i].to(device) for i in range(len(parts["best"]))]
+    return resumed.step, Best(resumed.facts["metrics"], best, resumed.facts["evaluated"])
+
+
+def _snapshot(
+    step: int, structure: Structure, trainee: Trainee, optimizer: torch.optim.Optimizer, best: Best
+) -> Snapshot:
+    """What `_start` goes on from; the structure saves the search from being repeated."""
+    tensors = {f"parameter.{i}": tensor for i, tensor in enumerate(trainee.parameters)}
+    tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"{kind}.{i}": torch.as_tensor(value) for kind, value in state.items()}
+    facts = {"p": structure.p, "selected": structure.selected, "metrics": best.metrics, "evaluated": best.evaluated}
+    return Snapshot("retrain", step, tensors, facts)
+
+
+def _score(setup: Setup, trainee: Trainee, split: Split, keeper: Keeper) -> dict[str, float]:
+    with trainee.bound():
+        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, keeper.check)
+
+
+def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Keeper, reporter: Reporter) -> None:
+    """Score the trainee on the validation split; keep its parameters where it is the best so far."""
+    metrics = _score(setup, trainee, "validation", keeper)
+    is_best = score_of(metrics) >= best.score
+    if is_best:
+        best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]
+    best.evaluated = step
+    reporter.evaluation(Eval("retrain", step, "validation", metrics, is_best))
+
+
+def _train_step(
+    settings: RetrainSettings,
+    dropout: Dropout,
+    trainee: Trainee,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    step: int,
+    total: int,
+    reporter: Reporter,
+) -> None:
+    """One step of the optimiser with clipping and linear decay; `step` is 0-based."""
+    lr = settings.learning_rate * linear_decay(step, total, settings.warmup_steps)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=True)
+    losses = []
+    for batch, share in zip(batches, shares(batches), strict=True):
+        with trainee.bound() as backbone:
+            losses.append(loss_of(backbone, batch, dropout) * share)
+            torch.autograd.backward(losses[-1])
+    loss = _together(torch.stack(losses).detach().sum(), trainee)
+    norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
+    optimizer.step()
+    values = torch.stack([loss.double(), norm.double()]).tolist()
+    if not all(map(math.isfinite, values)):
+        raise DivergedError(
+            f"retraining diverged at step {step + 1}: the loss is {values[0]}", "lower the learning rate"
+        )
+    reporter.event(Step("retrain", step + 1, values[0], values[1], lr), step=step + 1)
+
+
+def _together(loss: Tensor, trainee: Trainee) -> Tensor:
+    """The loss of all processes; gradients become the sums of theirs."""
+    trained = [p for p in trainee.parameters if p.grad is not None]
+    loss, *gradients = process_group.summed((loss, *(p.grad for p in trained if p.grad is not None)))
+    for parameter, gradient in zip(trained, gradients, strict=True):
+        parameter.grad = gradient
+    return loss

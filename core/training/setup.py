@@ -1,0 +1,108 @@
+"""What a run works with: model, data, candidates, budget. Whatever can be wrong with its settings is found here."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+
+from core.model.backbone import Backbone, Pretrained, open_pretrained
+from core.model.space import Placed, place
+from core.run.errors import SpecError
+from core.run.events import Space, Started, read_events
+from core.run.rundir import RunDir
+from core.run.spec import CHOOSING, RunSpec
+from core.run.structure import whole_space
+from core.runtime import process_group
+from core.runtime.checkpoint import Snapshot
+from core.runtime.device import resolve_device, resolve_precision
+from core.runtime.reporter import Reporter
+from core.tasks import Task
+from core.training.data import Data, load_data
+
+PACKAGES = ("torch", "transformers", "datasets", "s3tui")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run works with."""
+
+    spec: RunSpec
+    backbone: Backbone
+    data: Data
+    placed: list[Placed]
+    budget: int | None
+
+
+def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporter) -> Setup:
+    """Load everything, before anything is trained."""
+    device = resolve_device(spec.device)
+    # bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
+    dtype = torch.float32 if spec.method == "full" else resolve_precision(spec.precision, device)
+    reporter.event(_started(run, spec, resumed, str(device), str(dtype).removeprefix("torch.")))
+
+    model = open_pretrained(spec.model)
+    data = load_data(spec, model, device, lambda task: _check_length(task, model))
+    _check_parts(spec, len(data.splits["train"]))
+    outputs = len(data.task.labels) or 1
+    backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
+    placed = [] if spec.method == "full" else place(spec.space, backbone.model)
+    budget = _check_budget(spec, placed, backbone.parameters)
+    rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
+    total = whole_space([p.candidate for p in placed])
+    reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
+    return Setup(spec, backbone, data, placed, budget)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides about numbers."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, precision: str) -> Started:
+    attempt = 1 + sum(isinstance(event, Started) for event in read_events(run.events)[0])
+    place = (resumed.phase, resumed.step) if resumed else ("", 0)
+    return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
+
+
+def _check_length(task: Task, model: Pretrained) -> None:
+    """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
+    limit = getattr(model.config, "max_position_embeddings", math.inf)
+    if not model.text_to_text:
+        limit = min(limit, model.tokenizer.model_max_length)
+    if task.max_length > limit:
+        raise SpecError(f"task.max_length = {task.max_length}, but {model.name} reads {limit} tokens", "lower it")
+
+
+def _check_parts(spec: RunSpec, rows: int) -> None:
+    """Every process needs a row of every batch."""
+    sizes = (spec.search.batch_size, spec.search.validation_batch_size, spec.retrain.batch_size, rows // 2)
+    least = min(size for size in sizes if size is not None)
+    if least < process_group.count():
+        raise SpecError(
+            f"batches of {least} cannot be shared by {process_group.count()} processes",
+            "raise batch_size, or ask for fewer",
+        )
+
+
+def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:
+    """The budget in parameters; raises SpecError where no structure, or every one, would be under it."""
+    budget = spec.parameter_budget(backbone_parameters)
+    if budget is None or not placed:
+        return budget
+    counts = [p.candidate.parameters for p in placed]
+    if budget < min(counts):
+        raise SpecError(
+            f"the budget of {budget:,} parameters is below the smallest candidate ({min(counts):,})",
+            f"raise it, to {min(counts) / backbone_parameters:.1e} of the backbone or more",
+        )
+    total = whole_space([p.candidate for p in placed])
+    if budget > total and spec.method in CHOOSING:
+        raise SpecError(
+            f"the budget of {budget:,} parameters is above the whole space ({total:,})",
+            "lower it, or train the whole space with method = 'fixed'",
+        )
+    return budget

@@ -1,0 +1,124 @@
+"""Tells whether this machine can run the default suite, and what is missing. Loads nothing heavy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from s3tui.devices.nvml import visible_gpus
+from s3tui.launchers.slurm.client import partitions, why_no_slurm
+from s3tui.system.cpu import usable_cores
+
+HUB_SECONDS = 3.0  # how long the hub has to answer
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `needed` says whether the default suite needs it."""
+
+    name: str
+    ok: bool
+    detail: str
+    needed: bool = True
+
+
+def examine() -> list[Check]:
+    """Everything about this machine that matters to a run."""
+    return [
+        Check("python", True, f"{platform.python_version()} ({platform.python_implementation()})"),
+        Check("platform", True, platform.platform()),
+        *_packages(),
+        _gpus(),
+        Check("cores", True, f"{usable_cores()} usable of {os.cpu_count()}"),
+        _slurm(),
+        _hub(),
+        Check("hub cache", True, str(_hub_cache()), needed=False),
+        _workspace(Path("runs")),
+    ]
+
+
+def can_run(checks: list[Check]) -> bool:
+    """Whether the default suite could run here."""
+    return all(check.ok for check in checks if check.needed)
+
+
+def _packages() -> Iterator[Check]:
+    """The packages that s3tui asks for, and those that bring the default model and task."""
+    try:
+        requirements = importlib.metadata.requires("s3tui") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Check("s3tui", False, "not installed: pip install -e '.[demo]'")
+        return
+    for requirement in requirements:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        extra = re.search(r"extra == ['\"]([^'\"]+)", requirement)
+        if extra is None or extra[1] == "demo":
+            yield _package(name, "s3tui[demo]" if extra else name)
+
+
+def _package(name: str, bringer: str) -> Check:
+    try:
+        return Check(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, False, f"missing: pip install '{bringer}'")
+
+
+def _gpus() -> Check:
+    gpus = visible_gpus()
+    told = ", ".join(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GiB" for gpu in gpus)
+    return Check("gpus", bool(gpus), told or "none that NVML shows; runs use the CPU", needed=False)
+
+
+def _slurm() -> Check:
+    problem = why_no_slurm()
+    return Check("slurm", not problem, problem or f"answers; partitions {', '.join(partitions())}", needed=False)
+
+
+def _hub() -> Check:
+    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return Check("hub", False, "HF_HUB_OFFLINE is set; only what is in the cache is used", needed=False)
+    problem = _problem_with(address)
+    return Check("hub", not problem, f"{address} {problem or 'answers'}", needed=False)
+
+
+def _problem_with(address: str) -> str:
+    """Why an address does not answer, empty where it does."""
+    told = [f"does not answer within {HUB_SECONDS:g} s"]
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(address, method="HEAD")
+            with urllib.request.urlopen(request, timeout=HUB_SECONDS):
+                told.append("")
+        except urllib.error.HTTPError as error:
+            told.append(f"answers {error.code}")
+        except (OSError, ValueError) as error:
+            told.append(f"cannot be reached: {getattr(error, 'reason', error)}")
+
+    # In a thread, since the timeout of urllib does not cover the look-up of the name.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_SECONDS)
+    return told[-1]
+
+
+def _hub_cache() -> Path:
+    """Where models and data sets of the hub are kept."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+
+
+def _workspace(folder: Path) -> Check:
+    folder = folder.resolve()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    return Check("workspace", writable, f"{folder}{'' if writable else ' cannot be written to'}")

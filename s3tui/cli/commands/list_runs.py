@@ -1,0 +1,90 @@
+"""What `s3tui list` does: runs by filters, one by one or in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import EXIT_OK, SpecError, nearest
+from s3tui.cli.commands.show import progress
+from s3tui.cli.diagnostics import say
+from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.listing.filters import parse_filter, sorted_lines
+from s3tui.listing.grouping import OF_LINES, Group, flat, grouped
+from s3tui.listing.run_row import Line, line_of
+from s3tui.runs.lookup import find_workspace
+from s3tui.runs.workspace import FoundRun
+from s3tui.text.columns import print_aligned
+from s3tui.text.serialize import Form, as_csv, as_json
+from s3tui.text.units import count, duration, points
+
+NOTE = 70  # characters of a note in a list; `show` tells all of it
+LINE = tuple(field.name for field in fields(Line))
+GROUP = ("key", "value", "runs", "finished", "score_mean", "score_std")
+
+
+def list_runs(words: Sequence[str], sort: str, group: str, where: Path | None, form: Form) -> int:
+    """List the runs that the filters let through; with `group` the groups that they are in."""
+    keep = parse_filter(words)
+    workspace = find_workspace(where)
+    found, reasons = find_fresh(workspace), workspace.reasons()
+    lines = sorted_lines(filter(keep, (line_of(run, reasons) for run in found)), sort)
+    if group:
+        return _list_groups(_groups(lines, group, found), form)
+    if form == "json":
+        print(as_json(runs=[asdict(line) for line in lines]))
+    elif form == "csv":
+        print(as_csv(LINE, map(asdict, lines)), end="")
+    else:
+        _print_lines(lines)
+        say(f"{len(lines)} run{'' if len(lines) == 1 else 's'}")
+    return EXIT_OK
+
+
+def _print_lines(lines: Sequence[Line]) -> None:
+    head = ["name", "status", "progress", "score", "parameters", "time", "method", "task", "note"]
+    rows = [
+        [
+            line.name, line.status, progress(line), points(line.score), count(line.parameters), duration(line.seconds),
+            line.method, line.task, _short(line.note),
+        ]
+        for line in lines
+    ]  # fmt: skip
+    if rows:
+        print_aligned([head, *rows])
+
+
+def _short(note: str) -> str:
+    return note if len(note) <= NOTE else f"{note[: NOTE - 1]}…"
+
+
+def _groups(lines: Sequence[Line], key: str, found: Iterable[FoundRun]) -> list[Group]:
+    """The groups of the lines; raises SpecError where no run has such a key."""
+    specs = {run.name: run.spec for run in found}
+    known = dict.fromkeys((*OF_LINES, *(name for spec in specs.values() for name, _ in flat(spec))))
+    if key == "seed" or key not in known:
+        why = "its runs are what is averaged" if key == "seed" else nearest(key, known)
+        raise SpecError(f"runs cannot be grouped by {key!r}", why)
+    return grouped(lines, key, specs)
+
+
+def row_of(group: Group) -> dict[str, Any]:
+    """A group as it is exported: how many runs, and of the finished ones the mean score and its spread."""
+    values = (group.key, group.value, len(group.lines), group.done, group.mean, group.spread)
+    return dict(zip(GROUP, values, strict=True))
+
+
+def _list_groups(groups: Sequence[Group], form: Form) -> int:
+    if form == "json":
+        print(as_json(groups=[row_of(g) | {"names": [line.name for line in g.lines]} for g in groups]))
+    elif form == "csv":
+        print(as_csv(GROUP, map(row_of, groups)), end="")
+    elif groups:
+        spread = [f"± {points(g.spread)}" if g.spread is not None else "" for g in groups]
+        rows = [
+            [g.value, str(len(g.lines)), str(g.done), points(g.mean), s] for g, s in zip(groups, spread, strict=True)
+        ]
+        print_aligned([[groups[0].key, "runs", "finished", "score", ""], *rows])
+    return EXIT_OK

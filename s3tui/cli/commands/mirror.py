@@ -1,0 +1,33 @@
+"""The command that mirrors runs into an experiment tracker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError, nearest
+from s3tui.cli.diagnostics import say
+from s3tui.runs.lookup import find_names, find_workspace
+from s3tui.tracking.registry import NAMES
+from s3tui.tracking.start import start_follower
+
+
+def mirror(patterns: Sequence[str], trackers: Sequence[str], where: Path | None, as_json: bool) -> int:
+    """Tell trackers of runs, from their files; a run that is being worked on is followed to its end."""
+    for tracker in trackers:
+        if tracker not in NAMES:
+            raise SpecError(f"no tracker is called {tracker!r}", nearest(tracker, NAMES))
+    workspace = find_workspace(where)
+    workspace.make_writable()
+    rows = []
+    for name in find_names(patterns, workspace.names()):
+        children = {tracker: start_follower(workspace, name, tracker, None, new_session=False) for tracker in trackers}
+        for tracker, child in children.items():
+            ok = child.wait() == EXIT_OK
+            rows.append({"run": name, "tracker": tracker, "ok": ok})
+            if ok:
+                say(f"{tracker} knows all of {name}")
+    if as_json:
+        print(json.dumps({"rows": rows}))
+    return EXIT_OK if all(row["ok"] for row in rows) else EXIT_FAILED

@@ -1,0 +1,33 @@
+"""Opens the app, and says afterwards what goes on without it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from core.run.errors import EXIT_OK, SpecError
+from s3tui.cli.diagnostics import say
+from s3tui.runs.lookup import DEFAULT_FILE, DEFAULT_WORKSPACE, find_workspace
+from s3tui.runs.workspace import Workspace
+from s3tui.scheduling.dispatcher_seat import Settings
+
+
+def open_app(where: Path | None, settings: Settings | None = None) -> int:
+    """Show a workspace until somebody quits. Where there is none yet, one to be made: `runs` in this folder."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SpecError("the app needs a terminal", "s3tui status, list and show tell of runs without one")
+    workspace = _workspace(where)
+    from s3tui.tui.app import S3App
+
+    app = S3App(workspace, settings)
+    app.run()
+    if app.left is not None and (app.left.running or app.left.goes_on):
+        waiting = ", and what is queued," if app.left.goes_on else ""
+        say(f"{app.left.running} running{waiting} in the background; s3tui open {workspace.path} comes back to them")
+    return app.return_code or EXIT_OK
+
+
+def _workspace(where: Path | None) -> Workspace:
+    if where is None and not any(Path(name).exists() for name in (DEFAULT_FILE, DEFAULT_WORKSPACE)):
+        return Workspace(Path(DEFAULT_WORKSPACE).resolve())
+    return find_workspace(where)

@@ -1,0 +1,52 @@
+"""What `s3tui report` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.run.errors import EXIT_OK, SpecError
+from core.run.rundir import write_bytes
+from s3tui.cli.diagnostics import say
+from s3tui.plot.load import read_all
+from s3tui.runs.lookup import DEFAULT_FILE, find_workspace
+from s3tui.runs.workspace import Workspace
+
+FORMS = (".html", ".md")
+
+
+def report(path: Path | None, output: Path) -> int:
+    """Write the report of a suite, or of all suites of a workspace, into one file."""
+    if output.suffix not in FORMS:
+        raise SpecError(f"{output} is no report", f"its name should end with {' or '.join(FORMS)}")
+    if output.exists():
+        raise SpecError(f"{output} exists already", "name another file, or delete it first")
+    workspace, suite = _suite(path)
+    names = [name for name in workspace.names() if not suite or name.startswith(f"{suite}/")]
+    if not names:
+        raise SpecError(f"there are no runs in {workspace.path / suite}", "run the suite first")
+    write_bytes(output, _written(suite or str(workspace.path), workspace, names, output.suffix).encode())
+    say(f"wrote {output}")
+    return EXIT_OK
+
+
+def _written(title: str, workspace: Workspace, names: list[str], form: str) -> str:
+    from s3tui.report.content import content
+    from s3tui.report.html import page
+    from s3tui.report.markdown import markdown
+
+    blocks = content(title, read_all(workspace, names))
+    return page(title, blocks) if form == ".html" else markdown(blocks)
+
+
+def _suite(path: Path | None) -> tuple[Workspace, str]:
+    """The workspace, and the suite in it that a file or a folder stands for; no suite stands for all."""
+    path = path or Path(DEFAULT_FILE)
+    if not path.exists():
+        raise SpecError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
+    if path.is_file():
+        from s3tui.suite.load import load
+
+        suite = load(path)
+        return Workspace(suite.workspace), suite.name
+    workspace = find_workspace(path)
+    return workspace, "" if workspace.path == path.resolve() else path.resolve().name

@@ -1,0 +1,151 @@
+"""What the commands do that look at runs: nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import EXIT_OK
+from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.listing.grouping import flat
+from s3tui.listing.run_row import Line, line_of
+from s3tui.listing.suite_totals import Overview, overviews, seconds_left
+from s3tui.runs.failure import last_lines
+from s3tui.runs.lookup import find_name, find_workspace
+from s3tui.runs.status import Dead
+from s3tui.runs.workspace import Workspace, read_run
+from s3tui.text.columns import print_aligned
+from s3tui.text.sanitize import clean
+from s3tui.text.units import ABSENT, duration, points
+
+SHOWN = 10  # waiting runs that `status` tells of one by one
+SHOWN_KEYS = (
+    "name", "status", "note", "folder", "phase", "step", "ended_early", "score", "parameters", "seconds", "priority",
+    "tags",
+)  # fmt: skip
+
+
+def status(where: Path | None, as_json: bool) -> int:
+    """Tell how the suites do, what runs, and what waits."""
+    workspace = find_workspace(where)
+    lines = lines_in(workspace)
+    running = [line for line in lines if line.status in ("running", "quiet")]
+    left = {line.name: seconds_left(workspace.run(line.name).events, line.total) for line in running}
+    suites = overviews(lines, left)
+    waiting = [line for line in lines if line.status == "queued"]
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "workspace": str(workspace.path), "dispatcher": workspace.dispatcher(),
+                    "paused": workspace.pause.exists(),
+                    "suites": [{"suite": s.suite, **s.counts, "eta_seconds": s.eta} for s in suites],
+                    "running": [asdict(line) | {"eta_seconds": left[line.name]} for line in running],
+                    "waiting": [{"name": line.name, "reason": line.note} for line in waiting],
+                },
+                indent=1,
+            )
+        )  # fmt: skip
+        return EXIT_OK
+    print(_headline(workspace, bool(waiting)))
+    _print_suites(suites)
+    _print_running(running, left)
+    if waiting:
+        print("\nwaiting:")
+        print_aligned([["", line.name, line.note] for line in waiting[:SHOWN]])
+        if len(waiting) > SHOWN:
+            print(f"  and {len(waiting) - SHOWN} more")
+    return EXIT_OK
+
+
+def _headline(workspace: Workspace, waiting: bool) -> str:
+    who = workspace.dispatcher()
+    told = "nobody dispatches" + ("; s3tui attach does" if waiting else "")
+    if who is not None:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(who["since"]))
+        told = f"dispatched by process {who['pid']} on {who['host']} since {since}"
+    return clean(f"{workspace.path}: {told}" + ("; the queue is paused" if workspace.pause.exists() else ""))
+
+
+def _print_suites(suites: Sequence[Overview]) -> None:
+    states = [state for state in (suites[0].counts if suites else ()) if any(s.counts[state] for s in suites)]
+    rows = [[s.suite, *(str(s.counts[state] or ABSENT) for state in states), duration(s.eta)] for s in suites]
+    print_aligned([["suite", *states, "left"], *rows] if rows else [["no runs yet"]])
+
+
+def _print_running(running: Sequence[Line], left: dict[str, float | None]) -> None:
+    if running:
+        print("\nrunning:")
+        rows = [
+            [line.name, progress(line), points(line.score), duration(left[line.name]), line.note] for line in running
+        ]
+        print_aligned([["", *row] for row in rows])
+
+
+def progress(line: Line) -> str:
+    """The phase, and how far it is."""
+    if not line.phase:
+        return ABSENT
+    return f"{line.phase} {line.step}/{line.total}" if line.step is not None and line.total else line.phase
+
+
+def lines_in(workspace: Workspace) -> list[Line]:
+    """All runs of a workspace as lines."""
+    reasons = workspace.reasons()
+    return [line_of(run, reasons) for run in find_fresh(workspace)]
+
+
+def show(pattern: str, where: Path | None, as_json: bool) -> int:
+    """Tell all about one run."""
+    workspace = find_workspace(where)
+    name = find_name(pattern, workspace.names())
+    run = read_run(workspace.run(name), name)
+    line = line_of(run, workspace.reasons())
+    told: dict[str, Any] = asdict(line) | {
+        "folder": str(run.directory.path),
+        "ended_early": run.summary.get("ended_early"),
+        "process": _process(run.status),
+        "log_tail": last_lines(run) if isinstance(run.status, Dead) else (),
+        "queue": run.queue.to_json() if run.queue else None,
+        "spec": run.spec,
+        "summary": run.summary,
+    }
+    if as_json:
+        print(json.dumps(told, indent=1))
+    else:
+        _print_run(told)
+    return EXIT_OK
+
+
+def path(pattern: str, where: Path | None, as_json: bool) -> int:
+    """Print the folder of a run."""
+    workspace = find_workspace(where)
+    name = find_name(pattern, workspace.names())
+    folder = str(workspace.run(name).path)
+    print(json.dumps({"name": name, "path": folder}, indent=1) if as_json else folder)
+    return EXIT_OK
+
+
+def _print_run(told: dict[str, Any]) -> None:
+    for key in SHOWN_KEYS:
+        if told[key] not in (None, "", ()):
+            print(f"{key:12}{clean(_written(told[key]))}")
+    for text in told["log_tail"]:
+        print(f"{'log':12}{clean(text)}")
+    for key, value in flat(told["spec"]):
+        print(f"  {clean(key)} = {clean(_written(value))}")
+
+
+def _process(status: Any) -> dict[str, Any] | None:
+    process = getattr(status, "process", None)
+    return asdict(process) if process is not None else None
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)

@@ -1,0 +1,215 @@
+"""What the commands do, apart from reading their arguments. `cli` imports this only once a command runs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError
+from s3tui.cli.diagnostics import say
+from s3tui.text.columns import print_aligned
+from s3tui.text.sanitize import clean
+
+if TYPE_CHECKING:
+    from s3tui.runs.records.launch import Kind
+    from s3tui.runs.workspace import FoundRun, Workspace
+    from s3tui.scheduling.dispatcher_seat import Settings
+    from s3tui.suite.load import PlannedRun
+    from s3tui.text.serialize import Form
+
+DEFAULT_FILE = "experiments.toml"
+MAX_LINES = 20  # told of runs without a result
+
+
+def init(file: Path) -> int:
+    """Write the starter suite to a file that is not there yet."""
+    from importlib.resources import files
+
+    text = files("s3tui").joinpath("starter.toml").read_text(encoding="utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        raise SpecError(f"{file} exists already", "name another file, or delete it first") from None
+    except OSError as error:
+        raise SpecError(f"{file} cannot be written", str(error.strerror)) from None
+    say(f"wrote {file}; next: s3tui validate {file}, then s3tui run {file}")
+    return EXIT_OK
+
+
+def validate(file: Path, as_json: bool) -> int:
+    """Print the runs that a file plans; every problem of the file is raised at once."""
+    from s3tui.suite.launcher_checks import check_cluster, decided
+    from s3tui.suite.load import load
+
+    suite = load(file)
+    check_cluster(decided(suite.runs, None))
+    runs = [_planned(run) for run in suite.runs]
+    if as_json:
+        print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
+        return EXIT_OK
+    print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
+    print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
+    return EXIT_OK
+
+
+def _planned(run: PlannedRun) -> dict[str, str | float | None]:
+    task = run.spec.task.model_dump()
+    return {
+        "name": run.name,
+        "method": run.spec.method,
+        "task": task.get("name") or task.get("path"),
+        "budget": run.spec.budget,
+        "spec": run.spec.digest(),
+    }
+
+
+def _budget(budget: str | float | None) -> str:
+    if budget is None:
+        return "no budget"
+    return f"{float(budget):.4%} of the model" if float(budget) < 1 else f"{budget:,.0f} parameters"
+
+
+def run(
+    file: Path,
+    only: Sequence[str],
+    fresh: bool,
+    detach: bool,
+    settings: Settings | None = None,
+    launcher: Kind | None = None,
+) -> int:
+    """Put the runs of a suite into the queue and see them through; prints its results and what failed.
+
+    `launcher` comes before what the suite says of it. `settings` are those of tests, with a stand-in for the worker.
+    """
+    from s3tui.cli.foreground.session import Session, stop_or_ask
+    from s3tui.runs.workspace import Workspace
+    from s3tui.suite.load import load
+    from s3tui.suite.plan import select
+    from s3tui.suite.submit import submit
+
+    suite = load(file)
+    todo = submit(suite, select(suite, only), fresh, launcher)
+    workspace = Workspace(suite.workspace)
+    for finished in todo.finished:
+        say(f"{finished.name}: finished before, skipped")
+    if detach:
+        return _detach(workspace, len(todo.start), settings)
+    names = [planned.name for planned in todo.start]
+    runs = []
+    if names:
+        runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
+    return _tell(suite.folder, runs, f"{suite.name}/", workspace.reasons())
+
+
+def dry_run(file: Path, only: Sequence[str], launcher: Kind | None) -> int:
+    """Print what would be given to Slurm, and submit nothing."""
+    from s3tui.suite.batch_scripts import scripts
+    from s3tui.suite.launcher_checks import decided
+    from s3tui.suite.load import load
+    from s3tui.suite.plan import select
+
+    suite = load(file)
+    runs = decided(select(suite, only), launcher)
+    for run in runs:
+        if not run.queue.launch.is_slurm:
+            say(f"{run.name}: runs on this machine")
+    for text in scripts(suite, runs):
+        print(text)
+    return EXIT_OK
+
+
+def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int:
+    from s3tui.scheduling.detached import start_detached
+    from s3tui.scheduling.dispatcher_seat import Settings, who_dispatches
+
+    if workspace.dispatcher() is None:
+        start_detached(workspace, (settings or Settings()).command)
+    say(f"{queued} queued; {who_dispatches(workspace)} dispatches; s3tui attach watches")
+    return EXIT_OK
+
+
+def _tell(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
+    """Print the results of a suite, and what came to nothing."""
+    from s3tui.cli.results_table import print_table
+    from s3tui.results.summary import results
+    from s3tui.runs.failure import exit_code_for, failure_of
+
+    print_table(results(folder))
+    failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
+    for failure in failures:
+        say(str(failure))
+        for line in failure.tail:
+            say(f"    {line}")
+    return exit_code_for(failures)
+
+
+def attach(where: Path | None, settings: Settings | None = None) -> int:
+    """Watch all runs of a workspace, and dispatch them unless somebody does."""
+    from s3tui.cli.foreground.session import Session, leave_or_ask
+    from s3tui.runs.lookup import find_workspace
+
+    workspace = find_workspace(where)
+    workspace.make_writable()
+    runs = Session(workspace, "", (), settings=settings).run(leave_or_ask)
+    done = sum(run.status.name == "finished" for run in runs)
+    say(f"{done} of {len(runs)} runs finished; s3tui list tells of the others")
+    return EXIT_OK
+
+
+def results(path: Path | None, form: Form) -> int:
+    """Print the results of a suite or a workspace; runs without a result are told of on stderr."""
+    from s3tui.cli import results_table
+    from s3tui.results.summary import rows_of, without_result
+    from s3tui.runs.workspace import find_runs
+
+    folder = _results_folder(path)
+    found = find_runs(folder)
+    rows = rows_of(found)
+    {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form](rows)
+    if not rows:
+        say(f"no finished run in {folder}")
+    _say_some(without_result(found))
+    return EXIT_OK
+
+
+def _results_folder(path: Path | None) -> Path:
+    """The folder of the suite in a file, or the folder itself."""
+    path = path or Path(DEFAULT_FILE)
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise SpecError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
+    from s3tui.suite.load import load  # a folder needs no settings read, so it does not wait for pydantic
+
+    return load(path).folder
+
+
+def _say_some(lines: Iterable[str]) -> None:
+    lines = list(lines)
+    for line in itertools.islice(lines, MAX_LINES):
+        say(line)
+    if len(lines) > MAX_LINES:
+        say(f"and {len(lines) - MAX_LINES} more without a result")
+
+
+def doctor(as_json: bool) -> int:
+    """Print what this machine has and lacks."""
+    from s3tui.cli.commands.doctor import can_run, examine
+
+    checks = examine()
+    able = can_run(checks)
+    if as_json:
+        print(json.dumps({"ok": able, "checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        print_aligned([[_mark(check.ok, check.needed), check.name, check.detail] for check in checks])
+        print(f"The default suite {'can' if able else 'cannot'} run here.")
+    return EXIT_OK if able else EXIT_FAILED
+
+
+def _mark(ok: bool, needed: bool) -> str:
+    return "ok" if ok else "MISSING" if needed else "-"

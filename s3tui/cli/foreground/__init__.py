@@ -1,0 +1,1 @@
+"""A suite that runs in the foreground: its progress, its signals, its end."""

@@ -1,0 +1,158 @@
+"""Shows a suite while it runs, on stderr: bars on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from core.run.events import EndedEarly, Eval, Event
+from s3tui.cli.diagnostics import console, say
+from s3tui.runs.run_state import RunState
+from s3tui.text.sanitize import clean
+from s3tui.text.units import ABSENT, count, duration, loss, points
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+WIDE = 80  # columns of a terminal from which on both losses and the parameters are shown
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many runs of the suite are where, and for how long this has been going on."""
+
+    total: int
+    done: int
+    failed: int
+    running: int
+    seconds: float
+
+    def __str__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        waiting = self.total - self.done - self.failed - self.running
+        return f"{self.done} of {self.total} done{failed}, {self.running} running, {waiting} waiting"
+
+
+class Progress(Protocol):
+    """Whoever watches a suite run."""
+
+    def line(self, text: str) -> None:
+        """Say something that stays to be read."""
+
+    def event(self, run: str, state: RunState, event: Event) -> None:
+        """A run had this event, and stands there now."""
+
+    def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
+        """Another moment has passed; these are the runs under way."""
+
+    def close(self) -> None:
+        """The suite has ended."""
+
+
+def watch() -> Progress:
+    """The progress that suits stderr."""
+    terminal = console(stderr=True)
+    return Bars(terminal) if terminal.is_terminal and not terminal.is_dumb_terminal else Lines()
+
+
+class Lines:
+    """A line when something happens."""
+
+    def line(self, text: str) -> None:
+        """Print it."""
+        say(text)
+
+    def event(self, run: str, state: RunState, event: Event) -> None:
+        """Print a line for an evaluation, and for a phase that ends early."""
+        if isinstance(event, EndedEarly):
+            place = f"after step {event.step} of {state.total or '?'}"
+            say(f"{run}: {event.phase} ended early, {place}: {event.reason}")
+        if isinstance(event, Eval):
+            place = f"{event.phase} {event.step}/{state.total or '?'}, {event.split}"
+            best = ", best so far" if event.best else ""
+            # The test is one evaluation, which neither has steps nor can be better than another.
+            say(
+                f"{run}: {place}: {_metrics(event)}{best}"
+                if event.split != "test"
+                else f"{run}: test: {_metrics(event)}"
+            )
+
+    def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
+        """Nothing: no news, no lines."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _metrics(event: Eval) -> str:
+    values = event.metrics.items() if isinstance(event.metrics, dict) else ()
+    return ", ".join(f"{name} {points(v)}" for name, v in values if isinstance(v, (int, float)))
+
+
+class Bars:
+    """A bar for each running run and a line for the whole, redrawn in place."""
+
+    def __init__(self, terminal: Console) -> None:
+        from rich.live import Live
+
+        self._console = terminal
+        self._live = Live(
+            console=terminal, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+        self._live.start()
+
+    def line(self, text: str) -> None:
+        """Print it above the bars."""
+        from rich.text import Text
+
+        self._console.print(Text(clean(text)), soft_wrap=True)
+
+    def event(self, run: str, state: RunState, event: Event) -> None:
+        """Nothing: the next refresh shows it."""
+
+    def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
+        """Draw the runs as they stand."""
+        self._live.update(_view(states, tally, self._console.width), refresh=True)
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._live.stop()
+
+
+def _view(states: Mapping[str, RunState], tally: Tally, width: int) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    text = f"{tally}, {duration(tally.seconds)}"
+    return Group(_table(states, width >= WIDE), Text(text, style="bold", no_wrap=True, overflow="ellipsis"))
+
+
+def _table(states: Mapping[str, RunState], wide: bool) -> Table:
+    """A row for each run; a narrow terminal shows fewer columns, and long names on two lines."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False, expand=True)
+    table.add_column("run", ratio=4, overflow="fold")  # the end of a name tells runs apart
+    table.add_column("", no_wrap=True)
+    table.add_column("", ratio=1, min_width=4)
+    numbers = ["step", *(["train/val loss", "parameters"] if wide else ["loss"]), "score", "left"]
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for run, state in states.items():
+        total = max(1, state.total or 1)
+        cells = [f"{state.step}/{state.total or '?'}", *_details(state, wide), points(state.score), duration(state.eta)]
+        bar = ProgressBar(total=total, completed=min(state.step, total))
+        table.add_row(Text(clean(run)), Text(clean(state.phase) or "starting"), bar, *map(Text, cells))
+    return table
+
+
+def _details(state: RunState, wide: bool) -> list[str]:
+    if not wide:
+        return [loss(state.train_loss)]
+    used = state.expected if state.expected is not None else state.parameters
+    parameters = ABSENT if used is None else f"{count(used)}/{count(state.budget)}"
+    return [f"{loss(state.train_loss)}/{loss(state.validation_loss)}", parameters]

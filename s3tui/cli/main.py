@@ -1,0 +1,148 @@
+"""The commands of s3tui. Only Typer is imported before a command runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from s3tui.cli import runs, structure
+from s3tui.cli.diagnostics import PROGRAM, guarded
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, invoke_without_command=True)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The TOML file of a suite.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(guarded(lambda: app(prog_name=PROGRAM)))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find which few parameters of a pretrained transformer to train, and watch it being found."""
+    if context.invoked_subcommand is None:
+        # The app needs a terminal to draw on and keys to read; anything else is told how to go on.
+        if sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty():
+            from s3tui.cli.commands import open_app as opening
+
+            raise typer.Exit(opening.open_app(None))
+        print(context.get_help())
+
+
+@app.command("open")
+def open_app(
+    where: Annotated[
+        Path | None,
+        typer.Argument(metavar="[WORKSPACE]", help="A workspace, or the file of a suite; experiments.toml by default."),
+    ] = None,
+) -> None:
+    """Open the app: all runs of a workspace, live. So does s3tui without a command."""
+    from s3tui.cli.commands import open_app as opening
+
+    raise typer.Exit(opening.open_app(where))
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="What to call it.")] = Path("experiments.toml"),
+) -> None:
+    """Write a commented suite to start from."""
+    from s3tui.cli.commands import suite
+
+    raise typer.Exit(suite.init(file))
+
+
+@app.command()
+def validate(file: File, as_json: Json = False) -> None:
+    """Check a suite and list the runs that it plans. Tells every problem of the file at once."""
+    from s3tui.cli.commands import suite
+
+    raise typer.Exit(suite.validate(file, as_json))
+
+
+@app.command()
+def run(
+    file: File,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments of such a name.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
+    launcher: Annotated[
+        Literal["slurm", "local", "auto"] | None,
+        typer.Option("--launcher", help="Where runs are started, whatever [launcher] of the suite says."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts and submit nothing.")] = False,
+) -> None:
+    """Run a suite and print its results. Finished runs are skipped, unfinished ones go on."""
+    from s3tui.cli.commands import suite
+
+    if dry_run:
+        raise typer.Exit(suite.dry_run(file, only or [], launcher))
+    raise typer.Exit(suite.run(file, only or [], fresh, detach, launcher=launcher))
+
+
+@app.command()
+def results(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE|WORKSPACE]", help="A suite or a folder of runs; experiments.toml by default."),
+    ] = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Print the results, best first. Scores are averaged over the runs that differ in the seed alone."""
+    from s3tui.cli.commands import suite
+
+    raise typer.Exit(suite.results(path, "json" if as_json else "csv" if as_csv else "table"))
+
+
+@app.command()
+def sites(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="builtin:minilm, a name on the hub, or a folder.")],
+    space: Annotated[
+        str | None,
+        typer.Option(
+            "--space",
+            metavar="NAME|FILE",
+            help="A space of the library, a structure file (.json), or a suite (.toml) with spaces of its own; "
+            "by default all of the library.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List where something can be trained in a model, and how many candidates spaces have. Needs no weights."""
+    from s3tui.cli.commands import sites
+
+    raise typer.Exit(sites.sites(model, space, as_json))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tell what this machine has and lacks. Exits with 1 where the default suite cannot run."""
+    from s3tui.cli.commands import suite
+
+    raise typer.Exit(suite.doctor(as_json))
+
+
+app.add_typer(runs.commands)
+app.add_typer(structure.structure, name="structure")
+app.add_typer(structure.pictures)

@@ -1,0 +1,213 @@
+"""The commands about runs that are there: to look at them and to steer them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+commands = typer.Typer(rich_markup_mode=None)
+
+
+def complete_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs, for the shell."""
+    from core.run.errors import S3Error
+    from s3tui.runs.lookup import find_workspace
+
+    where = context.params.get("where")
+    try:
+        names = find_workspace(Path(where) if where else None).names()
+    except S3Error:
+        return []
+    short = [name.partition("/")[2] for name in names]
+    return [name for name in (*names, *short) if name.startswith(incomplete)]
+
+
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A name, or as much of it as is unique.", autocompletion=complete_run)
+]
+Runs = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Names, unique prefixes, or patterns.", autocompletion=complete_run),
+]
+SomeRuns = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[RUN]...", help="Names, unique prefixes, or patterns.", autocompletion=complete_run),
+]
+Where = Annotated[
+    Path | None,
+    typer.Option("--in", metavar="PATH", help="A workspace, or the file of a suite; experiments.toml by default."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")]
+
+
+@commands.command()
+def attach(where: Where = None) -> None:
+    """Watch the runs of a workspace, and dispatch them if nobody does."""
+    from s3tui.cli.commands import suite as commands
+
+    raise typer.Exit(commands.attach(where))
+
+
+@commands.command()
+def status(where: Where = None, as_json: Json = False) -> None:
+    """Tell how the suites of a workspace do, what runs, what waits and why."""
+    from s3tui.cli.commands import show as looking
+
+    raise typer.Exit(looking.status(where, as_json))
+
+
+@commands.command("list", context_settings={"ignore_unknown_options": True})
+def list_runs(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILTER]...", help="As status:running, 'score>0.8', -tag:old, or part of a name."),
+    ] = None,
+    sort: Annotated[str, typer.Option("--sort", metavar="KEY", help="A column; -KEY for the largest first.")] = "name",
+    group: Annotated[
+        str, typer.Option("--group", metavar="KEY", help="Groups, with mean and spread: task, method, or a setting.")
+    ] = "",
+    where: Where = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """List runs, those that all filters let through."""
+    from s3tui.cli.commands import list_runs as lists
+
+    form: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
+    raise typer.Exit(lists.list_runs(words or [], sort, group, where, form))
+
+
+@commands.command()
+def show(run: Run, where: Where = None, as_json: Json = False) -> None:
+    """Tell all about one run."""
+    from s3tui.cli.commands import show as looking
+
+    raise typer.Exit(looking.show(run, where, as_json))
+
+
+@commands.command()
+def path(run: Run, where: Where = None, as_json: Json = False) -> None:
+    """Print the folder of a run, as for cd \"$(s3tui path RUN)\"."""
+    from s3tui.cli.commands import show as looking
+
+    raise typer.Exit(looking.path(run, where, as_json))
+
+
+@commands.command()
+def logs(
+    run: Run,
+    follow: Follow = False,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many.")] = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Print what the worker of a run printed."""
+    from s3tui.cli.commands import follow as following
+
+    raise typer.Exit(following.logs(run, follow, lines, where, as_json))
+
+
+@commands.command()
+def events(run: Run, follow: Follow = False, where: Where = None, as_json: Json = False) -> None:
+    """Print what a run tells of its work."""
+    from s3tui.cli.commands import follow as following
+
+    raise typer.Exit(following.events(run, follow, where, as_json))
+
+
+@commands.command()
+def mirror(
+    runs: Runs,
+    to: Annotated[
+        list[str],
+        typer.Option("--to", metavar="TRACKER", help="tensorboard, wandb, mlflow or trackio; may be repeated."),
+    ],
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Tell experiment trackers of runs, also of finished ones; what they know already is not told again."""
+    from s3tui.cli.commands import mirror as command
+
+    raise typer.Exit(command.mirror(runs, to, where, as_json))
+
+
+@commands.command()
+def stop(
+    runs: Runs,
+    now: Annotated[bool, typer.Option("--now", help="Kill at once; the last checkpoint is what stays.")] = False,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Stop runs through a checkpoint, or keep them from starting; `resume` takes it back."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.stop(runs, now, where, as_json))
+
+
+@commands.command()
+def pause(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> None:
+    """Pause the queue, so that nothing starts; or runs, which is the same as to stop them."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.pause(runs or [], where, as_json))
+
+
+@commands.command()
+def resume(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> None:
+    """Let the queue go on; or paused runs, from their checkpoint."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.resume(runs or [], where, as_json))
+
+
+@commands.command()
+def retry(runs: Runs, where: Where = None, as_json: Json = False) -> None:
+    """Put runs that failed, died or were cancelled back into the queue; they go on from their checkpoint."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.retry(runs, where, as_json))
+
+
+@commands.command()
+def cancel(runs: Runs, where: Where = None, as_json: Json = False) -> None:
+    """End runs at once and take them out of the queue; nothing that they started survives."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.cancel(runs, where, as_json))
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+def priority(
+    run: Run,
+    value: Annotated[int, typer.Argument(metavar="PRIORITY", help="0 is usual; higher starts first.")],
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Let runs start before others, or after them."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.priority(run, value, where, as_json))
+
+
+@commands.command()
+def rm(
+    runs: Runs,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Delete runs with all their files. Asks first; never deletes what runs."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.rm(runs, yes, where, as_json))
+
+
+@commands.command()
+def gc(where: Where = None, as_json: Json = False) -> None:
+    """Delete what nobody needs: leftovers of kills, and checkpoints of finished runs."""
+    from s3tui.cli.commands import control_runs
+
+    raise typer.Exit(control_runs.gc(where, as_json))

@@ -1,0 +1,167 @@
+"""The commands about structures: what runs and files chose, compared, averaged, converted; and pictures of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s3tui.cli.runs import Json, Runs, Where, complete_run
+
+structure = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+pictures = typer.Typer(rich_markup_mode=None)
+
+One = Annotated[
+    str, typer.Argument(metavar="RUN|FILE", help="A run, or a structure file.", autocompletion=complete_run)
+]
+Several = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN|FILE...", help="Runs (names or patterns), or files.", autocompletion=complete_run),
+]
+Like = Annotated[
+    str | None,
+    typer.Option("--like", metavar="RUN|FILE", help="Whose candidates a file of the paper's code chooses from."),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the structure there.")]
+Selection = Annotated[str, typer.Option("--selection", metavar="RULE", help="first-fit or knapsack.")]
+
+
+@structure.callback()
+def root() -> None:
+    """Look at structures, compare them, and make new ones of them."""
+
+
+@structure.command()
+def show(which: One, like: Like = None, where: Where = None, as_json: Json = False) -> None:
+    """Tell what a structure trains: how much of which deltas, at which sites, in which layers."""
+    from s3tui.cli.commands import structure as structuring
+
+    raise typer.Exit(structuring.show(which, like, where, as_json))
+
+
+@structure.command()
+def diff(a: One, b: One, like: Like = None, where: Where = None, as_json: Json = False) -> None:
+    """Tell what only one of two structures trains, and how much they share."""
+    from s3tui.cli.commands import structure as structuring
+
+    raise typer.Exit(structuring.diff(a, b, like, where, as_json))
+
+
+@structure.command()
+def mean(
+    which: Several,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="Share of the model, or count; by default that of the first."),
+    ] = None,
+    selection: Selection = "first-fit",
+    output: Output = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Average the probabilities of runs of one space, and choose anew under a budget."""
+    from s3tui.cli.commands import structure as structuring
+
+    raise typer.Exit(structuring.mean_of(which, budget, selection, output, where, as_json))
+
+
+@structure.command()
+def agreement(which: Several, where: Where = None, as_json: Json = False) -> None:
+    """Tell how far structures agree: how often each candidate is chosen, and how much pairs share."""
+    from s3tui.cli.commands import structure as structuring
+
+    raise typer.Exit(structuring.agree(which, where, as_json))
+
+
+@structure.command("random")
+def draw(
+    like: Annotated[str, typer.Option("--like", metavar="RUN|FILE", help="Whose space and budget.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another structure.")] = 0,
+    output: Output = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a structure at random from the space and under the budget of another."""
+    from s3tui.cli.commands import structure as structuring
+
+    raise typer.Exit(structuring.draw(like, seed, output, where, as_json))
+
+
+@structure.command()
+def reselect(
+    which: One,
+    budget: Annotated[float, typer.Option("--budget", help="Share of the model, or count.")],
+    selection: Selection = "first-fit",
+    output: Output = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Choose anew under another budget, from the probabilities that a search has found."""
+    from s3tui.cli.commands import structure as structuring
+
+    raise typer.Exit(structuring.mean_of([which], budget, selection, output, where, as_json))
+
+
+@structure.command()
+def convert(
+    which: One,
+    like: Like = None,
+    output: Output = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a structure of ours into a file of the paper's code, or such a file into ours."""
+    from s3tui.cli.commands import structure as structuring
+
+    raise typer.Exit(structuring.convert(which, like, output, where, as_json))
+
+
+@pictures.command()
+def plot(
+    runs: Runs,
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="structure, gates, loss, budget, pareto or transfer.")
+    ] = "structure",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="A png, pdf or svg, for a paper.")
+    ] = None,
+    where: Where = None,
+) -> None:
+    """Draw runs, in the terminal or into a file: heat map, gates, losses, budget, scores, transfers."""
+    from s3tui.cli.commands.plot import plot
+
+    raise typer.Exit(plot(runs, kind, output, where))
+
+
+@pictures.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="An html or md file.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SUITE]", help="The file or folder of a suite, or a workspace; experiments.toml."),
+    ] = None,
+) -> None:
+    """Write one file about a suite: results, structures, curves, settings, versions, time and energy."""
+    from s3tui.cli.commands.report import report
+
+    raise typer.Exit(report(path, output))
+
+
+@pictures.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run that is finished.", autocompletion=complete_run)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
+    kind: Annotated[
+        str, typer.Option("--to", metavar="FORM", help="delta (ours), merged (a whole model), or peft (an adapter).")
+    ] = "delta",
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="NAME", help="Upload it to the hub too, as this repository.")
+    ] = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a run trained as a folder that other people's code loads, with a model card."""
+    from s3tui.cli.commands import export as exporting
+
+    raise typer.Exit(exporting.export(run, kind, output, push, where, as_json))

@@ -1,0 +1,1 @@
+"""The GPUs and cores of this machine, and which run holds which."""

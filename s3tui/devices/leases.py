@@ -1,0 +1,90 @@
+"""Who has which device of this machine: a locked file for each core and each share of a GPU.
+
+The lock is inherited by the supervisor and the worker of a run, so it ends with them and never before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from s3tui.devices.placement import Lease, Place
+from s3tui.runs.records.queue import Resources
+from s3tui.system.file_locks import is_locked, try_lock
+
+
+class Leases:
+    """The leases of one machine in one workspace. Only the dispatcher takes any."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def gpus(self) -> dict[str, list[Lease]]:
+        """The leases of GPUs, by the key of the GPU."""
+        found: dict[str, list[Lease]] = {}
+        for path in sorted(self._folder.glob("gpu-*")):
+            if is_locked(path):
+                found.setdefault(path.stem, []).append(_read(path))
+        return found
+
+    def cores(self) -> int:
+        """How many cores are leased."""
+        return sum(map(is_locked, self._folder.glob("core.*")))
+
+    def take(self, run: str, place: Place, asked: Resources, cores: int) -> list[int] | None:
+        """Lock what a run is given; the open files, to be inherited. None where it is not free after all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lease = Lease(run, asked.per_gpu, asked.memory)
+        taken: list[int] = []
+        try:
+            for paths, wanted in self._shares(place, asked, cores):
+                handles = _lock(paths, wanted, lease)
+                taken += handles
+                if len(handles) < wanted:
+                    release(taken)
+                    return None
+        except OSError:
+            release(taken)
+            raise
+        return taken
+
+    def _shares(self, place: Place, asked: Resources, cores: int) -> Iterator[tuple[list[Path], int]]:
+        """The files to lock, and how many of them: one share of each GPU, or as many cores as threads."""
+        for gpu in place.gpus:
+            yield [self._folder / f"{gpu.key}.{share}" for share in range(asked.per_gpu)], 1
+        if not place.gpus:
+            yield [self._folder / f"core.{core}" for core in range(cores)], place.threads
+
+
+def _lock(paths: Sequence[Path], wanted: int, lease: Lease) -> list[int]:
+    """Lock so many of the files that are free, or as many as there are."""
+    taken: list[int] = []
+    try:
+        for path in paths:
+            handle = try_lock(path, patience=0) if len(taken) < wanted else None
+            if handle is not None:
+                taken.append(handle)
+                os.ftruncate(handle, 0)
+                os.write(handle, json.dumps(asdict(lease)).encode())
+    except OSError:
+        release(taken)
+        raise
+    return taken
+
+
+def release(handles: list[int]) -> None:
+    """Close our own copies; whoever has inherited others still holds the lease."""
+    for handle in handles:
+        os.close(handle)
+
+
+def _read(path: Path) -> Lease:
+    try:
+        told = json.loads(path.read_bytes())
+        memory = told["memory"]
+        return Lease(str(told["run"]), int(told["per_gpu"]), None if memory is None else int(memory))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Lease("a run", 1)  # nobody is let in beside one that is unknown

@@ -1,0 +1,58 @@
+"""Reads the GPUs of this machine through NVML. Everything that decides is in `devices`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from s3tui.devices.placement import Gpu, visible
+
+
+def visible_gpus() -> list[Gpu]:
+    """The GPUs that CUDA would show, in its order."""
+    gpus = visible(nvml_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return [replace(gpu, index=index) for index, gpu in enumerate(gpus)]
+
+
+def nvml_gpus() -> list[Gpu]:
+    """Every GPU that the driver knows; none where there is no driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        return [_gpu(pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _gpu(handle: object) -> Gpu:
+    import pynvml
+
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    processes = _told(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()
+    return Gpu(
+        uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
+        name=str(pynvml.nvmlDeviceGetName(handle)),
+        memory_bytes=int(memory.total),
+        free_bytes=int(memory.free),
+        utilisation=_told(lambda: int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)),
+        temperature=_told(lambda: int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))),
+        processes=tuple(int(process.pid) for process in processes),
+    )
+
+
+def _told(ask: Callable[[], Any]) -> Any:
+    """What the driver tells, None where this one does not."""
+    import pynvml
+
+    try:
+        return ask()
+    except pynvml.NVMLError:
+        return None

@@ -1,0 +1,175 @@
+"""What runs can run on, and which run gets what: pure decisions over a snapshot of the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from s3tui.runs.records.queue import Resources
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+IDLE_BYTES = 2 * 2**30  # what drivers and displays keep for themselves; with more in use, somebody computes
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU as NVML shows it; `index` is its place among those that we may use, `processes` are those on it.
+
+    Memory is in bytes, utilisation in percent, temperature in degrees Celsius; None where the driver does not tell.
+    """
+
+    uuid: str
+    name: str = ""
+    memory_bytes: int = 0
+    free_bytes: int | None = None
+    utilisation: int | None = None
+    temperature: int | None = None
+    processes: tuple[int, ...] = ()
+    index: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its name as a lock."""
+        return f"gpu-{re.sub('[^A-Za-z0-9-]', '-', self.uuid)}"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds a share of a GPU: the run, how many may share, and the memory it asked for."""
+
+    run: str
+    per_gpu: int = 1
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The devices at one moment: GPUs with their leases, cores, how many of them are leased, and our processes."""
+
+    gpus: tuple[Gpu, ...]
+    cores: int
+    leases: Mapping[str, Sequence[Lease]] = field(default_factory=dict)  # by the key of the GPU
+    leased_cores: int = 0
+    ours: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Room for one run: one GPU or several, or some cores (no GPU), where GPUs may be there but not for it."""
+
+    threads: int
+    gpus: tuple[Gpu, ...] = ()
+    hides_gpus: bool = False
+
+    def environment(self, device: str) -> dict[str, str]:
+        """What a worker whose run asks for `device` finds in its environment."""
+        variables = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        # `cuda:N` names a GPU among all of them, so its worker must see all.
+        if self.gpus and not device.startswith("cuda:"):
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in self.gpus)
+        elif self.hides_gpus:
+            variables["CUDA_VISIBLE_DEVICES"] = ""
+        return variables | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+    def __str__(self) -> str:
+        if self.gpus:
+            numbers = ", ".join(str(gpu.index) for gpu in self.gpus)
+            return f"gpu{'s' if len(self.gpus) > 1 else ''} {numbers}"
+        return _cores(self.threads)
+
+
+@dataclass(frozen=True)
+class NoRoom:
+    """Why a run has to wait; `ever` is False where this machine can never run it."""
+
+    reason: str
+    ever: bool = True
+
+
+def place(device: str, asked: Resources, machine: Machine) -> Place | NoRoom:
+    """Where a run may start now, or why it may not."""
+    if device == "cpu" or asked.gpus == 0 or (asked.gpus is None and not asked.memory and not machine.gpus):
+        return _on_cores(asked, machine)
+    return _on_a_gpu(device, asked, machine)
+
+
+def _on_cores(asked: Resources, machine: Machine) -> Place | NoRoom:
+    threads = min(asked.threads, machine.cores)
+    free = machine.cores - machine.leased_cores
+    if free >= threads:
+        return Place(threads, hides_gpus=asked.gpus == 0)
+    return NoRoom(f"waiting for {_cores(threads)}: {free} of {machine.cores} free")
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'' if count == 1 else 's'}"
+
+
+def _on_a_gpu(device: str, asked: Resources, machine: Machine) -> Place | NoRoom:
+    gpus: Sequence[Gpu] = machine.gpus
+    if device.startswith("cuda:"):
+        gpus = [gpu for gpu in gpus if gpu.index == int(device[5:])]
+    count = asked.gpus or 1
+    which = "a GPU" if count == 1 else f"{count} GPUs"
+    wish = f"waiting for {gigabytes(asked.memory)} on {which}" if asked.memory else f"waiting for {which}"
+    if not gpus:
+        lack = f"there is no GPU {device[5:]}" if device.startswith("cuda:") else "there is none"
+        return NoRoom(f"{wish}: {lack}", ever=False)
+    problems = {gpu.index: _problem(gpu, asked, machine) for gpu in gpus}
+    # Of those with room, the emptiest: runs spread out before they share.
+    free = [gpu for gpu in gpus if not problems[gpu.index]]
+    if len(free) >= count:
+        return Place(asked.threads, tuple(sorted(free, key=lambda gpu: len(machine.leases.get(gpu.key, ())))[:count]))
+    told = [f"{index} {problem}" for index, problem in problems.items() if problem]
+    if len(gpus) < count:
+        told.append(f"there {'is' if len(gpus) == 1 else 'are'} {len(gpus)}")
+    return NoRoom(f"{wish}: {', '.join(told)}", ever=sum(_could_fit(gpu, asked) for gpu in gpus) >= count)
+
+
+def _could_fit(gpu: Gpu, asked: Resources) -> bool:
+    return not asked.memory or not gpu.memory_bytes or asked.memory <= gpu.memory_bytes
+
+
+def _problem(gpu: Gpu, asked: Resources, machine: Machine) -> str:
+    """Why a run may not go to this GPU now, empty where it may."""
+    leases = machine.leases.get(gpu.key, ())
+    if len(leases) >= min((asked.per_gpu, *(lease.per_gpu for lease in leases))):
+        return f"is leased to {' and '.join(lease.run for lease in leases)}"
+    if asked.memory and gpu.free_bytes is not None:
+        # A run that has just begun has not yet taken what it asked for.
+        promised = sum(lease.memory or 0 for lease in leases)
+        free = min(gpu.free_bytes, gpu.memory_bytes - promised)
+        if free < asked.memory:
+            return f"has {gigabytes(max(0, free))} free"
+    others = [pid for pid in gpu.processes if pid not in machine.ours]
+    if others and not asked.use_busy_gpus:
+        return f"is used by process {', '.join(map(str, others))}"
+    in_use = 0 if gpu.free_bytes is None else gpu.memory_bytes - gpu.free_bytes
+    # Inside a container the processes of others are not seen, only what they take.
+    if not leases and in_use > IDLE_BYTES and not asked.use_busy_gpus:
+        return f"has {gigabytes(in_use)} in use by others"
+    return ""
+
+
+def gigabytes(size: int | None) -> str:
+    """A size of memory: `3.1 GB`, `20 GB`."""
+    return f"{(size or 0) / 1e9:.3g} GB"
+
+
+def visible(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
+    """Those of `gpus` that CUDA_VISIBLE_DEVICES leaves; as CUDA does, up to the first entry that names none."""
+    if variable is None:
+        return list(gpus)
+    chosen: list[Gpu] = []
+    for entry in filter(None, map(str.strip, variable.split(","))):
+        if entry.startswith("MIG-"):
+            found = [Gpu(entry, "MIG")]
+        elif entry.isdecimal():
+            found = list(gpus[int(entry) : int(entry) + 1])
+        else:
+            found = [gpu for gpu in gpus if gpu.uuid.startswith(entry)][:1]
+        if not found:
+            break
+        chosen += found
+    return chosen

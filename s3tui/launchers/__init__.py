@@ -1,0 +1,1 @@
+"""Where runs are started, a module or a package for each kind of place."""

@@ -1,0 +1,57 @@
+"""Starts the supervisor of a run in a session of its own, so that it outlives its starter and the terminal.
+
+Runs for a cluster are started by `s3tui.launchers.slurm`, by many at a time and without a place: Slurm finds that.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.run.rundir import RunDir
+from s3tui.devices.placement import Place
+from s3tui.system.file_locks import try_lock
+from s3tui.system.process_identity import cookie
+
+# The safe path keeps a `core` folder of the user's from being taken for ours; Python 3.10 has no -P.
+PYTHON = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()))
+WORKER = (*PYTHON, "-m", "core")
+GRACE_SECONDS = 60.0  # what a worker has to end its step and leave a checkpoint before it is killed
+
+
+def on_gpus(worker: Sequence[str], gpus: int) -> list[str]:
+    """The command of a worker that has so many GPUs: of several, it has a process for each."""
+    return [*worker, "--processes", str(gpus)] if gpus > 1 else [*worker]
+
+
+@dataclass(frozen=True)
+class Local:
+    """Starts runs on this machine; `command` is the worker, to which the directory of the run is added."""
+
+    command: Sequence[str] = WORKER
+    grace: float = GRACE_SECONDS
+
+    def start(
+        self, directory: RunDir, place: Place, device: str, leases: Sequence[int]
+    ) -> subprocess.Popen[bytes] | None:
+        """Start the supervisor. It and the worker inherit the leases, and the lock of the run on `log.txt`."""
+        log = try_lock(directory.log)
+        if log is None:
+            return None
+        supervisor = [*PYTHON, "-m", "s3tui.launchers.supervisor", str(directory.path), str(place), str(self.grace)]
+        try:
+            return subprocess.Popen(
+                [*supervisor, *on_gpus(self.command, len(place.gpus))],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=leases,
+                cwd=directory.path,
+                env=os.environ | place.environment(device) | {"PYTHONSAFEPATH": "1"} | cookie(directory.path),
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)

@@ -1,0 +1,84 @@
+"""Reads the runs that are to be drawn: settings, structure, history, result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from core.run.errors import RunDirError
+from core.run.events import Started, read_events
+from core.run.structure import Structure
+from s3tui.results.summary import without_seed
+from s3tui.runs.history import History, HistoryView
+from s3tui.runs.workspace import FoundRun, Workspace, read_run
+from s3tui.structures.load import of_run
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run to be drawn; `structure` is None before one is chosen. `run.name` is that in the workspace.
+
+    `versions` are those of the packages that the last attempt worked with.
+    """
+
+    run: FoundRun
+    history: HistoryView
+    structure: Structure | None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The run's name without its suite."""
+        return self.run.name.partition("/")[2] or self.run.name
+
+    @property
+    def group(self) -> str:
+        """What runs that differ in the seed alone have in common."""
+        return without_seed(self.name)
+
+    @property
+    def method(self) -> str:
+        """How its structure came about."""
+        return str(self.run.spec.get("method", ""))
+
+    @property
+    def task(self) -> str:
+        """The name of its task, or of the file of its data."""
+        return task_of(self.run.spec)
+
+
+def task_of(spec: dict[str, Any]) -> str:
+    """The task of a run's settings, short enough for a label."""
+    task = spec.get("task")
+    if not isinstance(task, dict):
+        return ""
+    return str(task.get("name") or PurePosixPath(str(task.get("path", ""))).stem)
+
+
+def read_all(workspace: Workspace, names: Iterable[str]) -> list[Drawn]:
+    """Runs of a workspace with all that they have told."""
+    return [read_drawn(read_run(workspace.run(name), name)) for name in names]
+
+
+def read_drawn(run: FoundRun) -> Drawn:
+    """A run with all that it has told."""
+    history = History()
+    events, skipped = read_events(run.directory.events)
+    for event in events:
+        history.add(event)
+    try:
+        structure = of_run(run.directory, run.name).structure
+    except RunDirError:
+        structure = None
+    versions = next((e.versions for e in reversed(events) if isinstance(e, Started)), {})
+    return Drawn(run, history.view(skipped), structure, versions)
+
+
+def groups_of(runs: Sequence[Drawn]) -> dict[str, list[Drawn]]:
+    """Runs that differ in the seed alone together, in the order in which they come."""
+    groups: dict[str, list[Drawn]] = {}
+    for run in runs:
+        groups.setdefault(run.group, []).append(run)
+    return groups

@@ -1,0 +1,246 @@
+"""What the report of a suite says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from core.run.comparing import agreement
+from core.run.errors import S3Error
+from s3tui.plot import matplotlib_figures, panels, terminal
+from s3tui.plot.load import Drawn, groups_of
+from s3tui.report.blocks import Block, Heading, Picture, Table, Text
+from s3tui.results.gains import Gain, with_gains
+from s3tui.results.summary import Row, comparisons, without_result
+from s3tui.runs.status import Done
+from s3tui.runs.workspace import FoundRun
+from s3tui.structures.text_map import map_lines
+from s3tui.text.units import ABSENT, count, duration, percent, points
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEXT_WIDTH = 100  # columns of a picture made of text
+MOST = 6  # searches whose gates and budgets are drawn one by one
+INTERVALS = (
+    "Scores are means over runs that differ in the seed alone, ± their sample standard deviation. The gain is over the "
+    "best random or fixed structure at the same budget, over the seeds that both ran with (pairs), or over all runs "
+    "where they share fewer than two; in brackets its 95 % interval from 2,000 bootstrap resamples. With fewer than "
+    "five runs such an interval is narrower than the truth: read it as a hint."
+)
+
+
+def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
+    """The report on the runs of a suite."""
+    one_suite = len({run.run.suite for run in runs}) == 1
+    found = [replace(run.run, name=run.name) if one_suite else run.run for run in runs]
+    yield Heading(title, 1)
+    done = sum(isinstance(run.status, Done) for run in found)
+    yield Text(f"{done} of {len(found)} runs are finished.")
+    yield from _results(found)
+    yield from _scores(runs)
+    yield from _structures(runs)
+    yield from _curves(runs)
+    yield from _settings(found)
+    yield from _conditions(runs, found)
+    missing = list(without_result(found))
+    if missing:
+        yield Heading("Runs without a result")
+        yield Table(("run",), [[line] for line in missing])
+
+
+def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
+    yield Heading("Results")
+    rows = with_gains(found)
+    contests: dict[tuple[str, str, str], list[tuple[Row, Gain | None]]] = {}
+    for row, gain in rows:
+        contests.setdefault(row.contest, []).append((row, gain))
+    for (task, model, metric), contest in contests.items():
+        yield Heading(f"{task}, {model}: {metric} x 100", 3)
+        best = max(row.score_mean for row, _ in contest)
+        strong = frozenset(i for i, (row, _) in enumerate(contest) if row.score_mean == best)
+        head = ("experiment", "method", "budget", "trained", "share", "score", "runs", "gain", "over", "pairs", "time")
+        yield Table(head, [_cells(row, gain) for row, gain in contest], frozenset({2, 3, 4, 5, 6, 7, 9, 10}), strong)
+        yield from (Text(sentence) for sentence in comparisons(row for row, _ in contest))
+    yield Text(INTERVALS if contests else "No run is finished.")
+
+
+def _cells(row: Row, gain: Gain | None) -> list[str]:
+    share = row.parameters / row.backbone_parameters if row.backbone_parameters else None
+    spread = "" if row.score_std is None else f" ± {points(row.score_std)}"
+    told = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
+    numbers = [count(row.budget), count(row.parameters), percent(share), f"{points(row.score_mean)}{spread}"]
+    return [row.experiment, row.method, *numbers, str(row.runs), *told, duration(row.seconds)]
+
+
+def _gain(gain: Gain) -> str:
+    text = f"{100 * gain.difference:+.2f}"
+    return text if gain.interval is None else f"{text} [{100 * gain.interval[0]:+.2f}, {100 * gain.interval[1]:+.2f}]"
+
+
+def _scores(runs: Sequence[Drawn]) -> Iterator[Block]:
+    """Scores against parameters, and the matrix of transfers where there are any."""
+    contests = _if_any(lambda: panels.pareto_rows(runs))
+    if contests:
+        yield Heading("Scores and parameters")
+        yield Picture(
+            "Score against trained parameters; bars are sample standard deviations over runs. What trains no "
+            "parameters but those of a new head is a dashed line.",
+            lambda: _svg(lambda: matplotlib_figures.pareto(contests)),
+            lambda: "\n\n".join(terminal.pareto(rows, TEXT_WIDTH, False) for rows in contests),
+        )
+    matrix = _if_any(lambda: panels.transfer_matrix(runs))
+    if matrix:
+        yield Heading("Transfer")
+        yield Picture(
+            "Scores of structures (rows: where they come from) trained on tasks (columns). Bold: on the task that they "
+            "were searched on.",
+            lambda: _svg(lambda: matplotlib_figures.transfer(matrix)),
+            lambda: "\n".join(terminal.transfer_lines(matrix)),
+        )
+
+
+def _structures(runs: Sequence[Drawn]) -> Iterator[Block]:
+    searched = {name: group for name, group in groups_of(runs).items() if group[0].method == "s3"}
+    searched = {name: [run for run in group if run.structure] for name, group in searched.items()}
+    if any(searched.values()):
+        yield Heading("Structures")
+    for name, group in searched.items():
+        if group:
+            yield Heading(name, 3)
+            yield from _structure(group)
+
+
+def _structure(group: Sequence[Drawn]) -> Iterator[Block]:
+    found = panels.structure_map(group)
+    several = f" averaged over {len(group)} runs" if len(group) > 1 else ""
+    yield Picture(
+        f"Probability of each candidate{several}; marks show what is chosen.",
+        lambda: _svg(lambda: matplotlib_figures.structure(found)),
+        lambda: "\n".join(map_lines(found, TEXT_WIDTH)),
+    )
+    if len(group) > 1:
+        told = agreement([run.structure for run in group if run.structure])
+        between = f" (95 % interval {told.interval[0]:.3f} to {told.interval[1]:.3f})" if told.interval else ""
+        yield Text(
+            f"Pairs of these structures overlap by {told.overlap:.3f}{between} (Jaccard); random ones under the same "
+            f"budget by {told.by_chance:.3f}."
+        )
+
+
+def _curves(runs: Sequence[Drawn]) -> Iterator[Block]:
+    yield Heading("Curves")
+    tasks: dict[str, list[Drawn]] = {}
+    for run in runs:
+        tasks.setdefault(run.task, []).append(run)
+    for task, group in tasks.items():
+        yield from _panels(f"{task}: losses (a moving mean; faint: single runs) and validation scores.", group)
+    searches = [run for run in runs if run.method == "s3"]
+    searched = searches[:MOST]
+    which = f"of the first {MOST} searches" if len(searches) > MOST else "of each search"
+    shown = _if_any(lambda: panels.budget_panels(searched))
+    if shown:
+        yield _picture(f"What the gates {which} expect, sample and would cut out, against the budget.", shown)
+    shown = _if_any(lambda: panels.gate_panels(searched))
+    if shown:
+        yield _picture(f"The probability of every gate {which}; faint: not chosen.", shown)
+
+
+def _panels(caption: str, group: Sequence[Drawn]) -> Iterator[Block]:
+    shown = _if_any(lambda: panels.loss_panels(group))
+    if shown:
+        yield _picture(caption, shown)
+
+
+def _picture(caption: str, shown: Sequence[panels.Panel]) -> Picture:
+    return Picture(
+        caption,
+        lambda: _svg(lambda: matplotlib_figures.panels(shown)),
+        lambda: "\n\n".join(terminal.drawn(panel, TEXT_WIDTH, False) for panel in shown),
+    )
+
+
+def _svg(draw: Callable[[], Figure]) -> str:
+    return matplotlib_figures.rendered(matplotlib_figures.figure_of(draw), "svg").decode()
+
+
+def _if_any(make: Callable[[], Any]) -> Any:
+    """What is drawn of some runs, None where they have nothing of it."""
+    try:
+        return make()
+    except S3Error:
+        return None
+
+
+def _settings(found: Sequence[FoundRun]) -> Iterator[Block]:
+    """What all runs share, and what sets each experiment apart."""
+    flat = {run.name: dict(_flat(run.spec)) for run in found if run.spec}
+    keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
+    shared = [key for key in keys if len({settings.get(key) for settings in flat.values()}) == 1]
+    yield Heading("Settings")
+    if shared:
+        yield Text("Of all runs:")
+        one = next(iter(flat.values()))
+        yield Table(("key", "value"), [[key, one[key]] for key in shared])
+    apart = [key for key in keys if key not in shared]
+    if apart:
+        yield Text("Of each run:")
+        rows = [[name, *(settings.get(key, "") for key in apart)] for name, settings in flat.items()]
+        yield Table(("run", *apart), rows)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Settings as dotted keys with short values; of a space its name, as its groups may fill pages."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            if "groups" in value:
+                yield f"{prefix}{key}", str(value.get("name", ""))
+            else:
+                yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _conditions(runs: Sequence[Drawn], found: Sequence[FoundRun]) -> Iterator[Block]:
+    """Versions, devices, time and energy."""
+    from s3tui.runs.records.process import read_exit, read_process
+
+    yield Heading("Versions, time and energy")
+    rows, joules = [], []
+    for run, shown in zip(runs, found, strict=True):
+        if not isinstance(run.run.status, Done):
+            continue
+        end, process = read_exit(run.run.directory), read_process(run.run.directory)
+        joules.append(end.gpu_joules if end else None)
+        rows.append(
+            [
+                shown.name, process.where if process else ABSENT, run.history.state.device or ABSENT,
+                str(run.history.state.attempt), duration(run.run.status.result.seconds),
+                f"{end.peak_memory_bytes / 2**30:.2f} GiB" if end else ABSENT, _energy(joules[-1]),
+            ]
+        )  # fmt: skip
+    if not rows:
+        return
+    head = ("run", "where", "device", "attempts", "time", "peak memory of the host", "energy of the GPU")
+    yield Table(head, rows, frozenset({3, 4, 5, 6}))
+    if None in joules:
+        yield Text(
+            "Energy is known only of runs that were given one GPU whose driver counts it (NVML, from Volta on); that "
+            "of a CPU is not measured."
+        )
+    if any(joules):
+        yield Text("Energy is what the whole GPU used during the last attempt, also for others that shared it.")
+    yield Table(("package", "versions"), _versions(runs))
+
+
+def _energy(joules: float | None) -> str:
+    return ABSENT if joules is None else f"{joules / 3600:.1f} Wh"
+
+
+def _versions(runs: Sequence[Drawn]) -> list[list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for package, version in run.versions.items():
+            found.setdefault(package, {})[version] = None
+    return [[package, ", ".join(versions)] for package, versions in found.items()]

@@ -1,0 +1,41 @@
+"""A report as Markdown; pictures are text in it, which any reader of Markdown shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from s3tui.report.blocks import Block, Heading, Picture, Table, Text
+from s3tui.text.sanitize import clean
+
+
+def markdown(blocks: Iterable[Block]) -> str:
+    """The report as one file."""
+    return "\n\n".join(map(_written, blocks)) + "\n"
+
+
+def _written(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {_plain(block.text)}"
+    if isinstance(block, Text):
+        return _plain(block.text)
+    if isinstance(block, Table):
+        return _table(block)
+    return _picture(block)
+
+
+def _table(table: Table) -> str:
+    rules = ["---:" if i in table.numbers else "---" for i in range(len(table.head))]
+    rows = [[f"**{_plain(c)}**" if c and i in table.strong else _plain(c) for c in r] for i, r in enumerate(table.rows)]
+    lines = [[_plain(cell) for cell in table.head], rules, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _picture(picture: Picture) -> str:
+    text = "\n".join(clean(line).rstrip() for line in picture.text().splitlines())
+    return f"```text\n{text}\n```\n\n{_plain(picture.caption)}"
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is a mark of Markdown or HTML."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", clean(text))

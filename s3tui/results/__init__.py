@@ -1,0 +1,1 @@
+"""What finished runs scored, averaged over seeds and compared."""

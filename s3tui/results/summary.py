@@ -1,0 +1,133 @@
+"""What the finished runs of a suite came to: one row for each experiment, averaged over its seeds."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from s3tui.runs.records.result import Result
+from s3tui.runs.status import Done
+from s3tui.runs.workspace import FoundRun, find_runs
+from s3tui.text.units import count, points
+
+
+@dataclass(frozen=True)
+class Row:
+    """An experiment, or one point of its matrix, averaged over seeds.
+
+    `score_std` is the sample standard deviation, None for a single run. `parameters` (trained, rounded) and
+    `seconds` (of a whole run) are means; `budget` is in parameters, None where there is none.
+    """
+
+    experiment: str
+    task: str
+    model: str
+    method: str
+    metric: str
+    budget: int | None
+    parameters: int
+    backbone_parameters: int
+    score_mean: float
+    score_std: float | None
+    runs: int
+    seconds: float
+
+    @property
+    def contest(self) -> tuple[str, str, str]:
+        """Rows of one contest have scores that compare."""
+        return (self.task, self.model, self.metric)
+
+
+def results(folder: Path) -> list[Row]:
+    """The rows of all finished runs under a folder: contest by contest, the best score first."""
+    return rows_of(find_runs(folder))
+
+
+def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
+    """The rows of those of the runs that are finished."""
+    return [row for row, _ in grouped(runs)]
+
+
+def grouped(runs: Iterable[FoundRun]) -> list[tuple[Row, list[FoundRun]]]:
+    """The same rows, each with the runs that it averages."""
+    groups: dict[tuple[str, str], list[FoundRun]] = {}
+    for run in runs:
+        if isinstance(run.status, Done):
+            groups.setdefault(_group(run), []).append(run)
+    rows = [(_row(name, [_result(run) for run in group]), group) for (name, _), group in groups.items()]
+    return sorted(rows, key=lambda pair: (pair[0].contest, -pair[0].score_mean, pair[0].experiment))
+
+
+def _result(run: FoundRun) -> Result:
+    assert isinstance(run.status, Done)
+    return run.status.result
+
+
+def _group(run: FoundRun) -> tuple[str, str]:
+    """Runs of a group differ in nothing but the seed; the first part is what a person calls the group."""
+    settings = {k: v for k, v in run.spec.items() if k != "seed"}
+    return without_seed(run.name), json.dumps(settings, sort_keys=True)
+
+
+def without_seed(name: str) -> str:
+    """A run's name without its seed: `by-chance/seed=1,budget=0.0004` is `by-chance/budget=0.0004`."""
+    path = PurePosixPath(name)
+    keys = [part for part in path.name.split(",") if not re.fullmatch(r"seed=\d+", part)]
+    return str(path.with_name(",".join(keys)) if keys else path.parent)
+
+
+def _row(name: str, group: list[Result]) -> Row:
+    first = group[0]
+    scores = [result.score for result in group]
+    return Row(
+        experiment=name,
+        task=first.task,
+        model=first.model,
+        method=first.method,
+        metric=first.metric,
+        budget=first.budget,
+        parameters=round(statistics.mean(result.parameters for result in group)),
+        backbone_parameters=first.backbone_parameters,
+        score_mean=statistics.mean(scores),
+        score_std=statistics.stdev(scores) if len(scores) > 1 else None,
+        runs=len(group),
+        seconds=statistics.mean(result.seconds for result in group),
+    )
+
+
+def comparisons(rows: Iterable[Row]) -> Iterator[str]:
+    """A sentence for each budget at which both the search and another method ran: what the search gained or lost."""
+    contests: dict[tuple[tuple[str, str, str], int], list[Row]] = {}
+    for row in rows:
+        if row.budget is not None:
+            contests.setdefault((row.contest, row.budget), []).append(row)
+    for (_, budget), contest in contests.items():
+        searched = [row for row in contest if row.method == "s3"]
+        others = [row for row in contest if row.method != "s3"]
+        if searched and others:
+            yield _comparison(budget, max(searched, key=_score), max(others, key=_score))
+
+
+def _score(row: Row) -> float:
+    return row.score_mean
+
+
+def _comparison(budget: int, ours: Row, other: Row) -> str:
+    difference = round(100 * (ours.score_mean - other.score_mean), 2)
+    gained = f"{abs(difference):.2f} points {'above' if difference > 0 else 'below'}" if difference else "the same as"
+    return (
+        f"At a budget of {count(budget)} parameters, s3 ({ours.experiment}, {points(ours.score_mean)}) is {gained} "
+        f"the best other method, {other.method} ({other.experiment}, {points(other.score_mean)}); "
+        f"runs: {ours.runs} and {other.runs}."
+    )
+
+
+def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:
+    """A line for each run that no row counts, and where it stands."""
+    for run in runs:
+        if not isinstance(run.status, Done):
+            yield ": ".join(filter(None, (run.name, run.status.name, run.status.note)))

@@ -1,0 +1,63 @@
+"""How a run came to nothing, told from where it stands in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.run.errors import EXIT_FAILED, EXIT_USAGE, RunDirError, S3Error
+from s3tui.runs.records.process import read_process
+from s3tui.runs.status import Broken, Dead, Done, Queued
+from s3tui.runs.workspace import FoundRun
+
+USAGE_KINDS = frozenset(cls.kind for cls in S3Error.__subclasses__() if cls.exit_code == EXIT_USAGE)
+LOG_TAIL_BYTES = 8192
+LOG_TAIL_LINES = 5
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that came to nothing; `tail` holds the last lines of its log where the worker told nothing itself."""
+
+    run: str
+    kind: str
+    message: str
+    log: Path
+    tail: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        told = ": ".join(part for part in (self.run, self.kind, self.message) if part)
+        return f"{told} (log: {self.log})"
+
+
+def failure_of(run: FoundRun, name: str, waits_for: str = "") -> Failure | None:
+    """What is wrong with a run from which nothing more comes by itself; None where it has a result."""
+    status, log = run.status, run.directory.log
+    if isinstance(status, Done):
+        return None
+    if isinstance(status, Broken):
+        more = ": ".join(filter(None, (status.message, status.hint)))
+        return Failure(name, status.kind, "; ".join(filter(None, (more, status.reason))), log)
+    tail = last_lines(run) if isinstance(status, Dead) else ()
+    return Failure(name, status.name, waits_for if isinstance(status, Queued) else status.note, log, tail)
+
+
+def last_lines(run: FoundRun) -> tuple[str, ...]:
+    """The last lines that the last attempt printed."""
+    try:
+        process = read_process(run.directory)
+        with run.directory.log.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(process.log_start if process else 0, size - LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except (OSError, RunDirError):
+        return ()
+    return tuple(line for line in lines if line.strip())[-LOG_TAIL_LINES:]
+
+
+def exit_code_for(failures: Sequence[Failure]) -> int:
+    """The exit code of a suite: wrong input only where every failure is of that kind."""
+    if not failures:
+        return 0
+    return EXIT_USAGE if all(failure.kind in USAGE_KINDS for failure in failures) else EXIT_FAILED

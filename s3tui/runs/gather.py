@@ -1,0 +1,106 @@
+"""Gathers what is known of a run from its files and from the processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from core.run.errors import RunDirError
+from core.run.events import Event, from_line
+from core.run.rundir import RunDir
+from s3tui.runs.records.process import Process, read_exit, read_process
+from s3tui.runs.records.queue import Queue
+from s3tui.runs.records.result import read_result
+from s3tui.runs.records.slurm_job import Job, read_job
+from s3tui.runs.status import Damaged, Facts, Status, attempt_of, status_of
+from s3tui.system.file_locks import is_locked
+from s3tui.system.process_identity import is_alive, this_boot, this_host
+
+TAIL_BYTES = 65536  # enough for the last line of any event file, whose last event is a short one
+
+
+def read_status(directory: RunDir, queue: Queue | None, now: float | None = None) -> tuple[Facts, Status]:
+    """Where a run stands now; a file that cannot be read makes it a damaged one."""
+    try:
+        facts = gather(directory, queue, time.time() if now is None else now)
+        return facts, status_of(facts)
+    except RunDirError as error:
+        return Facts(queue), Damaged(str(error))
+
+
+def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
+    """The facts of one run; those that its state cannot depend on are left out."""
+    job = read_job(directory)
+    if directory.result.exists() and (job is not None or not is_locked(directory.log)):
+        # Most runs of a workspace are finished: nothing else needs to be looked at.
+        return Facts(queue, result=read_result(directory), job=job)
+    if job is not None:
+        return _of_job(directory, queue, job, now)
+    process = read_process(directory)
+    if process is not None and process.job:
+        process = None  # that of a job, and this machine has the run by now
+    alive = process is not None and lives(process)
+    locked = is_locked(directory.log)
+    here = {"boot": this_boot(), "host": this_host()}
+    ages = {"event_age": _event_age(directory, process, now), "heartbeat_age": _age(directory.heartbeat, now)}
+    if alive or locked:
+        return Facts(queue, process, alive=alive, locked=locked, **ages, **here)  # type: ignore[arg-type]
+    end = read_exit(directory)
+    if process is None or (end is not None and end.worker != process.worker):
+        end = None
+    # Looked at once nobody writes any more, so that an end which comes meanwhile is not missed.
+    result = read_result(directory) if directory.result.exists() else None
+    last = last_event(directory.events, 0 if process is None else process.events_start)
+    return Facts(queue, process, end, result, last, **ages, **here)  # type: ignore[arg-type]
+
+
+def _of_job(directory: RunDir, queue: Queue | None, job: Job, now: float) -> Facts:
+    """The facts of a run on a cluster: what lives there is Slurm's to say, so neither processes nor locks are asked."""
+    process = read_process(directory)
+    if process is not None and process.job != job.id:
+        process = None
+    end = read_exit(directory)
+    if process is None or (end is not None and end.worker != process.worker):
+        end = None
+    last = last_event(directory.events, process.events_start) if process is not None else None
+    age, beat = _event_age(directory, process, now), _age(directory.heartbeat, now)
+    return Facts(queue, process, end, None, last, event_age=age, heartbeat_age=beat, job=job)
+
+
+def last_attempt(directory: RunDir) -> str:
+    """What tells the last attempt from all others, as far as the files of a damaged run still say it."""
+    try:
+        return attempt_of(read_process(directory), read_job(directory))
+    except RunDirError:
+        return ""
+
+
+def lives(process: Process) -> bool:
+    """Whether anything of an attempt lives on this machine."""
+    return is_alive(process.supervisor) or is_alive(process.worker)
+
+
+def _event_age(directory: RunDir, process: Process | None, now: float) -> float | None:
+    """Seconds since the last event, or since the start of the attempt where that came later."""
+    ages = (_age(directory.events, now), _age(directory.process, now) if process else None)
+    return min((age for age in ages if age is not None), default=None)
+
+
+def _age(path: Path, now: float) -> float | None:
+    """Seconds since a file was written; none where the clock has been set back since."""
+    try:
+        return max(0.0, now - path.stat().st_mtime)
+    except OSError:
+        return None
+
+
+def last_event(path: Path, start: int = 0) -> Event | None:
+    """The last whole event of a file behind `start`, None where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return None
+    return next((event for event in map(from_line, reversed(lines)) if event is not None), None)

@@ -1,0 +1,185 @@
+"""All that a run has told, as what is drawn of it: curves of each phase, the gates over time, what was chosen.
+
+Memory is bounded whatever the length of the run: curves are thinned to their extremes, frames of the gates to every
+second one when they become too many.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from core.run.events import Event, Gates, Space, Started, Step, StructureChosen
+from core.run.structure import Candidate, read_candidate
+from s3tui.runs.curves import Curve, Series
+from s3tui.runs.run_state import RunState, fold
+
+CURVES = (
+    "train_loss", "validation_loss", "gradient_norm", "alpha_gradient_norm", "learning_rate", "alpha_learning_rate",
+    "expected", "sampled", "selected", "shift",
+)  # fmt: skip
+FRAMES = 512  # of the gates, at most
+FRAME_BYTES = 8 * 2**20  # for all frames of a run, at most
+NO_CURVES: Mapping[str, Curve] = {}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The gate probabilities after a step, in the order of the space, and the shift that held the budget then."""
+
+    step: int
+    p: array[float]
+    shift: float | None = None
+
+    def alpha(self, index: int, temperature: float) -> float | None:
+        """alpha_i = zeta + beta logit p_i; None where the shift is unknown or p is 0 or 1."""
+        p = self.p[index]
+        if self.shift is None or not 0 < p < 1:
+            return None
+        return self.shift + temperature * math.log(p / (1 - p))
+
+
+class Frames:
+    """The gates over time: as many frames as fit, spread evenly over those that were told, and the latest."""
+
+    def __init__(self) -> None:
+        self._frames: list[tuple[int, Frame]] = []  # with the place of each among all that were told
+        self._every = 1
+        self._told = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (frame for _, frame in self._frames)
+
+    def append(self, frame: Frame) -> None:
+        """Add a frame; one of the same step takes the place of the one before."""
+        if self._frames and self._frames[-1][1].step == frame.step:
+            self._frames[-1] = (self._frames[-1][0], frame)
+            return
+        if self._frames and self._frames[-1][0] % self._every:
+            self._frames.pop()  # it was only there as the latest
+        self._frames.append((self._told, frame))
+        self._told += 1
+        if len(self._frames) > max(16, min(FRAMES, FRAME_BYTES // max(1, 4 * len(frame.p)))):
+            self._every *= 2
+            self._frames = [at for at in self._frames if at[0] % self._every == 0 or at[1] is frame]
+
+    def cut(self, last: int) -> None:
+        """Forget the frames of later steps."""
+        self._frames = [at for at in self._frames if at[1].step <= last]
+
+
+@dataclass(frozen=True)
+class HistoryView:
+    """A run's history at one moment; it never changes.
+
+    `phases` are the curves of each phase by the names in CURVES over the step, and `seconds` of work over the step.
+    `candidates` are empty where nothing is chosen from, or before they are known; `selected` is None before the
+    structure is cut out. `skipped` are lines of the file that were no events.
+    """
+
+    state: RunState = field(default_factory=RunState)
+    candidates: tuple[Candidate, ...] = ()
+    phases: Mapping[str, Mapping[str, Curve]] = field(default_factory=dict)
+    frames: tuple[Frame, ...] = ()
+    selected: tuple[int, ...] | None = None
+    skipped: int = 0
+
+    def curve(self, phase: str, name: str) -> Curve:
+        """A curve of a phase, empty where there is none."""
+        return self.phases.get(phase, NO_CURVES).get(name, Curve())
+
+    def seconds_at(self, phase: str, step: int) -> float | None:
+        """How many seconds into the run a step of a phase was taken."""
+        seconds = self.curve(phase, "seconds")
+        return seconds.at(max(step, seconds.x[0])) if seconds else None
+
+
+class History:
+    """Takes in the events of a run, in their order."""
+
+    def __init__(self) -> None:
+        self.state = RunState()
+        self._candidates: tuple[Candidate, ...] = ()
+        self._phases: dict[str, dict[str, Series]] = {}
+        self._frames = Frames()
+        self._selected: tuple[int, ...] | None = None
+        self._shift: tuple[int, float | None] = (-1, None)
+        self._clock = (0.0, 0.0)  # when this attempt began, and how many seconds earlier ones had worked
+
+    def add(self, event: Event) -> None:
+        """Take in one more event; what is damaged in it is left out."""
+        self.state = fold(self.state, event)
+        if isinstance(event, Step):
+            self._step(event)
+        elif isinstance(event, Gates):
+            self._gates(event)
+        elif isinstance(event, Started):
+            self._started(event)
+        elif isinstance(event, Space):
+            self._candidates = _candidates(event)
+        elif isinstance(event, StructureChosen):
+            self._selected = _selected(event, len(self._candidates))
+
+    def view(self, skipped: int = 0) -> HistoryView:
+        """The history so far."""
+        phases = {
+            phase: MappingProxyType({name: one.curve() for name, one in curves.items()})
+            for phase, curves in self._phases.items()
+        }
+        frames = tuple(self._frames)
+        return HistoryView(self.state, self._candidates, MappingProxyType(phases), frames, self._selected, skipped)
+
+    def _step(self, event: Step) -> None:
+        step = _number(event.step)
+        if step is None:
+            return
+        curves = self._phases.setdefault(event.phase, {})
+        values = {name: getattr(event, name) for name in CURVES}
+        began, before = self._clock
+        values["seconds"] = before + max(0.0, event.t - began)
+        for name, value in values.items():
+            if _number(value) is not None:
+                curves.setdefault(name, Series()).append(step, value)
+        self._shift = (int(step), _number(event.shift))
+
+    def _gates(self, event: Gates) -> None:
+        step, p = _number(event.step), event.p
+        if step is None or not isinstance(p, list) or len(p) != len(self._candidates):
+            return
+        if all(_number(value) is not None for value in p):
+            at, shift = self._shift
+            self._frames.append(Frame(int(step), array("f", p), shift if at == step else None))
+
+    def _started(self, event: Started) -> None:
+        """What was told of steps behind the one that this attempt goes on from is void."""
+        phase, step = str(event.resumed_phase), _number(event.resumed_step) or 0
+        known = list(self._phases)
+        kept = known[: known.index(phase) + 1] if phase in known else []
+        self._phases = {name: self._phases[name] for name in kept}
+        for series in self._phases.get(phase, {}).values():
+            series.cut(step)
+        if not kept or phase == "search":
+            self._frames.cut(int(step) if kept else -1)
+            self._selected = None
+        seconds = [curves["seconds"].last() for curves in self._phases.values() if "seconds" in curves]
+        self._clock = (event.t, max((s for s in seconds if s is not None), default=0.0))
+
+
+def _candidates(event: Space) -> tuple[Candidate, ...]:
+    try:
+        return tuple(read_candidate(row) for row in event.candidates)
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _selected(event: StructureChosen, candidates: int) -> tuple[int, ...]:
+    chosen = event.selected if isinstance(event.selected, list) else []
+    return tuple(i for i in chosen if isinstance(i, int) and 0 <= i < candidates)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,118 @@
+"""The runs of a workspace as they stand, kept up to date at little cost: what the dispatcher and every watcher see."""
+
+from __future__ import annotations
+
+import stat
+import time
+from pathlib import Path
+
+from s3tui.runs.gather import lives
+from s3tui.runs.records.process import Process
+from s3tui.runs.status import Quiet, Running
+from s3tui.runs.workspace import FoundRun, Workspace, read_run
+
+ALL_SECONDS = 30.0  # between two looks at every run's folder, for what the journal has missed
+RACY_SECONDS = 2.0  # file systems and NFS do not tell times that lie nearer to each other
+LIVE_SECONDS = 5.0  # between two looks at what lives, for how quiet it is; that it ended is seen at once
+
+
+class Board:
+    """Reads all runs once; later only those that the journal names, and those that live."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.runs: dict[str, FoundRun] = {}
+        self._offset = 0
+        self._all_at = self._live_at = float("-inf")
+        self._stamps: dict[str, int] = {}  # when the folder of each run was changed last
+
+    def refresh(self) -> set[str]:
+        """Look again; gives the names of the runs that may have changed."""
+        now = time.monotonic()
+        names = self._changed_in_journal()
+        if names is None or now - self._all_at >= ALL_SECONDS:
+            self._all_at = now
+            return self._read_all()
+        look_at_all_live = now - self._live_at >= LIVE_SECONDS
+        if look_at_all_live:
+            self._live_at = now
+        for name, run in self.runs.items():
+            if isinstance(run.status, (Running, Quiet)) and (look_at_all_live or _has_moved(run)):
+                names.add(name)
+        for name in names:
+            self.read(name)
+        return names
+
+    def read(self, name: str) -> FoundRun | None:
+        """Look at one run; None where it is no more."""
+        directory = self.workspace.run(name)
+        # Taken before its files are read, so that a change which comes meanwhile is seen with the next look.
+        stamp = _stamp(directory.path)
+        if stamp is None:
+            self.runs.pop(name, None)
+            return None
+        self._stamps[name] = stamp
+        found = self.runs[name] = read_run(directory, name)
+        return found
+
+    def _is_unchanged(self, run: FoundRun) -> bool:
+        if isinstance(run.status, (Running, Quiet)):
+            return False
+        stamp = _stamp(run.directory.path)
+        return stamp == self._stamps.get(run.name) and stamp != 0
+
+    def _read_all(self) -> set[str]:
+        """Read what lives, and every run whose folder has changed: a file of it was made, replaced or deleted."""
+        unchanged = {name for name, run in self.runs.items() if self._is_unchanged(run)}
+        names = set(self.workspace.names(unchanged))
+        gone = self.runs.keys() - names
+        for name in gone:
+            del self.runs[name]
+        changed = names - unchanged
+        for name in sorted(changed):
+            self.read(name)
+        return changed | gone
+
+    def _changed_in_journal(self) -> set[str] | None:
+        """The runs that were noted since the last look; None where the journal was begun anew."""
+        try:
+            with self.workspace.queue.journal.open("rb") as file:
+                size = file.seek(0, 2)
+                if size < self._offset:
+                    self._offset = size
+                    return None
+                file.seek(self._offset)
+                data = file.read(size - self._offset)
+        except FileNotFoundError:
+            return set()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return {name for name in whole.decode(errors="surrogateescape").split("\n") if _is_inside(name)}
+
+
+def _stamp(path: Path) -> int | None:
+    """When a file of a folder was last made, replaced or deleted, in ns; None where there is no folder.
+
+    0 where that was a moment ago: another change could bear the same time.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISDIR(found.st_mode):
+        return None
+    return 0 if time.time_ns() - found.st_mtime_ns < RACY_SECONDS * 1e9 else found.st_mtime_ns
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name of the journal is that of a run of this workspace."""
+    return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
+def _has_moved(run: FoundRun) -> bool:
+    """Whether a run that lives has begun or ended since: told from its processes alone, which costs little.
+
+    The processes of a job are not seen from here; that it ended is told by Slurm, or found with the next look at all.
+    """
+    process: Process | None = getattr(run.status, "process", None)
+    return run.job is None and (process is None or not lives(process))

@@ -1,0 +1,1 @@
+"""The small JSON files of a run directory, read as typed records."""

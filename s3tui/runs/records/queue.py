@@ -1,0 +1,150 @@
+"""What is wanted of a run: `queue.json`. Facts only, so that any process can go on where another was killed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from core.run.errors import RunDirError
+from core.run.rundir import RunDir, write_json
+from s3tui.runs.records.json_record import read_record_if_there
+from s3tui.runs.records.launch import Launch, launch_from_json
+from s3tui.system.file_locks import locked
+
+Wanted = Literal["queued", "held", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run asks of the machine; `gpus` None follows its device, `memory` is in bytes, of a GPU."""
+
+    threads: int = 1
+    gpus: int | None = None
+    memory: int | None = None
+    per_gpu: int = 1
+    use_busy_gpus: bool = False
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The content of `queue.json`.
+
+    `settled` is the attempt whose end was answered, by a retry or by giving up, so that no end is answered twice;
+    `failure` is how it failed, without its numbers; `reason` says why the run does not go on by itself. `log_to` names
+    the experiment trackers that are told of it; `launch` is where it is started.
+    """
+
+    wanted: Wanted = "queued"
+    priority: int = 0
+    submitted: float = 0.0
+    order: int = 0
+    retries: int = 0
+    retried: int = 0
+    not_before: float = 0.0
+    failure: str = ""
+    settled: str = ""
+    reason: str = ""
+    device: str = "auto"
+    tags: tuple[str, ...] = ()
+    log_to: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    launch: Launch = field(default_factory=Launch)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written."""
+        return {"v": 1} | asdict(self) | {"launch": self.launch.to_json()}
+
+
+def read_queue(directory: RunDir) -> Queue | None:
+    """What is wanted of a run; None where it never was in a queue, RunDirError where the file is damaged."""
+    return read_record_if_there(directory.queue, _from_json)
+
+
+def _from_json(data: Any) -> Queue:
+    resources = data["resources"]
+    wanted = data["wanted"]
+    if wanted not in get_args(Wanted):
+        raise ValueError(f"wanted is {wanted!r}")
+    return Queue(
+        wanted=wanted,
+        priority=int(data["priority"]),
+        submitted=float(data["submitted"]),
+        order=int(data["order"]),
+        retries=int(data["retries"]),
+        retried=int(data["retried"]),
+        not_before=float(data["not_before"]),
+        failure=str(data["failure"]),
+        settled=str(data["settled"]),
+        reason=str(data["reason"]),
+        device=str(data["device"]),
+        tags=tuple(map(str, data["tags"])),
+        log_to=tuple(map(str, data.get("log_to", ()))),  # files of before it was there stay readable
+        resources=Resources(
+            threads=int(resources["threads"]),
+            gpus=None if resources["gpus"] is None else int(resources["gpus"]),
+            memory=None if resources["memory"] is None else int(resources["memory"]),
+            per_gpu=int(resources["per_gpu"]),
+            use_busy_gpus=bool(resources["use_busy_gpus"]),
+        ),
+        launch=launch_from_json(data.get("launch")),
+    )
+
+
+class QueueFiles:
+    """Changes the queue files of one workspace, one at a time, and keeps a journal of which were changed.
+
+    The journal spares readers the look at a thousand files; what it misses, as the last change before a kill, they
+    find when they look at all of them.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._lock = workspace / ".s3tui" / "queue.lock"
+        self.journal = workspace / ".s3tui" / "journal"
+
+    def put(self, directory: RunDir, queue: Queue) -> None:
+        """Write the file of a run, whatever was in it."""
+        self.change(directory, lambda _: queue)
+
+    def change(self, directory: RunDir, how: Callable[[Queue], Queue]) -> Queue:
+        """Replace what is wanted by what `how` makes of it, while nobody else changes it."""
+        with locked(self._lock):
+            old = _or_new(directory)
+            new = how(old)
+            if new != old or not directory.queue.exists():
+                write_json(directory.queue, new.to_json())
+                self._note(directory)
+        return new
+
+    def note(self, directory: RunDir) -> None:
+        """Tell readers that a run has changed otherwise, as by being deleted."""
+        with locked(self._lock):
+            self._note(directory)
+
+    def _note(self, directory: RunDir) -> None:
+        line = os.fsencode(directory.path.relative_to(self._workspace).as_posix()) + b"\n"
+        handle = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(handle, line)
+        finally:
+            os.close(handle)
+
+
+def _or_new(directory: RunDir) -> Queue:
+    """What is wanted now. A damaged file says nothing any more, so the new one starts from nothing."""
+    try:
+        return read_queue(directory) or Queue(wanted="held")
+    except RunDirError:
+        return Queue(wanted="held")
+
+
+def queued(queue: Queue, attempt: str, now: float | None = None) -> Queue:
+    """The same run put into the queue anew: all its retries are before it, and its past is answered."""
+    return replace(
+        queue, wanted="queued", submitted=time.time() if now is None else now, retried=0, not_before=0.0, failure="",
+        settled=attempt, reason="",
+    )  # fmt: skip

@@ -1,0 +1,31 @@
+"""One action on many runs, with what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling.control import RefusedError
+
+Action = Callable[[Workspace, FoundRun], str]
+
+
+@dataclass
+class Done:
+    """What was done to one run, empty where it was refused."""
+
+    name: str
+    done: str
+    refused: str = ""
+
+
+def apply(workspace: Workspace, runs: Sequence[FoundRun], action: Action) -> list[Done]:
+    """Do something to each of the runs that are in a state for it."""
+    outcome = []
+    for run in runs:
+        try:
+            outcome.append(Done(run.name, action(workspace, run)))
+        except RefusedError as error:
+            outcome.append(Done(run.name, "", str(error)))
+    return outcome

@@ -1,0 +1,1 @@
+"""Structures by name: loaded, compared with those of other runs, drawn as a map."""

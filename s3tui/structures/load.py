@@ -1,0 +1,228 @@
+"""The structures that runs leave and files hold: named, read, and described.
+
+What is computed of them is in `core.run.structure` and `core.run.comparing`. The app and the commands share this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import RunDirError, S3Error, SpecError
+from core.run.rundir import RunDir, read_json
+from core.run.structure import FORMAT, Candidate, Structure
+
+
+@dataclass(frozen=True)
+class Named:
+    """A structure with the name of its run or file.
+
+    `backbone_parameters` is the size of the model, where a run tells it; `run` is the run's directory.
+    """
+
+    name: str
+    structure: Structure
+    backbone_parameters: int | None = None
+    run: RunDir | None = None
+
+    def budget(self, value: float) -> int:
+        """A budget in parameters: a share of the model under 1, a count from 1 on, as in a suite."""
+        if not 0 < value < math.inf or (value >= 1 and value != int(value)):
+            raise SpecError(f"{value:g} is no budget", "give a share under 1, or a whole number of parameters")
+        if value >= 1:
+            return int(value)
+        if self.backbone_parameters is None:
+            raise SpecError(f"{self.name} does not tell how large the model is", "give the budget as a count")
+        return int(value * self.backbone_parameters)
+
+
+def of_run(directory: RunDir, name: str) -> Named:
+    """The structure that a run has chosen; raises RunDirError where it has chosen none yet, or its file is damaged."""
+    if directory.exists() and not directory.structure.exists():
+        raise RunDirError(f"{name} has chosen no structure yet", "wait until its search is over")
+    structure = _read(directory.structure, read_json(directory.structure))
+    return Named(name, structure, _backbone_parameters(directory), directory)
+
+
+def of_file(path: Path, like: Structure | None = None) -> Named:
+    """The structure in a file, ours or the paper's; the latter names no counts, which those of `like` give it."""
+    data = read_json(path)
+    if isinstance(data, dict) and data.get("format") == FORMAT:
+        return Named(str(path), _read(path, data))
+    if like is None:
+        raise SpecError(
+            f"{path} is a structure file of the paper's code, which tells neither model nor parameters",
+            "name a run of the same model and space with --like",
+        )
+    return Named(str(path), from_original(path.name, data, like))
+
+
+def is_original(path: Path) -> bool:
+    """Whether a file is JSON that is not of our form, and so must be of the paper's."""
+    if not path.is_file():
+        return False
+    data = read_json(path)
+    return not (isinstance(data, dict) and data.get("format") == FORMAT)
+
+
+def find(references: Sequence[str], where: Path | None, like: str | None = None) -> list[Named]:
+    """The structures that names of runs, patterns of such, run directories and files stand for.
+
+    `where` names the workspace, as `--in` does; it is looked for only where a name is no path.
+    """
+    base = find([like], where)[0].structure if like is not None else None
+    found: list[Named] = []
+    for reference in references:
+        path = Path(reference)
+        if path.is_file():
+            found.append(of_file(path, base))
+        elif RunDir(path).exists():
+            found.append(of_run(RunDir(path), reference))
+        else:
+            found += _in_workspace(reference, where)
+    return found
+
+
+def _in_workspace(reference: str, where: Path | None) -> list[Named]:
+    from s3tui.runs.lookup import find_names, find_workspace
+
+    if reference.endswith(".json"):
+        raise SpecError(f"there is no file {reference}")
+    workspace = find_workspace(where)
+    return [of_run(workspace.run(name), name) for name in find_names([reference], workspace.names())]
+
+
+def _read(path: Path, data: Any) -> Structure:
+    try:
+        return Structure.from_json(data)
+    except RunDirError as error:
+        raise RunDirError(f"{path}: {error.message}", error.hint) from None
+
+
+def from_original(name: str, data: Any, like: Structure) -> Structure:
+    """A structure file of the paper's code among the candidates of another structure, which it chooses from.
+
+    Raises SpecError that names what stands in the file and not among the candidates.
+    """
+    from core.run.original import read_original
+    from core.run.spaces import matches
+
+    selected: set[int] = set()
+    for group in read_original(name, data):
+        for pattern, deltas in group.items():
+            for delta in deltas:
+                found = {
+                    i
+                    for i, c in enumerate(like.candidates)
+                    if c.delta == delta and matches(pattern, c.site, c.label, c.module)
+                }
+                if not found:
+                    raise SpecError(f"{name} has {delta} at {pattern!r}", "the structure given with --like has not")
+                selected |= found
+    p = tuple(float(i in selected) for i in range(len(like.candidates)))
+    return replace(like, p=p, selected=tuple(sorted(selected)), budget=None)
+
+
+def _backbone_parameters(directory: RunDir) -> int | None:
+    """The size of the model of a run that is finished; of one under way, what it told of its space."""
+    from core.run.events import Space, read_events
+
+    try:
+        return int(read_json(directory.result)["backbone_parameters"])
+    except (S3Error, KeyError, TypeError, ValueError):
+        spaces = [e for e in read_events(directory.events)[0] if isinstance(e, Space)]
+        return spaces[-1].backbone_parameters if spaces else None
+
+
+def delta_name(delta: str) -> str:
+    """The name of a delta without its arguments: `lora(rank=1)` is `lora`."""
+    return delta.partition("(")[0]
+
+
+def place(candidate: Candidate) -> str:
+    """The stack and layer of a candidate, as the paper writes them: `E.3`, `D.final`, `head`."""
+    if not candidate.stack:
+        return candidate.site
+    return f"{candidate.stack[0].upper()}.{'final' if candidate.layer is None else candidate.layer}"
+
+
+def places(candidates: Sequence[Candidate]) -> list[str]:
+    """The columns of a map: encoder, then decoder, each from the first layer to what comes after the last."""
+    order = {
+        place(c): ({"encoder": 0, "decoder": 1}.get(c.stack, 2), 10**6 if c.layer is None else c.layer)
+        for c in candidates
+    }
+    return sorted(order, key=lambda name: order[name])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One field of a map: the mean p, and in what share of the structures the candidate is chosen."""
+
+    p: float
+    selected: float
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """The map of a structure: rows are sites with deltas, columns places; None where there is no candidate.
+
+    `runs` tells over how many structures p and selection are averaged.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell | None, ...], ...]
+    runs: int = 1
+
+
+def heatmap(structures: Sequence[Structure]) -> Heatmap:
+    """The paper's heat map: p averaged over the structures, and how often each candidate is chosen.
+
+    Rows are in the order of the space, the deltas of a site one under the other; columns from the first layer to the
+    last, the encoder before the decoder.
+    """
+    candidates = {c.name: c for s in structures for c in s.candidates}
+    sites = list(dict.fromkeys(c.site for c in candidates.values()))
+    labels = dict.fromkeys((sites.index(c.site), f"{c.site} {c.delta}") for c in candidates.values())
+    rows = [label for _, label in sorted(labels, key=lambda pair: pair[0])]
+    columns = places(list(candidates.values()))
+    found: dict[tuple[str, str], list[tuple[float, bool]]] = {}
+    for s in structures:
+        chosen = set(s.selected)
+        for i, c in enumerate(s.candidates):
+            found.setdefault((f"{c.site} {c.delta}", place(c)), []).append((s.p[i], i in chosen))
+    cells = tuple(tuple(_cell(found.get((row, column))) for column in columns) for row in rows)
+    return Heatmap(tuple(rows), tuple(columns), cells, len(structures))
+
+
+def _cell(values: list[tuple[float, bool]] | None) -> Cell | None:
+    if not values:
+        return None
+    return Cell(sum(p for p, _ in values) / len(values), sum(chosen for _, chosen in values) / len(values))
+
+
+def summary(structure: Structure) -> dict[str, Any]:
+    """How much of what a structure trains where: counts and parameters by delta, by site and by place."""
+    return {
+        "chosen": len(structure.selected),
+        "candidates": len(structure.candidates),
+        "parameters": structure.parameters,
+        "budget": structure.budget,
+        "by_delta": _shares(structure, lambda c: c.delta),
+        "by_site": _shares(structure, lambda c: c.site),
+        "by_place": _shares(structure, place),
+    }
+
+
+def _shares(structure: Structure, key: Callable[[Candidate], str]) -> dict[str, dict[str, int]]:
+    """For each key: chosen, candidates, and parameters of the chosen."""
+    chosen, total = Counter(map(key, structure.chosen)), Counter(map(key, structure.candidates))
+    spent: Counter[str] = Counter()
+    for c in structure.chosen:
+        spent[key(c)] += c.parameters
+    return {k: {"chosen": chosen[k], "candidates": n, "parameters": spent[k]} for k, n in total.items()}

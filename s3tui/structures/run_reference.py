@@ -1,0 +1,110 @@
+"""Runs that train the structure of another run: which one, whether it is there, and how it gets into their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.run.errors import RunDirError, S3Error, SpecError, nearest
+from core.run.rundir import RunDir, read_json, write_json
+from core.run.structure import RUN
+from s3tui.runs.status import Done, Queued, Quiet, Running
+from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.structures.load import of_run
+
+if TYPE_CHECKING:
+    from core.run.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class References:
+    """The runs that `structure = "run:NAME"` may name: those that the suite plans, and those of the workspace."""
+
+    workspace: Workspace
+    suite: str
+    planned: Collection[str]
+
+    def resolve(self, reference: str) -> str:
+        """The full name of a run, `SUITE/NAME`; raises SpecError where there is none of it."""
+        name = reference.removeprefix(RUN)
+        if name in self.planned:
+            return f"{self.suite}/{name}"
+        full = name.removeprefix(f"{self.suite}/")
+        if full in self.planned or _is_run(self.workspace, name):
+            return name
+        if _is_run(self.workspace, f"{self.suite}/{name}"):
+            return f"{self.suite}/{name}"
+        known = [*self.planned, *self.workspace.names()]
+        raise SpecError(f"no run is called {name!r}, here or in {self.workspace.path}", nearest(name, known))
+
+
+def _is_run(workspace: Workspace, name: str) -> bool:
+    parts = Path(name).parts
+    return bool(parts) and not Path(name).is_absolute() and ".." not in parts and workspace.run(name).exists()
+
+
+def awaited_run(spec: Mapping[str, Any]) -> str | None:
+    """The run whose structure these settings wait for, from a `spec.json` as it is; None where they are complete."""
+    space = spec.get("space")
+    if spec.get("method") != "given" or not isinstance(space, dict) or space.get("groups"):
+        return None
+    name = str(space.get("name", ""))
+    return name.removeprefix(RUN) if name.startswith(RUN) else None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a run cannot start yet, and whether it ever will without somebody doing something."""
+
+    reason: str
+    ever: bool
+
+
+def wait_for(source: str, found: FoundRun | None, impossible: Collection[str]) -> Wait | None:
+    """Whether a run that trains the structure of another still has to wait for that; None where it has not."""
+    if found is None:
+        return Wait(f"waiting for the structure of {source}, which is not there", False)
+    if isinstance(found.status, Done):
+        return None
+    alive = isinstance(found.status, (Queued, Running, Quiet)) and source not in impossible
+    return Wait(f"waiting for the structure of {source}, which is {found.status.name}", alive)
+
+
+def complete(directory: RunDir, workspace: Workspace) -> None:
+    """Fill the structure of the run that is waited for into the settings of a run that has not started.
+
+    Raises S3Error where that run left no structure, or an empty one.
+    """
+    from core.run.spec import RunSpec
+
+    spec = with_structure(RunSpec.model_validate(read_json(directory.spec)), workspace)
+    write_json(directory.spec, spec.model_dump(mode="json"))
+
+
+def with_structure(spec: RunSpec, workspace: Workspace) -> RunSpec:
+    """The settings with the structure that their source has now; raises S3Error where it has none."""
+    from core.run.given import given_space
+
+    source = spec.space.name.removeprefix(RUN)
+    structure = of_run(workspace.run(source), source).structure
+    return spec.model_copy(update={"space": given_space(f"{RUN}{source}", structure)})
+
+
+def comparable(planned: RunSpec, there: RunSpec, workspace: Workspace) -> RunSpec:
+    """Planned settings as they would be written where those `there` are, to be compared with them.
+
+    As long as the source of a structure has no result, a run keeps the structure that it has.
+    """
+    from core.run.given import awaited
+
+    source = awaited(planned)
+    if source is None or there.method != "given" or awaited(there) == source:
+        return planned
+    try:
+        read_json(workspace.run(source).result)
+        return with_structure(planned, workspace)
+    except (RunDirError, S3Error):
+        same = there.space.name == planned.space.name
+        return planned.model_copy(update={"space": there.space}) if same else planned

@@ -1,0 +1,174 @@
+"""What would be cut out after each step that told the gates, and how steady that is: kept, as it is asked for often."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from core.run.structure import Candidate, select
+from s3tui.runs.curves import Curve
+from s3tui.runs.history import Frame, HistoryView
+
+FLAT = 0.95  # of the entropy of equal gates: with more, p tells the candidates hardly apart
+TAKEN_OVER = 0.9  # of the selected parameters
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What would be selected after a frame, the mean binary entropy of its p in bits, and the largest of them."""
+
+    frame: Frame
+    selected: frozenset[int]
+    parameters: int
+    entropy: float
+    peak: float
+
+
+Rule = tuple[float, str]  # the budget in parameters, and "first-fit" or "knapsack"
+
+
+class Choices:
+    """The choice after each frame of a run, each worked out once."""
+
+    def __init__(self, candidates: Sequence[Candidate], rule: Rule) -> None:
+        self._counts = [c.parameters for c in candidates]
+        self._rule = rule
+        self._known: dict[int, Choice] = {}
+
+    def advance(self, frames: Sequence[Frame], seconds: float) -> tuple[Choice, ...]:
+        """What is known after working for some seconds, in the order of the steps; the latest frame comes first.
+
+        As many as there are frames, once all are worked out.
+        """
+        deadline = time.monotonic() + seconds
+        # A resumed run tells steps anew: other frames of the same step.
+        known = {f.step: c for f in frames if (c := self._known.get(f.step)) is not None and c.frame is f}
+        for frame in reversed(frames):
+            if frame.step not in known:
+                known[frame.step] = self._choose(frame)
+                if time.monotonic() > deadline:
+                    break
+        self._known = known
+        return tuple(known[step] for step in sorted(known))
+
+    def _choose(self, frame: Frame) -> Choice:
+        budget, how = self._rule
+        chosen = select(frame.p, self._counts, budget, how)
+        spent = sum(self._counts[i] for i in chosen)
+        return Choice(frame, frozenset(chosen), spent, mean_entropy(frame.p), max(frame.p, default=0.0))
+
+
+def rule_of(history: HistoryView, spec: object) -> Rule:
+    """By which rule a run cuts out its structure; without a budget everything fits."""
+    search = spec.get("search") if isinstance(spec, dict) else None
+    how = search.get("selection") if isinstance(search, dict) else None
+    budget = history.state.budget
+    return math.inf if budget is None else budget, how if how in ("first-fit", "knapsack") else "first-fit"
+
+
+def entropy(p: float) -> float:
+    """H(p) = -p log2 p - (1 - p) log2 (1 - p), in bits: 0 for a gate that is open or closed, 1 for even odds."""
+    return -(p * math.log2(p) + (1 - p) * math.log2(1 - p)) if 0 < p < 1 else 0.0
+
+
+def mean_entropy(p: Sequence[float]) -> float:
+    """The mean binary entropy of some gates, in bits."""
+    return sum(map(entropy, p)) / len(p) if p else 0.0
+
+
+def overlap(a: frozenset[int], b: frozenset[int]) -> float:
+    """|A and B| / |A or B| (Jaccard); 1 where both are empty."""
+    both = len(a & b)
+    return both / (len(a) + len(b) - both) if a or b else 1.0
+
+
+def overlaps(choices: Sequence[Choice]) -> tuple[Curve, Curve]:
+    """How much each selection shares with the latest one, and with the selection told before it."""
+    if not choices:
+        return Curve(), Curve()
+    steps = tuple(float(c.frame.step) for c in choices)
+    latest = tuple(overlap(c.selected, choices[-1].selected) for c in choices)
+    before = tuple(overlap(a.selected, b.selected) for a, b in itertools.pairwise(choices))
+    return Curve(steps, latest), Curve(steps[1:], before)
+
+
+def entropies(choices: Sequence[Choice]) -> Curve:
+    """The mean binary entropy of p over the steps."""
+    return Curve(tuple(float(c.frame.step) for c in choices), tuple(c.entropy for c in choices))
+
+
+def steady_since(choices: Sequence[Choice]) -> int | None:
+    """The first step from which on the selection has stayed as it is now; None before there is any."""
+    since = None
+    for choice in reversed(choices):
+        if choice.selected != choices[-1].selected:
+            break
+        since = choice.frame.step
+    return since
+
+
+def flatness(p: Sequence[float]) -> float:
+    """The mean entropy of p as a share of that of equal gates with the same mean: 1 where p tells nothing apart."""
+    even = entropy(sum(p) / len(p)) if p else 0.0
+    return mean_entropy(p) / even if even else 0.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of one delta or site: how many candidates are selected out of how many, and the parameters of the selected."""
+
+    selected: int
+    candidates: int
+    parameters: int
+
+
+def shares(
+    candidates: Sequence[Candidate], selected: frozenset[int], key: Callable[[Candidate], str]
+) -> dict[str, Share]:
+    """The share of each delta or site, which `key` names, in the order of the space."""
+    total = Counter(map(key, candidates))
+    chosen = Counter(key(candidates[i]) for i in selected)
+    spent: Counter[str] = Counter()
+    for index in selected:
+        spent[key(candidates[index])] += candidates[index].parameters
+    return {name: Share(chosen[name], number, spent[name]) for name, number in total.items()}
+
+
+def warnings(
+    candidates: Sequence[Candidate], selected: frozenset[int], p: Sequence[float], progress: float
+) -> list[str]:
+    """What a person should know about a selection: that one delta has taken over, that p is still flat.
+
+    `progress` is the share of the search that is done: p is flat at the start of every search.
+    """
+    told = []
+    spent = shares(candidates, selected, lambda c: c.delta)
+    total = sum(share.parameters for share in spent.values())
+    for delta, share in spent.items():
+        if len(spent) > 1 and share.parameters > TAKEN_OVER * total:
+            told.append(f"{delta} has {share.parameters / total:.0%} of the selected parameters")
+    if progress >= 0.5 and len(p) > 1 and flatness(p) > FLAT:
+        told.append(
+            f"p is still flat ({flatness(p):.0%} of the entropy of equal gates): what is selected is near chance"
+        )
+    return told
+
+
+def near_cut(p: Sequence[float], selected: frozenset[int], count: int) -> tuple[list[int], list[int]]:
+    """The selected candidates with the lowest p and the others with the highest, nearest to the cut first."""
+    order = sorted(range(len(p)), key=lambda i: -p[i])
+    last_in = [i for i in reversed(order) if i in selected][:count]
+    first_out = [i for i in order if i not in selected][:count]
+    return last_in, first_out
+
+
+def ranks(p: Sequence[float]) -> list[int]:
+    """The rank of each candidate by p, from 1; equal p keep the order of the space, as in first fit."""
+    rank = [0] * len(p)
+    for place, index in enumerate(sorted(range(len(p)), key=lambda i: -p[i]), 1):
+        rank[index] = place
+    return rank

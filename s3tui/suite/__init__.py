@@ -1,0 +1,1 @@
+"""Suites: a TOML file read, checked, planned and submitted."""

@@ -1,0 +1,86 @@
+"""The settings of a run in layers: defaults, its experiment, its point of the matrix; and who gave which key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3tui.suite.matrix import SETTINGS, Point
+from s3tui.suite.problems import Key
+from s3tui.suite.validate import Errors, Loc
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The `[defaults]`, with the errors that they have by themselves and the keys that some experiment gives."""
+
+    table: Table
+    errors: Errors = field(default_factory=list)
+    overridden: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Where the settings of one run come from."""
+
+    experiment: str
+    defaults: Defaults
+    overrides: Table
+    point: Point
+
+    def merged(self) -> Table:
+        """The settings of the run: later layers win, `search` and `retrain` key by key."""
+        point: Table = {}
+        for key, value in self.point.items():
+            if len(key) == 1:
+                point[key[0]] = value
+            else:
+                point.setdefault(key[0], {})[key[1]] = value
+        return _over(_over(self.defaults.table, self.overrides), point)
+
+    def locate(self, loc: Loc, message: str) -> Key:
+        """The key of the file that is to blame for an error at `loc` of the merged settings."""
+        own: Key = ("experiment", self.experiment)
+        for key in (loc[:2], loc[:1]):
+            if key in self.point:
+                return (*own, "matrix", ".".join(map(str, key)))
+        if _gives(self.overrides, loc):
+            return (*own, *loc)
+        if _gives(self.defaults.table, loc) or self._is_inherited(loc, message):
+            return ("defaults", *loc)
+        return (*own, *loc)
+
+    def _is_inherited(self, loc: Loc, message: str) -> bool:
+        """Whether an error of a whole table, or of a missing key, is one that the defaults have by themselves."""
+        if message == "missing" and len(loc) == 1:
+            return loc[0] not in self.defaults.overridden
+        chose_method = not loc and ("method" in self.overrides or ("method",) in self.point)
+        return (loc, message) in self.defaults.errors and not chose_method
+
+
+def _over(base: Table, top: Table) -> Table:
+    """`base` with the keys of `top` over it."""
+    merged = dict(base)
+    for key, value in top.items():
+        both = key in SETTINGS and isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _training_over(base[key], value) if both else value
+    return merged
+
+
+def _training_over(base: Table, top: Table) -> Table:
+    """As above for `search` or `retrain`; a length given in epochs replaces one in steps, and the reverse."""
+    lengths = {"max_steps", "epochs"}
+    replaced = lengths - top.keys() if lengths & top.keys() else set()
+    return {k: v for k, v in base.items() if k not in replaced} | top
+
+
+def _gives(table: Table, loc: Loc) -> bool:
+    """Whether this layer alone gives the value at `loc`; the layers share only the tables of `SETTINGS`."""
+    if not loc or loc[0] not in table:
+        return False
+    inner = table[str(loc[0])]
+    if loc[0] not in SETTINGS or not isinstance(inner, dict):
+        return True
+    return len(loc) > 1 and loc[1] in inner

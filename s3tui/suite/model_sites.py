@@ -1,0 +1,36 @@
+"""The sites of a model and the candidates of spaces on it, asked of a process with torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import ModelError, S3Error
+from core.run.spaces import SpaceSpec
+from s3tui.launchers.local import PYTHON
+
+Found = dict[str, Any]
+
+
+def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
+    """What `core.sites` says of a model; raises its failures."""
+    folder = Path(model).expanduser()
+    child = subprocess.run(
+        [*PYTHON, "-m", "core.sites", str(folder.resolve()) if folder.is_dir() else model],
+        input=json.dumps([space.model_dump(mode="json") for space in spaces]),
+        capture_output=True,
+        check=False,
+        text=True,
+        cwd=Path(__file__).parents[2],  # where `core` is ours, also for a Python without a safe path
+    )
+    try:
+        found: Found = json.loads(child.stdout)
+    except ValueError:
+        last = child.stderr.strip().rpartition("\n")[2] or f"it ended with {child.returncode}"
+        raise S3Error(f"cannot look at the model {model}", last) from None
+    if "message" in found:
+        raise ModelError(found["message"], found["hint"])
+    return found | {"model": model}

@@ -1,0 +1,83 @@
+"""What a suite would start: its runs, what is there of them already, and how large their spaces are."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.run.errors import S3Error
+from core.run.spaces import SpaceSpec
+from core.run.spec import RunSpec
+from s3tui.suite.load import Suite, load
+from s3tui.suite.plan import Outlook, outlook
+
+WHOLE = ("full", "given")  # methods that choose from no space
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A suite as it would be started now, with `fresh` in the place of what is there."""
+
+    file: Path
+    suite: Suite
+    runs: tuple[Outlook, ...]
+    fresh: bool
+
+    def command(self, chosen: Sequence[Outlook]) -> str:
+        """The command that starts the chosen runs."""
+        parts = ["s3tui", "run", str(self.file)]
+        if len(chosen) < len(self.runs):
+            parts += [f"--only={one.run.name}" for one in chosen]
+        return shlex.join([*parts, *(["--fresh"] if self.fresh else []), "--detach"])
+
+
+def read(file: Path, fresh: bool) -> Preview:
+    """Read a suite and look at what is there; raises ConfigError with every problem of the file."""
+    return look(file, load(file), fresh)
+
+
+def look(file: Path, suite: Suite, fresh: bool) -> Preview:
+    """Look at what is there of the runs of a suite."""
+    return Preview(file, suite, tuple(outlook(suite, run, fresh) for run in suite.runs), fresh)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A space on a model: its candidates and their parameters, and the size of the model; or why that is unknown."""
+
+    candidates: int = 0
+    parameters: int = 0
+    backbone: int = 0
+    problem: str = ""
+
+
+def key_of(spec: RunSpec) -> str:
+    """What the size depends on."""
+    return f"{spec.model}\n{spec.space.model_dump_json()}"
+
+
+def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
+    """The sizes of all spaces, by `key_of`: a child process builds each model without weights, which takes seconds."""
+    by_model: dict[str, dict[str, SpaceSpec]] = {}
+    for spec in specs:
+        if spec.method not in WHOLE:
+            by_model.setdefault(spec.model, {})[key_of(spec)] = spec.space
+    found: dict[str, Size] = {}
+    for model, spaces in by_model.items():
+        found |= zip(spaces, _on_model(model, list(spaces.values())), strict=True)
+    return found
+
+
+def _on_model(model: str, spaces: Sequence[SpaceSpec]) -> list[Size]:
+    from s3tui.suite.model_sites import examine
+
+    try:
+        told: dict[str, Any] = examine(model, spaces)
+        return [
+            Size(one["candidates"], one["parameters"], told["parameters"], one["problem"]) for one in told["spaces"]
+        ]
+    except (S3Error, OSError) as error:
+        return [Size(problem=str(error)) for _ in spaces]

@@ -1,0 +1,124 @@
+"""Checks the settings of one run and says in plain words what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from core.run.errors import nearest
+from core.run.spec import FileTask, NamedTask, RunSpec
+from core.run.training import BipeftSettings, RetrainSettings, SearchSettings
+from s3tui.suite.problems import unknown_key
+
+Loc = tuple[str | int, ...]
+Errors = list[tuple[Loc, str]]
+
+TABLES: dict[Loc, type[BaseModel]] = {
+    (): RunSpec,
+    ("search",): SearchSettings,
+    ("bipeft",): BipeftSettings,
+    ("retrain",): RetrainSettings,
+    ("task", "named"): NamedTask,
+    ("task", "file"): FileTask,
+}
+
+_SHOULD = {
+    "int_type": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "finite_number": "should be a finite number",
+    "string_type": "should be a text in quotes",
+    "bool_type": "should be true or false",
+    "tuple_type": "should be a list",
+    "model_type": "should be a table",
+    "greater_than": "should be more than {gt:g}",
+    "greater_than_equal": "should be {ge:g} or more",
+    "less_than": "should be less than {lt:g}",
+    "less_than_equal": "should be {le:g} or less",
+    "too_short": "should hold at least {min_length}",
+}
+
+
+def check(data: dict[str, Any]) -> tuple[RunSpec | None, Errors]:
+    """The run that `data` describes, or None with every error found, each with its place.
+
+    Checks of a whole table only happen once its values are sound, so what is wrong is replaced by something
+    harmless and the rest is checked again.
+    """
+    data = _with_tuples(data)
+    try:
+        return RunSpec.model_validate(data, strict=True), []
+    except ValidationError as error:
+        errors = list(_errors(error))
+        repaired = _repaired(data, error)
+    try:
+        RunSpec.model_validate(repaired, strict=True)
+    except ValidationError as error:
+        errors += [e for e in _errors(error) if e not in errors]
+    return None, errors
+
+
+def _with_tuples(value: Any) -> Any:
+    """The same data with tuples for lists, which is what strict validation takes."""
+    if isinstance(value, dict):
+        return {k: _with_tuples(v) for k, v in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _errors(error: ValidationError) -> Iterator[tuple[Loc, str]]:
+    for detail in error.errors(include_url=False):
+        loc = detail["loc"]
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # its items were wrong, each of which is an error of its own
+        yield (loc[:1] + loc[2:] if loc[:1] == ("task",) else loc), _in_words(loc, detail)
+
+
+def _in_words(loc: Loc, detail: Any) -> str:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "missing":
+        return "missing"
+    if kind == "extra_forbidden":
+        return unknown_key(str(loc[-1]), TABLES[loc[:-1]].model_fields)
+    if kind == "literal_error":
+        known = re.findall("'([^']+)'", context["expected"])
+        return f"unknown value {_shown(value)}, {nearest(str(value), known)}"
+    if kind == "value_error":
+        return str(context["error"]) if isinstance(value, dict) else f"{_shown(value)} will not do: {context['error']}"
+    if kind in _SHOULD:
+        return f"{_SHOULD[kind].format(**context)}, not {_shown(value)}"
+    return str(detail["msg"])
+
+
+def _shown(value: Any) -> str:
+    """A value much as it stands in the TOML, cut to a readable length."""
+    if isinstance(value, (dict, tuple)):
+        return "a table" if isinstance(value, dict) else "a list" if value else "an empty list"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _repaired(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The data with unknown keys left out and wrong values replaced by harmless ones."""
+    repaired = {k: dict(v) if isinstance(v, dict) else v for k, v in data.items()}
+    for detail in error.errors(include_url=False):
+        loc = detail["loc"]
+        if loc[:1] == ("task",):
+            repaired["task"] = {"name": "any"}
+        elif loc and loc[:-1] in TABLES:
+            table, name = repaired[str(loc[0])] if len(loc) > 1 else repaired, str(loc[-1])
+            table.pop(name, None)
+            if detail["type"] != "extra_forbidden":
+                table[name] = _harmless(loc)
+    return repaired
+
+
+def _harmless(loc: Loc) -> Any:
+    """A value with which a field causes no further error."""
+    special = {"model": "any", "method": "full"}
+    name = str(loc[-1])
+    default = TABLES[loc[:-1]].model_fields[name].default
+    # Optional fields, whose default is None, are all numbers that 1 suits.
+    return special.get(name, default if default is not None else 1)

@@ -1,0 +1,1 @@
+"""Text: made safe to print, aligned, with units, as CSV and JSON."""

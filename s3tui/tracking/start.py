@@ -1,0 +1,35 @@
+"""Starts the processes that mirror runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+from s3tui.launchers.local import PYTHON
+from s3tui.runs.workspace import Workspace
+
+
+def start_mirrors(workspace: Workspace, name: str, trackers: Sequence[str]) -> list[subprocess.Popen[bytes]]:
+    """Mirror an attempt at a run, in sessions of their own; what is to be said goes into the run's log."""
+    if not trackers:
+        return []
+    log = os.open(workspace.run(name).log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        return [start_follower(workspace, name, tracker, log, new_session=True) for tracker in trackers]
+    except OSError as error:
+        os.write(log, f"s3tui mirror: no tracker could be started: {error}\n".encode())
+        return []
+    finally:
+        os.close(log)
+
+
+def start_follower(
+    workspace: Workspace, name: str, tracker: str, log: int | None, new_session: bool
+) -> subprocess.Popen[bytes]:
+    """Start the process that mirrors one run into one tracker; `log` takes its stderr."""
+    return subprocess.Popen(
+        [*PYTHON, "-m", "s3tui.tracking.follow", str(workspace.path), name, tracker],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, cwd=workspace.run(name).path,
+        env=os.environ | {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}, start_new_session=new_session,
+    )  # fmt: skip

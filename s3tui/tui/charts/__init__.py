@@ -1,0 +1,1 @@
+"""Charts: axes, canvas, and what they show."""

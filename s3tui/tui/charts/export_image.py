@@ -1,0 +1,51 @@
+"""The plot on a screen as a picture for a paper, through matplotlib."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from s3tui.plot import matplotlib_figures
+from s3tui.tui.charts.figures import Figure, View
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+WIDTH, HEIGHT = 5.5, 3.2  # inches
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed; it is not loaded for that."""
+    return find_spec("matplotlib") is not None
+
+
+def picture(figure: Figure, view: View, form: str) -> bytes:
+    """The figure, seen as on the screen, as "svg" or "png"; raises SpecError where matplotlib is not installed."""
+    return matplotlib_figures.rendered(matplotlib_figures.figure_of(lambda: _drawn(figure, view)), form)
+
+
+def _drawn(figure: Figure, view: View) -> Picture:
+    from matplotlib.figure import Figure as Picture
+
+    drawn = Picture(figsize=(WIDTH, HEIGHT), layout="constrained")
+    axes = drawn.add_subplot()
+    for trace in figure.traces:
+        look: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4} if trace.dots else {}
+        colour = matplotlib_figures.COLOURS[trace.colour % len(matplotlib_figures.COLOURS)]
+        axes.plot(trace.curve.x, trace.curve.y, color=colour, label=trace.label, **look)
+    if figure.level is not None:
+        value, name = figure.level
+        axes.axhline(value, color="0.35", linewidth=0.7, linestyle=":", label=name)
+    if figure.border is not None:
+        axes.axvline(figure.border, color="0.6", linewidth=0.7, linestyle=":")
+    if view.low > 0 or view.high < 1:
+        ends = [x for trace in figure.traces for x in trace.curve.x]
+        first, width = min(ends), max(ends) - min(ends)
+        axes.set_xlim(first + view.low * width, first + view.high * width)
+    if view.log:
+        axes.set_yscale("log")
+    axes.set(title=figure.title, xlabel=figure.x_label)
+    axes.grid(axis="y", color="0.9", linewidth=0.5)
+    if len(figure.traces) > 1 or figure.level is not None:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return drawn

@@ -1,0 +1,157 @@
+"""What is drawn of a run's history: pure descriptions of plots, which compare equal where nothing has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from s3tui.runs.curves import Curve, smoothed
+from s3tui.runs.history import HistoryView
+from s3tui.structures.selection_history import Choice, entropies, overlaps
+
+PHASES = ("search", "retrain")
+SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A line, or points where `dots`; `colour` is a place in the palette. One that is `plain` has no marks on it."""
+
+    label: str
+    curve: Curve
+    colour: int = 0
+    dots: bool = False
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot: traces over x. `level` is a horizontal line with its name, `border` where one phase meets the next."""
+
+    title: str
+    traces: tuple[Trace, ...]
+    x_label: str = "step"
+    level: tuple[float, str] | None = None
+    border: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not any(trace.curve for trace in self.traces)
+
+
+@dataclass(frozen=True)
+class View:
+    """How somebody looks at plots: the phase (empty for both), scale, smoothing, and the part of x that is shown.
+
+    `low` and `high` are shares of the whole range of x.
+    """
+
+    phase: str = ""
+    log: bool = False
+    smoothing: float = 0.0
+    low: float = 0.0
+    high: float = 1.0
+
+    def zoomed(self, factor: float) -> View:
+        """Show less (factor < 1) or more; the right end stays, where a run goes on."""
+        width = min(1.0, max(0.01, (self.high - self.low) * factor))
+        high = max(self.high, width)
+        return replace(self, low=max(0.0, high - width), high=high)
+
+    def panned(self, by: float) -> View:
+        """Move by a share of what is shown."""
+        width = self.high - self.low
+        low = min(1.0 - width, max(0.0, self.low + by * width))
+        return replace(self, low=low, high=low + width)
+
+    def smoother(self) -> View:
+        """The next strength of smoothing, then none."""
+        place = (SMOOTHINGS.index(self.smoothing) + 1) % len(SMOOTHINGS)
+        return replace(self, smoothing=SMOOTHINGS[place])
+
+    def next_phase(self, phases: Sequence[str]) -> View:
+        """Another phase, or all of them."""
+        known = ["", *phases]
+        place = known.index(self.phase) + 1 if self.phase in known else 0
+        return replace(self, phase=known[place % len(known)], low=0.0, high=1.0)
+
+    def __str__(self) -> str:
+        told = [self.phase or "all phases", "log" if self.log else "linear"]
+        told += [f"smoothed {self.smoothing:g}"] if self.smoothing else []
+        told += [f"{self.high - self.low:.0%} of x"] if self.high - self.low < 1 else []
+        return ", ".join(told)
+
+
+def losses(history: HistoryView, view: View) -> Figure:
+    """Train (inner) and validation (outer) loss."""
+    return _of_steps("loss", history, view, (("train", "train_loss"), ("validation", "validation_loss")))
+
+
+def gradients(history: HistoryView, view: View) -> Figure:
+    """Gradient norms before clipping, of the weights and of the gates."""
+    names = (("weights", "gradient_norm"), ("gates", "alpha_gradient_norm"))
+    return _of_steps("gradient norm", history, view, names)
+
+
+def rates(history: HistoryView, view: View) -> Figure:
+    """Learning rates of the weights and of the gates."""
+    names = (("weights", "learning_rate"), ("gates", "alpha_learning_rate"))
+    return _of_steps("learning rate", history, replace(view, smoothing=0.0), names)
+
+
+def expected(history: HistoryView, view: View) -> Figure:
+    """Expected and selected parameters against the budget."""
+    # The noisy one first, so that it hides none of the others.
+    names = (("sampled", "sampled"), ("selected", "selected"), ("expected", "expected"))
+    figure = _of_steps("parameters", history, replace(view, phase="search"), names)
+    cap = history.state.budget
+    return replace(figure, level=(cap, "budget") if cap is not None else None)
+
+
+def shift(history: HistoryView, view: View) -> Figure:
+    """The solved shift of the gates."""
+    return _of_steps("shift", history, replace(view, phase="search", log=False), (("shift", "shift"),))
+
+
+def steadiness(choices: Sequence[Choice]) -> Figure:
+    """How much each selection of a search shares with the latest and with the one before, and how undecided p is."""
+    latest, before = overlaps(choices)
+    traces = (
+        Trace("latest", latest, 0), Trace("previous", before, 1), Trace("entropy, bits", entropies(choices), 2),
+    )  # fmt: skip
+    return Figure("overlap with", tuple(trace for trace in traces if trace.curve))
+
+
+def scores(history: HistoryView, view: View) -> Figure:
+    """The score at each evaluation."""
+    offsets, border = _offsets(history, view)
+    evaluations = [e for e in history.state.evaluations if e.phase in offsets and e.score is not None]
+    x = tuple(offsets[e.phase] + e.step for e in evaluations)
+    curve = Curve(x, tuple(100 * e.score for e in evaluations if e.score is not None))
+    metric = history.state.metric or "score"
+    return Figure(f"{metric} x 100", (Trace("validation", curve, 2),), border=border)
+
+
+def _of_steps(title: str, history: HistoryView, view: View, names: Iterable[tuple[str, str]]) -> Figure:
+    """Curves of the steps, one phase behind the other."""
+    offsets, border = _offsets(history, view)
+    traces = []
+    for colour, (label, name) in enumerate(names):
+        curves = [smoothed(history.curve(phase, name), view.smoothing) for phase in offsets]
+        x = tuple(offset + x for offset, curve in zip(offsets.values(), curves, strict=True) for x in curve.x)
+        joined = Curve(x, tuple(y for curve in curves for y in curve.y))
+        if joined:
+            traces.append(Trace(label, joined, colour))
+    return Figure(title, tuple(traces), border=border)
+
+
+def _offsets(history: HistoryView, view: View) -> tuple[dict[str, float], float | None]:
+    """At which x the steps of each phase begin, and where the border between two phases is."""
+    phases = [p for p in PHASES if p in history.phases and view.phase in ("", p)]
+    offsets, at = {}, 0.0
+    for phase in phases:
+        offsets[phase] = at
+        steps = history.curve(phase, "seconds").x
+        at += steps[-1] if steps else 0.0
+    return offsets, offsets[phases[1]] if len(phases) > 1 else None

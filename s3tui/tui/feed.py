@@ -1,0 +1,267 @@
+"""What the app shows, gathered by a thread of its own: no slow disk, and no file of any size, holds up a key.
+
+The thread reads files, dispatches while nobody else does, and does what a person asks of runs. It publishes frozen
+snapshots and never touches the screen; the app only draws the latest one.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from core.run.errors import RunDirError
+from core.run.events import EventReader
+from s3tui.devices.leases import Leases
+from s3tui.devices.nvml import visible_gpus
+from s3tui.listing.run_row import Line, line_of
+from s3tui.runs.history import History
+from s3tui.runs.index import Board
+from s3tui.runs.log_reader import LogReader
+from s3tui.runs.run_state import RunState, fold
+from s3tui.runs.status import Queued, Quiet, Running
+from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling.dispatcher_seat import Seat, Settings, who_dispatches
+from s3tui.system.cpu import usable_cores
+from s3tui.text.sanitize import clean
+from s3tui.tui.snapshot import Devices, Snapshot, Story
+
+LIVE_SECONDS = (
+    0.25  # between two looks while something runs: fast enough for the eye, a third of the cost of ten a second
+)
+IDLE_SECONDS = 1.0  # and while nothing does
+BOARD_SECONDS = 0.25  # between two rounds of the dispatcher
+DEVICE_SECONDS = 2.0
+READ_BYTES = 2**18  # of an event file at a time, so that many files come forward together
+READ_SECONDS = 0.1  # for reading events, before what is known is shown
+LOG_BYTES = 2**20  # of a log that is there already
+LOG_LINES = 5000
+
+
+class Follower:
+    """One run that is followed: its events, and where somebody looks at it, all that they tell, and its log.
+
+    `state` is what is known of it so far.
+    """
+
+    def __init__(self, run: FoundRun, watched: bool, state: RunState | None) -> None:
+        self.watched, self.state = watched, state
+        self._story: Story | None = Story()
+        self._events = EventReader(run.directory.events, every_step=watched)
+        self._log = LogReader(run.directory.log, LOG_BYTES)
+        self._history, self._folded = History(), RunState()
+        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+        self.loaded = False
+
+    def poll(self) -> bool:
+        """Take in what is new, a piece at a time; whether there was anything."""
+        events = self._events.poll(READ_BYTES)
+        lines = self._log.poll() if self.watched else []
+        is_news = bool(events or lines) or not self.loaded
+        self.loaded = self.loaded or not self._events.is_behind
+        for event in events:
+            if self.watched:
+                self._history.add(event)
+            else:
+                self._folded = fold(self._folded, event)
+        if self.loaded:
+            self.state = self._history.state if self.watched else self._folded
+        if self.watched and is_news:
+            self._lines.extend(map(clean, lines))
+            self._story = None
+        return is_news
+
+    @property
+    def story(self) -> Story:
+        """All that there is to see of the run so far; made when it is wanted, as it is large."""
+        if self._story is None:
+            self._story = Story(self._history.view(self._events.skipped), tuple(self._lines), self.loaded)
+        return self._story
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._events.close()
+
+
+class Feed:
+    """Publishes snapshots of a workspace until it is closed.
+
+    `publish` is called from the feed's thread, and `broken` where an error of our own ends it.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        publish: Callable[[Snapshot], None],
+        broken: Callable[[BaseException], None],
+        settings: Settings | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self._publish, self._broken = publish, broken
+        self._board = Board(workspace)
+        self._seat = Seat(self._board, settings)
+        self._read_only = ""
+        self._wishes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._watched: frozenset[str] = frozenset()
+        self._followers: dict[str, Follower] = {}
+        self._lines: dict[str, Line] = {}
+        self._reasons: Mapping[str, str] = {}
+        self._devices = Devices()
+        self._shown: tuple[object, ...] = ()
+        self._has_news, self._published_at = False, float("-inf")
+        self._board_at = self._devices_at = float("-inf")
+        self._wake, self._ending = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> bool:
+        """End, and leave the dispatcher's seat; whether a dispatcher without a terminal goes on."""
+        self._ending.set()
+        self._wake.set()
+        self._thread.join()
+        for follower in self._followers.values():
+            follower.close()
+        return self._seat.leave()
+
+    def watch(self, names: Iterable[str]) -> None:
+        """Tell the stories of these runs, and of no others, from now on."""
+        self._watched = frozenset(names)
+        self._wake.set()
+
+    def do(self, wish: Callable[[], None]) -> None:
+        """Do something in the feed's thread, and look at the runs again at once."""
+        self._wishes.put(wish)
+        self._wake.set()
+
+    def _run(self) -> None:
+        try:
+            self._go_on()
+        except BaseException as error:
+            self._broken(error)
+
+    def _go_on(self) -> None:
+        self._read_only = self._why_read_only()
+        while not self._ending.is_set():
+            self._wake.clear()
+            self._round()
+            live = any(isinstance(run.status, (Running, Quiet)) for run in self._board.runs.values())
+            if not self._is_behind():
+                self._wake.wait(LIVE_SECONDS if live else IDLE_SECONDS)
+
+    def _why_read_only(self) -> str:
+        if not self.workspace.path.exists():
+            return ""  # there is nothing yet
+        try:
+            self.workspace.make_writable()
+        except RunDirError as error:
+            return str(error)
+        return ""
+
+    def _round(self) -> None:
+        wished = self._grant_wishes()
+        changed = self._look_at_runs(at_once=wished)
+        changed |= self._read_stories()
+        self._look_at_devices()
+        for name in changed:
+            self._line(name)
+        self._publish_what_is_new(bool(changed))
+
+    def _grant_wishes(self) -> bool:
+        wished = False
+        while not self._wishes.empty():
+            self._wishes.get()()
+            wished = True
+        return wished
+
+    def _look_at_runs(self, at_once: bool) -> set[str]:
+        now = time.monotonic()
+        if not at_once and now - self._board_at < BOARD_SECONDS:
+            return set()
+        self._board_at = now
+        may_dispatch = not self._read_only and self.workspace.shared.exists()
+        changed = self._seat.tick() if may_dispatch else self._board.refresh()
+        reasons = self.workspace.reasons()
+        if reasons != self._reasons:
+            changed |= {name for name, run in self._board.runs.items() if isinstance(run.status, Queued)}
+            self._reasons = reasons
+        return changed
+
+    def _read_stories(self) -> set[str]:
+        """Read on in the events of what lives and what is watched, for a while; whatever is left has its turn next."""
+        runs = self._board.runs
+        live = {name for name, run in runs.items() if isinstance(run.status, (Running, Quiet))}
+        wanted = live | (self._watched & runs.keys())
+        for name in self._followers.keys() - wanted:
+            self._followers.pop(name).close()
+        deadline = time.monotonic() + READ_SECONDS
+        changed = set()
+        # Those that are watched first; then those that have waited the longest, as the order of the followers tells.
+        waited = {name: place for place, name in enumerate(self._followers)}
+        for name in sorted(wanted, key=lambda name: (name not in self._watched, waited.get(name, -1))):
+            follower = self._follower(name)
+            self._followers[name] = follower
+            if follower.poll():
+                changed.add(name)
+            if time.monotonic() > deadline:
+                break
+        return changed
+
+    def _follower(self, name: str) -> Follower:
+        """The follower of a run, taken out of its place; another one where somebody has begun or ceased to look."""
+        watched = name in self._watched
+        follower = self._followers.pop(name, None)
+        if follower is not None and follower.watched == watched:
+            return follower
+        if follower is not None:
+            follower.close()
+        return Follower(self._board.runs[name], watched, follower.state if follower else None)
+
+    def _look_at_devices(self) -> None:
+        now = time.monotonic()
+        if now - self._devices_at < DEVICE_SECONDS:
+            return
+        self._devices_at = now
+        leases = Leases(self.workspace.leases)
+        gpus = tuple(visible_gpus())
+        by_key = {key: tuple(held) for key, held in leases.gpus().items()}
+        load = round(os.getloadavg()[0], 1)
+        self._devices = Devices(gpus, by_key, usable_cores(), leases.cores(), load)
+
+    def _line(self, name: str) -> None:
+        run = self._board.runs.get(name)
+        if run is None:
+            self._lines.pop(name, None)
+            return
+        follower = self._followers.get(name)
+        line = line_of(run, self._reasons, follower.state if follower else None)
+        if line != self._lines.get(name):
+            self._lines[name] = line
+
+    def _publish_what_is_new(self, runs_changed: bool) -> None:
+        who = "" if self._seat.dispatcher else who_dispatches(self.workspace) if self._is_dispatched() else "nobody"
+        rest = (self._devices, who, self.workspace.pause.exists(), self._seat.trouble, self._read_only, self._watched)
+        self._has_news |= runs_changed or rest != self._shown
+        now = time.monotonic()
+        # A long file is read in pieces, faster than anybody could look at each of them.
+        if not self._has_news or (self._is_behind() and now - self._published_at < LIVE_SECONDS):
+            return
+        self._shown, self._has_news, self._published_at = rest, False, now
+        stories = {n: f.story for n, f in self._followers.items() if n in self._watched}
+        self._publish(
+            Snapshot(
+                dict(self._lines), dict(self._board.runs), stories, self._devices, who, bool(rest[2]),
+                self._seat.trouble, self._read_only, loaded=True,
+            )
+        )  # fmt: skip
+
+    def _is_behind(self) -> bool:
+        return not all(follower.loaded for follower in self._followers.values())
+
+    def _is_dispatched(self) -> bool:
+        return self.workspace.dispatcher() is not None

@@ -1,0 +1,294 @@
+"""The sides of several runs: curves, results, score against parameters, and what they chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+
+from core.run.structure import Structure
+from s3tui.listing.grouping import flat
+from s3tui.listing.run_row import Line
+from s3tui.results.compare_runs import Chosen, by_settings, differing, frequencies, pareto
+from s3tui.runs.history import HistoryView
+from s3tui.runs.workspace import FoundRun
+from s3tui.text.sanitize import clean
+from s3tui.text.units import count, points
+from s3tui.tui.charts import figures, run_overlays
+from s3tui.tui.charts.figures import Figure, View
+from s3tui.tui.panes.base import GridPane, Pane
+from s3tui.tui.panes.loss import LossPane
+from s3tui.tui.support.keys import key
+from s3tui.tui.support.palette import bar, text
+from s3tui.tui.tables.exported_table import OF_LINE, Table
+from s3tui.tui.tables.run_rows import row_of
+from s3tui.tui.widgets.grid import Column, Grid, Row
+from s3tui.tui.widgets.plot import Plot
+
+BAR = 20
+SMOOTHING = 0.9  # at first: several noisy curves hide each other
+CHARTS = (
+    run_overlays.train_losses,
+    run_overlays.scores_by_step,
+    run_overlays.scores_by_time,
+    run_overlays.validation_losses,
+)
+RESULTS = (
+    Column("name", "run", 0), Column("status", "status", 11), Column("score", "score", 7, right=True),
+    Column("best", "best", 7, right=True), Column("used", "budget used", 16, right=True),
+    Column("seconds", "elapsed", 8, right=True),
+)  # fmt: skip
+POINTS = (
+    Column("front", "", 1), Column("name", "run", 0), Column("parameters", "trained", 11, right=True),
+    Column("score", "score", 7, right=True),
+)  # fmt: skip
+CHOSEN = (
+    Column("name", "candidate", 0), Column("bar", "chosen by", BAR), Column("times", "runs", 7, right=True),
+    Column("p", "mean p", 7, right=True), Column("parameters", "parameters", 10, right=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The runs that are compared, at one moment. `short` are their names without what all of them have in common.
+
+    `overlaid` are those whose curves are drawn, by their short names; `structures` those of runs that have chosen.
+    """
+
+    lines: tuple[Line, ...] = ()
+    runs: Mapping[str, FoundRun] = field(default_factory=dict)
+    short: Mapping[str, str] = field(default_factory=dict)
+    overlaid: Mapping[str, HistoryView] = field(default_factory=dict)
+    structures: Mapping[str, Structure] = field(default_factory=dict)
+
+
+class ComparePane(Pane):
+    """One side of several runs."""
+
+    def compare(self, compared: Compared) -> None:
+        """Show the runs as they are now; called at most ten times a second, also where nothing has changed."""
+        raise NotImplementedError
+
+
+class CurvesPane(ComparePane, LossPane):
+    """Losses, and scores over steps and over time, one run on the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._overlaid: Mapping[str, HistoryView] = {}
+        self._view = View(smoothing=SMOOTHING)
+
+    def on_mount(self) -> None:
+        """The legend of all plots stands above the tabs."""
+        for plot in self.query(Plot):
+            plot.has_legend = False
+
+    def compare(self, compared: Compared) -> None:
+        """Draw what is new."""
+        now = compared.overlaid
+        same = now.keys() == self._overlaid.keys() and all(now[name] is self._overlaid[name] for name in now)
+        if not same:
+            self._overlaid = now
+            self._draw()
+
+    def _draw(self) -> None:
+        large, *small = (CHARTS[(self._large + place) % len(CHARTS)] for place in range(len(CHARTS)))
+        plot = self.query_one("#large", Plot)
+        plot.draw(large(self._overlaid, self._view), self._view)
+        plot.border_subtitle = str(self._view)
+        for place, chart in enumerate(small):
+            self.query_one(f"#small-{place}", Plot).draw(
+                chart(self._overlaid, self._view), replace(self._view, log=False)
+            )
+
+    def action_phase(self) -> None:
+        """Look at one phase or at both."""
+        known = {phase for history in self._overlaid.values() for phase in history.phases}
+        self._look(self._view.next_phase([phase for phase in figures.PHASES if phase in known]))
+
+
+class ResultsPane(ComparePane, GridPane):
+    """What the runs came to, with the settings in which they differ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: tuple[Line, ...] = ()
+        self._keys: list[str] = []
+        self._settings: list[dict[str, Any]] = []
+
+    def compose(self) -> ComposeResult:
+        """A table."""
+        grid = Grid(RESULTS, "these runs are gone", id="results")
+        grid.border_title = "results, and the settings that differ"
+        grid.border_subtitle = "left and right for more settings, enter opens"
+        yield grid
+
+    @property
+    def table_on_screen(self) -> Table:
+        """The runs, with the settings in which they differ."""
+        settings = [{name: own.get(name) for name in self._keys} for own in self._settings]
+        rows = [asdict(line) | own for line, own in zip(self._lines, settings, strict=True)]
+        return Table("results", (*OF_LINE, *(name for name in self._keys if name not in OF_LINE)), tuple(rows))
+
+    def compare(self, compared: Compared) -> None:
+        """Show what is new."""
+        if compared.lines == self._lines:
+            return
+        self._lines = compared.lines
+        specs = [compared.runs[line.name].spec for line in compared.lines]
+        keys, grid = differing(specs), self.query_one(Grid)
+        self._settings = [dict(flat(spec)) for spec in specs]
+        settings = [{name: _written(value) for name, value in own.items()} for own in self._settings]
+        if keys != self._keys:
+            self._keys = keys
+            grid.show_columns([*RESULTS, *(_column(name, settings) for name in keys)], all_of_them=True)
+        short = compared.short
+        grid.show([_result(n, own, keys, short[n.name]) for n, own in zip(compared.lines, settings, strict=True)])
+
+
+def _column(name: str, settings: Sequence[Mapping[str, str]]) -> Column:
+    """A setting as a column, as wide as its values, with the end of a long name."""
+    widest = max(len(own.get(name, "-")) for own in settings)
+    width = min(24, max(widest, min(len(name), 20)))
+    return Column(f"={name}", name if len(name) <= width else f"…{name[1 - width :]}", width)
+
+
+def _result(line: Line, settings: Mapping[str, str], keys: Sequence[str], short: str) -> Row:
+    cells = dict(row_of(line).cells) | {"name": text(clean(short))}
+    return Row(line.name, cells | {f"={name}": text(settings.get(name, "-")) for name in keys})
+
+
+def _written(value: object) -> str:
+    return clean(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+
+
+class PointsPane(ComparePane):
+    """Score against parameters, with the line of the runs that none beats."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: tuple[Line, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """A scatter, and its points as a table where there is room."""
+        with Horizontal():
+            yield Plot(id="points", empty="none of these runs is finished yet")
+            grid = Grid(POINTS, "no run is finished yet", id="points-table")
+            grid.border_title, grid.border_subtitle = "finished", "◆ none beats it"
+            yield grid
+
+    def take_focus(self) -> None:
+        """The table has the keys."""
+        self.query_one(Grid).focus()
+
+    @property
+    def figure_on_screen(self) -> Figure:
+        """The scatter."""
+        return self.query_one(Plot).figure
+
+    @property
+    def grid_on_screen(self) -> Grid:
+        """The points."""
+        return self.query_one(Grid)
+
+    @property
+    def table_on_screen(self) -> Table:
+        """The points, and whether another run beats them."""
+        done = run_overlays.finished(self._lines)
+        front = pareto(done)
+        rows = [{"run": n, "parameters": at[0], "score": at[1], "pareto": n in front} for n, at in done.items()]
+        return Table("points", ("run", "parameters", "score", "pareto"), tuple(rows))
+
+    def compare(self, compared: Compared) -> None:
+        """Draw what is new."""
+        if compared.lines == self._lines:
+            return
+        self._lines = compared.lines
+        self.query_one(Plot).draw(run_overlays.score_against_parameters(compared.lines))
+        done = run_overlays.finished(compared.lines)
+        front = pareto(done)
+        ordered = sorted(done, key=lambda name: done[name])
+        self.query_one(Grid).show([_point(name, compared.short[name], done[name], name in front) for name in ordered])
+
+
+def _point(name: str, short: str, at: tuple[float, float], is_front: bool) -> Row:
+    cells = {
+        "front": text("◆" if is_front else "", "accent"), "name": text(clean(short)),
+        "parameters": text(count(at[0])), "score": text(points(at[1]), "strong" if is_front else ""),
+    }  # fmt: skip
+    return Row(name, cells)
+
+
+class ChosenPane(ComparePane, GridPane):
+    """How often each candidate was chosen, over all runs or over those that differ in the seed alone."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("f", "next_group", "Runs", "Over all runs, or over the seeds of one setting", footer=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[object, ...] = ()
+        self._compared = Compared()
+        self._group = ""
+
+    def compose(self) -> ComposeResult:
+        """A table with bars."""
+        empty = "None of these runs has chosen a structure yet.\n\nA search chooses when it ends"
+        grid = Grid(CHOSEN, empty, id="chosen")
+        grid.border_subtitle = "runs: of those whose space has the candidate"
+        yield grid
+
+    @property
+    def table_on_screen(self) -> Table:
+        """The candidates, with p as it is."""
+        found = frequencies([self._compared.structures[name] for name in self._names()])
+        rows = [{"candidate": one.candidate.name} | asdict(one.candidate) | _counts(one) for one in found]
+        return Table("candidates", tuple(rows[0]) if rows else (), tuple(rows))
+
+    def compare(self, compared: Compared) -> None:
+        """Show what is new."""
+        self._compared = compared
+        names = self._names()
+        asked = (self._group, tuple(id(compared.structures[name]) for name in names))
+        if asked == self._shown:
+            return
+        self._shown = asked
+        grid = self.query_one(Grid)
+        over = (
+            f"{len(names)} runs of {clean(self._group)}" if self._group else f"all {len(names)} runs with a structure"
+        )
+        grid.border_title = f"how often each candidate was chosen, over {over}"
+        grid.show([_chosen(one) for one in frequencies([compared.structures[name] for name in names])])
+
+    def _groups(self) -> dict[str, list[str]]:
+        specs = {name: run.spec for name, run in self._compared.runs.items()}
+        groups = by_settings(self._compared.lines, specs)
+        return {"": [line.name for line in self._compared.lines]} | {k: g for k, g in groups.items() if len(g) > 1}
+
+    def _names(self) -> list[str]:
+        return [name for name in self._groups().get(self._group, ()) if name in self._compared.structures]
+
+    def action_next_group(self) -> None:
+        """Count over other runs."""
+        groups = list(self._groups())
+        place = groups.index(self._group) + 1 if self._group in groups else 0
+        self._group = groups[place % len(groups)]
+        self.compare(self._compared)
+
+
+def _counts(one: Chosen) -> dict[str, float]:
+    return {"chosen": one.times, "runs": one.of, "share": one.share, "mean_p": one.p}
+
+
+def _chosen(one: Chosen) -> Row:
+    cells = {
+        "name": text(clean(one.candidate.name)), "bar": bar(one.share, BAR),
+        "times": text(f"{one.times}/{one.of}"), "p": text(f"{one.p:.3f}"),
+        "parameters": text(count(one.candidate.parameters)),
+    }  # fmt: skip
+    return Row(one.candidate.name, cells)

@@ -1,0 +1,172 @@
+"""What the tabs share that show gates: the map of the space, what would be chosen after each frame, and parts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.message import Message
+from textual.widget import Widget
+
+from core.run.structure import Candidate
+from s3tui.listing.run_row import Line
+from s3tui.runs.history import Frame, HistoryView
+from s3tui.runs.workspace import FoundRun
+from s3tui.structures.grid_layout import NO_MAP, gate_map, short_deltas
+from s3tui.structures.selection_history import Choice, Choices, Rule, rule_of
+from s3tui.tui.charts.figures import Figure
+from s3tui.tui.panes.base import Pane
+from s3tui.tui.snapshot import Story
+from s3tui.tui.widgets.grid import Grid
+from s3tui.tui.widgets.plot import Plot
+
+SLICE_SECONDS = 0.05  # for which the feed's thread works on choices before it looks at the runs again
+
+
+class GatedPane(Pane):
+    """A tab about the candidates of a run, in parts; on a narrow screen one part is shown at a time."""
+
+    PARTS: ClassVar[tuple[str, ...]] = ()  # the ids, the most important first
+
+    class Chosen(Message):
+        """More choices are worked out."""
+
+        def __init__(self, chooser: Choices, choices: tuple[Choice, ...]) -> None:
+            self.chooser, self.choices = chooser, choices
+            super().__init__()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run: FoundRun | None = None
+        self.history = HistoryView()
+        self.empty = ""
+        self.map = NO_MAP
+        self.names: tuple[str, ...] = ()  # of the candidates, short
+        self.choices: tuple[Choice, ...] = ()
+        self._chooser = Choices((), (0, ""))
+        self.rule: Rule = (0, "")
+        self._is_choosing = False
+        self._front = 0
+
+    # What is shown
+
+    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+        """Take in what is new, and draw it."""
+        is_other = self.run is None or run.name != self.run.name
+        if not is_other and story.history is self.history:
+            return
+        self.run = run
+        rule = rule_of(story.history, run.spec)
+        if is_other or story.history.candidates != self.history.candidates or rule != self.rule:
+            self._begin(story.history, rule)
+        self.history = story.history
+        if is_other:
+            self.other_run()
+        self.empty = _why_empty(line, story)
+        self._choose()
+        self.draw()
+
+    def _begin(self, history: HistoryView, rule: Rule) -> None:
+        """Other candidates, or another rule: what was worked out is void."""
+        candidates = history.candidates
+        short = short_deltas(c.delta for c in candidates)
+        self.map, self.names = gate_map(candidates), tuple(f"{c.label} {short[c.delta]}" for c in candidates)
+        self.choices, self.rule, self._chooser = (), rule, Choices(candidates, rule)
+
+    def other_run(self) -> None:
+        """Another run is looked at."""
+
+    def draw(self) -> None:
+        """Draw what has changed; where there is nothing to draw, tell what is in `empty`."""
+        raise NotImplementedError
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The candidates of the run."""
+        return self.history.candidates
+
+    @property
+    def latest(self) -> Frame | None:
+        """The latest gates."""
+        return self.history.frames[-1] if self.history.frames else None
+
+    @property
+    def selected(self) -> frozenset[int] | None:
+        """The structure, or before it is cut out, what would be selected now; None before either is known."""
+        if self.history.selected is not None:
+            return frozenset(self.history.selected)
+        return self.choices[-1].selected if self.choices else None
+
+    # Choices are worked out in the feed's thread, a slice at a time
+
+    def _choose(self) -> None:
+        frames, known = self.history.frames, self.choices
+        is_known = len(known) == len(frames) and (not frames or known[-1].frame is frames[-1])
+        if self._is_choosing or is_known:
+            return
+        self._is_choosing, chooser = True, self._chooser
+
+        def work() -> None:
+            self.post_message(self.Chosen(chooser, chooser.advance(frames, SLICE_SECONDS)))
+
+        self.s3.in_background(work)
+
+    @on(Chosen)
+    def _take_choices(self, message: Chosen) -> None:
+        self._is_choosing = False
+        if message.chooser is self._chooser:
+            self.choices = message.choices
+            self.draw()
+        self._choose()
+
+    # Parts
+
+    def on_mount(self) -> None:
+        """The first part is in front."""
+        self._bring(0)
+
+    def take_focus(self) -> None:
+        """The part in front has the keys, where it takes any."""
+        self.front.focus()
+
+    @property
+    def front(self) -> Widget:
+        """The part that is in front."""
+        return self.query_one(f"#{self.PARTS[self._front]}")
+
+    def _bring(self, place: int) -> None:
+        self.front.remove_class("-front")
+        self._front = place
+        self.front.add_class("-front")
+
+    def action_part(self) -> None:
+        """Go to the next part."""
+        self._bring((self._front + 1) % len(self.PARTS))
+        self.take_focus()
+
+    @property
+    def figure_on_screen(self) -> Figure | None:
+        """The plot in front."""
+        front = self.front
+        return front.figure if isinstance(front, Plot) else None
+
+    @property
+    def grid_on_screen(self) -> Grid | None:
+        """The table in front, or where a plot is not, the first one."""
+        front = self.front
+        if isinstance(front, Grid):
+            return front
+        return None if isinstance(front, Plot) else self.query(Grid).first()
+
+
+def _why_empty(line: Line, story: Story) -> str:
+    """Why there are no gates to see, and what to do."""
+    if not story.loaded:
+        return "reading the events of this run"
+    if line.method != "s3":
+        return f"method {line.method!r} searches nothing, so it has no gates\n\nthe tab Structure tells what it trains"
+    if line.status in ("queued", "running", "quiet"):
+        return "no gates yet: they show once the search begins"
+    return (
+        "this run ended before it told of any gates\n\nr  puts it back into the queue;  the tab Log tells what happened"
+    )

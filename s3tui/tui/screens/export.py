@@ -1,0 +1,112 @@
+"""Writes the plot or the table on a screen to a file, which is never overwritten without asking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from core.run.errors import S3Error
+from core.run.rundir import write_bytes
+from s3tui.text.sanitize import clean
+from s3tui.text.serialize import as_csv, as_json
+from s3tui.tui.charts import export_image
+from s3tui.tui.dialogs.question import Ask, Choose
+from s3tui.tui.screens.run_actions import RunActions
+from s3tui.tui.support.background import in_thread
+from s3tui.tui.tables.exported_table import Table
+from s3tui.tui.widgets.plot import Plot
+
+Content = Callable[[], bytes]
+TOLD = {"svg": "the plot as SVG", "png": "the plot as PNG", "csv": "the table as CSV", "json": "the table as JSON"}
+
+
+def ask_what(screen: RunActions) -> None:
+    """Ask what of the screen is wanted, then where; write it in a thread."""
+    contents = _contents(screen)
+    if not contents:
+        screen.notify("there is no plot and no table here", severity="warning", markup=False)
+        return
+    answers = [(form, form[0], TOLD[form]) for form in contents]
+
+    def ask_where(form: str | None) -> None:
+        if form:
+            proposed = free_name(_stem(screen, form), form)
+            ask = Ask(f"Write {TOLD[form]}", proposed, "the path of the file")
+            screen.app.push_screen(ask, lambda path: _write(screen, path, contents[form]) if path else None)
+
+    screen.app.push_screen(Choose("Export", answers), ask_where)
+
+
+def _contents(screen: RunActions) -> dict[str, Content]:
+    """What can be written of the screen as it is now, by form."""
+    found: dict[str, Content] = {}
+    plot, table = screen.plot_on_screen, screen.table_on_screen
+    if plot is not None and not plot.figure.is_empty:
+        found = {form: _picture(plot, form) for form in ("svg", "png")}
+        if not export_image.can_draw():
+            found["svg"] = _screenshot(screen)
+    if table is not None and table.rows:
+        found |= {"csv": lambda: as_csv(table.names, table.rows).encode(), "json": lambda: _json(table)}
+    return found
+
+
+def _picture(plot: Plot, form: str) -> Content:
+    figure, view = plot.figure, plot.view
+    return lambda: export_image.picture(figure, view, form)
+
+
+def _screenshot(screen: RunActions) -> Content:
+    """The whole screen, which Textual draws by itself; at once, before a question stands on it."""
+    svg = screen.app.export_screenshot(title=str(screen.TITLE))
+    return svg.encode
+
+
+def _json(table: Table) -> bytes:
+    return (as_json(**{table.title: list(table.rows)}) + "\n").encode()
+
+
+def _stem(screen: RunActions, form: str) -> str:
+    """What the file is called: what the screen shows, and which part of it."""
+    plot, table = screen.plot_on_screen, screen.table_on_screen
+    part = plot.figure.title if form in ("svg", "png") and plot is not None else table.title if table else ""
+    return re.sub(r"[^A-Za-z0-9]+", "-", screen.exported_as(part)).strip("-").lower()
+
+
+def free_name(stem: str, form: str) -> str:
+    """A name that no file of the current folder has yet."""
+    name, number = f"{stem}.{form}", 2
+    while Path(name).exists():
+        name, number = f"{stem}-{number}.{form}", number + 1
+    return name
+
+
+def _write(screen: RunActions, text: str, content: Content) -> None:
+    path = Path(text.strip()).expanduser()
+    if path.exists():
+        answers = (("", "n", "no, leave it"), ("yes", "y", "yes, overwrite it"))
+        ask = Choose("Overwrite", answers, f"{clean(str(path))} exists already")
+        screen.app.push_screen(ask, lambda answer: _save(screen, path, content, True) if answer == "yes" else None)
+    else:
+        _save(screen, path, content, False)
+
+
+def _save(screen: RunActions, path: Path, content: Content, overwrite: bool) -> None:
+    def save() -> tuple[str, bool]:
+        try:
+            data = content()
+            if overwrite:
+                write_bytes(path, data)
+            else:
+                with path.open("xb") as file:  # one that somebody else has written meanwhile stays
+                    file.write(data)
+        except S3Error as error:
+            return str(error), False
+        except OSError as error:
+            return f"{path} cannot be written: {error.strerror}", False
+        return f"wrote {path}", True
+
+    def tell(outcome: tuple[str, bool]) -> None:
+        screen.notify(clean(outcome[0]), severity="information" if outcome[1] else "error", markup=False)
+
+    in_thread(screen, save, tell)

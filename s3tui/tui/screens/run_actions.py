@@ -1,0 +1,189 @@
+"""What a person can do to runs, by a key, on every screen that shows some. Each has a command with the same effect."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from s3tui.runs.status import Quiet, Running
+from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling import control
+from s3tui.tui.dialogs.question import Ask, Choose
+from s3tui.tui.support.keys import key
+
+if TYPE_CHECKING:
+    from s3tui.tui.app import S3App
+    from s3tui.tui.tables.exported_table import Table
+    from s3tui.tui.widgets.plot import Plot
+
+
+class RunActions(Screen[None]):
+    """Actions on `chosen_names`, the runs that the screen says are meant."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("n", "start_suite", "New", "Start a suite from its TOML file (s3tui run)", footer=True),
+        key("c", "compare", "Compare", "Compare the marked runs", footer=True),
+        key("s", "stop", "Stop", "Stop through a checkpoint (s3tui stop)", footer=True),
+        key("u", "resume", "Resume", "Let paused runs go on (s3tui resume)"),
+        key("r", "retry", "Retry", "Put what failed back into the queue (s3tui retry)"),
+        key("x", "cancel", "Cancel", "End at once, out of the queue (s3tui cancel)"),
+        key("p", "pause_queue", "Pause", "Pause the queue, or let it go on (s3tui pause)"),
+        key("P", "priority", "Priority", "Let runs start before others (s3tui priority)"),
+        key("d", "delete", "Delete", "Delete runs with all their files (s3tui rm)"),
+        key("y", "copy", "Copy", "Copy the name, the path or the command of a run"),
+        key("exclamation_mark", "folder", "Folder", "A shell in the folder of the run; exit comes back (s3tui path)"),
+        key("e", "export", "Export", "Write the plot or the table on screen to a file"),
+    ]  # fmt: skip
+
+    @property
+    def s3(self) -> S3App:
+        """The app."""
+        return cast("S3App", self.app)
+
+    @property
+    def chosen_names(self) -> list[str]:
+        """The runs that an action is about."""
+        raise NotImplementedError
+
+    def exported_as(self, part: str) -> str:
+        """What a plot or table of the screen is called, for the names of files."""
+        raise NotImplementedError
+
+    @property
+    def plot_on_screen(self) -> Plot | None:
+        """The plot that `export` writes; None where there is none."""
+        raise NotImplementedError
+
+    @property
+    def table_on_screen(self) -> Table | None:
+        """The table that `export` writes; None where there is none."""
+        raise NotImplementedError
+
+    def _chosen(self) -> list[FoundRun]:
+        runs = self.s3.snapshot.runs
+        return [runs[name] for name in self.chosen_names if name in runs]
+
+    def action_stop(self) -> None:
+        """Stop runs through a checkpoint; nothing is lost by that."""
+        self.s3.act(self.chosen_names, control.hold)
+
+    def action_resume(self) -> None:
+        """Let paused runs go on."""
+        self.s3.act(self.chosen_names, control.resume)
+
+    def action_retry(self) -> None:
+        """Put runs back into the queue."""
+        self.s3.act(self.chosen_names, control.retry)
+
+    def action_cancel(self) -> None:
+        """End runs for good; asks where one would lose what it did since its checkpoint."""
+        names = self.chosen_names
+        running = [run for run in self._chosen() if isinstance(run.status, (Running, Quiet))]
+        if not running:
+            self.s3.act(names, control.cancel)
+            return
+        told = f"{_listed([run.name for run in running])}: what was done since the last checkpoint is lost"
+        self._confirm("Cancel", told, "cancel", lambda: self.s3.act(names, control.cancel))
+
+    def action_delete(self) -> None:
+        """Delete runs, once somebody has said yes."""
+        names = self.chosen_names
+        if names:
+            told = f"{_listed(names)}: all files of it, for good" if len(names) == 1 else f"{_listed(names)}, for good"
+            self._confirm("Delete", told, "delete", lambda: self.s3.act(names, _remove))
+
+    def _confirm(self, title: str, told: str, what: str, then: object) -> None:
+        answers = (("", "n", "no, leave it"), ("yes", "y", f"yes, {what}"))
+        self.app.push_screen(Choose(title, answers, told), lambda answer: then() if answer == "yes" else None)  # type: ignore[operator]
+
+    def action_pause_queue(self) -> None:
+        """Pause the queue, or let it go on."""
+        workspace = self.s3.workspace
+        if self.s3.snapshot.read_only or not workspace.shared.exists():
+            self.notify(self.s3.snapshot.read_only or "there is no queue yet", severity="warning", markup=False)
+            return
+        paused = self.s3.snapshot.paused
+
+        def wish() -> None:
+            workspace.pause.unlink(missing_ok=True) if paused else workspace.pause.touch()
+
+        self.s3.in_background(wish)
+        self.notify("the queue goes on" if paused else "the queue is paused; p lets it go on", markup=False)
+
+    def action_priority(self) -> None:
+        """Give runs another priority."""
+        names = self.chosen_names
+
+        def set_it(answer: str | None) -> None:
+            if answer:
+                value = int(answer)
+                self.s3.act(names, lambda workspace, run: control.set_priority(workspace, run, value))
+
+        if names:
+            now = str(self.s3.snapshot.lines[names[0]].priority)
+            ask = Ask("Priority", now, f"{_listed(names)}: 0 is usual; higher starts first", type="integer")
+            self.app.push_screen(ask, set_it)
+
+    def action_copy(self) -> None:
+        """Copy what tells of a run to the terminal's clipboard (OSC 52)."""
+        runs = self._chosen()
+        if not runs:
+            return
+        run = runs[0]
+        command = f"s3tui show {shlex.quote(run.name)} --in {shlex.quote(str(self.s3.workspace.path))}"
+        texts = {"name": run.name, "path": str(run.directory.path), "command": command}
+        answers = [(key, key[0], f"{key}: {value}") for key, value in texts.items()]
+
+        def copy(answer: str | None) -> None:
+            if answer:
+                self.app.copy_to_clipboard(texts[answer])
+                self.notify(f"copied the {answer}", markup=False)
+
+        self.app.push_screen(Choose("Copy", answers), copy)
+
+    def action_folder(self) -> None:
+        """A shell in the folder of a run."""
+        runs = self._chosen()
+        if not runs:
+            return
+        shell = os.environ.get("SHELL", "/bin/sh")
+        with self.app.suspend():
+            print(f"{runs[0].directory.path}: exit comes back to s3tui", flush=True)
+            subprocess.run([shell], cwd=runs[0].directory.path, check=False)
+
+    def action_compare(self) -> None:
+        """Compare runs."""
+        from s3tui.tui.screens.compare import Compare
+
+        names = self.chosen_names
+        if len(names) < 2:
+            self.notify("mark two runs or more with space", severity="warning", markup=False)
+        else:
+            self.app.push_screen(Compare(names))
+
+    def action_start_suite(self) -> None:
+        """Start a suite."""
+        from s3tui.tui.screens.suite_picker import PickSuite
+
+        self.app.push_screen(PickSuite())
+
+    def action_export(self) -> None:
+        """Write what is on the screen to a file."""
+        from s3tui.tui.screens.export import ask_what
+
+        ask_what(self)
+
+
+def _remove(workspace: Workspace, run: FoundRun) -> str:
+    control.remove(workspace, run.directory)
+    return "deleted"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} runs"

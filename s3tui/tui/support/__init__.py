@@ -1,0 +1,1 @@
+"""Keys, colours and background work of the app."""

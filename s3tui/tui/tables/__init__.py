@@ -1,0 +1,1 @@
+"""Rows of the app's tables."""

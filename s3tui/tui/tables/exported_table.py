@@ -1,0 +1,37 @@
+"""The table on a screen as what is exported of it: values as they are, not as they are written for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from s3tui.listing.run_row import Line
+from s3tui.tui.widgets.grid import Grid
+
+OF_LINE = tuple(field.name for field in fields(Line))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of values; `names` are the columns, in order."""
+
+    title: str
+    names: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def of_lines(title: str, lines: Iterable[Line]) -> Table:
+    """Runs, with all that `s3tui list` tells of them."""
+    return Table(title, OF_LINE, tuple(asdict(line) for line in lines))
+
+
+def of_grid(title: str, grid: Grid) -> Table:
+    """The texts of a table that holds nothing but texts."""
+    names = tuple(column.key for column in grid.columns)
+    rows = [{name: _text(row.cells.get(name, ())) for name in names} for row in grid.rows]
+    return Table(title, names, tuple(rows))
+
+
+def _text(cell: Iterable[tuple[str, str]]) -> str:
+    return "".join(part for part, _ in cell).strip()
