@@ -103,6 +103,7 @@ def observed(root: Path, workspace: str) -> dict[str, Any]:
     }
 
 
+NOTED = ("queued", "paused", "failed")
 STATES = ("queued", "running", "quiet", "paused", "finished", "failed", "cancelled", "dead", "damaged")
 
 
@@ -111,8 +112,8 @@ def _chosen(table: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _run(row: dict[str, Any]) -> dict[str, Any]:
-    """How long one has been quiet depends on the clock, so that is left out."""
-    return {"status": row["status"], "note": "" if row["status"] == "quiet" else row["note"]} | _chosen(row, OF_RUN)
+    """With a note only where it is from a file: the words for the others may change."""
+    return {"status": row["status"], "note": row["note"] if row["status"] in NOTED else ""} | _chosen(row, OF_RUN)
 
 
 def _queue(shown: dict[str, Any]) -> dict[str, Any]:
@@ -122,6 +123,6 @@ def _queue(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _structure(root: Path, workspace: str, run: str) -> dict[str, Any]:
-    told = as_json(root, "structure", "show", run, "--in", workspace)
-    trained = {candidate["name"]: candidate["p"] for candidate in told["chosen_candidates"]}
-    return _chosen(told, OF_STRUCTURE) | {"trained": trained}
+    shown = as_json(root, "structure", "show", run, "--in", workspace)
+    trained = {candidate["name"]: candidate["p"] for candidate in shown["chosen_candidates"]}
+    return _chosen(shown, OF_STRUCTURE) | {"trained": trained}

@@ -195,8 +195,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["hostname", "elsewhere"], check=True)  # it is read on other machines than it was made on
         root = unpack(version("s3tui"), Path(folder))
-        told = {workspace: observed(root, workspace) for workspace in SUITES}
-        (DATA / f"archive-{version('s3tui')}.json").write_text(json.dumps(told, indent=1) + "\n")
+        shown = {workspace: observed(root, workspace) for workspace in SUITES}
+        (DATA / f"archive-{version('s3tui')}.json").write_text(json.dumps(shown, indent=1) + "\n")
         _check_that_the_paused_run_loses_nothing(root)
 
 
