@@ -48,7 +48,7 @@ START = """
 import sys, time
 from pathlib import Path
 from s3tui.tui.app import S3App
-from s3tui.workspace import Workspace
+from s3tui.runs.workspace import Workspace
 S3App.on_load = lambda app: Path(sys.argv[2]).write_text(repr(time.time()))
 S3App(Workspace(Path(sys.argv[1]))).run()
 """

@@ -1,9 +1,15 @@
-"""Set before anything imports torch: on shared cores, more threads than cores are several times slower."""
+"""What all tests share: their settings, and suites of stand-in workers of which nothing is left behind."""
 
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import settings
+from processes import DEADLINE, SUITE, drive, nothing_left
+
+# Set before anything imports torch: on shared cores, more threads than cores are several times slower.
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The colours of a terminal that runs the tests are not those of the commands under test.
@@ -30,6 +36,79 @@ def pytest_xdist_make_scheduler(config, log):
 
     class OneCluster(LoadGroupScheduling):
         def _split_scope(self, nodeid):
-            return "slurm" if nodeid.startswith("tests/slurm/") else nodeid
+            return "slurm" if nodeid.startswith("tests/launchers/slurm/") else nodeid
 
     return OneCluster(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """The workspace of the suites of a test; what runs there at the end is killed."""
+    from s3tui.runs.workspace import Workspace
+
+    with nothing_left(tmp_path / "runs"):
+        yield Workspace(tmp_path / "runs")
+
+
+@pytest.fixture
+def suite(tmp_path, workspace):
+    """Write a suite of stand-ins."""
+
+    def write(experiments, head=SUITE):
+        file = tmp_path / "suite.toml"
+        file.write_text(head + experiments)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def run(suite):
+    """Run a suite to its end: exit code, stdout, stderr."""
+
+    def to_the_end(experiments, *arguments, head=SUITE):
+        process = drive(suite(experiments, head), *arguments)
+        out, err = process.communicate(timeout=DEADLINE)
+        assert "Traceback" not in err
+        return process.returncode, out, err
+
+    return to_the_end
+
+
+@pytest.fixture
+def s3tui(tmp_path):
+    """Run a command as a user does: exit code, stdout, stderr."""
+
+    def command(*arguments, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "s3tui", *arguments],
+            cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, timeout=DEADLINE,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return command
+
+
+@pytest.fixture
+def told(s3tui):
+    """What a command prints with --json."""
+
+    def as_json(*arguments):
+        code, out, err = s3tui(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return as_json
+
+
+@pytest.fixture
+def states(workspace):
+    """Where each run of the suite stands now."""
+
+    from s3tui.runs.workspace import find_runs
+
+    def now():
+        return {found.name.partition("/")[2]: found.status.name for found in find_runs(workspace.path)}
+
+    return now

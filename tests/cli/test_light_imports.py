@@ -10,7 +10,7 @@ HEAVY = {"torch", "transformers", "datasets", "textual", "numpy", "sklearn", "sc
 
 SCRIPT = """
 import sys
-from s3tui.cli import main
+from s3tui.cli.main import main
 sys.argv = ["s3tui", *sys.argv[1:]]
 try:
     main()

@@ -212,8 +212,8 @@ def test_files_follow_the_umask(tmp_path):
 import os, sys
 os.umask(0o027)
 from core.run.rundir import RunDir
-from s3tui.devices import Gpu, Place
-from s3tui.launcher import Local
+from s3tui.devices.placement import Gpu, Place
+from s3tui.launchers.local import Local
 directory = RunDir(__import__("pathlib").Path({str(tmp_path / "run")!r}))
 directory.create({SPEC | {"model": "silent-exit"}!r})
 Local({STAND_IN!r}).start(directory, Place(1), "cpu", ()).wait()

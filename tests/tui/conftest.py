@@ -1,14 +1,9 @@
 """What the tests of the app share: scripted workspaces, and the app driven by its keys."""
 
 import contextlib
-import sys
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "manager"))
-
 from processes import DEADLINE, STAND_IN, nothing_left
 from scripted import Script
 

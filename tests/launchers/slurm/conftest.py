@@ -3,12 +3,8 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "manager"))
-
 from cluster import Cluster
 from processes import DEADLINE, STAND_IN, nothing_left
 

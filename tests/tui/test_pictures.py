@@ -1,4 +1,4 @@
-"""The main screens as pictures at three sizes: `pytest tests/app/test_pictures.py --snapshot-update` renews them."""
+"""The main screens as pictures at three sizes: `pytest tests/tui/test_pictures.py --snapshot-update` renews them."""
 
 import os
 
