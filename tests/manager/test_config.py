@@ -246,7 +246,7 @@ def test_files_that_are_not_there_are_told(problems, tmp_path):
     assert sorted(found) == [
         f"experiment.a.model: there is no folder '{tmp_path}/m'",
         f"experiment.a.space: cannot read '{tmp_path}/s.json': No such file or directory",
-        f"experiment.a.task.path: there is no file '{tmp_path}/t.csv'",
+        f"experiment.a.task.path: there is no file or folder {tmp_path}/t.csv",
     ]
     (root,) = problems(BASE + A + 'task = { name = "cola", data_root = "glue" }\n')
     assert root == f"experiment.a.task.data_root: there is no folder '{tmp_path}/glue'"
