@@ -10,7 +10,7 @@ from core.run.datapath import LARGEST_FILE, check_data_path
 from core.run.errors import DataError
 from core.tasks.content import MOST_ROWS, Content, check_names, no_rows, too_many_rows
 
-BATCH_ROWS = 1000
+BATCH_ROWS = 200
 
 
 def read_parquet(path: Path, wanted: Sequence[str]) -> Content:
@@ -45,5 +45,15 @@ def _columns(path: Path, wanted: Sequence[str]) -> dict[str, list[Any]]:
             if size > LARGEST_FILE:
                 raise DataError(f"{path} holds more than {LARGEST_FILE:,} bytes of text", "take a part of the rows")
             for name, column in columns.items():
-                column += batch.column(name).to_pylist()
+                column += _values(batch.column(name))
     return columns
+
+
+def _values(array: Any) -> list[Any]:
+    """The values of a column; those of a dictionary, which rows share, are made once."""
+    import pyarrow
+
+    if not isinstance(array, pyarrow.DictionaryArray):
+        return list(array.to_pylist())
+    values = array.dictionary.to_pylist()
+    return [None if i is None else values[i] for i in array.indices.to_pylist()]
