@@ -20,6 +20,11 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
+# Of what stands in a message and came from a file: characters of a value, and names of a list.
+LONGEST_SHOWN = 100
+MOST_SHOWN = 50
+
+
 class S3Error(Exception):
     """A failure with a kind, what happened, and what to do about it."""
 
@@ -98,6 +103,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the closest of `known`, or all of them where none is close."""
     import difflib  # only a mistake needs it, and every command would wait for it
 
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    names = sorted(name[:LONGEST_SHOWN] if name.isprintable() else shown(name) for name in known)
+    close = difflib.get_close_matches(name[:LONGEST_SHOWN], names, n=1, cutoff=0.6)
+    more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names[:MOST_SHOWN])}{more}"
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, with its middle left out where it is long."""
+    text = repr(value)
+    half = LONGEST_SHOWN // 2
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:half]}...{text[-half:]}"

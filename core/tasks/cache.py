@@ -66,6 +66,8 @@ def read(path: Path | None) -> Tokenised | None:
     if path is None:
         return None
     try:
+        if not path.is_file():
+            return None
         data = path.read_bytes()
         if data[:CHECKSUM_BYTES] != _checksum(data[CHECKSUM_BYTES:]):
             return None

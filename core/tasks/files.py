@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.run.errors import DataError, nearest
+from core.run.datapath import check_data_path
+from core.run.errors import DataError, nearest, shown
 from core.run.spec import FileTask
 from core.tasks.metrics import BY_KIND
 from core.tasks.order import permutation, three_way
@@ -25,8 +26,7 @@ def load(spec: FileTask, data_seed: int) -> Task:
     compared: two equal rows of one file may fall into different splits.
     """
     path = Path(spec.path)
-    if not path.exists():
-        raise DataError(f"there is no file or folder {path}", "check `path` of the task")
+    check_data_path(path, folder=True)
     parts = _from_folder(path, spec, data_seed) if path.is_dir() else _from_file(path, spec, data_seed)
     kind = _kind(spec, parts["train"])
     labels = _label_set(spec, parts["train"]) if kind == "classification" else ()
@@ -95,7 +95,9 @@ def _label_set(spec: FileTask, train: Sequence[Row]) -> tuple[str, ...]:
     """The classes as given, or as the training rows have them: in the order of numbers or of the alphabet."""
     labels = spec.labels or tuple(sorted({_class_name(row) for row in train}))
     if len(set(labels)) < 2:
-        raise DataError(f"{train[0].path}: all labels in {spec.label!r} are {labels[0]!r}", "two classes are the least")
+        raise DataError(
+            f"{train[0].path}: all labels in {spec.label!r} are {shown(labels[0])}", "two classes are the least"
+        )
     if spec.labels is None and all(map(NUMBER.fullmatch, labels)):
         labels = tuple(sorted(labels, key=float))
     return labels
@@ -115,7 +117,8 @@ def _examples(rows: Sequence[Row], kind: Kind, labels: Sequence[str], spec: File
         if _class_name(row) not in index:
             known = "in `labels`" if spec.labels else "among the training labels"
             raise DataError(
-                f"{row.where}: {spec.label!r} is {_class_name(row)!r}, not {known}", nearest(_class_name(row), labels)
+                f"{row.where}: {spec.label!r} is {shown(_class_name(row))}, not {known}",
+                nearest(_class_name(row), labels),
             )
     return tuple(Example(row.fields, index[_class_name(row)]) for row in rows)
 
@@ -123,10 +126,11 @@ def _examples(rows: Sequence[Row], kind: Kind, labels: Sequence[str], spec: File
 def _number(row: Row, spec: FileTask) -> float:
     try:
         value = float(row.label)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
         raise DataError(
-            f"{row.where}: {spec.label!r} is {row.label!r}, not a number", 'correct it or set kind = "classification"'
+            f"{row.where}: {spec.label!r} is {shown(row.label)}, not a number",
+            'correct it or set kind = "classification"',
         )
     return value

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from core.run.datapath import check_data_path
 from core.run.spec import FileTask, NamedTask
 from core.tasks import files, icd10, named
 from core.tasks.task import Task
 
 # What reads files, and what tokenises.
-PACKAGES = ("datasets", "pandas", "pyarrow", "tokenizers", "transformers")
+PACKAGES = ("datasets", "pyarrow", "tokenizers", "transformers")
 # Of a tokenizer, what is not in its own description of itself.
 SETTINGS = ("pad_token_id", "eos_token_id", "truncation_side", "model_input_names")
 
@@ -23,12 +25,12 @@ SETTINGS = ("pad_token_id", "eos_token_id", "truncation_side", "model_input_name
 def of_source(spec: NamedTask | FileTask) -> str | None:
     """The content of the files that a task is read from, or the release of its package; None where only reading tells.
 
-    Raises DataError where a file is missing.
+    Raises DataError where a file is missing, or is none that can be read to its end.
     """
     if isinstance(spec, NamedTask) and spec.name not in named.TABLE:
         return icd10.release()
     found = files.data_files(spec) if isinstance(spec, FileTask) else named.data_files(spec)
-    name = str(Path(spec.path).resolve()) if isinstance(spec, FileTask) else spec.name
+    name = os.path.realpath(spec.path) if isinstance(spec, FileTask) else spec.name
     try:
         return None if found is None else _of_files(name, found)
     except OSError:  # reading it will tell why
@@ -62,6 +64,7 @@ def of_program() -> str:
 def _of_files(name: str, paths: Sequence[Path]) -> str:
     digest = hashlib.blake2b(name.encode(), digest_size=16)
     for path in paths:
+        check_data_path(path)
         digest.update(f"\0{path.name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):

@@ -91,7 +91,7 @@ def _example(entry: Entry, row: Row, paper: bool) -> Example:
         texts = fields(entry, row.values, paper)
         right = answers(entry, row.values)
         question = group(row.values) if entry.grouped else None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise DataError(f"{row.where} is not of the form that {entry.name!r} has on the hub", str(error)) from None
     if entry.kind == "text" and not right:
         raise DataError(f"{row.where} has no answers", UNLABELLED)
@@ -116,7 +116,7 @@ def _label(entry: Entry, row: Row) -> int | float:
 def _number(value: Any, row: Row) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = math.nan
     if not 0 <= number < math.inf:
         raise DataError(f"{row.where}: the label is {value!r}", UNLABELLED if number == -1 else "it should be a number")

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.run.errors import DataError, nearest
+from core.run.errors import DataError
+from core.tasks.content import Content, check_names
 from core.tasks.formats import columns
-from core.tasks.reading import EXTENSIONS, read_columns, split_file
+from core.tasks.reading import EXTENSIONS, read_content, split_file
 from core.tasks.table import Entry
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row with its place, for messages; rows count from 1."""
+    """One row with its place, for messages."""
 
     where: str
     values: Mapping[str, Any]
@@ -24,13 +25,12 @@ class Row:
 
 def read_rows(entry: Entry, split: str, data_root: str | None) -> list[Row]:
     """The rows of a split, each with a value in every column that the task reads; else DataError says which lacks."""
-    where, table = _from_folder(entry, split, Path(data_root)) if data_root else _from_hub(entry, split)
     names = columns(entry)
-    for name in names:
-        if name not in table:
-            raise DataError(f"{where} has no column {name!r}", nearest(name, table))
-    rows = zip(*(table[name] for name in names), strict=True)
-    return [_row(f"{where}: row {i}", dict(zip(names, row, strict=True))) for i, row in enumerate(rows, 1)]
+    content = read_content(file_of(entry, split, Path(data_root)), names) if data_root else _from_hub(entry, split)
+    rows = zip(*(content.columns[name] for name in names), strict=True)
+    return [
+        _row(f"{content.source}: {content.place(i)}", dict(zip(names, row, strict=True))) for i, row in enumerate(rows)
+    ]
 
 
 def _row(where: str, values: dict[str, Any]) -> Row:
@@ -38,11 +38,6 @@ def _row(where: str, values: dict[str, Any]) -> Row:
         if value is None or value != value:
             raise DataError(f"{where} has no {name!r}", "fill it in or leave the row out")
     return Row(where, values)
-
-
-def _from_folder(entry: Entry, split: str, root: Path) -> tuple[str, Mapping[str, Sequence[Any]]]:
-    file = file_of(entry, split, root)
-    return str(file), read_columns(file)
 
 
 def file_of(entry: Entry, split: str, root: Path) -> Path:
@@ -61,7 +56,7 @@ def file_of(entry: Entry, split: str, root: Path) -> Path:
     )
 
 
-def _from_hub(entry: Entry, split: str) -> tuple[str, Mapping[str, Sequence[Any]]]:
+def _from_hub(entry: Entry, split: str) -> Content:
     """A split from the cache of the datasets library, or from the hub by way of it."""
     import datasets
     from datasets.exceptions import DatasetsError
@@ -79,5 +74,6 @@ def _from_hub(entry: Entry, split: str) -> tuple[str, Mapping[str, Sequence[Any]
             f'check the network; without one, give data_root = "DIR" with {entry.name}/train.jsonl and '
             f"{entry.name}/validation.jsonl in DIR (csv and parquet will do too)",
         ) from None
-    read = [column for column in rows.column_names if column in columns(entry)]
-    return f"{repository}, {split} of {name or 'all'}", rows.select_columns(read)[:]
+    source, names = f"{repository}, {split} of {name or 'all'}", list(columns(entry))
+    check_names(source, names, rows.column_names)
+    return Content(source, rows.select_columns(names)[:], "row", range(1, len(rows) + 1))

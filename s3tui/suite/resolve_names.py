@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.run.datapath import check_data_path
 from core.run.deltas import parse_delta
-from core.run.errors import S3Error, SpecError, nearest
+from core.run.errors import DataError, S3Error, SpecError, nearest
 from core.run.given import awaited_space, given_space
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
@@ -141,8 +142,10 @@ class Resolver:
             return ANY_TASK
         if isinstance(value.get("path"), str):
             path = absolute(self.folder, value["path"])
-            if not path.exists():
-                report(("task", "path"), f"there is no file {str(path)!r}")
+            try:
+                check_data_path(path, folder=True)
+            except DataError as error:
+                report(("task", "path"), error.message)
             return value | {"path": str(path)}
         return self._named_task(value, ("task", "name"), report)
 

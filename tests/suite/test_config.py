@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -246,10 +247,17 @@ def test_files_that_are_not_there_are_told(problems, tmp_path):
     assert sorted(found) == [
         f"experiment.a.model: there is no folder '{tmp_path}/m'",
         f"experiment.a.space: cannot read '{tmp_path}/s.json': No such file or directory",
-        f"experiment.a.task.path: there is no file '{tmp_path}/t.csv'",
+        f"experiment.a.task.path: there is no file or folder {tmp_path}/t.csv",
     ]
     (root,) = problems(BASE + A + 'task = { name = "cola", data_root = "glue" }\n')
     assert root == f"experiment.a.task.data_root: there is no folder '{tmp_path}/glue'"
+
+
+def test_data_that_have_no_end_are_refused_before_a_worker_waits_for_them(problems, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path, kind in ((tmp_path / "pipe.csv", "a named pipe"), ("/dev/zero", "a device")):
+        found = problems(BASE + A + f'task = {{ path = "{path}", text = "x", label = "y" }}\n')
+        assert found == [f"experiment.a.task.path: {path} is {kind}, not a regular file"]
 
 
 @pytest.mark.parametrize("path", ["./a\\u0000b", "~nobody-of-this-name/x", "./" + "x" * 300])

@@ -191,27 +191,30 @@ def test_a_missing_column_is_refused_with_the_nearest(tmp_path, extension):
 
 @pytest.mark.parametrize("column", ["title", "stars"])
 @pytest.mark.parametrize("extension", [".jsonl", ".parquet"])
-def test_a_null_is_refused_with_its_row(tmp_path, extension, column):
+def test_a_null_is_refused_with_its_place(tmp_path, extension, column):
     rows = reviews()
     rows[6][column] = None
     path = write(tmp_path / f"a{extension}", rows)
-    assert message(path) == f"{path}: row 7 has no {column!r}: fill it in or leave the row out"
+    place = "line 7" if extension == ".jsonl" else "row 7"
+    assert message(path) == f"{path}: {place} has no {column!r}: fill it in or leave the row out"
 
 
 @pytest.mark.parametrize("extension", FORMATS)
-def test_an_empty_label_or_row_is_refused_with_its_row(tmp_path, extension):
+def test_an_empty_label_or_row_is_refused_with_its_place(tmp_path, extension):
+    # In a csv or tsv, a header and six rows of two lines each stand before it.
+    place = {".jsonl": "line 7", ".parquet": "row 7"}.get(extension, "line 14")
     rows = reviews()
     rows[6]["stars"] = ""
     path = write(tmp_path / f"a{extension}", rows)
-    assert message(path) == f"{path}: row 7 is empty in 'stars': fill it in or leave the row out"
+    assert message(path) == f"{path}: {place} is empty in 'stars': fill it in or leave the row out"
     rows = reviews()
     rows[6] |= {"title": "", "body": " "}
-    assert "row 7 is empty in 'title, body'" in message(write(path, rows))
+    assert f"{place} is empty in 'title, body'" in message(write(path, rows))
 
 
 def test_a_list_is_no_text(tmp_path):
     rows = [row | {"body": ["a", "b"]} for row in reviews()]
-    assert "row 1: 'body' holds a list: it should be one value" in message(write(tmp_path / "a.jsonl", rows))
+    assert "line 1: 'body' holds a list: it should be one text or number" in message(write(tmp_path / "a.jsonl", rows))
 
 
 @pytest.mark.parametrize(("extension", "content"), [(".jsonl", "\n"), (".csv", "title,body,stars\n"), (".csv", "")])
@@ -243,11 +246,13 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, extension):
     assert str(path) in message(path)
 
 
-@pytest.mark.parametrize("first_line", ["title,body,stars\n", "title,body,stars\na,b,1\n"])
-def test_a_comma_too_many_does_not_shift_the_columns(tmp_path, first_line):
+@pytest.mark.parametrize("first_rows", ["", "a,b,1\n"])
+@pytest.mark.parametrize(("row", "count"), [("hello, world,body,1\n", "4 cells"), ("hello,1\n", "2 cells")])
+def test_a_row_with_a_cell_too_many_or_too_few_is_refused_with_its_line(tmp_path, first_rows, row, count):
     path = tmp_path / "a.csv"
-    path.write_text(first_line + "hello, world,body,1\n" * 12)
-    assert message(path).startswith(f"{path} cannot be read:")
+    path.write_text("title,body,stars\n" + first_rows + row * 12)
+    line = 3 if first_rows else 2
+    assert message(path).startswith(f"{path}: line {line} has {count}, the header 3: put a cell that holds a separator")
 
 
 def test_a_single_class_is_refused(tmp_path):
@@ -262,7 +267,7 @@ def test_too_few_rows_to_split_are_refused(tmp_path):
 
 def test_a_label_outside_the_given_set_is_refused_with_its_row(tmp_path):
     path = write(tmp_path / "a.jsonl", reviews())
-    assert "row " in (text := message(path, labels=["god", "bad"]))
+    assert (text := message(path, labels=["god", "bad"])).startswith(f"{path}: line ")
     assert text.endswith("'stars' is 'good', not in `labels`: did you mean 'god'?")
 
 
@@ -271,13 +276,13 @@ def test_a_label_that_training_lacks_is_refused_with_its_row(tmp_path, split):
     for name in ("train", "validation", "test"):
         write(tmp_path / f"{name}.csv", reviews(8) + (reviews(1, ("odd",)) if name == split else []))
     path = tmp_path / f"{split}.csv"
-    assert message(tmp_path).startswith(f"{path}: row 9: 'stars' is 'odd', not among the training labels")
+    assert message(tmp_path).startswith(f"{path}: line 18: 'stars' is 'odd', not among the training labels")
 
 
 @pytest.mark.parametrize("label", ["much", "nan"])
 def test_a_label_that_is_no_number_is_refused_with_its_row(tmp_path, label):
     path = write(tmp_path / "a.csv", [*reviews(11, (1.5,)), *reviews(1, (label,))])
-    assert f"{path}: row 12: 'stars' is '{label}', not a number" in message(path, kind="regression")
+    assert f"{path}: line 24: 'stars' is '{label}', not a number" in message(path, kind="regression")
 
 
 def test_a_folder_without_a_split_is_refused_with_the_names_to_give(tmp_path):

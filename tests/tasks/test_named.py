@@ -336,16 +336,20 @@ def test_a_missing_column_is_named(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("cola", {"label": 2}, "row 2: the label is '2': known: 0, 1"),
-        ("cola", {"label": "yes"}, "row 2: the label is 'yes': known: 0, 1"),
-        ("cola", {"label": -1}, "row 2: the label is '-1': rows without labels can be neither learned from nor scored"),
-        ("cola", {"label": None}, "row 2 has no 'label': fill it in or leave the row out"),
-        ("cola", {"sentence": None}, "row 2 has no 'sentence': fill it in or leave the row out"),
-        ("stsb", {"label": -1.0}, "row 2: the label is -1.0: rows without labels"),
-        ("stsb", {"label": None}, "row 2 has no 'label'"),
-        ("squad", {"answers": {"text": [], "answer_start": []}}, "row 2 has no answers: rows without labels"),
-        ("superglue-record", {"answers": []}, "row 2 has no answers: rows without labels"),
-        ("superglue-multirc", {"idx": {"paragraph": 1}}, "row 2 is not of the form that 'superglue-multirc' has"),
+        ("cola", {"label": 2}, "line 2: the label is '2': known: 0, 1"),
+        ("cola", {"label": "yes"}, "line 2: the label is 'yes': known: 0, 1"),
+        (
+            "cola",
+            {"label": -1},
+            "line 2: the label is '-1': rows without labels can be neither learned from nor scored",
+        ),
+        ("cola", {"label": None}, "line 2 has no 'label': fill it in or leave the row out"),
+        ("cola", {"sentence": None}, "line 2 has no 'sentence': fill it in or leave the row out"),
+        ("stsb", {"label": -1.0}, "line 2: the label is -1.0: rows without labels"),
+        ("stsb", {"label": None}, "line 2 has no 'label'"),
+        ("squad", {"answers": {"text": [], "answer_start": []}}, "line 2 has no answers: rows without labels"),
+        ("superglue-record", {"answers": []}, "line 2 has no answers: rows without labels"),
+        ("superglue-multirc", {"idx": {"paragraph": 1}}, "line 2 is not of the form that 'superglue-multirc' has"),
     ],
 )
 def test_a_faulty_row_is_named_with_its_file(tmp_path, name, change, says):
