@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from test_plot import make
+from drawn import make
 
 from s3tui.report.blocks import Heading, Picture, Table, Text
 from s3tui.report.html import page
