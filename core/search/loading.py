@@ -20,6 +20,8 @@ from core.search import ranks
 from core.search.checkpoint import Snapshot
 from core.search.data import Data, load_data
 from core.search.device import resolve_device, resolve_precision
+from core.search.firstpass import check_passes
+from core.search.log import tell
 from core.search.reporter import Reporter
 from core.tasks import Task
 
@@ -49,6 +51,8 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     _check_parts(spec, len(data.splits["train"]))
     outputs = len(data.task.labels) or 1
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
+    _tell_unused(spec.model, backbone.unused)
+    check_passes(spec.model, backbone, data)
     placed = [] if spec.method == "full" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
@@ -66,6 +70,12 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
     attempt = 1 + sum(isinstance(event, Started) for event in read_events(run.events)[0])
     place = (resumed.phase, resumed.step) if resumed else ("", 0)
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
+
+
+def _tell_unused(name: str, unused: tuple[str, ...]) -> None:
+    """Most checkpoints have the head of what they were trained on; a long list would hide the lines that matter."""
+    if unused and ranks.rank() == 0:
+        tell(f"{len(unused):,} tensors in the files of {name} are not of this model and not used: {unused[0]}, ...")
 
 
 def _check_length(task: Task, model: Pretrained) -> None:

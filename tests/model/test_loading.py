@@ -7,11 +7,10 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from support import ENCODERS, FAMILIES, batch, build, space
 
 import core
-from core.model.deltafile import metadata
+from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.errors import S3Error
@@ -68,7 +67,8 @@ def trained(folder, family: str, table: dict[str, list[str]], head: float = 0.0)
         model.get_parameter(n).copy_(p)
     with gated.bound(weights, torch.ones(len(placed))) as network, torch.no_grad():
         logits = network(**batch(family)).logits
-    save_file(tensors | own, folder / "delta.safetensors", metadata("tiny", "reviews", ("a", "b"), candidates))
+    data = write_delta(tensors | own, "tiny", "reviews", ("a", "b"), candidates)
+    (folder / "delta.safetensors").write_bytes(data)
     return candidates, logits
 
 
