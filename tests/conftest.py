@@ -1,6 +1,7 @@
 """Set before anything imports torch: on shared cores, more threads than cores are several times slower."""
 
 import os
+import profile  # noqa: F401  the standard library's, before pytest puts tests/fuzz with its own on the path
 
 import pytest
 from hypothesis import settings
