@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from core.model.keys import check_keys, check_shapes, may_be_missing
-from core.model.limits import check_counts, check_size
+from core.model.limits import check_counts, check_filled, check_size
 from core.model.sites import config_of, reads_both_ways
 from core.run.errors import ModelError, nearest
-from core.run.foreign import foreign
+from core.run.foreign import foreign, reason
 
 # The heads that transformers puts on an encoder for classification. What is missing from a checkpoint (a RoBERTa has no
 # pooler) is new too, and found when the checkpoint is loaded.
@@ -82,8 +82,7 @@ class Pretrained:
         Raises ModelError where there are no weights, or not those of the configuration.
         """
         _check_weights(self.name, self.source)
-        if Path(self.source).is_dir():
-            _check_size(self)
+        _check_size(self)
         torch.manual_seed(seed)
         config = copy.deepcopy(self.config)
         if self.kind == "encoder":
@@ -126,6 +125,8 @@ def open_pretrained(name: str) -> Pretrained:
     kind = kind_of(name, config)
     with _reading(name, source):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        _check_numbers(name, tokenizer, "model_max_length", "eos_token_id", "pad_token_id")
+    _check_numbers(name, config, "max_position_embeddings")
     if kind == "decoder" and tokenizer.eos_token_id is None:
         hint = "a decoder learns to end its answers with one: set eos_token in its tokenizer_config.json"
         raise ModelError(f"the tokenizer of {name} has no end-of-text token", hint)
@@ -212,8 +213,18 @@ def _check_weights(name: str, source: str) -> None:
         raise ModelError(f"the model folder {name} has no weights", "put model.safetensors beside config.json")
 
 
+def _check_numbers(name: str, owner: Any, *keys: str) -> None:
+    """Refuse what is read here as a number and is none: transformers does not look at all of them."""
+    for key in keys:
+        value = getattr(owner, key, None)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ModelError(f"{key} of {name} is {reason(ValueError(repr(value)))}", "it should be a number")
+
+
 def _check_size(model: Pretrained) -> None:
     shape: Any = _shape(model.name, model.kind, model.config)
+    if not Path(model.source).is_dir():  # what a hub gives comes in the size that it has
+        return
     new = (n for n, _ in shape.named_parameters() if model.kind == "encoder" and may_be_missing(shape, n))
     check_size(model.name, model.source, shape, new)
 
@@ -222,6 +233,7 @@ def _shape(name: str, kind: Kind, config: Any) -> nn.Module:
     """The network on the meta device."""
     with foreign(f"the configuration of {name} makes no model"), torch.device("meta"):
         model: nn.Module = _auto_class(kind).from_config(copy.deepcopy(config), **PLAIN)
+    check_filled(name, model)
     return model
 
 

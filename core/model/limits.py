@@ -29,6 +29,13 @@ def check_counts(name: str, config: dict[str, Any]) -> None:
                 raise ModelError(f"config.json of {name} has {key} = {value:,}", f"more than {most:,} is refused")
 
 
+def check_filled(name: str, model: nn.Module) -> None:
+    """Refuse a network with a weight of no elements: nothing flows through it."""
+    empty = next((n for n, p in model.named_parameters() if not p.numel()), None)
+    if empty is not None:
+        raise ModelError(f"config.json of {name} asks for a weight of no elements, {empty}", "a size in it is 0")
+
+
 def check_size(name: str, source: str, model: nn.Module, new: Iterable[str]) -> None:
     """Refuse a network, on the meta device, that the weights in the folder cannot fill; `new` need not be there.
 

@@ -80,7 +80,8 @@ def _tell_unused(name: str, unused: tuple[str, ...]) -> None:
 
 def _check_length(task: Task, model: Pretrained) -> None:
     """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
-    limit = getattr(model.config, "max_position_embeddings", math.inf)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    limit = math.inf if positions is None else positions
     if not model.text_to_text:
         limit = min(limit, model.tokenizer.model_max_length)
     if task.max_length > limit:

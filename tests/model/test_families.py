@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import transformers
-from support import DECODERS, ENCODERS, FAMILIES, batch, build, loss_under, space
+from support import DECODERS, ENCODERS, FAMILIES, assert_rounded_no_worse, batch, build, loss_under, space
 
 from core.model.backbone import count_parameters, head_of
 from core.model.gated import GatedModel
@@ -164,7 +164,8 @@ def test_a_bf16_backbone_computes_in_bf16_with_fp32_deltas(family):
     plain = backbone(**batch(family)).logits
     assert plain.dtype == torch.bfloat16
     closed = logits(model, weights, torch.zeros(len(model.placed)), family)
-    torch.testing.assert_close(closed, plain, rtol=0.05, atol=0.05)
+    exact = build(family).to(torch.bfloat16).float()(**batch(family)).logits
+    assert_rounded_no_worse(closed, plain, exact)
 
 
 @every_family

@@ -62,7 +62,7 @@ class Bomb:
 
 def pickled(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"bert": Bomb(folder)}))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"bert": Bomb(folder), "filler": bytes(100_000)}))
 
 
 def bytes_of(file: str, data: bytes) -> Callable[[Path], object]:
@@ -99,7 +99,7 @@ DAMAGED: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "half a file of weights": ("bert", cut, "cannot be loaded"),
     "an empty file of weights": ("bert", bytes_of(WEIGHTS, b""), "its weights are 0 bytes"),
     "garbage for weights": ("bert", bytes_of(WEIGHTS, b"garbage" * 20_000), "cannot be loaded"),
-    "a pickle that runs code": ("bert", pickled, "its weights are"),
+    "a pickle that runs code": ("bert", pickled, "cannot be loaded"),
     "a config that is no JSON": ("bert", bytes_of("config.json", b"{"), "cannot be loaded"),
     "a config of brackets": ("bert", bytes_of("config.json", b"[" * 100_000), "cannot be loaded"),
     "a config that is a list": ("bert", bytes_of("config.json", b"[]"), "cannot be loaded"),
@@ -123,6 +123,12 @@ DAMAGED: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "no end of text": ("gpt2", without_end, "has no end-of-text token"),
     "garbage for a tokenizer": ("bert", bytes_of("tokenizer.json", b"{}"), "cannot be loaded"),
     "a decoder without a cache": ("gpt2", without_cache, "cannot read an answer after its question"),
+    "a width of nothing": ("bert", lambda f: edit(f, intermediate_size=0), "a weight of no elements"),
+    "a text for a length": (
+        "bert",
+        lambda f: edit(f, "tokenizer_config.json", model_max_length="long"),
+        "model_max_length of",
+    ),
     "a model of pixels": ("bert", with_boxes, "model"),
     "a checkpoint of a wrapper": (
         "bert",
