@@ -241,10 +241,12 @@ def _configured(name: str) -> tuple[str, Any]:
     """Where a model is, and its configuration, which names no code that is not in transformers."""
     _quiet_transformers()
     source = resolve(name)
-    from transformers import AutoConfig, PreTrainedConfig
+    from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
     with _reading(name, source):
         written, _ = PreTrainedConfig.get_config_dict(source)
+        if "auto_map" in written and written.get("model_type") not in CONFIG_MAPPING:
+            raise ModelError(f"{name} needs code of its own, which is never run", "take a model that transformers has")
         check_counts(name, written)
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     _check_plain(name, config)
