@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -152,6 +153,17 @@ def test_a_structure_that_a_form_cannot_hold_is_refused_with_what_to_do(runs, tm
     assert "E0.block.ffn adapter(bottleneck=1)" in str(raised.value)
     assert "--to delta holds every structure" in raised.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["delta", "merged", "peft"])
+def test_a_damaged_delta_is_not_exported(runs, tmp_path, kind):
+    run = RunDir(shutil.copytree(runs["bert"].path, tmp_path / "run"))
+    data = bytearray(run.delta.read_bytes())
+    data[-3] ^= 1
+    run.delta.write_bytes(data)
+    with pytest.raises(RunDirError, match="is damaged"):
+        export(run.path, kind, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_folder_is_overwritten(runs, tmp_path):

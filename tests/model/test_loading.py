@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from support import ENCODERS, FAMILIES, assert_rounded_no_worse, batch, build, space
 
 import core
 from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import place
-from core.run.errors import S3Error
+from core.run.errors import RunDirError, S3Error
 
 LINEAR = "{attn.{q,k,v,o,qkv},cross.{q,k,v,o},ffn.{in,gate,out,gate_in}}"
 BLOCK = "block.{attn,cross,ffn}"
@@ -193,6 +196,28 @@ def test_what_cannot_be_loaded_is_told_and_leaves_the_model_as_it_was(tmp_path, 
             function(model, tmp_path)
         assert words in str(raised.value)
         assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_flipped_bit_in_what_was_trained_is_refused_by_every_reader(tmp_path):
+    trained(tmp_path, "bert", SPACES["lora"], head=0.5)
+    file, model = tmp_path / "delta.safetensors", build("bert")
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+    for function in (core.load_delta, core.merge_delta):
+        with pytest.raises(RunDirError, match=r"is damaged: its content is not that of its digest"):
+            function(model, tmp_path)
+
+
+def test_a_file_of_before_the_digest_is_read(tmp_path):
+    candidates, expected = trained(tmp_path, "bert", SPACES["lora"])
+    file, model = tmp_path / "delta.safetensors", build("bert")
+    with safe_open(file, "pt") as opened:
+        about = json.loads(opened.metadata()["s3tui"])
+    del about["sha256"]
+    save_file(load_file(file), file, {"s3tui": json.dumps(about)})
+    assert core.load_delta(model, tmp_path).candidates == candidates
+    assert_rounded_no_worse(answers(model, "bert"), expected, exact_answers(tmp_path, "bert"))
 
 
 def test_importing_core_loads_nothing_and_its_functions_are_there():
