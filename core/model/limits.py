@@ -14,7 +14,7 @@ from core.run.errors import ModelError
 # How keys end whose numbers are counts of what is built one by one, and the most of each.
 LIMITS = {
     r"layers?|blocks|block_sizes": 1_000,
-    r"experts": 10_000,
+    r"experts": 100_000,
     r"num_labels": 100_000,
 }
 # Elements of tables that are computed, not loaded: positions, masks.
