@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check fuzz screenshots clean
+.PHONY: demo test test-numeric check fuzz screenshots clean
 
 demo: $(VENV)/.installed
 	$(BIN)/s3tui run experiments.toml
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# What computes, again with the kernels of a processor without AVX-512; what is about kills and files is left out.
+NUMERIC := tests/model tests/search tests/training $(addprefix tests/worker/test_,bipeft.py processes.py runs.py)
+test-numeric: $(VENV)/.installed
+	ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC)
 
 # Longer campaigns of hostile inputs than `make test` runs; FUZZ_TIME ends them.
 FUZZ_TIME ?= 20m

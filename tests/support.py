@@ -134,6 +134,19 @@ def build(family: str, seed: int = 0) -> nn.Module:
     return model.requires_grad_(False).eval()
 
 
+@torch.no_grad()
+def assert_rounded_no_worse(found: torch.Tensor, plain: torch.Tensor, exact: torch.Tensor, times: float = 2) -> None:
+    """One way to compute something is as near to the exact result as the plain way in the same precision is.
+
+    Both are measured by their distance from what a higher precision gives, as how a kernel rounds is the processor's
+    own affair; `times` is how much farther the first may be.
+    """
+    assert found.dtype == plain.dtype != exact.dtype
+    unit = torch.finfo(plain.dtype).eps * float(exact.norm())
+    error, usual = (float((values.to(exact.dtype) - exact).norm()) for values in (found, plain))
+    assert error <= times * usual + unit
+
+
 def batch(family: str, rows: int = 6, length: int = 9, seed: int = 1) -> dict[str, torch.Tensor]:
     """Random tokens with padding in the last row, and labels of the family's kind."""
     place = torch.Generator().manual_seed(seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +24,20 @@ def card(source: Source, kind: str, pipeline: str) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     result = source.result
+    task = _one_line(source.task)
     score = EvalResult(
         task_type=pipeline,
-        dataset_type=source.task,
-        dataset_name=source.task,
+        dataset_type=task,
+        dataset_name=task,
         metric_type=str(result["metric"]),
         metric_value=result["score"],
     )
     header: Any = ModelCardData(
-        base_model=source.base if source.is_on_hub else None,
+        base_model=_one_line(source.base) if source.is_on_hub else None,
         library_name=LIBRARIES.get(kind),
         pipeline_tag=pipeline,
         tags=["s3tui", "sparse-structure-search", "parameter-efficient-fine-tuning"],
-        model_name=f"{source.task} ({kind})",
+        model_name=f"{task} ({kind})",
         eval_results=[score],
     )
     return f"---\n{header.to_yaml()}\n---\n\n{_body(source, kind, pipeline)}"
@@ -51,9 +54,9 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
         ("New head", f"{head:,} parameters" if head else "none"),
         ("Method", f"{result['method']}, seed {result['seed']}"),
     ]
-    rows = "\n".join(f"| {key} | {value} |" for key, value in facts)
+    rows = "\n".join(f"| {key} | {_markdown(value)} |" for key, value in facts)
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    return f"""# {source.task}: trained on {base}
+    return f"""# {_markdown(source.task)}: trained on {_markdown(base)}
 
 {_origin(str(result["method"]))}
 
@@ -63,18 +66,32 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
 
 ## Load it
 
-```python
-{_loading(source, kind, CLASSES[pipeline])}
-```
+{_code(_loading(source, kind, CLASSES[pipeline]), "python")}
 
 ## What is trained
 
-```
-{structure_map(source.structure.chosen)}
-```
+{_code(structure_map(source.structure.chosen))}
 
-Made with {versions}.
+Made with {_markdown(versions)}.
 """
+
+
+def _one_line(text: str) -> str:
+    """A name as it can be shown and written: names of files may have line ends, controls and bytes that are no text."""
+    text = " ".join(text.split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _markdown(text: str) -> str:
+    """The text as Markdown that shows it: none of its characters starts markup, a table cell or HTML."""
+    return re.sub(r"([\\`*_\[\]<>|&#~$])", r"\\\1", _one_line(text))
+
+
+def _code(text: str, language: str = "") -> str:
+    """A block of code, whatever backticks are in the text."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _origin(method: str) -> str:
@@ -91,10 +108,10 @@ def _base_in_words(source: Source) -> str:
 def _loading(source: Source, kind: str, name: str) -> str:
     """The lines that load it, with DIR for the folder of the export."""
     outputs = f", num_labels={source.file.outputs}" if source.file.outputs else ""
-    base = source.base if source.is_on_hub else Path(source.base).name
+    base = json.dumps(source.base if source.is_on_hub else Path(source.base).name)  # a string of Python too
     if kind == "merged":
         return f'from transformers import {name}\n\nmodel = {name}.from_pretrained("DIR")'
-    lines = [f"from transformers import {name}", "", f'model = {name}.from_pretrained("{base}"{outputs})']
+    lines = [f"from transformers import {name}", "", f"model = {name}.from_pretrained({base}{outputs})"]
     if kind == "peft":
         return "\n".join(["from peft import PeftModel", *lines, 'model = PeftModel.from_pretrained(model, "DIR")'])
     return "\n".join(["import core  # pip install s3tui", *lines, 'core.load_delta(model, "DIR")'])
@@ -104,9 +121,9 @@ def structure_map(chosen: tuple[Candidate, ...]) -> str:
     """Sites with deltas as rows, layers as columns, # where one is trained."""
     if not chosen:
         return "nothing but the head, or all of the model"
-    rows = list(dict.fromkeys((c.site, c.delta) for c in chosen))
+    rows = list(dict.fromkeys((_one_line(c.site), _one_line(c.delta)) for c in chosen))
     columns = sorted({(c.stack != "encoder", -1 if c.layer is None else c.layer, c.stack) for c in chosen})
-    trained = {((c.site, c.delta), (c.stack, -1 if c.layer is None else c.layer)) for c in chosen}
+    trained = {((_one_line(c.site), _one_line(c.delta)), (c.stack, -1 if c.layer is None else c.layer)) for c in chosen}
     names = [(stack[:1].upper() or "-") + ("" if layer < 0 else str(layer)) for _, layer, stack in columns]
     left = max(len(f"{site} {delta}") for site, delta in rows)
     lines = [" " * left + "".join(f" {name:>3}" for name in names)]

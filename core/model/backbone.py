@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +12,19 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from core.model.keys import check_keys, check_shapes, may_be_missing
+from core.model.limits import check_counts, check_filled, check_size
 from core.model.sites import config_of, reads_both_ways
 from core.run.errors import ModelError, nearest
+from core.run.foreign import foreign, reason
 
 # The heads that transformers puts on an encoder for classification. What is missing from a checkpoint (a RoBERTa has no
 # pooler) is new too, and found when the checkpoint is loaded.
 HEADS = ("classifier.", "pre_classifier.", "score.", "pooler.")
+
+# What the files of a model do not decide: no code of their own, and attention and experts as transformers chooses them
+# for itself, as a kernel named there would be fetched from a hub and run.
+PLAIN: dict[str, Any] = {"trust_remote_code": False, "attn_implementation": None, "experts_implementation": None}
 
 # An encoder answers with a head, the others write.
 Kind = Literal["encoder", "encoder-decoder", "decoder"]
@@ -27,6 +35,7 @@ class Backbone:
     """A frozen model with its tokenizer.
 
     `head` names the parameters of a new head; `parameters` counts the rest, which is what a relative budget refers to.
+    `unused` names what the files hold beside the model, such as the head of another task.
     """
 
     model: nn.Module
@@ -34,6 +43,7 @@ class Backbone:
     text_to_text: bool
     head: tuple[str, ...]
     parameters: int
+    unused: tuple[str, ...] = ()
 
     @property
     def is_decoder(self) -> bool:
@@ -72,18 +82,36 @@ class Pretrained:
         Raises ModelError where there are no weights, or not those of the configuration.
         """
         _check_weights(self.name, self.source)
+        _check_size(self)
         torch.manual_seed(seed)
-        options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
+        config = copy.deepcopy(self.config)
         if self.kind == "encoder":
-            problem = "regression" if regression else "single_label_classification"
-            options |= {"num_labels": outputs, "problem_type": problem, "ignore_mismatched_sizes": True}
-        model, info = _from_pretrained(_auto_class(self.kind).from_pretrained, self.name, self.source, **options)
+            config.num_labels = outputs
+            config.problem_type = "regression" if regression else "single_label_classification"
+        options = {"config": config, "dtype": dtype, "ignore_mismatched_sizes": self.kind == "encoder"}
+        with _reading(self.name, self.source):
+            model, info = _auto_class(self.kind).from_pretrained(
+                self.source, **options, **PLAIN, output_loading_info=True
+            )
+        head = self._checked_head(model, info)
         model.requires_grad_(False).to(device).eval()
-        head = head_of(model, info["missing_keys"]) if self.kind == "encoder" else ()
-        _check_shapes(self.name, info["mismatched_keys"], head)
         if self.text_to_text:
-            write_plainly(model, self.tokenizer)
-        return Backbone(model, self.tokenizer, self.text_to_text, head, count_parameters(model, head))
+            with foreign(f"the model {self.name} cannot write"):
+                write_plainly(model, self.tokenizer)
+        unused = tuple(sorted(info["unexpected_keys"]))
+        return Backbone(model, self.tokenizer, self.text_to_text, head, count_parameters(model, head), unused)
+
+    def _checked_head(self, model: Any, info: dict[str, Any]) -> tuple[str, ...]:
+        """The new head of a network that has been loaded; raises ModelError where more than that is new."""
+        if getattr(model, "_hf_peft_config_loaded", False):
+            raise _adapter(self.name)
+        missing, is_encoder = info["missing_keys"], self.kind == "encoder"
+        check_keys(
+            self.name, {k for k in missing if not (is_encoder and may_be_missing(model, k))}, info["unexpected_keys"]
+        )
+        head = head_of(model, missing) if is_encoder else ()
+        check_shapes(self.name, info["mismatched_keys"], head)
+        return head
 
 
 def open_pretrained(name: str) -> Pretrained:
@@ -95,7 +123,14 @@ def open_pretrained(name: str) -> Pretrained:
     from transformers import AutoTokenizer
 
     kind = kind_of(name, config)
-    return Pretrained(name, source, config, kind, _from_pretrained(AutoTokenizer.from_pretrained, name, source))
+    with _reading(name, source):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        _check_numbers(name, tokenizer, "model_max_length", "eos_token_id", "pad_token_id")
+    _check_numbers(name, config, "max_position_embeddings")
+    if kind == "decoder" and tokenizer.eos_token_id is None:
+        hint = "a decoder learns to end its answers with one: set eos_token in its tokenizer_config.json"
+        raise ModelError(f"the tokenizer of {name} has no end-of-text token", hint)
+    return Pretrained(name, source, config, kind, tokenizer)
 
 
 def load_backbone(
@@ -109,9 +144,7 @@ def load_shape(name: str) -> tuple[nn.Module, Kind]:
     """The network of a model without its weights: every shape is there, on the meta device, and nothing is read."""
     _, config = _configured(name)
     kind = kind_of(name, config)
-    with torch.device("meta"):
-        model: nn.Module = _auto_class(kind).from_config(config)
-    return model, kind
+    return _shape(name, kind, config), kind
 
 
 def kind_of(name: str, config: Any) -> Kind:
@@ -180,21 +213,60 @@ def _check_weights(name: str, source: str) -> None:
         raise ModelError(f"the model folder {name} has no weights", "put model.safetensors beside config.json")
 
 
-def _check_shapes(name: str, mismatched: Iterable[Any], head: tuple[str, ...]) -> None:
-    """A head of another task may be replaced; anything else of another shape is a damaged folder."""
-    wrong = [str(key if isinstance(key, str) else key[0]) for key in mismatched]
-    wrong = [key for key in wrong if key not in head]
-    if wrong:
-        raise ModelError(f"the weights of {name} do not fit its config.json", f"first: {wrong[0]}")
+def _check_numbers(name: str, owner: Any, *keys: str) -> None:
+    """Refuse what is read here as a number and is none: transformers does not look at all of them."""
+    for key in keys:
+        value = getattr(owner, key, None)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ModelError(f"{key} of {name} is {reason(ValueError(repr(value)))}", "it should be a number")
+
+
+def _check_size(model: Pretrained) -> None:
+    shape: Any = _shape(model.name, model.kind, model.config)
+    if not Path(model.source).is_dir():  # what a hub gives comes in the size that it has
+        return
+    new = (n for n, _ in shape.named_parameters() if model.kind == "encoder" and may_be_missing(shape, n))
+    check_size(model.name, model.source, shape, new)
+
+
+def _shape(name: str, kind: Kind, config: Any) -> nn.Module:
+    """The network on the meta device."""
+    with foreign(f"the configuration of {name} makes no model"), torch.device("meta"):
+        model: nn.Module = _auto_class(kind).from_config(copy.deepcopy(config), **PLAIN)
+    check_filled(name, model)
+    return model
 
 
 def _configured(name: str) -> tuple[str, Any]:
-    """Where a model is, and its configuration."""
+    """Where a model is, and its configuration, which names no code that is not in transformers."""
     _quiet_transformers()
     source = resolve(name)
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
-    return source, _from_pretrained(AutoConfig.from_pretrained, name, source)
+    with _reading(name, source):
+        written, _ = PreTrainedConfig.get_config_dict(source)
+        if "auto_map" in written and written.get("model_type") not in CONFIG_MAPPING:
+            raise ModelError(f"{name} needs code of its own, which is never run", "take a model that transformers has")
+        check_counts(name, written)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    _check_plain(name, config)
+    if (Path(source) / "adapter_config.json").is_file():
+        raise _adapter(name)
+    return source, config
+
+
+def _check_plain(name: str, config: Any) -> None:
+    """Refuse what would change the network itself: numbers in packed form are no parameters that could be counted."""
+    for part in (config, config.get_text_config(decoder=True)):
+        for key in ("quantization_config", "compression_config"):
+            if getattr(part, key, None) is not None:
+                raise ModelError(f"the weights of {name} are quantised", "take the model that it was made from")
+    if getattr(config, "fusion_config", None) is not None:
+        raise ModelError(f"config.json of {name} fuses layers, which changes results", "delete its fusion_config")
+
+
+def _adapter(name: str) -> ModelError:
+    return ModelError(f"{name} is an adapter of PEFT", "merge it into its model, and give the folder of that")
 
 
 def _auto_class(kind: Kind) -> Any:
@@ -207,15 +279,21 @@ def _auto_class(kind: Kind) -> Any:
     }[kind]
 
 
-def _from_pretrained(load: Callable[..., Any], name: str, source: str, **options: Any) -> Any:
-    """Load, and say in one line why it cannot be done."""
-    try:
-        return load(source, **options)
-    except (OSError, ValueError) as error:
-        if Path(source).is_dir():
-            raise ModelError(f"the model folder {name} cannot be loaded", str(error).split("\n")[0]) from None
-        from huggingface_hub.constants import HF_HUB_CACHE
+@contextlib.contextmanager
+def _reading(name: str, source: str) -> Iterator[None]:
+    """Inside, files of a model are read: what cannot be is said in one line."""
+    if Path(source).is_dir():
+        with foreign(f"the model folder {name} cannot be loaded"):
+            yield
+        return
+    from huggingface_hub.constants import HF_HUB_CACHE
 
+    try:
+        with foreign(f"the model {name!r} cannot be loaded"):
+            yield
+    except ModelError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
         raise ModelError(
             f"the model {name!r} is no folder here, not in the cache {HF_HUB_CACHE}, and the hub did not give it",
             "check the name and the network; without a network, copy the model's folder here and give its path",

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from core.run.errors import RunDirError
+from core.run.foreign import is_out_of_memory, reason
 from core.run.rundir import RunDir
 from core.run.structure import Candidate, read_candidate
 
 KEY = "s3tui"  # all metadata are under one key, as safetensors writes several in no fixed order
 VERSION = 1
+DIGEST = "sha256"
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,24 @@ class DeltaFile:
         return next((len(tensor) for name, tensor in self.own.items() if name.endswith(ends)), 0)
 
 
-def metadata(model: str, task: str, labels: tuple[str, ...], candidates: tuple[Candidate, ...]) -> dict[str, str]:
-    """What a file says of its tensors."""
+def write_delta(
+    tensors: Mapping[str, Tensor], model: str, task: str, labels: tuple[str, ...], candidates: tuple[Candidate, ...]
+) -> bytes:
+    """A file of these tensors, with what is said of them and a digest of both."""
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     rows = [vars(c) for c in candidates]
-    return {KEY: json.dumps({"version": VERSION, "model": model, "task": task, "labels": labels, "candidates": rows})}
+    about = {"version": VERSION, "model": model, "task": task, "labels": labels, "candidates": rows}
+    data: bytes = save(kept, metadata={KEY: json.dumps(about | {DIGEST: digest(about, kept)})})
+    return data
+
+
+def digest(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """The sha256 of all that a file says, and of its tensors by name: shape, type and bytes."""
+    found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def read_delta(path: str | Path) -> DeltaFile:
@@ -58,9 +77,23 @@ def read_delta(path: str | Path) -> DeltaFile:
         with safe_open(file, "pt") as opened:
             about = json.loads((opened.metadata() or {})[KEY])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        _check_digest(file, about, tensors)
         return _content(about, tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise RunDirError(f"{file} is damaged", f"{type(error).__name__}: {error}") from None
+    except RunDirError:
+        raise
+    except Exception as error:  # whatever safetensors and torch make of garbage
+        if is_out_of_memory(error):
+            raise
+        raise RunDirError(f"{file} is damaged", reason(error)) from None
+
+
+def _check_digest(file: Path, about: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a file that is not what was written; those of the first versions have no digest."""
+    written = about.pop(DIGEST, None)
+    if written is not None and written != digest(about, tensors):
+        raise RunDirError(
+            f"{file} is damaged", "its content is not that of its digest: copy it again, or repeat the run"
+        )
 
 
 def _content(about: Any, tensors: dict[str, Tensor]) -> DeltaFile:

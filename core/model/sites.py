@@ -15,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from core.model.families import FAMILIES
 from core.model.site import Site
+from core.run.errors import ModelError
 
 
 def find_sites(model: nn.Module) -> list[Site]:
@@ -66,6 +67,8 @@ def _site(model: nn.Module, name: str, path: str, module: nn.Module) -> Site:
 def _width(config: Any) -> int:
     """Features of what flows between the layers; a model of several inputs tells of each apart."""
     own = config if hasattr(config, "hidden_size") else config.get_text_config(decoder=True)
+    if not hasattr(own, "hidden_size"):
+        raise ModelError(f"the width of a {config.model_type!r} is not known", "take a model of docs/models.md")
     return int(own.hidden_size)
 
 

@@ -50,10 +50,12 @@ def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
 
 def input_site(model: nn.Module) -> Site | None:
     """The stack that reads the text; None where the family is unknown, or attends in a way of its own."""
-    family, width = config_of(model).model_type, int(config_of(model).hidden_size)
-    if family in ENCODERS:
-        return Site("input", "encoder", None, ENCODERS[family], "stack", width, width)
-    return Site("input", "decoder", None, SINGLE[family], "stack", width, width) if family in SINGLE else None
+    family = config_of(model).model_type
+    stack, modules = ("encoder", ENCODERS) if family in ENCODERS else ("decoder", SINGLE)
+    if family not in modules:
+        return None
+    width = int(config_of(model).hidden_size)
+    return Site("input", stack, None, modules[family], "stack", width, width)
 
 
 def attention_modules(sites: Iterable[Site], name: str, stack: str) -> list[str]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
+from core.run.foreign import foreign
 from core.tasks.order import batch_indices, epoch_order, halves, steps_per_epoch
 from core.tasks.ragged import Ragged
 from core.tasks.task import Example, Split, Task
@@ -122,7 +123,7 @@ def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizer
     """Tokenise a split for a model that writes its answer: `name field: text ...` in, the label's text out."""
     examples = task.splits[split]
     sources = [source_text(task, example) for example in examples]
-    targets = tokenizer(text_target=[target_text(task, example) for example in examples])["input_ids"]
+    targets = _tokens(tokenizer, text_target=[target_text(task, example) for example in examples])["input_ids"]
     return _encoded(tokenizer, [sources], max_length, Ragged.of(targets))
 
 
@@ -134,14 +135,14 @@ def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase
     examples = task.splits[split]
     sources = [source_text(task, example) for example in examples]
     encoded = _encoded(tokenizer, [sources], max_length, [])
-    cue = tokenizer(CUE, add_special_tokens=False)["input_ids"]
+    cue = _tokens(tokenizer, CUE, add_special_tokens=False)["input_ids"]
     answers = answer_ids(tokenizer, [target_text(task, example) for example in examples])
     return Prompted(Ragged.of([ids + cue for ids in encoded.input_ids]), Ragged.of(answers), encoded.pad_id)
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """The tokens with which a decoder writes these answers, each with the end of text after it."""
-    written = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    written = _tokens(tokenizer, list(texts), add_special_tokens=False)["input_ids"]
     return [[*ids, tokenizer.eos_token_id] for ids in written]
 
 
@@ -178,11 +179,17 @@ def _encoded(
     max_length: int,
     labels: list[int | float] | Ragged,
 ) -> Encoded:
-    tokens = tokenizer(*columns, truncation=True, max_length=max_length)
+    tokens = _tokens(tokenizer, *columns, truncation=True, max_length=max_length)
     # Padding is masked: any id will do for a tokenizer that has none of its own (GPT-2).
     pad_id = tokenizer.pad_token_id or 0
     types = tokens.get("token_type_ids")
     return Encoded(Ragged.of(tokens["input_ids"]), labels, pad_id, None if types is None else Ragged.of(types))
+
+
+def _tokens(tokenizer: PreTrainedTokenizerBase, *texts: str | list[str], **options: Any) -> Any:
+    """What the tokenizer makes of texts; raises ModelError where it cannot."""
+    with foreign("the tokenizer of the model cannot read the texts of the task"):
+        return tokenizer(*texts, **options)
 
 
 def _label_tensor(labels: Sequence[int | float | list[int]]) -> torch.Tensor:

@@ -19,9 +19,11 @@ from core.run.structure import whole_space
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
 from core.runtime.device import resolve_device, resolve_precision
+from core.runtime.log import tell
 from core.runtime.reporter import Reporter
 from core.tasks import Task
 from core.training.data import Data, load_data
+from core.training.firstpass import check_passes
 
 PACKAGES = ("torch", "transformers", "datasets", "s3tui")
 
@@ -49,6 +51,8 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     _check_parts(spec, len(data.splits["train"]))
     outputs = len(data.task.labels) or 1
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
+    _tell_unused(spec.model, backbone.unused)
+    check_passes(spec.model, backbone, data)
     placed = [] if spec.method == "full" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
@@ -68,9 +72,16 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
 
 
+def _tell_unused(name: str, unused: tuple[str, ...]) -> None:
+    """Most checkpoints have the head of what they were trained on; a long list would hide the lines that matter."""
+    if unused and process_group.rank() == 0:
+        tell(f"{len(unused):,} tensors in the files of {name} are not of this model and not used: {unused[0]}, ...")
+
+
 def _check_length(task: Task, model: Pretrained) -> None:
     """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
-    limit = getattr(model.config, "max_position_embeddings", math.inf)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    limit = math.inf if positions is None else positions
     if not model.text_to_text:
         limit = min(limit, model.tokenizer.model_max_length)
     if task.max_length > limit:

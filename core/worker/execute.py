@@ -6,11 +6,11 @@ import traceback
 from functools import partial
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, DiskError, RunDirError, S3Error
 from core.run.events import Failed, Finished, score_of
+from core.run.foreign import is_out_of_memory
 from core.run.rundir import RunDir, read_json, remove_leftovers
 from core.run.spec import RunSpec
 from core.runtime import process_group
@@ -127,4 +127,4 @@ def _close(reporter: Reporter, failed: Failed) -> None:
 
 
 def _kind(error: BaseException) -> str:
-    return "out-of-memory" if isinstance(error, (torch.OutOfMemoryError, MemoryError)) else "crash"
+    return "out-of-memory" if is_out_of_memory(error) else "crash"

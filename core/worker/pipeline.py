@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from safetensors.torch import save
-
 from core.model.backbone import Backbone
-from core.model.deltafile import metadata
+from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
@@ -80,11 +78,9 @@ def _result(
 
 
 def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:
-    """What was trained, as safetensors; the metadata say what it is, so that the file needs no other."""
+    """What was trained, in the file that needs no other."""
     spec, labels = setup.spec, tuple(setup.data.task.labels)
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in trainee.named().items()}
-    data: bytes = save(tensors, metadata=metadata(spec.model, _task_name(spec), labels, structure.chosen))
-    return data
+    return write_delta(trainee.named(), spec.model, _task_name(spec), labels, structure.chosen)
 
 
 def _task_name(spec: RunSpec) -> str:

@@ -82,3 +82,19 @@ def test_what_cannot_be_shown_is_one_clear_line(sites, tmp_path, arguments, says
     assert (code, out) == (2, "")
     assert says in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_hidden_layers": 10_000_000}, "num_hidden_layers = 10,000,000: more than 1,000 is refused"),
+        ({"hidden_act": "abc"}, "makes no model: "),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_one_line(sites, tmp_path, changes, words):
+    config = transformers.BertConfig(num_hidden_layers=1).to_dict() | changes
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    code, out, err = sites("./model")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 from safetensors.torch import load_file
 from support import batch, make_run, run_spec, save_model, save_reviews, space
 
 import core
+from core.export.card import card
+from core.export.source import read_source
 from core.export.writing import export
 from core.model.backbone import load_backbone
 from core.run.errors import EXIT_OK, ModelError, RunDirError, S3Error
@@ -149,6 +155,17 @@ def test_a_structure_that_a_form_cannot_hold_is_refused_with_what_to_do(runs, tm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["delta", "merged", "peft"])
+def test_a_damaged_delta_is_not_exported(runs, tmp_path, kind):
+    run = RunDir(shutil.copytree(runs["bert"].path, tmp_path / "run"))
+    data = bytearray(run.delta.read_bytes())
+    data[-3] ^= 1
+    run.delta.write_bytes(data)
+    with pytest.raises(RunDirError, match="is damaged"):
+        export(run.path, kind, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_folder_is_overwritten(runs, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RunDirError, match="exists already"):
@@ -162,13 +179,48 @@ def test_every_export_has_a_card_that_the_hub_can_read(runs, loaded, tmp_path, n
     if kind == "delta":
         export(runs[name].path, kind, folder)
     result = read_json(runs[name].result)
-    card = ModelCard.load(folder / "README.md")
-    (score,) = card.data.eval_results
+    read = ModelCard.load(folder / "README.md")
+    (score,) = read.data.eval_results
     assert (score.metric_type, score.metric_value) == ("accuracy", result["score"])
-    assert (score.dataset_name, "s3tui" in card.data.tags) == ("reviews", True)
-    assert f"{result['parameters']:,} of {result['backbone_parameters']:,}" in card.text
-    assert {"delta": "core.load_delta", "merged": '("DIR")', "peft": "PeftModel.from_pretrained"}[kind] in card.text
-    assert str(runs[name].path.parent) not in card.content
+    assert (score.dataset_name, "s3tui" in read.data.tags) == ("reviews", True)
+    assert f"{result['parameters']:,} of {result['backbone_parameters']:,}" in read.text
+    assert {"delta": "core.load_delta", "merged": '("DIR")', "peft": "PeftModel.from_pretrained"}[kind] in read.text
+    assert str(runs[name].path.parent) not in read.content
+
+
+HOSTILE = [
+    'x"; import os #',
+    "a`b|c\n# h",
+    "```\n---\nlicense: mit",
+    "<img src=x onerror=alert(1)> [a](javascript:b) $x$",
+    "'\\\x1b]52;c;eA==\x07",
+    "caf\udce9",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("kind", ["delta", "merged", "peft"])
+def test_names_are_text_in_every_part_of_a_card(runs, name, kind):
+    source = read_source(runs["bert"].path)
+    source = replace(source, file=replace(source.file, model=f"nobody/{name}", task=f"/data/{name}.jsonl"))
+    text = card(source, kind, "text-classification")
+    assert text.encode()
+    read = ModelCard(text)
+    shown = " ".join(
+        "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in name).split()
+    )
+    assert read.data.base_model == f"nobody/{shown}"
+    assert read.data.license is None
+    tokens = MarkdownIt("commonmark").enable("table").parse(read.text)
+    assert [t.tag for t in tokens if t.type == "heading_open"] == ["h1", "h2", "h2"]
+    inline = [t for t in tokens if t.type == "inline"]
+    assert {child.type for t in inline for child in t.children} <= {"text", "text_special"}
+    assert f"nobody/{shown}" in ["".join(child.content for child in t.children) for t in inline]
+    assert sum(t.type == "tr_open" for t in tokens) == 7
+    snippet, _ = (t.content for t in tokens if t.type == "fence")
+    strings = [node.value for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Constant)]
+    assert kind == "merged" or f"nobody/{name}" in strings
+    assert {type(node) for node in ast.parse(snippet).body} <= {ast.Import, ast.ImportFrom, ast.Assign, ast.Expr}
 
 
 def test_a_merged_model_knows_the_names_of_its_classes(loaded):

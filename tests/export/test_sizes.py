@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 import transformers
-from safetensors.torch import save_file
 from support import space
 
 from core.export.card import structure_map
-from core.model.deltafile import metadata
+from core.model.deltafile import write_delta
 from core.model.space import place
 from core.run.structure import random_selection
 
@@ -28,6 +27,6 @@ def test_a_delta_of_the_papers_budget_takes_little_more_than_four_bytes_a_parame
     candidates = tuple(p.candidate for p in chosen)
     parameters = sum(c.parameters for c in candidates)
     assert parameters > 100_000
-    save_file(tensors, tmp_path / "delta.safetensors", metadata("t5-large", "cb", (), candidates))
+    (tmp_path / "delta.safetensors").write_bytes(write_delta(tensors, "t5-large", "cb", (), candidates))
     card = len(structure_map(candidates))
     assert (tmp_path / "delta.safetensors").stat().st_size + card < 1.1 * 4 * parameters + 64 * 1024

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from fuzz.profile import hostile
+from hostile import hostile
 from hypothesis import event, given
 from hypothesis import strategies as st
 

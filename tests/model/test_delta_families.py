@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import FAMILIES, batch, build, loss_under, space
+from support import FAMILIES, assert_rounded_no_worse, batch, build, loss_under, space
 from torch import nn
 
 from core.model.attention import NAME
@@ -88,7 +88,8 @@ def test_a_bf16_backbone_computes_in_bf16_with_fp32_deltas(family):
     assert to_gates.isfinite().all()
     plain = backbone(**batch(family)).logits
     closed = logits(model, weights.detach(), 0.0, family)
-    torch.testing.assert_close(closed, plain, rtol=0.05, atol=0.1)
+    exact = build(family).to(torch.bfloat16).float()(**batch(family)).logits
+    assert_rounded_no_worse(closed, plain, exact)
 
 
 @every_family

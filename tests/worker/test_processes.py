@@ -88,8 +88,10 @@ def test_two_processes_find_what_one_finds(tmp_path, place, family, changes):
     torch.testing.assert_close(torch.tensor(structures[0].p), torch.tensor(structures[1].p), rtol=5e-3, atol=1e-3)
     steps = [numbers(run) for run in (alone, shared)]
     assert steps[0].keys() == steps[1].keys()
-    for key, values in steps[0].items():
-        torch.testing.assert_close(torch.tensor(values), torch.tensor(steps[1][key]), rtol=5e-3, atol=1e-4)
+    for (phase, step), values in steps[0].items():
+        # A finite difference divides what the order of a sum rounds by a small number, and each step starts from that.
+        rtol = 0.1 if phase == "search" and step > 1 else 1e-3
+        torch.testing.assert_close(torch.tensor(values), torch.tensor(steps[1][phase, step]), rtol=rtol, atol=1e-4)
     deltas = [load_file(run.delta) for run in (alone, shared)]
     assert deltas[0].keys() == deltas[1].keys()
     for name, tensor in deltas[0].items():
