@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.run.errors import SpecError, nearest
+from s3tui.tomlfile import read_toml
 from s3tui.workspace import Workspace
 
 DEFAULT_FILE = "experiments.toml"
@@ -31,10 +32,8 @@ def find_workspace(where: Path | None) -> Workspace:
 
 def _of_file(file: Path) -> Path:
     """The workspace that a suite's file names; the rest of it is not looked at."""
-    import tomli
-
+    suite = read_toml(file).get("suite", {})
     try:
-        suite = tomli.loads(file.read_text(encoding="utf-8")).get("suite", {})
         workspace = suite.get("workspace", DEFAULT_WORKSPACE)
         return (file.resolve().parent / Path(workspace).expanduser()).resolve()
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:

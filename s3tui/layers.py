@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3tui.explain import Errors, Loc
+from s3tui.explain import MISSING, Errors, Loc
 from s3tui.matrix import SETTINGS, Point
 from s3tui.problems import Key
 
@@ -54,7 +54,7 @@ class Layers:
 
     def _is_inherited(self, loc: Loc, message: str) -> bool:
         """Whether an error of a whole table, or of a missing key, is one that the defaults have by themselves."""
-        if message == "missing" and len(loc) == 1:
+        if message.startswith(MISSING) and len(loc) == 1:
             return loc[0] not in self.defaults.overridden
         chose_method = not loc and ("method" in self.overrides or ("method",) in self.point)
         return (loc, message) in self.defaults.errors and not chose_method

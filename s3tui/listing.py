@@ -130,8 +130,15 @@ def parse_filter(words: Iterable[str]) -> Callable[[Line], bool]:
 
     All of them must hold. Texts may be patterns, or several with commas between; `-` in front says no.
     """
-    terms = [_term(term) for word in words for term in shlex.split(word)]
+    terms = [_term(term) for word in words for term in _split(word)]
     return lambda line: all(term(line) for term in terms)
+
+
+def _split(word: str) -> list[str]:
+    try:
+        return shlex.split(word)
+    except ValueError:
+        raise SpecError(f"{word!r} is no filter: a quote is not closed, or nothing follows a backslash") from None
 
 
 def _term(text: str) -> Callable[[Line], bool]:

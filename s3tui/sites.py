@@ -72,12 +72,16 @@ def _spaces(name: str) -> list[SpaceSpec]:
 
 
 def _own_spaces(file: Path) -> list[SpaceSpec]:
-    from s3tui.config import read
     from s3tui.problems import Problems
     from s3tui.resolve import own_spaces
+    from s3tui.tomlfile import read_toml
 
     problems = Problems(str(file))
-    spaces = own_spaces(read(file).get("space", {}), problems)
+    tables = read_toml(file).get("space", {})
+    if not isinstance(tables, dict):
+        problems.add(("space",), "should be a table")
+        tables = {}
+    spaces = own_spaces(tables, problems)
     problems.raise_any()
     if not spaces:
         raise SpecError(f"{file} has no space of its own", "name one of the library, or add a [space.NAME]")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.run.errors import SpecError
+from s3tui.outputs import write_output
 from s3tui.plot.data import Matrix, Panel
 from s3tui.report import Row
 from s3tui.structures import Heatmap
@@ -61,11 +62,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the name ends with; no file is overwritten."""
     if path.suffix not in FORMATS:
         raise SpecError(f"{path} is no picture", f"its name should end with {', '.join(FORMATS)}")
-    if path.exists():
-        raise SpecError(f"{path} exists already", "name another file, or delete it first")
-    from core.run.rundir import write_bytes
-
-    write_bytes(path, rendered(figure, path.suffix[1:]))
+    write_output(path, rendered(figure, path.suffix[1:]))
 
 
 def rendered(figure: Figure, form: str) -> bytes:
