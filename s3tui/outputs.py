@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from core.run.errors import SpecError
@@ -15,6 +16,8 @@ def check_output(path: Path) -> None:
             raise SpecError(f"{path} exists already", "name another file, or delete it first")
         if not path.parent.is_dir():
             raise SpecError(f"{path} cannot be written", f"there is no folder {path.parent}")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise SpecError(f"{path} cannot be written", f"nothing can be written into {path.parent}")
     except OSError as error:
         raise SpecError(f"{path} cannot be written", str(error.strerror)) from None
 

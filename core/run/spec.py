@@ -39,7 +39,7 @@ CHOOSING = (*SEARCHING, "random")
 class NamedTask(Frozen):
     """A task that comes by name."""
 
-    name: Text = Field(description=f"Which task: {', '.join(f'`{name}`' for name in TASK_NAMES)}.")
+    name: str = Field(description=f"Which task: {', '.join(f'`{name}`' for name in TASK_NAMES)}.")
     data_root: Text | None = Field(
         default=None,
         description="A folder with the data of the paper's tasks, instead of the hub: `NAME/train` and "

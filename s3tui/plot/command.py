@@ -8,6 +8,7 @@ from pathlib import Path
 from core.run.errors import EXIT_OK, SpecError, nearest
 from s3tui.diagnostics import say
 from s3tui.find import find_names, find_workspace
+from s3tui.outputs import check_output
 from s3tui.plot import data
 from s3tui.plot.runs import Drawn, read_all
 
@@ -18,6 +19,8 @@ def plot(names: Sequence[str], kind: str, output: Path | None, where: Path | Non
     """Draw runs in the terminal, or into a file."""
     if kind not in KINDS:
         raise SpecError(f"no kind of picture is called {kind!r}", nearest(kind, KINDS))
+    if output is not None:
+        check_output(output)
     workspace = find_workspace(where)
     runs = read_all(workspace, find_names(names, workspace.names()))
     if output is None:
