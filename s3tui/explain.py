@@ -100,7 +100,7 @@ def _errors(error: ValidationError) -> Iterator[tuple[Loc, str]]:
 def _in_words(loc: Loc, detail: Any) -> str:
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
-        return f"{MISSING}; {_REQUIRED[loc]}"
+        return f"{MISSING}; {_REQUIRED.get(loc, 'see docs/toml.md')}"
     if kind == "extra_forbidden":
         return unknown_key(str(loc[-1]), TABLES[loc[:-1]].model_fields)
     if kind == "literal_error":

@@ -55,7 +55,7 @@ class Layers:
     def _is_inherited(self, loc: Loc, message: str) -> bool:
         """Whether an error of a whole table, or of a missing key, is one that the defaults have by themselves."""
         if message.startswith(MISSING) and len(loc) == 1:
-            return loc[0] not in self.defaults.overridden
+            return bool(self.defaults.table) and loc[0] not in self.defaults.overridden
         chose_method = not loc and ("method" in self.overrides or ("method",) in self.point)
         return (loc, message) in self.defaults.errors and not chose_method
 

@@ -83,21 +83,14 @@ class Literal(str):
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.sampled_from(
-        ["", " ", "none", "auto", "\0", "../..", "~nobody-here", "/dev/zero", "/", "x" * 5000, "s.toml", "a.json"]
-        + [
-            "run:",
-            "run:a",
-            "run:/",
-            "run:../..",
-            "lora(rank=1",
-            "lora(rank=" + "9" * 40 + ")",
-            "{a,b}" * 30,
-            "[" * 3000,
+        [
+            "", " ", "none", "auto", "\0", "../..", "~nobody-here", "/dev/zero", "/", "x" * 5000, "s.toml", "a.json",
+            "run:", "run:a", "run:/", "run:../..", "lora(rank=1", f"lora(rank={10**40})", "{a,b}" * 30, "[" * 3000,
+            "{" * 500 + "}" * 500, "999999999GB", f"{10**400}TB", "1:00:00", f"{10**30}-00", f"cuda:{10**50}",
+            "\u0661GB", "\x1b[31m", "*" * 100,
         ]
-        + ["{" * 500 + "}" * 500, "999999999GB", "9" * 400 + "TB", "1:00:00", "9" * 30 + "-00", "cuda:" + "1" * 50]
-        + ["\u0661GB", "\x1b[31m", "*" * 100]
     ),
-)
+)  # fmt: skip
 SCALARS = st.one_of(
     TEXTS,
     st.booleans(),
@@ -120,7 +113,7 @@ VALUES = st.recursive(
 )
 
 RUN_KEYS = [
-    *(".".join(filter(None, (".".join(map(str, loc[:1])), key))) for loc, table in TABLES.items() for key in table.model_fields),
+    *(".".join((*map(str, loc[:1]), key)) for loc, table in TABLES.items() for key in table.model_fields),
     *wants.KEYS, "preset", "structure", "matrix", "resources.gpus", "resources.memory", "launcher", "unknown",
     *(f"matrix.{key}" for key in ("seed", "budget", "model", "task", "search", "search.epochs", "structure", "x.y.z")),
     *(f"launcher.{key}" for key in LAUNCHER_KEYS), "launcher.sbatch.mail-type", "launcher.sbatch.mem",
@@ -145,7 +138,6 @@ PLACES = [
 
 def with_value(place, value):
     """A suite in which `place` has this value, whatever stood there before."""
-    table, _, key = place.rpartition(".") if '"' not in place else place.partition('."')
     return f"{place} = {written(value)}\n{_without(place)}"
 
 
@@ -179,7 +171,7 @@ KINDS = ["x", "", 3, -1, 10**30, 1e300, float("nan"), True, [], [1], [[]], {}, {
 def test_values_of_every_kind_at_every_key_are_taken_or_refused():
     answers = set()
     for number, place in enumerate(PLACES):
-        for value in KINDS if LONG else KINDS[number % 5 :: 5]:
+        for value in KINDS if LONG else KINDS[number % 9 :: 9]:
             answers.add(holds(with_value(place, value)))
     assert answers == {0, 2}
 
@@ -220,8 +212,4 @@ def test_bytes_that_are_no_text_are_refused(noise, text, at):
 @hostile(60)
 @given(st.text("{},ab*[]?! .ED01attnqvffnin", max_size=60), st.text("lora(rnk=1,2[]'\"-) ", max_size=40))
 def test_any_pattern_and_any_delta_is_taken_or_refused(pattern, delta):
-    holds(
-        f'{HEAD}space = "mine"\n[experiment.a]\n[space.mine]\n{written(pattern)} = [{written(delta)}, "bitfit"]\n'.replace(
-            'space = "mix-low-rank"\n', ""
-        )
-    )
+    holds(f"{HEAD}[experiment.a]\nspace = 'mine'\n[space.mine]\n{written(pattern)} = [{written(delta)}, 'bitfit']\n")
