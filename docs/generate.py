@@ -19,7 +19,7 @@ from core.run.deltas import ABOUT, ARGUMENTS, LISTED
 from core.run.original import ORIGINALS
 from core.run.spaces import FAMILIES, LIBRARY, SITES
 from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
-from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings
+from core.run.training import LARGEST, MOST, PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings
 from core.tasks.table import ENTRIES
 
 PAGE = Path(__file__).with_name("toml.md")
@@ -78,6 +78,8 @@ def values(schema: dict[str, Any]) -> str:
     if "exclusiveMinimum" in schema:
         return f"{word} above {schema['exclusiveMinimum']:g}"
     low, high = schema.get("minimum"), schema.get("maximum")
+    low = None if low is not None and low <= -LARGEST else low
+    high = None if high is not None and high >= MOST else high  # the page names the bounds of all numbers once
     if low is not None and high is not None:
         return f"{word} from {low:g} to {high:g}"
     if high is not None:

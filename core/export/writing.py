@@ -38,7 +38,7 @@ def export(path: Path, kind: str, output: Path, push: str | None = None) -> dict
     source = read_source(path)
     half = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        half.mkdir(parents=True)
+        _make(half, output)
         WRITERS[kind](source, half)
         pipeline = PIPELINES[load_shape(source.file.model)[1]]
         (half / "README.md").write_text(card(source, kind, pipeline), encoding="utf-8")
@@ -48,6 +48,13 @@ def export(path: Path, kind: str, output: Path, push: str | None = None) -> dict
         raise
     files = {p.relative_to(output).as_posix(): p.stat().st_size for p in sorted(output.rglob("*")) if p.is_file()}
     return {"folder": str(output), "kind": kind, "files": files, "url": _push(output, push, token) if push else None}
+
+
+def _make(half: Path, output: Path) -> None:
+    try:
+        half.mkdir(parents=True)
+    except OSError as error:
+        raise RunDirError(f"{output} cannot be made", str(error.strerror)) from None
 
 
 def _delta(source: Source, folder: Path) -> None:

@@ -9,6 +9,7 @@ Only the language lives here, so that settings are checked without torch; what a
 from __future__ import annotations
 
 import ast
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,6 +38,10 @@ LISTED = {
     "prefix": "length",
     "soft-prompt": "length",
 }
+
+# Of any argument: no module of a network is as wide.
+MOST = 65_536
+LONGEST = 1000  # characters of a delta as it is written
 
 # What each is, in a sentence; the equations are with the code, in `core.model.deltas`.
 ABOUT = {
@@ -84,6 +89,8 @@ class DeltaSpec:
 
 def parse_delta(text: str) -> DeltaSpec:
     """Read `name` or `name(key=value, ...)`; raises SpecError with what is wrong and what is near."""
+    if len(text) > LONGEST:
+        raise SpecError(f"the delta {text[:30]!r}... is too long", f"it may have at most {LONGEST:,} characters")
     name, _, rest = text.partition("(")
     name = name.strip()
     if name not in ARGUMENTS:
@@ -105,11 +112,14 @@ def make_delta(name: str, arguments: Mapping[str, object]) -> DeltaSpec:
 def _value(name: str, key: str, value: object) -> int | tuple[int, ...]:
     """A whole number, or for the argument that may be one a list of them, ascending and each once."""
     values = value if isinstance(value, list | tuple) else [value]
+    shown = reprlib.repr(value)  # which may be nested as deeply as a file is
     if not values or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
-        raise SpecError(f"{name}({key}={value!r})", f"{key} should be a whole number of 1 or more")
+        raise SpecError(f"{name}({key}={shown})", f"{key} should be a whole number of 1 or more")
+    if max(values) > MOST:
+        raise SpecError(f"{name}({key}={shown})", f"{key} should be at most {MOST:,}")
     if len(values) > 1 and LISTED.get(name) != key:
         listed = f"of {name}, {LISTED[name]} may be one" if name in LISTED else f"{name} has no argument that may be"
-        raise SpecError(f"{name}({key}={value!r}) is a list of alternatives", listed)
+        raise SpecError(f"{name}({key}={shown}) is a list of alternatives", listed)
     ascending = tuple(sorted(set(values)))
     return ascending if len(ascending) > 1 else ascending[0]
 
@@ -125,4 +135,4 @@ def _arguments(text: str, rest: str) -> dict[str, object]:
             raise ValueError
         return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        raise SpecError(f"cannot read the delta {text!r}", "write it as in lora(rank=1)") from None
+        raise SpecError(f"cannot read the delta {text[:60]!r}", "write it as in lora(rank=1)") from None

@@ -54,7 +54,7 @@ def read_original(name: str, data: Any) -> tuple[dict[str, tuple[str, ...]], ...
         )
     except SpecError as error:
         raise SpecError(f"{name}: {error.message}", error.hint) from None
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise SpecError(
             f"{name} is not a structure file of the original",
             'it should read [{"SelfAttention.q": {"parallel": {"Lora": {"lora_r": 1}}}}]',

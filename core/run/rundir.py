@@ -170,5 +170,5 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise RunDirError(f"{path} is missing", "is this a run directory?") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunDirError(f"{path} cannot be read", str(error)) from None

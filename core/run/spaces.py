@@ -23,6 +23,12 @@ from core.run.deltas import DeltaSpec, parse_delta
 from core.run.errors import SpecError, nearest
 from core.run.original import read_original
 
+# Of a pattern of sites: what is longer stands for no network.
+LONGEST_PATTERN = 2000  # characters
+MOST_BRACES = 100  # pairs
+MOST_ALTERNATIVES = 1000  # patterns without braces that it stands for
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
 Groups = tuple[dict[str, tuple[str, ...]], ...]
 
 # Canonical site names, on every family. `block.*` is the output of a sub-layer before the residual is added;
@@ -130,12 +136,29 @@ def check_pattern(pattern: str) -> None:
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """`a.{b,c{d,e}}` to `a.b`, `a.cd`, `a.ce`; a pattern without braces to itself."""
-    match = re.search(r"\{([^{}]*)\}", pattern)
+    """`a.{b,c{d,e}}` to `a.b`, `a.cd`, `a.ce`; a pattern without braces to itself.
+
+    Raises SpecError where the pattern is too long or stands for too many others, before it makes them.
+    """
+    if len(pattern) > LONGEST_PATTERN or pattern.count("{") > MOST_BRACES:
+        many = f"at most {LONGEST_PATTERN:,} characters and {MOST_BRACES} pairs of braces"
+        raise SpecError(f"the pattern {pattern[:30]!r}... is too long", f"it may have {many}")
+    expanded = [pattern]
+    while any(_BRACES.search(plain) for plain in expanded):
+        expanded = list(dict.fromkeys(itertools.chain.from_iterable(map(_without_one_pair, expanded))))
+        if len(expanded) > MOST_ALTERNATIVES:
+            shown = pattern if len(pattern) <= 60 else f"{pattern[:57]}..."
+            limit = f"{MOST_ALTERNATIVES:,} are the most that braces may make"
+            raise SpecError(f"the pattern {shown!r} stands for too many others", limit)
+    return expanded
+
+
+def _without_one_pair(pattern: str) -> list[str]:
+    """The first innermost pair of braces written out."""
+    match = _BRACES.search(pattern)
     if match is None:
         return [pattern]
-    choices = (pattern[: match.start()] + c.strip() + pattern[match.end() :] for c in match[1].split(","))
-    return list(dict.fromkeys(itertools.chain.from_iterable(expand_braces(c) for c in choices)))
+    return [pattern[: match.start()] + choice.strip() + pattern[match.end() :] for choice in match[1].split(",")]
 
 
 def matches(pattern: str, name: str, label: str, module: str) -> bool:

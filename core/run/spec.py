@@ -17,11 +17,12 @@ from core.run.training import (
     PAPER_SEARCH,
     BipeftSettings,
     Frozen,
-    NotNegative,
     Positive,
     Rate,
     RetrainSettings,
     SearchSettings,
+    Seed,
+    Text,
 )
 
 # What the paper's code does where ours differs; `preset = "paper"` stands for these values.
@@ -39,7 +40,7 @@ class NamedTask(Frozen):
     """A task that comes by name."""
 
     name: str = Field(description=f"Which task: {', '.join(f'`{name}`' for name in TASK_NAMES)}.")
-    data_root: str | None = Field(
+    data_root: Text | None = Field(
         default=None,
         description="A folder with the data of the paper's tasks, instead of the hub: `NAME/train` and "
         "`NAME/validation` in it, as jsonl, csv, tsv or parquet with the hub's columns.",
@@ -63,14 +64,14 @@ class NamedTask(Frozen):
 class FileTask(Frozen):
     """A task from files of one's own: a file, or a folder with train, validation and test files."""
 
-    path: str = Field(
+    path: Text = Field(
         description="A jsonl, csv, tsv or parquet file, which is split 80/10/10 into training, validation and test; or "
         "a folder with a `train`, a `validation` and, if there is one, a `test` file of these kinds."
     )
-    text: tuple[str, ...] = Field(
+    text: tuple[Text, ...] = Field(
         min_length=1, description="The columns that hold the text, in order; a single one may stand without a list."
     )
-    label: str = Field(description="The column that holds the label.")
+    label: Text = Field(description="The column that holds the label.")
     kind: Literal["auto", "classification", "regression"] = Field(
         default="auto",
         description="Whether labels are classes or numbers to predict; `auto` takes labels with a decimal point as "
@@ -124,7 +125,7 @@ def _filled(table: Any, choices: dict[str, Any]) -> Any:
 class RunSpec(Frozen):
     """One run. Everything a worker needs is here."""
 
-    model: str = Field(description="`builtin:minilm`, a name on the hub, or a folder.")
+    model: Text = Field(description="`builtin:minilm`, a name on the hub, or a folder.")
     task: TaskSpec = Field(description="What is learned: the name of a task, or a table of either kind below.")
     space: SpaceSpec = Field(
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
@@ -143,10 +144,10 @@ class RunSpec(Frozen):
         '`"none"` takes back '
         "a budget of the defaults.",
     )
-    seed: NotNegative = Field(
+    seed: Seed = Field(
         default=0, description="Fixes what is drawn at random: first weights, gates, order of the data, dropout."
     )
-    data_seed: NotNegative = Field(
+    data_seed: Seed = Field(
         default=0, description="Fixes how data are split, apart from `seed`: so that seeds compare on the same rows."
     )
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
@@ -201,7 +202,7 @@ class RunSpec(Frozen):
     @field_validator("device")
     @classmethod
     def _device(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
             raise ValueError("known: auto, cpu, cuda, cuda:N")
         return value
 

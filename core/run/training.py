@@ -22,10 +22,17 @@ PAPER_SEARCH = {
     "weight_decay": 0.0,
 }
 
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegativeReal = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# No sound setting is larger; what is fails far from where it was written: in a loop, in numpy, on a GPU.
+MOST = 10**9  # of what is counted: steps, examples, tokens
+MOST_SEED = 2**63 - 1  # a seed is a signed integer of 64 bits
+LARGEST = 2**53  # of a real number: up to here a budget is kept to the last parameter
+
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+NotNegative = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
+Rate = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+NotNegativeReal = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -141,12 +148,12 @@ class SearchSettings(Training):
         default="soft",
         description="Gates anywhere between 0 and 1, or rounded to one of them, with the gradient of the soft ones.",
     )
-    stretch_low: Annotated[float, Field(le=0, allow_inf_nan=False)] = Field(
+    stretch_low: Annotated[float, Field(ge=-LARGEST, le=0, allow_inf_nan=False)] = Field(
         default=0.0,
         description="Gates are stretched from (0, 1) to (`stretch_low`, `stretch_high`) and clamped to [0, 1], so that "
         "soft ones can be wholly closed or open; `l0` has -0.1 and 1.1 where nothing else is said.",
     )
-    stretch_high: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+    stretch_high: Annotated[float, Field(ge=1, le=LARGEST, allow_inf_nan=False)] = Field(
         default=1.0, description="The other end of that interval."
     )
     temperature: Rate = Field(

@@ -5,19 +5,21 @@ stdout is data, stderr is narration. A person's mistake is told in a line, never
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from core.run.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, S3Error
-from s3tui.suite.problems import ConfigError
+from core.run.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, S3Error
+from s3tui.text.problems import ConfigError
 from s3tui.text.sanitize import clean
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 PROGRAM = "s3tui"
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)  # what was given can be the path of nothing
 PIPE_WIDTH = 10_000  # nothing is wrapped or cut for a reader that is no terminal
 
 
@@ -71,5 +73,5 @@ def _run(command: Callable[[], object]) -> int:
         raise
     except OSError as error:
         say(f"{PROGRAM}: {error}")
-        return EXIT_FAILED
+        return EXIT_USAGE if error.errno in NO_PATH else EXIT_FAILED
     return EXIT_OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Our children load transformers, which reads docstrings that an optimising Python drops.
+    os.environ.pop("PYTHONOPTIMIZE", None)
     sys.exit(guarded(lambda: app(prog_name=PROGRAM)))
 
 

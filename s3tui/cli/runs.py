@@ -182,7 +182,9 @@ def cancel(runs: Runs, where: Where = None, as_json: Json = False) -> None:
 @commands.command(context_settings={"ignore_unknown_options": True})
 def priority(
     run: Run,
-    value: Annotated[int, typer.Argument(metavar="PRIORITY", help="0 is usual; higher starts first.")],
+    value: Annotated[
+        int, typer.Argument(metavar="PRIORITY", min=-(10**9), max=10**9, help="0 is usual; higher starts first.")
+    ],
     where: Where = None,
     as_json: Json = False,
 ) -> None:

@@ -77,7 +77,7 @@ def agreement(which: Several, where: Where = None, as_json: Json = False) -> Non
 @structure.command("random")
 def draw(
     like: Annotated[str, typer.Option("--like", metavar="RUN|FILE", help="Whose space and budget.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another structure.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Another seed, another structure.")] = 0,
     output: Output = None,
     where: Where = None,
     as_json: Json = False,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import fnmatch
 import operator
 import re
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
 from core.run.errors import SpecError, nearest
-from s3tui.listing.run_row import Line
+from s3tui.listing.run_row import Line, _split
 
 NUMBERS = (
     "seed", "step", "score", "best", "parameters", "used", "budget", "train_loss", "validation_loss", "seconds", "left",
@@ -33,7 +32,7 @@ def parse_filter(words: Iterable[str]) -> Callable[[Line], bool]:
 
     All of them must hold. Texts may be patterns, or several with commas between; `-` in front says no.
     """
-    terms = [_term(term) for word in words for term in shlex.split(word)]
+    terms = [_term(term) for word in words for term in _split(word)]
     return lambda line: all(term(line) for term in terms)
 
 

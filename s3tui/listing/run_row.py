@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core.run.errors import SpecError
 from s3tui.runs.run_state import RunState
 from s3tui.runs.status import Done, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun
@@ -102,3 +104,10 @@ def _task(spec: Mapping[str, Any]) -> Any:
 
 def _number(value: Any, kind: Callable[[Any], Any]) -> Any:
     return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _split(word: str) -> list[str]:
+    try:
+        return shlex.split(word)
+    except ValueError:
+        raise SpecError(f"{word!r} is no filter: a quote is not closed, or nothing follows a backslash") from None

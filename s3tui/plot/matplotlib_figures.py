@@ -12,6 +12,7 @@ from core.run.errors import SpecError
 from s3tui.plot.panels import Matrix, Panel
 from s3tui.results.summary import Row
 from s3tui.structures.load import Heatmap
+from s3tui.system.output_file import write_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,11 +62,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the name ends with; no file is overwritten."""
     if path.suffix not in FORMATS:
         raise SpecError(f"{path} is no picture", f"its name should end with {', '.join(FORMATS)}")
-    if path.exists():
-        raise SpecError(f"{path} exists already", "name another file, or delete it first")
-    from core.run.rundir import write_bytes
-
-    write_bytes(path, rendered(figure, path.suffix[1:]))
+    write_output(path, rendered(figure, path.suffix[1:]))
 
 
 def rendered(figure: Figure, form: str) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.run.errors import SpecError, nearest
 from s3tui.runs.workspace import Workspace
+from s3tui.text.toml_file import read_toml
 
 DEFAULT_FILE = "experiments.toml"
 DEFAULT_WORKSPACE = "runs"
@@ -31,10 +32,8 @@ def find_workspace(where: Path | None) -> Workspace:
 
 def _of_file(file: Path) -> Path:
     """The workspace that a suite's file names; the rest of it is not looked at."""
-    import tomli
-
+    suite = read_toml(file).get("suite", {})
     try:
-        suite = tomli.loads(file.read_text(encoding="utf-8")).get("suite", {})
         workspace = suite.get("workspace", DEFAULT_WORKSPACE)
         return (file.resolve().parent / Path(workspace).expanduser()).resolve()
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:

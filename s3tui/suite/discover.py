@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from s3tui.text.problems import ConfigError
+from s3tui.text.toml_file import MOST_BYTES, read_toml
+
 DEPTH = 3  # folders down from where the search begins
 MOST_FOLDERS = 2000  # that are looked into; somebody may stand in the root of a large disk
 MOST_FILES = 300
-MOST_BYTES = 2**20  # of a file that a person has written
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,17 @@ def suite_files(folders: Iterable[Path]) -> list[SuiteFile]:
 
 def look_at(path: Path) -> SuiteFile:
     """What a file is at first sight; whether its settings are right is not asked."""
-    import tomli
-
     changed = 0.0
     try:
         told = path.stat()
         changed = told.st_mtime
         if told.st_size > MOST_BYTES:
             return SuiteFile(path, "", 0, "too large for a suite", True, changed)
-        document = tomli.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except OSError as error:
         return SuiteFile(path, "", 0, f"cannot be read: {error.strerror}", False, changed)
-    except ValueError as error:  # also of the decoding
-        return SuiteFile(path, "", 0, f"is no TOML: {error}", False, changed)
+    except ConfigError as error:
+        return SuiteFile(path, "", 0, f"is no TOML: {str(error).removeprefix(f'{path}: ')}", False, changed)
     experiments, suite = document.get("experiment"), document.get("suite")
     if not isinstance(experiments, dict) or not experiments:
         return SuiteFile(path, "", 0, "no suite: it has no [experiment.NAME]", True, changed)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from s3tui.runs.records.launch import KINDS, WARN_SECONDS, Launch
-from s3tui.suite.problems import Key, Problems
 from s3tui.suite.queue_settings import memory_bytes, whole
+from s3tui.text.problems import Key, Problems
 
 _TEXTS = ("partition", "account", "qos", "gres", "constraint", "exclude")
-_TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}")
+_TIME = re.compile(r"[0-9]{1,7}|[0-9]{1,7}:\d\d|[0-9]{1,7}:\d\d:\d\d|[0-9]{1,5}-[0-9]{1,2}(:\d\d){0,2}", re.ASCII)
 _TIME_RULE = 'should be a time as Slurm writes it, in quotes: "90" (minutes), "12:00:00" or "2-00:00:00" (days)'
 # What makes an array of runs of ours; another value would lose track of them.
 _OURS = frozenset(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3tui.suite.matrix import SETTINGS, Point
-from s3tui.suite.problems import Key
-from s3tui.suite.validate import Errors, Loc
+from s3tui.suite.validate import MISSING, Errors, Loc
+from s3tui.text.problems import Key
 
 Table = dict[str, Any]
 
@@ -54,8 +54,8 @@ class Layers:
 
     def _is_inherited(self, loc: Loc, message: str) -> bool:
         """Whether an error of a whole table, or of a missing key, is one that the defaults have by themselves."""
-        if message == "missing" and len(loc) == 1:
-            return loc[0] not in self.defaults.overridden
+        if message.startswith(MISSING) and len(loc) == 1:
+            return bool(self.defaults.table) and loc[0] not in self.defaults.overridden
         chose_method = not loc and ("method" in self.overrides or ("method",) in self.point)
         return (loc, message) in self.defaults.errors and not chose_method
 

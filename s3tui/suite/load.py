@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import tomli
 
 from core.run.errors import SpecError
 from core.run.given import awaited
@@ -22,9 +21,10 @@ from s3tui.structures.run_reference import References
 from s3tui.suite import launcher_settings as launchers
 from s3tui.suite import matrix, queue_settings
 from s3tui.suite.layers import Defaults, Layers, Table
-from s3tui.suite.problems import ConfigError, Key, Problems
 from s3tui.suite.resolve_names import ANY_SPACE, ANY_TASK, NO_STRUCTURE, Resolver, absolute, own_spaces
 from s3tui.suite.validate import TABLES, Loc, check
+from s3tui.text.problems import Key, Problems
+from s3tui.text.toml_file import read_toml
 
 NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
 TOP = ("suite", "defaults", "experiment", "space", "launcher")
@@ -63,37 +63,23 @@ class Suite:
 
 def load(file: Path) -> Suite:
     """Read a suite; raises ConfigError with every problem of the file."""
-    document = read(file)
+    document = read_toml(file)
     folder = file.resolve().parent
     problems = Problems(str(file))
     problems.unknown_keys((), document, TOP)
     tables = {name: _table(document, (name,), problems) for name in TOP}
     name, workspace = _suite(tables["suite"], folder, file.stem, problems)
-    references = References(Workspace(workspace), name, _planned_names(tables["experiment"]))
+    planned = _planned_names(tables["experiment"])
+    if len(planned) > matrix.MOST_RUNS:
+        problems.add(("experiment",), f"these are more than {matrix.MOST_RUNS:,} runs, the most that a suite may have")
+        problems.raise_any()
+    references = References(Workspace(workspace), name, planned)
     resolver = Resolver(folder, own_spaces(tables["space"], problems), references)
     shared = queue_settings.shared(tables["suite"], problems)
     runs = tuple(_runs(tables["defaults"], tables["experiment"], tables["launcher"], resolver, shared, problems))
     _check_order(name, runs, problems)
     problems.raise_any()
     return Suite(name, workspace, runs)
-
-
-def read(file: Path) -> Table:
-    """The file as TOML; a syntax error is told with its line and column."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        return tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        message, _, place = str(error).partition(" (at ")
-        numbers = re.findall(r"\d+", place)
-        # At the end of the document tomli names no line.
-        lines = text.split("\n")
-        line, column = numbers if len(numbers) == 2 else (len(lines), len(lines[-1]) + 1)
-        raise ConfigError([f"{file}: line {line}, column {column}: {message}"]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([f"{file}: this is no UTF-8 text"]) from None
-    except OSError as error:
-        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
 
 
 def _table(parent: Table, key: Key, problems: Problems) -> Table:
@@ -210,8 +196,10 @@ def _check_order(suite: str, runs: Sequence[PlannedRun], problems: Problems) -> 
 
 def _planned_names(experiments: Table) -> frozenset[str]:
     """The names of all runs; what is wrong with a matrix is told elsewhere."""
-    found = set()
+    found: set[str] = set()
     for name, table in experiments.items():
+        if len(found) > matrix.MOST_RUNS:
+            break  # too many already: a single matrix can add as many again
         axes = table.get("matrix", {}) if isinstance(table, dict) else {}
         for point in matrix.points(axes, lambda *_: None):
             found.add(f"{name}/{matrix.written(point)}" if point else name)
@@ -249,7 +237,7 @@ def _experiment(
         table.get("matrix", {}), lambda axis, message: problems.add((*key, "matrix", *axis), message)
     )
     names = [f"{name}/{matrix.written(point)}" if point else name for point in points]
-    for run_name in {n for n in names if names.count(n) > 1 or len(n) - len(name) > 200}:
+    for run_name in (n for n, times in Counter(names).items() if times > 1 or len(n) - len(name) > 200):
         problems.add((*key, "matrix"), f"values are alike or too long to name a folder: {run_name}")
     for run_name, point in zip(names, points, strict=True):
         layers = Layers(name, defaults, overrides, point)

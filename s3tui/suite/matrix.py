@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any
 
-from s3tui.suite.problems import unknown_key
 from s3tui.suite.validate import TABLES
+from s3tui.text.problems import unknown_key
 
 Point = dict[tuple[str, ...], Any]
 SETTINGS = ("search", "bipeft", "retrain")
+MOST_RUNS = 10_000  # of a suite, and so of one matrix
 
 
 def points(matrix: Any, report: Callable[[tuple[str, ...], str], None]) -> list[Point]:
@@ -27,6 +29,9 @@ def points(matrix: Any, report: Callable[[tuple[str, ...], str], None]) -> list[
             report((".".join(key),), message)
         else:
             axes[key] = values
+    if math.prod(map(len, axes.values())) > MOST_RUNS:
+        report((), f"multiplies out to more than {MOST_RUNS:,} runs, which is the most that a suite may have")
+        return []
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 

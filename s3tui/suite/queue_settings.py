@@ -9,14 +9,16 @@ from typing import Any
 
 from core.run.errors import nearest
 from s3tui.runs.records.queue import Queue, Resources
-from s3tui.suite.problems import Key, Problems
 from s3tui.system.cpu import usable_cores
+from s3tui.text.problems import Key, Problems
 from s3tui.tracking.registry import NAMES as TRACKERS
 
 KEYS = ("resources", "priority", "tags", "log_to")
 SUITE_KEYS = ("threads", "retries", "per_gpu", "use_busy_gpus")
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 RETRIES = 2
+MOST = 10**9  # of any whole number here
+MOST_BYTES = 10**15
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,13 @@ def queue(table: dict[str, Any], key: Key, suite: Shared, problems: Problems) ->
 
 
 def whole(table: Mapping[str, Any], key: Key, name: str, default: int, least: int | None, problems: Problems) -> int:
-    """A whole number of a table, or the default; one that is none or too small is noted."""
+    """A whole number of a table, or the default; one that is none, too small or too large is noted."""
     value = table.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or (least is not None and name in table and value < least):
         problems.add((*key, name), "should be a whole number" + ("" if least is None else f" of {least} or more"))
+        return default
+    if abs(value) > MOST:
+        problems.add((*key, name), f"should be a whole number of at most {MOST:,}")
         return default
     return value
 
@@ -105,4 +110,8 @@ def memory_bytes(value: Any, key: Key, problems: Problems) -> int | None:
     if match is None:
         problems.add(key, 'should be a size in quotes, as in "20GB"')
         return None
-    return int(float(match[1]) * UNITS[match[2].upper()])
+    size = float(match[1]) * UNITS[match[2].upper()]
+    if size > MOST_BYTES:
+        problems.add(key, f"should be at most {MOST_BYTES // UNITS['TB']:,}TB")
+        return None
+    return int(size)

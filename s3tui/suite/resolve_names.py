@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from core.run.datapath import check_data_path
 from core.run.deltas import parse_delta
-from core.run.errors import DataError, S3Error, SpecError, nearest
+from core.run.errors import DataError, RunDirError, S3Error, SpecError, nearest
 from core.run.given import awaited_space, given_space
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
@@ -19,8 +18,8 @@ from core.run.structure import RUN
 from core.run.tasknames import TASK_NAMES
 from s3tui.structures.load import is_original, of_file
 from s3tui.structures.run_reference import References
-from s3tui.suite.problems import Problems
 from s3tui.suite.validate import Loc
+from s3tui.text.problems import Problems
 
 Report = Callable[[Loc, str], None]
 
@@ -33,6 +32,8 @@ NO_STRUCTURE = "none"  # takes back a structure of the defaults
 
 def absolute(folder: Path, path: str) -> Path:
     """A path of the file, which is relative to the folder of the file; raises SpecError where it can be no path."""
+    if not path:
+        raise SpecError("should be a text that is not empty")
     try:
         resolved = (folder / Path(path).expanduser()).resolve()
         resolved.exists()  # a name that is too long is an error only here
@@ -176,10 +177,13 @@ class Resolver:
         return ANY_SPACE
 
     def _space_file(self, path: Path, report: Report) -> SpaceSpec:
+        if not path.is_file():
+            report(("space",), f"there is no file {str(path)!r}")
+            return ANY_SPACE
         try:
-            return original_space(path.name, json.loads(path.read_bytes()))
-        except OSError as error:
-            report(("space",), f"cannot read {str(path)!r}: {error.strerror}")
-        except (TypeError, ValueError) as error:
-            report(("space",), f"{str(path)!r} is not a structure file of the original: {error}")
+            return original_space(path.name, read_json(path))
+        except RunDirError as error:
+            report(("space",), f"{str(path)!r} is not a structure file of the original: {error.hint}")
+        except SpecError as error:
+            report(("space",), str(error))
         return ANY_SPACE

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date, time
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from core.run.errors import nearest
+from core.run.spaces import LIBRARY, library_space
 from core.run.spec import FileTask, NamedTask, RunSpec
+from core.run.tasknames import TASK_NAMES
 from core.run.training import BipeftSettings, RetrainSettings, SearchSettings
-from s3tui.suite.problems import unknown_key
+from s3tui.text.problems import unknown_key
 
 Loc = tuple[str | int, ...]
 Errors = list[tuple[Loc, str]]
@@ -25,6 +28,19 @@ TABLES: dict[Loc, type[BaseModel]] = {
     ("task", "file"): FileTask,
 }
 
+MISSING = "missing"
+_TASKS = f"name one ({', '.join(TASK_NAMES[:3])}, ...)"
+# What may stand at each key that a run cannot do without.
+_REQUIRED: dict[Loc, str] = {
+    ("model",): 'name one: "builtin:minilm", one on the hub, or a folder',
+    ("task",): f'{_TASKS}, or files of your own, as in {{ path = "FILE", text = "COLUMN", label = "COLUMN" }}',
+    ("space",): f"name a space of the library ({', '.join(list(LIBRARY)[:3])}, ...) or one of [space.*]",
+    ("task", "named", "name"): f"{_TASKS}, or give the path of your own files",
+    ("task", "file", "path"): "name a file or a folder",
+    ("task", "file", "text"): "name the columns that hold the text, in order",
+    ("task", "file", "label"): "name the column that holds the label",
+}
+
 _SHOULD = {
     "int_type": "should be a whole number",
     "int_from_float": "should be a whole number",
@@ -34,11 +50,16 @@ _SHOULD = {
     "bool_type": "should be true or false",
     "tuple_type": "should be a list",
     "model_type": "should be a table",
-    "greater_than": "should be more than {gt:g}",
-    "greater_than_equal": "should be {ge:g} or more",
-    "less_than": "should be less than {lt:g}",
-    "less_than_equal": "should be {le:g} or less",
+    "model_attributes_type": "should be a table",
+    "dict_type": "should be a table",
+    "greater_than": "should be more than {gt:,}",
+    "greater_than_equal": "should be {ge:,} or more",
+    "less_than": "should be less than {lt:,}",
+    "less_than_equal": "should be {le:,} or less",
     "too_short": "should hold at least {min_length}",
+    "string_too_short": "should be a text that is not empty",
+    "string_too_long": "should have at most {max_length:,} characters",
+    "int_parsing_size": "should be a smaller whole number",
 }
 
 
@@ -79,7 +100,7 @@ def _errors(error: ValidationError) -> Iterator[tuple[Loc, str]]:
 def _in_words(loc: Loc, detail: Any) -> str:
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
-        return "missing"
+        return f"{MISSING}; {_REQUIRED.get(loc, 'see docs/toml.md')}"
     if kind == "extra_forbidden":
         return unknown_key(str(loc[-1]), TABLES[loc[:-1]].model_fields)
     if kind == "literal_error":
@@ -88,14 +109,17 @@ def _in_words(loc: Loc, detail: Any) -> str:
     if kind == "value_error":
         return str(context["error"]) if isinstance(value, dict) else f"{_shown(value)} will not do: {context['error']}"
     if kind in _SHOULD:
-        return f"{_SHOULD[kind].format(**context)}, not {_shown(value)}"
-    return str(detail["msg"])
+        whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
+        return f"{_SHOULD[kind].format(**whole)}, not {_shown(value)}"
+    return f"{_shown(value)} will not do"
 
 
 def _shown(value: Any) -> str:
     """A value much as it stands in the TOML, cut to a readable length."""
     if isinstance(value, (dict, tuple)):
         return "a table" if isinstance(value, dict) else "a list" if value else "an empty list"
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -117,7 +141,7 @@ def _repaired(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
 
 def _harmless(loc: Loc) -> Any:
     """A value with which a field causes no further error."""
-    special = {"model": "any", "method": "full"}
+    special = {"model": "any", "method": "full", "space": library_space("bitfit")}
     name = str(loc[-1])
     default = TABLES[loc[:-1]].model_fields[name].default
     # Optional fields, whose default is None, are all numbers that 1 suits.

@@ -100,8 +100,10 @@ def test_every_delta_is_described():
         ("lora(rank=1).scaled(alpha=2)", "cannot read"),
         ("lora(rank=1, rank=2)", "cannot read"),
         ("lora(\0)", "cannot read"),
-        ("lora(rank=" + "(" * 5000, "cannot read"),
-        ("lora(rank=" + "-" * 100_000 + "1)", "cannot read"),
+        ("lora(rank=" + "(" * 900, "cannot read"),
+        ("lora(rank=" + "[" * 3000, "too long"),
+        ("lora(rank=" + "-" * 100_000 + "1)", "too long"),
+        (f"lora(rank={10**30})", "at most 65,536"),
     ],
     ids=lambda value: value[:40].replace("\0", "NUL"),
 )

@@ -12,7 +12,7 @@ from core.run.original import to_original
 from core.run.rundir import RunDir, read_json, write_json
 from core.run.spec import RunSpec
 from s3tui.suite.load import load
-from s3tui.suite.problems import ConfigError
+from s3tui.text.problems import ConfigError
 
 TRANSFER = """
 [experiment.target]

@@ -5,7 +5,7 @@ import pytest
 
 from core.run.spec import FileTask, RunSpec
 from s3tui.suite.load import load
-from s3tui.suite.problems import ConfigError
+from s3tui.text.problems import ConfigError
 
 BASE = """
 [suite]
@@ -20,6 +20,8 @@ max_steps = 100
 [defaults.retrain]
 max_steps = 300
 """
+
+MODEL = 'name one: "builtin:minilm", one on the hub, or a folder'
 
 
 @pytest.fixture
@@ -220,7 +222,7 @@ A = "[experiment.a]\n"
         (BASE + "[experiment]\na = 1\n", "experiment.a: should be a table"),
         (BASE + A + "[experiment.b]\n", "experiment.b: b is the same run as a"),
         (BASE.replace("100", "0") + A, "defaults.search.max_steps: should be 1 or more, not 0"),
-        (BASE.replace('model = "builtin:minilm"\n', "") + A, "defaults.model: missing"),
+        (BASE.replace('model = "builtin:minilm"\n', "") + A, "defaults.model: missing; " + MODEL),
         (
             BASE.replace("budget = 4e-4\n", "") + A + 'method = "s3"\n',
             "experiment.a: method 's3' needs a budget, as in budget = 4e-4",
@@ -246,7 +248,7 @@ def test_files_that_are_not_there_are_told(problems, tmp_path):
     )
     assert sorted(found) == [
         f"experiment.a.model: there is no folder '{tmp_path}/m'",
-        f"experiment.a.space: cannot read '{tmp_path}/s.json': No such file or directory",
+        f"experiment.a.space: there is no file '{tmp_path}/s.json'",
         f"experiment.a.task.path: there is no file or folder {tmp_path}/t.csv",
     ]
     (root,) = problems(BASE + A + 'task = { name = "cola", data_root = "glue" }\n')

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from s3tui.suite.load import load
-from s3tui.suite.problems import ConfigError
+from s3tui.text.problems import ConfigError
 
 SUITE = Path(__file__).parents[2] / "suites/offline-glue.toml"
 TASKS = {"cola", "sst2", "mrpc", "stsb", "rte", "superglue-cb"}

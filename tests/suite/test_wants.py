@@ -3,7 +3,7 @@
 import pytest
 
 from s3tui.suite.load import load
-from s3tui.suite.problems import ConfigError
+from s3tui.text.problems import ConfigError
 
 HEAD = """
 [suite]

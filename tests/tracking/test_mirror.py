@@ -12,7 +12,7 @@ from processes import DEADLINE
 from core.run.events import Eval, EventWriter, Finished, Gates, Phase, Space, Started, Step, StructureChosen
 from core.run.rundir import RunDir
 from s3tui.suite.load import load
-from s3tui.suite.problems import ConfigError
+from s3tui.text.problems import ConfigError
 from s3tui.tracking.scalars import Histogram, Scalars, Telling
 
 CANDIDATES = [

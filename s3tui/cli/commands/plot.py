@@ -10,6 +10,7 @@ from s3tui.cli.diagnostics import say
 from s3tui.plot import panels
 from s3tui.plot.load import Drawn, read_all
 from s3tui.runs.lookup import find_names, find_workspace
+from s3tui.system.output_file import check_output
 
 KINDS = ("structure", "gates", "loss", "budget", "pareto", "transfer")
 
@@ -18,6 +19,8 @@ def plot(names: Sequence[str], kind: str, output: Path | None, where: Path | Non
     """Draw runs in the terminal, or into a file."""
     if kind not in KINDS:
         raise SpecError(f"no kind of picture is called {kind!r}", nearest(kind, KINDS))
+    if output is not None:
+        check_output(output)
     workspace = find_workspace(where)
     runs = read_all(workspace, find_names(names, workspace.names()))
     if output is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.run.errors import EXIT_OK, SpecError
-from core.run.rundir import write_bytes
 from s3tui.cli.diagnostics import say
 from s3tui.plot.load import read_all
 from s3tui.runs.lookup import DEFAULT_FILE, find_workspace
 from s3tui.runs.workspace import Workspace
+from s3tui.system.output_file import check_output, write_output
 
 FORMS = (".html", ".md")
 
@@ -18,13 +18,12 @@ def report(path: Path | None, output: Path) -> int:
     """Write the report of a suite, or of all suites of a workspace, into one file."""
     if output.suffix not in FORMS:
         raise SpecError(f"{output} is no report", f"its name should end with {' or '.join(FORMS)}")
-    if output.exists():
-        raise SpecError(f"{output} exists already", "name another file, or delete it first")
+    check_output(output)
     workspace, suite = _suite(path)
     names = [name for name in workspace.names() if not suite or name.startswith(f"{suite}/")]
     if not names:
         raise SpecError(f"there are no runs in {workspace.path / suite}", "run the suite first")
-    write_bytes(output, _written(suite or str(workspace.path), workspace, names, output.suffix).encode())
+    write_output(output, _written(suite or str(workspace.path), workspace, names, output.suffix).encode())
     say(f"wrote {output}")
     return EXIT_OK
 

@@ -47,12 +47,16 @@ def _spaces(name: str) -> list[SpaceSpec]:
 
 
 def _own_spaces(file: Path) -> list[SpaceSpec]:
-    from s3tui.suite.load import read
-    from s3tui.suite.problems import Problems
     from s3tui.suite.resolve_names import own_spaces
+    from s3tui.text.problems import Problems
+    from s3tui.text.toml_file import read_toml
 
     problems = Problems(str(file))
-    spaces = own_spaces(read(file).get("space", {}), problems)
+    tables = read_toml(file).get("space", {})
+    if not isinstance(tables, dict):
+        problems.add(("space",), "should be a table")
+        tables = {}
+    spaces = own_spaces(tables, problems)
     problems.raise_any()
     if not spaces:
         raise SpecError(f"{file} has no space of its own", "name one of the library, or add a [space.NAME]")

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from core.run.comparing import Agreement, agreement, difference, drawn_like
-from core.run.errors import EXIT_OK, RunDirError, SpecError, nearest
+from core.run.errors import EXIT_OK, SpecError, nearest
 from core.run.original import to_original
-from core.run.rundir import write_json
+from core.run.rundir import json_bytes
 from core.run.structure import Candidate, Structure, mean
 from s3tui.cli.diagnostics import PIPE_WIDTH, say
 from s3tui.structures.load import Heatmap, find, heatmap, is_original, summary
 from s3tui.structures.text_map import map_lines
+from s3tui.system.output_file import write_output
 from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count
@@ -118,9 +119,7 @@ def _give(name: str, structure: Structure, output: Path | None, as_json: bool) -
 
 def _write(data: Any, output: Path | None, as_json: bool) -> int:
     if output is not None:
-        if output.exists():
-            raise RunDirError(f"{output} exists already", "name another file, or delete it first")
-        write_json(output, data)
+        write_output(output, json_bytes(data))
         say(f"wrote {output}")
     if output is None or as_json:
         print(json.dumps(data, indent=1))

@@ -29,14 +29,9 @@ def init(file: Path) -> int:
     """Write the starter suite to a file that is not there yet."""
     from importlib.resources import files
 
-    text = files("s3tui").joinpath("starter.toml").read_text(encoding="utf-8")
-    try:
-        with file.open("x", encoding="utf-8") as new:
-            new.write(text)
-    except FileExistsError:
-        raise SpecError(f"{file} exists already", "name another file, or delete it first") from None
-    except OSError as error:
-        raise SpecError(f"{file} cannot be written", str(error.strerror)) from None
+    from s3tui.system.output_file import write_output
+
+    write_output(file, files("s3tui").joinpath("starter.toml").read_bytes())
     say(f"wrote {file}; next: s3tui validate {file}, then s3tui run {file}")
     return EXIT_OK
 

@@ -11,8 +11,8 @@ from s3tui.runs.records.slurm_job import Job
 from s3tui.runs.status import Facts, status_of
 from s3tui.suite.launcher_settings import launch, seconds_of
 from s3tui.suite.load import load
-from s3tui.suite.problems import ConfigError, Problems
 from s3tui.system.process_identity import Identity
+from s3tui.text.problems import ConfigError, Problems
 
 SUITE = """
 [suite]

@@ -1,0 +1,83 @@
+"""Reads the TOML file of a suite within limits, so that no file can hang a command or end it in a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from s3tui.text.problems import ConfigError, dotted
+
+MOST_BYTES = 2**20  # of a file that a person has written
+MOST_NESTED = 20  # tables and arrays in one another; a suite needs six
+_TOO_DEEP = f"tables and arrays stand in one another more than {MOST_NESTED} deep"
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The file as TOML; raises ConfigError, for a syntax error with its line and column."""
+    import tomli
+
+    text = _text(file)
+    try:
+        document = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise ConfigError([f"{file}: {_place(text, str(error))}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{file}: {_TOO_DEEP}"]) from None
+    except ValueError:  # Python reads no number of thousands of digits, and no date that is none
+        raise ConfigError([f"{file}: a number has too many digits, or a date is none: {_suspect(text)}"]) from None
+    for key in _too_deep(document):
+        raise ConfigError([f"{file}: {dotted(key)}: {_TOO_DEEP}"])
+    return document
+
+
+def _text(file: Path) -> str:
+    """The text of a regular file; nothing is waited for, as a pipe without a writer would have it."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as opened:  # noqa: PTH123 - of an open file
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ConfigError([f"{file}: cannot be read: it is no regular file"])
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
+    except ValueError as error:
+        raise ConfigError([f"{file}: cannot be read: {error}"]) from None
+    if len(content) > MOST_BYTES:
+        raise ConfigError([f"{file}: is too large for a suite, which has at most {MOST_BYTES:,} bytes"])
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError([f"{file}: this is no UTF-8 text"]) from None
+
+
+def _place(text: str, message: str) -> str:
+    message, _, place = message.partition(" (at ")
+    numbers = re.findall(r"\d+", place)
+    # At the end of the document tomli names no line.
+    lines = text.split("\n")
+    line, column = numbers if len(numbers) == 2 else (len(lines), len(lines[-1]) + 1)
+    return f"line {line}, column {column}: {message}"
+
+
+def _suspect(text: str) -> str:
+    """The first line that holds a very long number, as tomli names none."""
+    lines = enumerate(text.split("\n"), 1)
+    found = next((number for number, line in lines if re.search(r"[0-9_]{1000}", line)), None)
+    return "its line is not known" if found is None else f"line {found}"
+
+
+def _too_deep(document: dict[str, Any]) -> Iterator[tuple[str | int, ...]]:
+    """The first part of the key of everything that is nested too deeply; found without recursion."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while waiting:
+        key, value = waiting.pop()
+        if len(key) > MOST_NESTED:
+            yield key[:3]
+        elif isinstance(value, dict):
+            waiting += [((*key, name), inner) for name, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*key, place), inner) for place, inner in enumerate(value)]
