@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -18,8 +17,10 @@ from s3tui.devices import usable_cores
 from s3tui.facts import lives
 from s3tui.identity import is_alive, kill_marked, send
 from s3tui.locks import is_locked, try_lock
-from s3tui.process import Process, read_process
+from s3tui.process import Process, read_exit, read_process
 from s3tui.queuefile import Queue, Resources, queued
+from s3tui.result import read_result
+from s3tui.settings import read_summary
 from s3tui.slurm import steering as slurm
 from s3tui.slurm.job import read_job
 from s3tui.slurm.refreshing import refresh
@@ -197,7 +198,7 @@ def _requeue(workspace: Workspace, run: FoundRun) -> str:
     if isinstance(run.status, Damaged):
         _forget_what_is_damaged(run)
     attempt = run.attempt
-    new = Queue(device=str(run.spec.get("device", "auto")), resources=Resources(threads=min(4, usable_cores())))
+    new = Queue(device=run.spec.get("device", "auto"), resources=Resources(threads=min(4, usable_cores())))
     workspace.queue.change(run.directory, lambda queue: queued(new if run.queue is None else queue, attempt))
     return "queued"
 
@@ -205,13 +206,15 @@ def _requeue(workspace: Workspace, run: FoundRun) -> str:
 def _forget_what_is_damaged(run: FoundRun) -> None:
     """Delete those of the files that can be made anew and cannot be read; the others keep the run damaged."""
     directory = run.directory
-    for path in (directory.result, directory.summary, directory.process, directory.exit, directory.slurm):
+    files: dict[Path, Callable[[RunDir], object]] = {
+        directory.result: read_result, directory.summary: read_summary, directory.process: read_process,
+        directory.exit: read_exit, directory.slurm: read_job,
+    }  # fmt: skip
+    for path, reading in files.items():
         try:
-            json.loads(path.read_bytes())
-        except FileNotFoundError:
-            continue
-        except ValueError:
-            path.unlink()
+            reading(directory)
+        except RunDirError:
+            path.unlink(missing_ok=True)
 
 
 def set_priority(workspace: Workspace, run: FoundRun, priority: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -174,9 +173,9 @@ class Resolver:
 
     def _space_file(self, path: Path, report: Report) -> SpaceSpec:
         try:
-            return original_space(path.name, json.loads(path.read_bytes()))
-        except OSError as error:
-            report(("space",), f"cannot read {str(path)!r}: {error.strerror}")
-        except (TypeError, ValueError) as error:
-            report(("space",), f"{str(path)!r} is not a structure file of the original: {error}")
+            if not path.is_file():
+                raise SpecError(f"there is no file {str(path)!r}")
+            return original_space(path.name, read_json(path))
+        except S3Error as error:
+            report(("space",), str(error))
         return ANY_SPACE

@@ -24,11 +24,17 @@ import contextlib
 import errno
 import json
 import os
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.run.errors import RunDirError
+from core.run.fields import WrongError, read
+from core.run.jsontext import LONGEST_BYTES, parse_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -165,10 +171,38 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raises RunDirError that names the file where it is missing or damaged."""
+    """Read a JSON file within limits; raises RunDirError that names the file where it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(_read(path))
     except FileNotFoundError:
         raise RunDirError(f"{path} is missing", "is this a run directory?") from None
     except (OSError, ValueError) as error:
-        raise RunDirError(f"{path} cannot be read", str(error)) from None
+        raise RunDirError(f"{path} cannot be read", getattr(error, "strerror", None) or str(error)) from None
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file, up to a byte more than may be; nobody is waited for, as a pipe would have it."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:  # noqa: PTH123 - of an open file
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        return file.read(LONGEST_BYTES + 1)
+
+
+def read_record(path: Path, kind: Callable[..., T]) -> T:
+    """A JSON file as a value of a type; raises RunDirError that names file and field where one is missing or wrong."""
+    data = read_json(path)
+    try:
+        return read(kind, data)
+    except WrongError as error:
+        raise RunDirError(f"{path} is damaged", str(error)) from None
+
+
+def read_record_if_there(path: Path, kind: Callable[..., T]) -> T | None:
+    """The same; None where there is no such file."""
+    try:
+        return read_record(path, kind)
+    except RunDirError:
+        if os.path.lexists(path):
+            raise
+        return None

@@ -41,7 +41,8 @@ class Drawn:
     @property
     def method(self) -> str:
         """How its structure came about."""
-        return str(self.run.spec.get("method", ""))
+        method: str = self.run.spec.get("method", "")
+        return method
 
     @property
     def task(self) -> str:
@@ -51,10 +52,8 @@ class Drawn:
 
 def task_of(spec: dict[str, Any]) -> str:
     """The task of a run's settings, short enough for a label."""
-    task = spec.get("task")
-    if not isinstance(task, dict):
-        return ""
-    return str(task.get("name") or PurePosixPath(str(task.get("path", ""))).stem)
+    task: Mapping[str, str] = spec.get("task", {})
+    return task.get("name") or PurePosixPath(task.get("path", "")).stem
 
 
 def read_all(workspace: Workspace, names: Iterable[str]) -> list[Drawn]:

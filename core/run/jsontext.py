@@ -1,0 +1,77 @@
+"""JSON of which nothing is believed: parsed within limits, and without the numbers that JSON does not have."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+LONGEST_BYTES = 2**24  # of a text; the structure of a space of 10,000 candidates takes 3 MB
+DEEPEST = 64  # brackets in brackets; what we write has 7
+_DIGITS = 20  # of a whole number of 64 bits, with its sign
+
+
+def parse_json(data: bytes) -> Any:
+    """What a JSON text stands for; raises ValueError where it is none, or too long, too deep or too large a number.
+
+    Refused too are NaN and infinities, whole numbers beyond 64 bits, and keys that an object has twice.
+    """
+    if len(data) > LONGEST_BYTES:
+        raise ValueError(f"it has more than {LONGEST_BYTES // 2**20} MiB")
+    try:
+        value = _DECODER.decode(data.decode(json.detect_encoding(data)))
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+    if data.count(b"[") + data.count(b"{") > DEEPEST:
+        _check_depth(value)
+    return value
+
+
+def is_64_bit(value: int) -> bool:
+    """Whether a whole number is one of 64 bits, with a sign."""
+    return -(2**63) <= value < 2**63
+
+
+def _check_depth(value: Any) -> None:
+    """Goes down level by level, as a recursion would need a stack as deep as the data."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {DEEPEST} deep")
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _whole(text: str) -> int:
+    value = int(text) if len(text) <= _DIGITS else 2**63
+    if not is_64_bit(value):
+        raise ValueError(f"{text[:_DIGITS]}... is a number beyond 64 bits")
+    return value
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:_DIGITS]} is too large a number")
+    return value
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:100]!r} is there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant, object_pairs_hook=_object)
