@@ -5,61 +5,58 @@ Whether the settings make a run is for the worker to say; here they only have to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from core.run.fields import Amount, Count, Like
 from core.run.rundir import RunDir, read_record, read_record_if_there
 
 
-@dataclass(frozen=True)
 class _Task:
-    name: str = ""
-    path: str = ""
+    name: str
+    path: str
 
 
-@dataclass(frozen=True)
 class _Space:
-    name: str = ""
-    groups: list[dict[str, list[str]]] = field(default_factory=list)
+    name: str
+    groups: list[dict[str, list[str]]]
 
 
-@dataclass(frozen=True)
 class _Search:
-    selection: str = ""
-    temperature: Amount = 1.0
+    selection: str
+    temperature: Amount
 
 
-@dataclass(frozen=True)
+TASK, SPACE, SEARCH = Like(lambda: _Task), Like(lambda: _Space), Like(lambda: _Search)
+
+
 class _Spec:
-    model: str = ""
-    task: _Task = _Task()
-    space: _Space = _Space()
-    method: str = ""
-    budget: Amount | None = None
-    seed: Count = 0
-    device: str = ""
-    search: _Search = _Search()
+    model: str
+    task: Annotated[Any, TASK]
+    space: Annotated[Any, SPACE]
+    method: str
+    budget: Amount | None
+    seed: Count
+    device: str
+    search: Annotated[Any, SEARCH]
 
 
-@dataclass(frozen=True)
 class _Summary:
-    phase: str = ""
-    step: Count = 0
-    total: Count = 0
-    score: float = 0.0
-    best: float = 0.0
-    parameters: Count = 0
-    used: Amount = 0.0
-    budget: Count | None = None
-    train_loss: float = 0.0
-    validation_loss: float = 0.0
-    seconds: Amount = 0.0
-    ended_early: Count = 0
+    phase: str
+    step: Count
+    total: Count
+    score: float
+    best: float
+    parameters: Count
+    used: Amount
+    budget: Count | None
+    train_loss: float
+    validation_loss: float
+    seconds: Amount
+    ended_early: Count
 
 
-_SPEC: Any = Annotated[dict[str, Any], Like(_Spec)]
-_SUMMARY: Any = Annotated[dict[str, Any], Like(_Summary)]
+_SPEC: Any = Annotated[dict[str, Any], Like(lambda: _Spec)]
+_SUMMARY: Any = Annotated[dict[str, Any], Like(lambda: _Summary)]
 
 
 def read_spec(directory: RunDir) -> dict[str, Any]:

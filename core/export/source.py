@@ -33,7 +33,7 @@ class _Result:
     versions: dict[str, str]
 
 
-_RESULT: Any = Annotated[dict[str, Any], Like(_Result)]
+_RESULT: Any = Annotated[dict[str, Any], Like(lambda: _Result)]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from core.run.fields import Between, Count, Like, Moment, Share, event_reader
-from core.run.structure import Candidate
 
 VERSION = 1
 LONGEST_LINE = 2**24  # bytes; a longer tail without an end is damage, and is not kept in memory
@@ -52,12 +51,18 @@ class Started(Event):
     resumed_step: Count = 0
 
 
+def _candidate() -> type[Any]:
+    from core.run.structure import Candidate  # which most readers of events do not need
+
+    return Candidate
+
+
 @dataclass(frozen=True)
 class Space(Event):
     """The candidates, once, in the order of every `p` vector; `budget` in parameters (None: no limit)."""
 
     type: ClassVar[str] = "space"
-    candidates: list[Annotated[dict[str, Any], Like(Candidate)]]
+    candidates: list[Annotated[dict[str, Any], Like(_candidate)]]
     parameters: Count
     backbone_parameters: Count
     head_parameters: Count
@@ -180,7 +185,6 @@ TYPES: dict[str, type[Event]] = {
 
 # What a reader that follows many files at many lines a second should not find out anew for each line.
 _STEP = b'"type":"step"'
-_READ = {name: event_reader(cls) for name, cls in TYPES.items()}
 _DECODE = json.JSONDecoder().decode
 
 
@@ -219,7 +223,7 @@ def from_line(line: bytes) -> Event | None:
         body = _DECODE(line.decode())
         if body.get("v", VERSION) > VERSION:
             return None
-        event: Event = _READ[body["type"]](body)
+        event: Event = event_reader(TYPES[body["type"]])(body)
         return event
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import types
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import MISSING, dataclass
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Read = Callable[[Any], Any]
@@ -36,27 +36,28 @@ class WrongError(ValueError):
         return WrongError(self.rule, f"{mine}{joint}{self.where}")
 
 
-@dataclass(frozen=True)
 class Between:
     """Which numbers a field takes, both ends among them."""
 
-    low: float
-    high: float
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
 
 
-@dataclass(frozen=True)
 class Like:
-    """An object that stays one, with all that is in it; what a type has fields for is as they say, if it is there."""
+    """An object that stays one, with all that is in it, where what `kind()` has annotations for is as they say.
 
-    kind: Any
+    The fields of a dataclass have to be there, those of another class need not.
+    """
+
+    def __init__(self, kind: Callable[[], type[Any]]) -> None:
+        self.kind = kind
 
 
-@dataclass(frozen=True)
 class Made:
     """A value that is made of what stands in the file, which is of the type `kind`."""
 
-    kind: Any
-    how: Callable[[Any], Any]
+    def __init__(self, kind: Any, how: Callable[[Any], Any]) -> None:
+        self.kind, self.how = kind, how
 
 
 Count = Annotated[int, Between(0, 2**63 - 1)]
@@ -64,16 +65,6 @@ Positive = Annotated[int, Between(1, 2**63 - 1)]
 Share = Annotated[float, Between(0, 1)]
 Amount = Annotated[float, Between(0, LARGEST)]
 Moment = Annotated[float, Between(0, 2**40)]  # seconds since the epoch, up to a year that a calendar has
-
-
-class Rules(NamedTuple):
-    """What is let through: that any field with a default is missing, and that any float is null."""
-
-    sparse: bool = False
-    nulls: bool = False
-
-
-STRICT, SPARSE, TOLD = Rules(), Rules(sparse=True), Rules(sparse=True, nulls=True)
 
 
 def read(kind: Callable[..., T], data: Any) -> T:
@@ -84,41 +75,39 @@ def read(kind: Callable[..., T], data: Any) -> T:
 
 def event_reader(kind: Any) -> Read:
     """The same for events: a field with a default may be missing, and any float be null, as which NaN is written."""
-    return reader(kind, TOLD)
+    return reader(kind, told=True)
 
 
 @functools.cache
-def reader(kind: Hashable, rules: Rules = STRICT) -> Read:
+def reader(kind: Hashable, told: bool = False) -> Read:
     """What makes values of a type out of plain data."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _of_dataclass(kind, rules)
+        return _of_dataclass(kind, told)
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind in (int, float):
-        return _number(kind, None, rules.nulls)
+        return _number(kind, None, told)
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _annotated(inside[0], inside[1], rules)
+        return _annotated(inside[0], inside[1], told)
     if origin is Literal:
         return _choice(inside)
     if origin in (Union, types.UnionType):
-        return _one_of([reader(one, rules) for one in inside], type(None) in inside)
+        return _one_of([reader(one, told) for one in inside], type(None) in inside)
     if origin in (list, tuple):
-        one_by_one = _sequence(origin, reader(inside[0], rules))
+        one_by_one = _sequence(origin, reader(inside[0], told))
         return _shares(one_by_one) if kind == list[Share] else one_by_one
     assert origin is dict, kind
-    return _mapping(reader(inside[1], rules))
+    return _mapping(reader(inside[1], told))
 
 
-def _of_dataclass(kind: type[Any], rules: Rules) -> Read:
+def _of_dataclass(kind: type[Any], told: bool) -> Read:
     hints = get_type_hints(kind, include_extras=True)
     # Of each field its name, its reader and whether it has to be there.
-    fields = [(f.name, reader(hints[f.name], rules), _is_needed(f, rules)) for f in dataclasses.fields(kind)]
+    fields = [(f.name, reader(hints[f.name], told), _is_needed(f, told)) for f in dataclasses.fields(kind)]
 
     def make(data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            raise WrongError(f"should be an object, not {shown(data)}")
-        values = {}
+        data, values = _object(data), {}
         for name, take, needed in fields:
             if name in data:
                 try:
@@ -132,9 +121,9 @@ def _of_dataclass(kind: type[Any], rules: Rules) -> Read:
     return make
 
 
-def _is_needed(one: dataclasses.Field[Any], rules: Rules) -> bool:
+def _is_needed(one: dataclasses.Field[Any], told: bool) -> bool:
     has_default = one.default is not MISSING or one.default_factory is not MISSING
-    return not (has_default and (rules.sparse or "later" in one.metadata))
+    return not (has_default and (told or "later" in one.metadata))
 
 
 def _text(value: Any) -> str:
@@ -156,16 +145,48 @@ def _nothing(value: Any) -> None:
         raise WrongError(f"should be null, not {shown(value)}")
 
 
-def _annotated(kind: Any, how: Between | Like | Made, rules: Rules) -> Read:
+def _annotated(kind: Any, how: Between | Like | Made, told: bool) -> Read:
     if isinstance(how, Between):
-        return _number(kind, how, rules.nulls)
-    take = reader(how.kind, SPARSE if isinstance(how, Like) else STRICT)
+        return _number(kind, how, told)
+    return _like(how.kind()) if isinstance(how, Like) else _made(reader(how.kind), how.how)
+
+
+def _made(take: Read, how: Read) -> Read:
+    return lambda value: how(take(value))
+
+
+def _like(kind: type[Any]) -> Read:
+    take = reader(kind) if dataclasses.is_dataclass(kind) else _keys_of(kind)
 
     def check(value: Any) -> Any:
         take(value)
         return value
 
-    return check if isinstance(how, Like) else lambda value: how.how(take(value))
+    return check
+
+
+def _keys_of(kind: type[Any]) -> Read:
+    keys = {name: reader(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
+
+    def check(value: Any) -> None:
+        for name, inner in _object(value).items():
+            if name in keys:
+                _under(name, keys[name], inner)
+
+    return check
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise WrongError(f"should be an object, not {shown(value)}")
+    return value
+
+
+def _under(key: str | int, take: Read, value: Any) -> Any:
+    try:
+        return take(value)
+    except WrongError as error:
+        raise error.under(key) from None
 
 
 def _anything(value: Any) -> Any:
@@ -239,13 +260,7 @@ def _sequence(kind: type, take: Read) -> Read:
     def make(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise WrongError(f"should be a list, not {shown(value)}")
-        made = []
-        for inner in value:
-            try:
-                made.append(take(inner))
-            except WrongError as error:
-                raise error.under(len(made)) from None
-        return kind(made)
+        return kind(_under(place, take, inner) for place, inner in enumerate(value))
 
     return make
 
@@ -263,18 +278,7 @@ def _shares(one_by_one: Read) -> Read:
 
 
 def _mapping(take: Read) -> Read:
-    def make(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise WrongError(f"should be an object, not {shown(value)}")
-        made = {}
-        for key, inner in value.items():
-            try:
-                made[key] = take(inner)
-            except WrongError as error:
-                raise error.under(key) from None
-        return made
-
-    return make
+    return lambda value: {key: _under(key, take, inner) for key, inner in _object(value).items()}
 
 
 def shown(value: Any) -> str:

@@ -6,7 +6,6 @@ Plain data without torch, so that the app shows "selected now" by the same code 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -257,6 +256,8 @@ def random_selection(
     parameters: Sequence[int], budget: float, seed: int, choices: Sequence[int] | None = None
 ) -> tuple[int, ...]:
     """A uniformly shuffled order, first fit under the budget: the random baseline at equal budget."""
+    import random  # kept out of the import time of whoever only reads structures
+
     order = list(range(len(parameters)))
     random.Random(seed).shuffle(order)
     return tuple(sorted(fill(order, parameters, budget, choices)))

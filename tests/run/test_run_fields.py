@@ -17,6 +17,9 @@ class Inner:
     total: Amount
 
 
+LIKE_INNER = Like(lambda: Inner)
+
+
 @dataclass(frozen=True)
 class Record:
     name: str
@@ -33,7 +36,7 @@ class Record:
     inner: Inner
     seconds: Annotated[float, Made(Inner, attrgetter("total"))]
     table: dict[str, float]
-    rest: Annotated[dict[str, Any], Like(Inner)]
+    rest: Annotated[dict[str, Any], LIKE_INNER]
     later: str = field(default="none", metadata=LATER)
     not_later: str = "here"
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.run.fields import read
 from s3tui.config import load
 from s3tui.identity import Identity
 from s3tui.problems import ConfigError, Problems
@@ -9,7 +10,7 @@ from s3tui.process import Exit, Process
 from s3tui.queuefile import Queue
 from s3tui.slurm.asking import Told, read_sacct, read_squeue
 from s3tui.slurm.job import Job
-from s3tui.slurm.settings import Launch, launch_from_json
+from s3tui.slurm.settings import Launch
 from s3tui.slurm.steering import wish_for
 from s3tui.slurm.wanted import launch, seconds_of
 from s3tui.status import Facts, status_of
@@ -84,7 +85,7 @@ def test_a_time_limit_is_read_as_slurm_reads_it(time, seconds):
 def test_what_a_run_asks_of_a_cluster_comes_back_from_its_queue_file():
     table = {"kind": "slurm", "gres": "gpu:1", "setup": ["a", "b"], "sbatch": {"mail-type": "END", "exclusive": True}}
     wanted = launch(table, ("launcher",), Problems("f"))
-    assert launch_from_json(wanted.to_json()) == wanted
+    assert read(Launch, wanted.to_json()) == wanted
 
 
 def test_a_dry_run_prints_the_script_of_the_one_array_and_submits_nothing(tmp_path, s3tui):
