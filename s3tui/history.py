@@ -143,7 +143,7 @@ class History:
         self._shift = (event.step, event.shift)
 
     def _gates(self, event: Gates) -> None:
-        if len(event.p) == len(self._candidates) and None not in event.p:
+        if len(event.p) == len(self._candidates):
             at, shift = self._shift
             self._frames.append(Frame(event.step, array("f", event.p), shift if at == event.step else None))
 

@@ -74,7 +74,7 @@ def read(kind: Callable[..., T], data: Any) -> T:
 
 
 def event_reader(kind: Any) -> Read:
-    """The same for events: a field with a default may be missing, and any float be null, as which NaN is written."""
+    """The same for events: a field with a default may be missing, and a float without limits be null, as NaN is."""
     return reader(kind, told=True)
 
 
@@ -86,10 +86,10 @@ def reader(kind: Hashable, told: bool = False) -> Read:
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind in (int, float):
-        return _number(kind, None, told)
+        return _number(kind, None, or_null=told)
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _annotated(inside[0], inside[1], told)
+        return _annotated(inside[0], inside[1])
     if origin is Literal:
         return _choice(inside)
     if origin in (Union, types.UnionType):
@@ -145,9 +145,9 @@ def _nothing(value: Any) -> None:
         raise WrongError(f"should be null, not {shown(value)}")
 
 
-def _annotated(kind: Any, how: Between | Like | Made, told: bool) -> Read:
+def _annotated(kind: Any, how: Between | Like | Made) -> Read:
     if isinstance(how, Between):
-        return _number(kind, how, told)
+        return _number(kind, how)
     return _like(how.kind()) if isinstance(how, Like) else _made(reader(how.kind), how.how)
 
 
@@ -196,7 +196,7 @@ def _anything(value: Any) -> Any:
 _SIMPLE: dict[Any, Read] = {str: _text, bool: _flag, type(None): _nothing, Any: _anything}
 
 
-def _number(kind: type, between: Between | None, or_null: bool) -> Read:
+def _number(kind: type, between: Between | None, or_null: bool = False) -> Read:
     """Whole numbers where `kind` is int; `type` in the place of `isinstance`, for which true is a number."""
     low, high = (
         (between.low, between.high) if between else (-(2**63), 2**63 - 1) if kind is int else (-LARGEST, LARGEST)

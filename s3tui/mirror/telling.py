@@ -66,8 +66,6 @@ class Telling:
             self._step = event.step if event.phase == "search" else self._step
             yield from _scalars(_of_step(event, self._budget), event.step)
         elif isinstance(event, Gates):
-            if None in event.p:  # a gate that is no number
-                return
             self._p = event.p
             if self._is_new(event.step, event.type):
                 yield Histogram(event.p, event.step)

@@ -172,6 +172,8 @@ WRONG = {
     "gates beyond 1": {"type": "gates", "step": 1, "p": [0.5, 2.0]},
     "gates below 0": {"type": "gates", "step": 1, "p": [-1, 0.5]},
     "gates that are no numbers": {"type": "gates", "step": 1, "p": [0.5, math.nan]},
+    "gates that are null": {"type": "gates", "step": 1, "p": [0.5, None]},
+    "a time that is null": {"type": "step", "t": None} | STEP,
     "gates that are texts": {"type": "gates", "step": 1, "p": [0.5, "0.5"]},
     "gates that are no list": {"type": "gates", "step": 1, "p": {}},
     "metrics that are a list": {"type": "finished", "score": 0.5, "metrics": [0.5], "seconds": 1.0},
