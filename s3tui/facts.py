@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.run.errors import RunDirError
 from core.run.events import Event, from_line
-from core.run.rundir import RunDir
+from core.run.rundir import RunDir, open_plain
 from s3tui.identity import is_alive, this_boot, this_host
 from s3tui.locks import is_locked
 from s3tui.process import Process, read_exit, read_process
@@ -103,7 +103,7 @@ def _age(path: Path, now: float) -> float | None:
 def last_event(path: Path, start: int = 0) -> Event | None:
     """The last whole event of a file behind `start`, None where there is none."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             file.seek(max(start, file.seek(0, os.SEEK_END) - TAIL_BYTES))
             lines = file.read().split(b"\n")[:-1]
     except OSError:

@@ -10,6 +10,7 @@ from s3tui.status import Broken, Cancelled, Dead, Paused, signature
 RETRIED = frozenset({"crash", "out-of-memory"})
 BACKOFF_SECONDS = 10.0  # before the first retry; each further one waits twice as long
 LONGEST_SECONDS = 600.0
+LONGEST_REASON = 2000  # characters; a message may be as long as a run likes
 DOUBLINGS = 10  # by then every wait is the longest
 
 
@@ -30,7 +31,7 @@ def after(queue: Queue, end: Broken | Dead | Paused | Cancelled, attempt: str, n
 
 
 def _tried_again(queue: Queue, end: Broken | Dead, now: float, backoff: float) -> Queue:
-    failure = signature(end)
+    failure = signature(end)[:LONGEST_REASON]
     if failure == queue.failure:
         return replace(queue, wanted="held", reason="it failed the same way twice")
     if queue.retried >= queue.retries:
@@ -40,7 +41,7 @@ def _tried_again(queue: Queue, end: Broken | Dead, now: float, backoff: float) -
     what = end.message if isinstance(end, Broken) else end.manner
     return replace(
         queue, retried=queue.retried + 1, not_before=now + pause, failure=failure,
-        reason=f"retry {queue.retried + 1} of {queue.retries} after {end.kind}: {what}",
+        reason=f"retry {queue.retried + 1} of {queue.retries} after {end.kind}: {what}"[:LONGEST_REASON],
     )  # fmt: skip
 
 

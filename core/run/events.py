@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -307,6 +308,8 @@ class EventReader:
             there = self._path.stat()
         except OSError:
             return self._handle is not None
+        if not stat.S_ISREG(there.st_mode):
+            return False
         same = (there.st_dev, there.st_ino) == self._file and there.st_size >= self._offset
         if same and self._handle is not None:
             return True

@@ -28,7 +28,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from core.run.errors import RunDirError
 from core.run.fields import WrongError, read
@@ -173,20 +173,21 @@ def _sync_folder(folder: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file within limits; raises RunDirError that names the file where it is missing or damaged."""
     try:
-        return parse_json(_read(path))
+        with open_plain(path) as file:
+            return parse_json(file.read(LONGEST_BYTES + 1))
     except FileNotFoundError:
         raise RunDirError(f"{path} is missing", "is this a run directory?") from None
     except (OSError, ValueError) as error:
         raise RunDirError(f"{path} cannot be read", getattr(error, "strerror", None) or str(error)) from None
 
 
-def _read(path: Path) -> bytes:
-    """The content of a file, up to a byte more than may be; nobody is waited for, as a pipe would have it."""
+def open_plain(path: Path) -> BinaryIO:
+    """A file to read; raises OSError where it is none, as a pipe is, for which one would wait, or an endless device."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:  # noqa: PTH123 - of an open file
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no file")
-        return file.read(LONGEST_BYTES + 1)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return open(handle, "rb")  # noqa: PTH123 - of an open file
 
 
 def read_record(path: Path, kind: Callable[..., T]) -> T:

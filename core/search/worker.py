@@ -23,6 +23,8 @@ from core.search.reporter import Mute, Reporter
 from core.search.stopping import Stop
 from core.search.team import team
 
+LONGEST_MESSAGE = 2000  # characters of an error that nobody foresaw; its traceback is in the log
+
 
 def execute(run: RunDir, processes: int = 1) -> int:
     """Do the run of a directory, or what is left of it, in so many processes; gives the exit code.
@@ -78,7 +80,7 @@ def _attempt(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> 
     except BaseException as error:
         keeper.stop.wait_for_steps()
         tell(traceback.format_exc())
-        message = f"{type(error).__name__}: {error}".split("\n")[0]
+        message = f"{type(error).__name__}: {error}".split("\n")[0][:LONGEST_MESSAGE]
         _close(reporter, Failed(_kind(error), message, f"the traceback is in {run.log}"))
         return EXIT_FAILED
 

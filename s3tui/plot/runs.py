@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -9,10 +10,10 @@ from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.events import Started, read_events
-from core.run.structure import Structure
+from core.run.structure import Structure, read_structure
+from s3tui.diagnostics import say
 from s3tui.history import History, HistoryView
 from s3tui.report import without_seed
-from s3tui.structures import of_run
 from s3tui.workspace import FoundRun, Workspace, read_run
 
 
@@ -67,12 +68,19 @@ def read_drawn(run: FoundRun) -> Drawn:
     events, skipped = read_events(run.directory.events)
     for event in events:
         history.add(event)
-    try:
-        structure = of_run(run.directory, run.name).structure
-    except RunDirError:
-        structure = None
     versions = next((e.versions for e in reversed(events) if isinstance(e, Started)), {})
-    return Drawn(run, history.view(skipped), structure, versions)
+    return Drawn(run, history.view(skipped), _structure(run), versions)
+
+
+def _structure(run: FoundRun) -> Structure | None:
+    """What a run has chosen; None before, and where the file is damaged, which is said."""
+    if not os.path.lexists(run.directory.structure):
+        return None
+    try:
+        return read_structure(run.directory.structure)
+    except RunDirError as error:
+        say(f"{run.name}: its structure is left out: {error}")
+        return None
 
 
 def groups_of(runs: Sequence[Drawn]) -> dict[str, list[Drawn]]:

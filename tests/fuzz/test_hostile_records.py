@@ -82,6 +82,16 @@ def test_no_value_in_any_field_of_any_record_passes_for_what_it_is_not(there):
                 read(Line, vars(line_of(found, {})))
 
 
+def replace_by(path, kind):
+    path.unlink(missing_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "endless" else path.name)
+
+
 @pytest.mark.parametrize("name", [name for name in RECORDS if name != "slurm.json"])
 @pytest.mark.parametrize("kind", [*CONTENTS, "folder", "pipe", "endless", "loop"])
 def test_a_file_that_is_no_record_is_named_and_everything_else_goes_on(there, name, kind):
@@ -89,18 +99,24 @@ def test_a_file_that_is_no_record_is_named_and_everything_else_goes_on(there, na
         pytest.skip("nothing in them has to be there")
     there.renew(finished=name == "result.json")
     path = there.bad.path / name
-    path.unlink(missing_ok=True)
     if isinstance(kind, bytes):
         path.write_bytes(kind)
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
     else:
-        path.symlink_to("/dev/zero" if kind == "endless" else name)
+        replace_by(path, kind)
     found = read_run(there.bad, BAD)
     assert isinstance(found.status, Damaged)
     assert str(path) in found.status.problem
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "log.txt", "structure.json", "heartbeat"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "endless", "loop"])
+def test_what_is_no_plain_file_holds_up_nobody(there, name, kind):
+    there.renew(finished=False)
+    replace_by(there.bad.path / name, kind)
+    kinds = (("plot", BAD, GOOD, "--kind", "loss"), ("plot", BAD, GOOD, "--kind", "structure"))
+    for command in (("status",), ("show", BAD), ("events", BAD), ("logs", BAD), ("structure", "show", BAD), *kinds):
+        there.on(*command)
+    assert_that_both_are_listed(there)
 
 
 @hostile(150)
@@ -207,8 +223,8 @@ def test_no_file_of_the_workspace_itself_stops_a_command(there, data):
     there.renew()
     value = data.draw(values)
     shared = {
-        "waiting.json": '{"%s": %s}' % (BAD, value),
-        "dispatcher.lock": '{"pid": 3, "host": "h", "since": %s}' % value,
+        "waiting.json": f'{{"{BAD}": {value}}}',
+        "dispatcher.lock": f'{{"pid": 3, "host": "h", "since": {value}}}',
     }
     name = data.draw(st.sampled_from(sorted(shared)))
     with dispatching(there.workspace):
