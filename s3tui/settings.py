@@ -18,7 +18,6 @@ class _Task:
 
 class _Space:
     name: str
-    groups: list[dict[str, list[str]]]
 
 
 class _Search:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import MISSING
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -127,11 +127,11 @@ def _is_needed(one: dataclasses.Field[Any], told: bool) -> bool:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise WrongError(f"should be a text, not {shown(value)}")
-    if len(value) > LONGEST_TEXT:
+    if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+        return value
+    if isinstance(value, str):
         raise WrongError(f"should be a text of at most {LONGEST_TEXT:,} characters")
-    return value
+    raise WrongError(f"should be a text, not {shown(value)}")
 
 
 def _flag(value: Any) -> bool:
@@ -169,24 +169,21 @@ def _keys_of(kind: type[Any]) -> Read:
     keys = {name: reader(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
 
     def check(value: Any) -> None:
-        for name, inner in _object(value).items():
-            if name in keys:
-                _under(name, keys[name], inner)
+        value = _object(value)
+        for name, take in keys.items():
+            if name in value:
+                try:
+                    take(value[name])
+                except WrongError as error:
+                    raise error.under(name) from None
 
     return check
 
 
-def _object(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise WrongError(f"should be an object, not {shown(value)}")
     return value
-
-
-def _under(key: str | int, take: Read, value: Any) -> Any:
-    try:
-        return take(value)
-    except WrongError as error:
-        raise error.under(key) from None
 
 
 def _anything(value: Any) -> Any:
@@ -260,7 +257,13 @@ def _sequence(kind: type, take: Read) -> Read:
     def make(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise WrongError(f"should be a list, not {shown(value)}")
-        return kind(_under(place, take, inner) for place, inner in enumerate(value))
+        made: list[Any] = []
+        try:
+            for inner in value:
+                made.append(take(inner))
+        except WrongError as error:
+            raise error.under(len(made)) from None
+        return made if kind is list else tuple(made)
 
     return make
 
@@ -278,7 +281,17 @@ def _shares(one_by_one: Read) -> Read:
 
 
 def _mapping(take: Read) -> Read:
-    return lambda value: {key: _under(key, take, inner) for key, inner in _object(value).items()}
+    def make(value: Any) -> Any:
+        made, key = {}, ""
+        table = _object(value)
+        try:
+            for key, inner in table.items():
+                made[key] = take(inner)
+        except WrongError as error:
+            raise error.under(key) from None
+        return made
+
+    return make
 
 
 def shown(value: Any) -> str:

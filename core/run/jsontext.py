@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from typing import Any
 
 LONGEST_BYTES = 2**24  # of a text; the structure of a space of 10,000 candidates takes 3 MB
 DEEPEST = 64  # brackets in brackets; what we write has 7
-_DIGITS = 20  # of a whole number of 64 bits, with its sign
+_DIGITS = 20  # of a whole number of 64 bits at most, with its sign
+_SAFE_DIGITS = 19  # what is shorter is one
+_INFINITIES = (float("inf"), float("-inf"))
 
 
 def parse_json(data: bytes) -> Any:
     """What a JSON text stands for; raises ValueError where it is none, or too long, too deep or too large a number.
 
-    Refused too are NaN and infinities, whole numbers beyond 64 bits, and keys that an object has twice.
+    Refused too are NaN, infinities and whole numbers beyond 64 bits.
     """
     if len(data) > LONGEST_BYTES:
         raise ValueError(f"it has more than {LONGEST_BYTES // 2**20} MiB")
@@ -26,11 +27,6 @@ def parse_json(data: bytes) -> Any:
     if data.count(b"[") + data.count(b"{") > DEEPEST:
         _check_depth(value)
     return value
-
-
-def is_64_bit(value: int) -> bool:
-    """Whether a whole number is one of 64 bits, with a sign."""
-    return -(2**63) <= value < 2**63
 
 
 def _check_depth(value: Any) -> None:
@@ -48,15 +44,17 @@ def _inside(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def _whole(text: str) -> int:
+    if len(text) < _SAFE_DIGITS:
+        return int(text)
     value = int(text) if len(text) <= _DIGITS else 2**63
-    if not is_64_bit(value):
+    if not -(2**63) <= value < 2**63:
         raise ValueError(f"{text[:_DIGITS]}... is a number beyond 64 bits")
     return value
 
 
 def _real(text: str) -> float:
     value = float(text)
-    if math.isinf(value):
+    if value in _INFINITIES:
         raise ValueError(f"{text[:_DIGITS]} is too large a number")
     return value
 
@@ -65,13 +63,4 @@ def _constant(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in found if keys.count(key) > 1)
-        raise ValueError(f"the key {twice[:100]!r} is there twice")
-    return found
-
-
-_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant, object_pairs_hook=_object)
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant)

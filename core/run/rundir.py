@@ -173,21 +173,36 @@ def _sync_folder(folder: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file within limits; raises RunDirError that names the file where it is missing or damaged."""
     try:
-        with open_plain(path) as file:
-            return parse_json(file.read(LONGEST_BYTES + 1))
+        return parse_json(_content(path))
     except FileNotFoundError:
         raise RunDirError(f"{path} is missing", "is this a run directory?") from None
     except (OSError, ValueError) as error:
         raise RunDirError(f"{path} cannot be read", getattr(error, "strerror", None) or str(error)) from None
 
 
+def _content(path: Path) -> bytes:
+    """What is in a file, up to a byte more than may be; without Python's own files, as lists read thousands."""
+    handle, size = _open(path)
+    try:
+        # A file that is replaced keeps its size; one that grows is damaged anyway.
+        return os.read(handle, min(size, LONGEST_BYTES + 1))
+    finally:
+        os.close(handle)
+
+
 def open_plain(path: Path) -> BinaryIO:
     """A file to read; raises OSError where it is none, as a pipe is, for which one would wait, or an endless device."""
+    return open(_open(path)[0], "rb")  # noqa: PTH123 - of an open file
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """A plain file, opened, and its size."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is no plain file", str(path))
-    return open(handle, "rb")  # noqa: PTH123 - of an open file
+    return handle, found.st_size
 
 
 def read_record(path: Path, kind: Callable[..., T]) -> T:
