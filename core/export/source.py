@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from core.model.backbone import Backbone, load_backbone
 from core.model.deltafile import DeltaFile, read_delta
 from core.run.errors import RunDirError
-from core.run.rundir import RunDir, read_json
-from core.run.structure import Structure
+from core.run.fields import Count, Like
+from core.run.rundir import RunDir, read_record
+from core.run.structure import Structure, read_structure
 
 # What the builtin models are called on the hub, where other people find them.
 HUB_NAMES = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What an export tells of a result."""
+
+    method: str
+    metric: str
+    score: float
+    seed: Count
+    parameters: Count
+    head_parameters: Count
+    backbone_parameters: Count
+    versions: dict[str, str]
+
+
+_RESULT: Any = Annotated[dict[str, Any], Like(lambda: _Result)]
 
 
 @dataclass(frozen=True)
@@ -64,4 +82,4 @@ def read_source(path: Path) -> Source:
     run = RunDir(path)
     if not run.result.exists():
         raise RunDirError(f"{path} has no result yet", "export a run that is finished")
-    return Source(run, read_delta(path), Structure.from_json(read_json(run.structure)), read_json(run.result))
+    return Source(run, read_delta(path), read_structure(run.structure), read_record(run.result, _RESULT))

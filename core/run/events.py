@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from core.run.fields import Between, Count, Like, Moment, Share, event_reader
 
 VERSION = 1
 LONGEST_LINE = 2**24  # bytes; a longer tail without an end is damage, and is not kept in memory
@@ -27,8 +30,8 @@ class Event:
     """What all events share: where in the file, and when."""
 
     type: ClassVar[str] = ""
-    seq: int = field(default=-1, kw_only=True)
-    t: float = field(default=0.0, kw_only=True)
+    seq: Annotated[int, Between(-1, 2**63 - 1)] = field(default=-1, kw_only=True)
+    t: Moment = field(default=0.0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,19 @@ class Started(Event):
 
     type: ClassVar[str] = "started"
     spec: str
-    attempt: int
-    pid: int
+    attempt: Count
+    pid: Count
     device: str
     precision: str
     versions: dict[str, str]
     resumed_phase: str = ""
-    resumed_step: int = 0
+    resumed_step: Count = 0
+
+
+def _candidate() -> type[Any]:
+    from core.run.structure import Candidate  # which most readers of events do not need
+
+    return Candidate
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,11 @@ class Space(Event):
     """The candidates, once, in the order of every `p` vector; `budget` in parameters (None: no limit)."""
 
     type: ClassVar[str] = "space"
-    candidates: list[dict[str, Any]]
-    parameters: int
-    backbone_parameters: int
-    head_parameters: int
-    budget: int | None
+    candidates: list[Annotated[dict[str, Any], Like(_candidate)]]
+    parameters: Count
+    backbone_parameters: Count
+    head_parameters: Count
+    budget: Count | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Phase(Event):
 
     type: ClassVar[str] = "phase"
     phase: str
-    total: int
+    total: Count
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Step(Event):
 
     type: ClassVar[str] = "step"
     phase: str
-    step: int
+    step: Count
     train_loss: float
     gradient_norm: float
     learning_rate: float
@@ -94,7 +103,7 @@ class Step(Event):
     alpha_learning_rate: float | None = None
     expected: float | None = None
     sampled: float | None = None
-    selected: int | None = None
+    selected: Count | None = None
     shift: float | None = None
 
 
@@ -103,8 +112,8 @@ class Gates(Event):
     """All gate probabilities, in the order of `space`; at most a few a second."""
 
     type: ClassVar[str] = "gates"
-    step: int
-    p: list[float]
+    step: Count
+    p: list[Share]
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ class Eval(Event):
 
     type: ClassVar[str] = "eval"
     phase: str
-    step: int
+    step: Count
     split: str
     metrics: dict[str, float]
     best: bool
@@ -125,7 +134,7 @@ class EndedEarly(Event):
 
     type: ClassVar[str] = "ended-early"
     phase: str
-    step: int
+    step: Count
     reason: str
 
 
@@ -134,8 +143,8 @@ class StructureChosen(Event):
     """The structure is cut out: indices into `space`, and what they train together."""
 
     type: ClassVar[str] = "structure"
-    selected: list[int]
-    parameters: int
+    selected: list[Count]
+    parameters: Count
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ class Checkpoint(Event):
 
     type: ClassVar[str] = "checkpoint"
     phase: str
-    step: int
+    step: Count
 
 
 @dataclass(frozen=True)
@@ -177,7 +186,7 @@ TYPES: dict[str, type[Event]] = {
 
 # What a reader that follows many files at many lines a second should not find out anew for each line.
 _STEP = b'"type":"step"'
-_READ = {name: (cls, frozenset(f.name for f in fields(cls))) for name, cls in TYPES.items()}
+_DECODE = json.JSONDecoder().decode
 
 
 def score_of(metrics: Mapping[str, float]) -> float:
@@ -207,13 +216,16 @@ def _without_nan(value: Any) -> Any:
 
 
 def from_line(line: bytes) -> Event | None:
-    """Read one line; None where it is no event of ours, or of a later version. Unknown fields are dropped."""
+    """Read one line; None where it is no event of ours, of a later version, or has a value that no such event has.
+
+    Unknown fields are dropped, and a number that JSON does not have, which is written as null, is None.
+    """
     try:
-        body = json.loads(line)
-        if body.get("v", VERSION) > VERSION or not isinstance(body.get("seq", -1), int):
+        body = _DECODE(line.decode())
+        if body.get("v", VERSION) > VERSION:
             return None
-        cls, known = _READ[body["type"]]
-        return cls(**{k: v for k, v in body.items() if k in known})
+        event: Event = event_reader(TYPES[body["type"]])(body)
+        return event
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -296,6 +308,8 @@ class EventReader:
             there = self._path.stat()
         except OSError:
             return self._handle is not None
+        if not stat.S_ISREG(there.st_mode):
+            return False
         same = (there.st_dev, there.st_ino) == self._file and there.st_size >= self._offset
         if same and self._handle is not None:
             return True

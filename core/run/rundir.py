@@ -24,11 +24,17 @@ import contextlib
 import errno
 import json
 import os
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 from core.run.errors import RunDirError
+from core.run.fields import WrongError, read
+from core.run.jsontext import LONGEST_BYTES, parse_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -165,10 +171,54 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raises RunDirError that names the file where it is missing or damaged."""
+    """Read a JSON file within limits; raises RunDirError that names the file where it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(_content(path))
     except FileNotFoundError:
         raise RunDirError(f"{path} is missing", "is this a run directory?") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunDirError(f"{path} cannot be read", str(error)) from None
+    except (OSError, ValueError) as error:
+        raise RunDirError(f"{path} cannot be read", getattr(error, "strerror", None) or str(error)) from None
+
+
+def _content(path: Path) -> bytes:
+    """What is in a file, up to a byte more than may be; without Python's own files, as lists read thousands."""
+    handle, size = _open(path)
+    try:
+        # A file that is replaced keeps its size; one that grows is damaged anyway.
+        return os.read(handle, min(size, LONGEST_BYTES + 1))
+    finally:
+        os.close(handle)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """A file to read; raises OSError where it is none, as a pipe is, for which one would wait, or an endless device."""
+    return open(_open(path)[0], "rb")  # noqa: PTH123 - of an open file
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """A plain file, opened, and its size."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return handle, found.st_size
+
+
+def read_record(path: Path, kind: Callable[..., T]) -> T:
+    """A JSON file as a value of a type; raises RunDirError that names file and field where one is missing or wrong."""
+    data = read_json(path)
+    try:
+        return read(kind, data)
+    except WrongError as error:
+        raise RunDirError(f"{path} is damaged", str(error)) from None
+
+
+def read_record_if_there(path: Path, kind: Callable[..., T]) -> T | None:
+    """The same; None where there is no such file."""
+    try:
+        return read_record(path, kind)
+    except RunDirError:
+        if os.path.lexists(path):
+            raise
+        return None

@@ -6,12 +6,14 @@ Plain data without torch, so that the app shows "selected now" by the same code 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from core.run.errors import RunDirError
+from core.run.fields import LATER, Count, Positive, Share, WrongError, read
+from core.run.rundir import read_json
 
 FORMAT = "s3tui-structure"
 VERSION = 1
@@ -29,11 +31,11 @@ class Candidate:
 
     site: str
     stack: str
-    layer: int | None
+    layer: Count | None
     module: str
     delta: str
-    parameters: int
-    choice: str = ""
+    parameters: Positive
+    choice: str = field(default="", metadata=LATER)
 
     @property
     def label(self) -> str:
@@ -91,35 +93,69 @@ class Structure:
 
     @classmethod
     def from_json(cls, data: Any) -> Structure:
-        """Read the content of `structure.json`; raises RunDirError where it is not one."""
+        """Read the content of `structure.json`; raises RunDirError that says what is wrong where it is not one."""
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise RunDirError("this is not a structure file", f"its 'format' should be {FORMAT!r}")
+        version = data.get("version")
+        if type(version) is int and version > VERSION:
+            raise RunDirError(f"the structure file has version {version}", "it needs a newer s3tui")
         try:
-            if data["version"] > VERSION:
-                raise RunDirError(f"the structure file has version {data['version']}", "it needs a newer s3tui")
-            rows = data["candidates"]
-            return cls(
-                candidates=tuple(read_candidate(row) for row in rows),
-                p=tuple(float(row["p"]) for row in rows),
-                selected=tuple(i for i, row in enumerate(rows) if row["selected"]),
-                budget=data["budget"],
-                model=data.get("model", ""),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunDirError("the structure file is damaged", f"{type(error).__name__}: {error}") from None
+            file = read(_File, data)
+            _check_rows(file.candidates)
+        except WrongError as error:
+            raise RunDirError("the structure file is damaged", str(error)) from None
+        names = [one.name for one in fields(Candidate)]
+        return cls(
+            candidates=tuple(Candidate(*(getattr(row, name) for name in names)) for row in file.candidates),
+            p=tuple(row.p for row in file.candidates),
+            selected=tuple(i for i, row in enumerate(file.candidates) if row.selected),
+            budget=file.budget,
+            model=file.model,
+        )
 
 
-def read_candidate(row: Mapping[str, Any]) -> Candidate:
-    """A candidate from its row; raises KeyError or TypeError where something is missing or no text or count."""
-    if not isinstance(row, Mapping):
-        raise TypeError(f"a candidate reads {row}")
-    names = ("site", "stack", "layer", "module", "delta", "parameters")
-    candidate = Candidate(**{name: row[name] for name in names}, choice=row.get("choice", ""))
-    texts = (candidate.site, candidate.stack, candidate.module, candidate.delta, candidate.choice)
-    counts = (candidate.parameters, candidate.layer or 0)
-    if not all(isinstance(t, str) for t in texts) or not all(isinstance(n, int) for n in counts):
-        raise TypeError(f"a candidate reads {row}")
-    return candidate
+@dataclass(frozen=True, kw_only=True)
+class _Row(Candidate):
+    """A candidate as it stands in a file."""
+
+    p: Share
+    selected: bool
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a structure file holds that is read."""
+
+    version: Positive
+    budget: Count | None
+    candidates: tuple[_Row, ...]
+    model: str = field(default="", metadata=LATER)
+
+
+def _check_rows(rows: Sequence[_Row]) -> None:
+    """No candidate is there twice, and of alternatives one at most is chosen."""
+    first: dict[tuple[str, str], int] = {}
+    taken: dict[int, int] = {}
+    for i, (row, choice) in enumerate(zip(rows, choices_of(rows), strict=True)):
+        before = first.setdefault((row.module, row.delta), i)
+        if before != i:
+            raise WrongError(f"is the same as candidates[{before}]: {row.delta} at {row.module}", f"candidates[{i}]")
+        if row.selected and taken.setdefault(choice, i) != i:
+            raise WrongError(f"is selected, and so is its alternative candidates[{taken[choice]}]", f"candidates[{i}]")
+
+
+def read_structure(path: Path) -> Structure:
+    """The structure in a file of ours; raises RunDirError that names the file where it cannot be read."""
+    data = read_json(path)
+    try:
+        return Structure.from_json(data)
+    except RunDirError as error:
+        raise RunDirError(f"{path}: {error.message}", error.hint) from None
+
+
+def read_candidate(row: Any) -> Candidate:
+    """A candidate from its row; raises WrongError, a ValueError, where something is missing or wrong."""
+    return read(Candidate, row)
 
 
 def choices_of(candidates: Sequence[Candidate]) -> list[int]:
@@ -220,6 +256,8 @@ def random_selection(
     parameters: Sequence[int], budget: float, seed: int, choices: Sequence[int] | None = None
 ) -> tuple[int, ...]:
     """A uniformly shuffled order, first fit under the budget: the random baseline at equal budget."""
+    import random  # kept out of the import time of whoever only reads structures
+
     order = list(range(len(parameters)))
     random.Random(seed).shuffle(order)
     return tuple(sorted(fill(order, parameters, budget, choices)))

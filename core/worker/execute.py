@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pydantic import ValidationError
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, DiskError, RunDirError, S3Error
 from core.run.events import Failed, Finished, score_of
 from core.run.foreign import is_out_of_memory
-from core.run.rundir import RunDir, read_json, remove_leftovers
+from core.run.rundir import RunDir, read_json, read_record, remove_leftovers
 from core.run.spec import RunSpec
 from core.runtime import process_group
 from core.runtime.checkpoint import Checkpoints
@@ -22,6 +22,8 @@ from core.runtime.reporter import Mute, Reporter
 from core.runtime.spawn import team
 from core.runtime.stop_signal import Stop
 from core.worker.pipeline import about, run_all
+
+LONGEST_MESSAGE = 2000  # characters of an error that nobody foresaw; its traceback is in the log
 
 
 def execute(run: RunDir, processes: int = 1) -> int:
@@ -78,33 +80,49 @@ def _attempt(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> 
     except BaseException as error:
         keeper.stop.wait_for_steps()
         tell(traceback.format_exc())
-        message = f"{type(error).__name__}: {error}".split("\n")[0]
+        message = f"{type(error).__name__}: {error}".split("\n")[0][:LONGEST_MESSAGE]
         _close(reporter, Failed(_kind(error), message, f"the traceback is in {run.log}"))
         return EXIT_FAILED
 
 
-def _result_of(run: RunDir, spec: RunSpec) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Result:
+    """What of a result is told once more."""
+
+    spec: str
+    score: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Status:
+    """What a summary says last."""
+
+    status: str
+
+
+def _result_of(run: RunDir, spec: RunSpec) -> _Result | None:
     """The result of a run that is done; None where it is not, or the result is damaged or of other settings."""
     if not run.result.exists():
         return None
     try:
-        result = read_json(run.result)
+        result = read_record(run.result, _Result)
     except RunDirError as error:
         tell(f"the result is passed over: {error}")
         return None
-    return result if isinstance(result, dict) and result.get("spec") == spec.digest() else None
+    return result if result.spec == spec.digest() else None
 
 
-def _finished_before(run: RunDir, spec: RunSpec, result: dict[str, Any]) -> int:
+def _finished_before(run: RunDir, spec: RunSpec, result: _Result) -> int:
     """Say that nothing is left to do; tell of the end where a kill came between the result and the last event."""
-    tell(f"{run.path} is finished, its score is {result['score']}: there is nothing to do")
+    tell(f"{run.path} is finished, its score is {result.score}: there is nothing to do")
     try:
-        told = read_json(run.summary)["status"] == "finished"
-    except (RunDirError, KeyError, TypeError):
+        told = read_record(run.summary, _Status).status == "finished"
+    except RunDirError:
         told = False
     if not told:
-        finished = Finished(result["score"], result["metrics"], 0.0)
-        Reporter(run, about(spec), resumed=True).close(finished, status="finished", score=result["score"])
+        finished = Finished(result.score, result.metrics, 0.0)
+        Reporter(run, about(spec), resumed=True).close(finished, status="finished", score=result.score)
     return EXIT_OK
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from core.run.errors import RunDirError
+from core.run.rundir import read_record
 from s3tui.devices.placement import Lease, Place
 from s3tui.runs.records.queue import Resources
 from s3tui.system.file_locks import is_locked, try_lock
@@ -51,20 +53,22 @@ class Leases:
             raise
         return taken
 
-    def _shares(self, place: Place, asked: Resources, cores: int) -> Iterator[tuple[list[Path], int]]:
+    def _shares(self, place: Place, asked: Resources, cores: int) -> Iterator[tuple[Iterable[Path], int]]:
         """The files to lock, and how many of them: one share of each GPU, or as many cores as threads."""
         for gpu in place.gpus:
-            yield [self._folder / f"{gpu.key}.{share}" for share in range(asked.per_gpu)], 1
+            yield (self._folder / f"{gpu.key}.{share}" for share in range(asked.per_gpu)), 1
         if not place.gpus:
             yield [self._folder / f"core.{core}" for core in range(cores)], place.threads
 
 
-def _lock(paths: Sequence[Path], wanted: int, lease: Lease) -> list[int]:
+def _lock(paths: Iterable[Path], wanted: int, lease: Lease) -> list[int]:
     """Lock so many of the files that are free, or as many as there are."""
     taken: list[int] = []
     try:
         for path in paths:
-            handle = try_lock(path, patience=0) if len(taken) < wanted else None
+            if len(taken) == wanted:
+                break
+            handle = try_lock(path, patience=0)
             if handle is not None:
                 taken.append(handle)
                 os.ftruncate(handle, 0)
@@ -83,8 +87,6 @@ def release(handles: list[int]) -> None:
 
 def _read(path: Path) -> Lease:
     try:
-        told = json.loads(path.read_bytes())
-        memory = told["memory"]
-        return Lease(str(told["run"]), int(told["per_gpu"]), None if memory is None else int(memory))
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_record(path, Lease)
+    except RunDirError:
         return Lease("a run", 1)  # nobody is let in beside one that is unknown

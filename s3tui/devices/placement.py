@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from core.run.fields import Count, Positive
 from s3tui.runs.records.queue import Resources
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
@@ -39,8 +40,8 @@ class Lease:
     """Who holds a share of a GPU: the run, how many may share, and the memory it asked for."""
 
     run: str
-    per_gpu: int = 1
-    memory: int | None = None
+    per_gpu: Positive = 1
+    memory: Count | None = None
 
 
 @dataclass(frozen=True)

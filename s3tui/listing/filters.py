@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import operator
 import re
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
 from core.run.errors import SpecError, nearest
-from s3tui.listing.run_row import Line, _split
+from s3tui.listing.run_row import Line
 
 NUMBERS = (
     "seed", "step", "score", "best", "parameters", "used", "budget", "train_loss", "validation_loss", "seconds", "left",
@@ -85,3 +86,10 @@ def sorted_lines(lines: Iterable[Line], key: str) -> list[Line]:
     have = [line for line in lines if getattr(line, name) is not None]
     rest = [line for line in lines if getattr(line, name) is None]
     return sorted(have, key=lambda line: getattr(line, name), reverse=down) + rest
+
+
+def _split(word: str) -> list[str]:
+    try:
+        return shlex.split(word)
+    except ValueError:
+        raise SpecError(f"{word!r} is no filter: a quote is not closed, or nothing follows a backslash") from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.run.events import Phase, Step, from_line
+from core.run.rundir import open_plain
 from s3tui.listing.run_row import Line
 from s3tui.runs.status import STATES
 
@@ -63,7 +64,7 @@ def _eta(lines: Iterable[Line], left: Mapping[str, float | None]) -> float | Non
 def seconds_left(events: Path, total: int | None) -> float | None:
     """What the phase under way still takes at the pace of its last steps."""
     try:
-        with events.open("rb") as file:
+        with open_plain(events) as file:
             file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
             found = [event for line in file.read().split(b"\n")[:-1] if (event := from_line(line)) is not None]
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -9,24 +10,25 @@ from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.events import Started, read_events
-from core.run.structure import Structure
+from core.run.structure import Structure, read_structure
 from s3tui.results.summary import without_seed
 from s3tui.runs.history import History, HistoryView
 from s3tui.runs.workspace import FoundRun, Workspace, read_run
-from s3tui.structures.load import of_run
 
 
 @dataclass(frozen=True)
 class Drawn:
     """A run to be drawn; `structure` is None before one is chosen. `run.name` is that in the workspace.
 
-    `versions` are those of the packages that the last attempt worked with.
+    `versions` are those of the packages that the last attempt worked with. `left_out` says which file could not be read and
+    is not drawn, empty where there is none.
     """
 
     run: FoundRun
     history: HistoryView
     structure: Structure | None
     versions: Mapping[str, str] = field(default_factory=dict)
+    left_out: str = ""
 
     @property
     def name(self) -> str:
@@ -41,7 +43,8 @@ class Drawn:
     @property
     def method(self) -> str:
         """How its structure came about."""
-        return str(self.run.spec.get("method", ""))
+        method: str = self.run.spec.get("method", "")
+        return method
 
     @property
     def task(self) -> str:
@@ -51,10 +54,8 @@ class Drawn:
 
 def task_of(spec: dict[str, Any]) -> str:
     """The task of a run's settings, short enough for a label."""
-    task = spec.get("task")
-    if not isinstance(task, dict):
-        return ""
-    return str(task.get("name") or PurePosixPath(str(task.get("path", ""))).stem)
+    task: Mapping[str, str] = spec.get("task", {})
+    return task.get("name") or PurePosixPath(task.get("path", "")).stem
 
 
 def read_all(workspace: Workspace, names: Iterable[str]) -> list[Drawn]:
@@ -68,12 +69,19 @@ def read_drawn(run: FoundRun) -> Drawn:
     events, skipped = read_events(run.directory.events)
     for event in events:
         history.add(event)
-    try:
-        structure = of_run(run.directory, run.name).structure
-    except RunDirError:
-        structure = None
     versions = next((e.versions for e in reversed(events) if isinstance(e, Started)), {})
-    return Drawn(run, history.view(skipped), structure, versions)
+    structure, left_out = _structure(run)
+    return Drawn(run, history.view(skipped), structure, versions, left_out)
+
+
+def _structure(run: FoundRun) -> tuple[Structure | None, str]:
+    """What a run has chosen, None before and where the file is damaged; and then what is wrong with the file."""
+    if not os.path.lexists(run.directory.structure):
+        return None, ""
+    try:
+        return read_structure(run.directory.structure), ""
+    except RunDirError as error:
+        return None, f"{run.name}: its structure is left out: {error}"
 
 
 def groups_of(runs: Sequence[Drawn]) -> dict[str, list[Drawn]]:

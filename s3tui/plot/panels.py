@@ -198,7 +198,8 @@ def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
 
 
 def _reference(run: Drawn) -> str:
-    return str(run.run.spec.get("space", {}).get("name", ""))
+    name: str = run.run.spec.get("space", {}).get("name", "")
+    return name
 
 
 def _source_label(reference: str, by_name: dict[str, Drawn]) -> str:

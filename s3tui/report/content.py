@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.run.comparing import agreement
-from core.run.errors import S3Error
+from core.run.errors import RunDirError, S3Error
+from core.run.rundir import RunDir
 from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.results.gains import Gain, with_gains
 from s3tui.results.summary import Row, comparisons, without_result
+from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
 from s3tui.structures.text_map import map_lines
@@ -204,14 +206,13 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str
 
 def _conditions(runs: Sequence[Drawn], found: Sequence[FoundRun]) -> Iterator[Block]:
     """Versions, devices, time and energy."""
-    from s3tui.runs.records.process import read_exit, read_process
-
     yield Heading("Versions, time and energy")
-    rows, joules = [], []
+    rows, joules, problems = [], [], []
     for run, shown in zip(runs, found, strict=True):
         if not isinstance(run.run.status, Done):
             continue
-        end, process = read_exit(run.run.directory), read_process(run.run.directory)
+        end, process, problem = _processes(run.run.directory)
+        problems += problem
         joules.append(end.gpu_joules if end else None)
         rows.append(
             [
@@ -224,6 +225,7 @@ def _conditions(runs: Sequence[Drawn], found: Sequence[FoundRun]) -> Iterator[Bl
         return
     head = ("run", "where", "device", "attempts", "time", "peak memory of the host", "energy of the GPU")
     yield Table(head, rows, frozenset({3, 4, 5, 6}))
+    yield from map(Text, problems)
     if None in joules:
         yield Text(
             "Energy is known only of runs that were given one GPU whose driver counts it (NVML, from Volta on); that "
@@ -232,6 +234,14 @@ def _conditions(runs: Sequence[Drawn], found: Sequence[FoundRun]) -> Iterator[Bl
     if any(joules):
         yield Text("Energy is what the whole GPU used during the last attempt, also for others that shared it.")
     yield Table(("package", "versions"), _versions(runs))
+
+
+def _processes(directory: RunDir) -> tuple[Exit | None, Process | None, list[str]]:
+    """How the last process of a run ended and which it was; what is damaged is left out, and said."""
+    try:
+        return read_exit(directory), read_process(directory), []
+    except RunDirError as error:
+        return None, None, [str(error)]
 
 
 def _energy(joules: float | None) -> str:

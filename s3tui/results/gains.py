@@ -51,7 +51,7 @@ def _gain(row: Row, group: Sequence[FoundRun], rows: list[tuple[Row, list[FoundR
 
 
 def _by_seed(group: Sequence[FoundRun]) -> Seeds:
-    return {int(run.spec.get("seed", 0)): run.status.result.score for run in group if isinstance(run.status, Done)}
+    return {run.spec.get("seed", 0): run.status.result.score for run in group if isinstance(run.status, Done)}
 
 
 def gain(baseline: str, ours: Seeds, theirs: Seeds, seed: int = 0) -> Gain:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.run.errors import EXIT_FAILED, EXIT_USAGE, RunDirError, S3Error
+from core.run.rundir import open_plain
 from s3tui.runs.records.process import read_process
 from s3tui.runs.status import Broken, Dead, Done, Queued
 from s3tui.runs.workspace import FoundRun
@@ -47,7 +48,7 @@ def last_lines(run: FoundRun) -> tuple[str, ...]:
     """The last lines that the last attempt printed."""
     try:
         process = read_process(run.directory)
-        with run.directory.log.open("rb") as file:
+        with open_plain(run.directory.log) as file:
             size = file.seek(0, 2)
             file.seek(max(process.log_start if process else 0, size - LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()

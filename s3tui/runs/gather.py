@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.run.errors import RunDirError
 from core.run.events import Event, from_line
-from core.run.rundir import RunDir
+from core.run.rundir import RunDir, open_plain
 from s3tui.runs.records.process import Process, read_exit, read_process
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.records.result import read_result
@@ -32,7 +32,7 @@ def read_status(directory: RunDir, queue: Queue | None, now: float | None = None
 def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
     """The facts of one run; those that its state cannot depend on are left out."""
     job = read_job(directory)
-    if directory.result.exists() and (job is not None or not is_locked(directory.log)):
+    if _is_there(directory.result) and (job is not None or not is_locked(directory.log)):
         # Most runs of a workspace are finished: nothing else needs to be looked at.
         return Facts(queue, result=read_result(directory), job=job)
     if job is not None:
@@ -50,7 +50,7 @@ def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
     if process is None or (end is not None and end.worker != process.worker):
         end = None
     # Looked at once nobody writes any more, so that an end which comes meanwhile is not missed.
-    result = read_result(directory) if directory.result.exists() else None
+    result = read_result(directory) if _is_there(directory.result) else None
     last = last_event(directory.events, 0 if process is None else process.events_start)
     return Facts(queue, process, end, result, last, **ages, **here)  # type: ignore[arg-type]
 
@@ -66,6 +66,11 @@ def _of_job(directory: RunDir, queue: Queue | None, job: Job, now: float) -> Fac
     last = last_event(directory.events, process.events_start) if process is not None else None
     age, beat = _event_age(directory, process, now), _age(directory.heartbeat, now)
     return Facts(queue, process, end, None, last, event_age=age, heartbeat_age=beat, job=job)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything of this name; a link to nowhere is damage, and no file that is yet to come."""
+    return os.path.lexists(path)
 
 
 def last_attempt(directory: RunDir) -> str:
@@ -98,7 +103,7 @@ def _age(path: Path, now: float) -> float | None:
 def last_event(path: Path, start: int = 0) -> Event | None:
     """The last whole event of a file behind `start`, None where there is none."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             file.seek(max(start, file.seek(0, os.SEEK_END) - TAIL_BYTES))
             lines = file.read().split(b"\n")[:-1]
     except OSError:

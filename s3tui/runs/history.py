@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from core.run.events import Event, Gates, Space, Started, Step, StructureChosen
 from core.run.structure import Candidate, read_candidate
@@ -111,7 +110,7 @@ class History:
         self._clock = (0.0, 0.0)  # when this attempt began, and how many seconds earlier ones had worked
 
     def add(self, event: Event) -> None:
-        """Take in one more event; what is damaged in it is left out."""
+        """Take in one more event."""
         self.state = fold(self.state, event)
         if isinstance(event, Step):
             self._step(event)
@@ -120,9 +119,9 @@ class History:
         elif isinstance(event, Started):
             self._started(event)
         elif isinstance(event, Space):
-            self._candidates = _candidates(event)
+            self._candidates = tuple(map(read_candidate, event.candidates))
         elif isinstance(event, StructureChosen):
-            self._selected = _selected(event, len(self._candidates))
+            self._selected = tuple(i for i in event.selected if i < len(self._candidates))
 
     def view(self, skipped: int = 0) -> HistoryView:
         """The history so far."""
@@ -134,52 +133,30 @@ class History:
         return HistoryView(self.state, self._candidates, MappingProxyType(phases), frames, self._selected, skipped)
 
     def _step(self, event: Step) -> None:
-        step = _number(event.step)
-        if step is None:
-            return
         curves = self._phases.setdefault(event.phase, {})
         values = {name: getattr(event, name) for name in CURVES}
         began, before = self._clock
         values["seconds"] = before + max(0.0, event.t - began)
         for name, value in values.items():
-            if _number(value) is not None:
-                curves.setdefault(name, Series()).append(step, value)
-        self._shift = (int(step), _number(event.shift))
+            if value is not None:
+                curves.setdefault(name, Series()).append(event.step, value)
+        self._shift = (event.step, event.shift)
 
     def _gates(self, event: Gates) -> None:
-        step, p = _number(event.step), event.p
-        if step is None or not isinstance(p, list) or len(p) != len(self._candidates):
-            return
-        if all(_number(value) is not None for value in p):
+        if len(event.p) == len(self._candidates):
             at, shift = self._shift
-            self._frames.append(Frame(int(step), array("f", p), shift if at == step else None))
+            self._frames.append(Frame(event.step, array("f", event.p), shift if at == event.step else None))
 
     def _started(self, event: Started) -> None:
         """What was told of steps behind the one that this attempt goes on from is void."""
-        phase, step = str(event.resumed_phase), _number(event.resumed_step) or 0
+        phase, step = event.resumed_phase, event.resumed_step
         known = list(self._phases)
         kept = known[: known.index(phase) + 1] if phase in known else []
         self._phases = {name: self._phases[name] for name in kept}
         for series in self._phases.get(phase, {}).values():
             series.cut(step)
         if not kept or phase == "search":
-            self._frames.cut(int(step) if kept else -1)
+            self._frames.cut(step if kept else -1)
             self._selected = None
         seconds = [curves["seconds"].last() for curves in self._phases.values() if "seconds" in curves]
         self._clock = (event.t, max((s for s in seconds if s is not None), default=0.0))
-
-
-def _candidates(event: Space) -> tuple[Candidate, ...]:
-    try:
-        return tuple(read_candidate(row) for row in event.candidates)
-    except (KeyError, TypeError, ValueError):
-        return ()
-
-
-def _selected(event: StructureChosen, candidates: int) -> tuple[int, ...]:
-    chosen = event.selected if isinstance(event.selected, list) else []
-    return tuple(i for i in chosen if isinstance(i, int) and 0 <= i < candidates)
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

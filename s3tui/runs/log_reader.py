@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from core.run.rundir import open_plain
+
 
 class LogReader:
     """Follows a log. With `last` the first look goes back only so many bytes from its end."""
@@ -16,7 +18,7 @@ class LogReader:
     def poll(self, limit: int | None = None) -> list[str]:
         """What was added since the last look, in lines; the last one may go on. A log begun anew is read anew."""
         try:
-            with self._path.open("rb") as file:
+            with open_plain(self._path) as file:
                 size = file.seek(0, 2)
                 if size < self._offset:
                     self._offset = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from core.run.events import Eval, Event, Failed, Finished, Phase, Space, Started, Step, StructureChosen
 
@@ -40,10 +39,10 @@ class RunState:
     train_loss: float | None = None
     validation_loss: float | None = None
     expected: float | None = None
-    selected: float | None = None
-    parameters: float | None = None
-    budget: float | None = None
-    backbone_parameters: float | None = None
+    selected: int | None = None
+    parameters: int | None = None
+    budget: int | None = None
+    backbone_parameters: int | None = None
     metric: str = ""
     score: float | None = None
     best: float | None = None
@@ -69,55 +68,54 @@ class RunState:
 
 
 def fold(state: RunState, event: Event) -> RunState:
-    """The state after one more event. Values that are no numbers, as a NaN written as null, become None."""
+    """The state after one more event. A number that is none, as a NaN which is written as null, is None."""
     if isinstance(event, Step):
         return _step(state, event)
     state = replace(state, latest=event.t)
     if isinstance(event, Started):
         return _started(state, event)
     if isinstance(event, Space):
-        return replace(state, budget=_number(event.budget), backbone_parameters=_number(event.backbone_parameters))
+        return replace(state, budget=event.budget, backbone_parameters=event.backbone_parameters)
     if isinstance(event, Phase):
         return _phase(state, event)
     if isinstance(event, Eval):
         return _eval(state, event)
     if isinstance(event, StructureChosen):
-        return replace(state, parameters=_number(event.parameters))
+        return replace(state, parameters=event.parameters)
     if isinstance(event, Finished):
-        return replace(state, finished=True, score=_number(event.score))
+        return replace(state, finished=True, score=event.score)
     if isinstance(event, Failed):
         return replace(state, failure=event)
     return state
 
 
 def _step(state: RunState, event: Step) -> RunState:
-    step = _whole(event.step) or 0
     return replace(
         state,
         latest=event.t,
         phase=event.phase,
-        step=step,
-        train_loss=_number(event.train_loss),
-        validation_loss=_number(event.validation_loss),
-        expected=_number(event.expected),
-        selected=_number(event.selected),
-        pace_from=state.pace_from or (step, event.t),
+        step=event.step,
+        train_loss=event.train_loss,
+        validation_loss=event.validation_loss,
+        expected=event.expected,
+        selected=event.selected,
+        pace_from=state.pace_from or (event.step, event.t),
     )
 
 
 def _phase(state: RunState, event: Phase) -> RunState:
     """A phase begins, or goes on in a new attempt."""
     if event.phase == state.phase:
-        return replace(state, total=_whole(event.total))
+        return replace(state, total=event.total)
     return replace(
-        state, phase=event.phase, total=_whole(event.total), step=0, best=None, train_loss=None, validation_loss=None,
+        state, phase=event.phase, total=event.total, step=0, best=None, train_loss=None, validation_loss=None,
         pace_from=None,
     )  # fmt: skip
 
 
 def _started(state: RunState, event: Started) -> RunState:
     """A new attempt, which goes on behind a step: what was told of later ones is void."""
-    phase, step = str(event.resumed_phase), _whole(event.resumed_step) or 0
+    phase, step = event.resumed_phase, event.resumed_step
     kept = tuple(e for e in state.evaluations if _place(e.phase, e.step) <= _place(phase, step))
     same_phase = phase == state.phase
     fresh = RunState(
@@ -141,9 +139,8 @@ def _place(phase: str, step: int) -> tuple[int, int]:
 
 
 def _eval(state: RunState, event: Eval) -> RunState:
-    metrics = event.metrics if isinstance(event.metrics, dict) else {}
-    metric = str(next(iter(metrics), ""))
-    told = Evaluation(str(event.phase), _whole(event.step) or 0, metric, _number(metrics.get(metric)), bool(event.best))
+    metric, score = next(iter(event.metrics.items()), ("", None))
+    told = Evaluation(event.phase, event.step, metric, score, event.best)
     return _with_evaluations(state, (*state.evaluations, told))
 
 
@@ -155,13 +152,3 @@ def _with_evaluations(state: RunState, evaluations: tuple[Evaluation, ...]) -> R
     of_phase = [e for e in evaluations if e.phase == last.phase]
     best = next((e for e in reversed(of_phase) if e.best), of_phase[0])
     return replace(state, evaluations=evaluations, metric=last.metric, score=last.score, best=best.score)
-
-
-def _number(value: Any) -> float | None:
-    """The value if it is a number; files can be damaged, and a NaN is written as null."""
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)

@@ -304,13 +304,12 @@ def _ended_in_slurm(facts: Facts, job: Job, reason: str) -> Status | None:
 
 
 def _failed(facts: Facts, told: Failed, reason: str) -> Status:
-    kind, message, hint = str(told.kind), str(told.message), str(told.hint)
-    if kind != "stopped":
-        return Broken(kind, message, hint, reason)
+    if told.kind != "stopped":
+        return Broken(told.kind, told.message, told.hint, reason)
     held = facts.queue is None or facts.queue.wanted == "held"
     if not held and facts.process is not None and _restarted(facts, facts.process):
         return Dead("the machine was restarted", "restart")
-    return Paused(reason or message)
+    return Paused(reason or told.message)
 
 
 def _restarted(facts: Facts, process: Process) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
@@ -10,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import RunDirError
-from core.run.rundir import RunDir, read_json, write_json
+from core.run.fields import Moment
+from core.run.rundir import RunDir, read_record, write_json
 from s3tui.runs.gather import last_attempt, read_status
 from s3tui.runs.records.queue import Queue, QueueFiles, read_queue
+from s3tui.runs.records.settings import read_spec, read_summary
 from s3tui.runs.records.slurm_job import Job
 from s3tui.runs.status import Damaged, Quiet, Running, Status, attempt_of
 from s3tui.system.file_locks import is_locked
+from s3tui.system.process_identity import Pid
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class FoundRun:
     def suite(self) -> str:
         """The suite that it belongs to."""
         return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class _Dispatcher:
+    """Who holds the lock of a workspace, as it says itself."""
+
+    pid: Pid
+    host: str
+    since: Moment
 
 
 @dataclass(frozen=True)
@@ -103,9 +114,8 @@ class Workspace:
     def reasons(self) -> dict[str, str]:
         """Why each waiting run waits; empty where no dispatcher has said."""
         try:
-            told = read_json(self.waiting)
-            return {str(k): str(v) for k, v in told.items()}
-        except (RunDirError, AttributeError):
+            return read_record(self.waiting, dict[str, str])
+        except RunDirError:
             return {}
 
     def dispatcher(self) -> dict[str, Any] | None:
@@ -113,9 +123,8 @@ class Workspace:
         if not is_locked(self.lock):
             return None
         try:
-            told = json.loads(self.lock.read_bytes())
-            return {"pid": int(told["pid"]), "host": str(told["host"]), "since": float(told["since"])}
-        except (OSError, ValueError, KeyError, TypeError):
+            return vars(read_record(self.lock, _Dispatcher))
+        except RunDirError:
             return {"pid": 0, "host": "", "since": 0.0}  # it has the lock and is about to say who it is
 
     def make_writable(self) -> None:
@@ -183,18 +192,10 @@ def read_run(directory: RunDir, name: str) -> FoundRun:
     damaged = isinstance(status, Damaged)
     job, attempt = facts.job, last_attempt(directory) if damaged else attempt_of(facts.process, facts.job)
     try:
-        spec = _object(directory.spec)
-        summary = _object(directory.summary) if directory.summary.exists() else {}
+        spec, summary = read_spec(directory), read_summary(directory)
     except RunDirError as error:
         # A worker that lives has read the one, and writes the other every other second.
         living = isinstance(status, (Running, Quiet))
         status = status if living else Damaged(str(error))
         return FoundRun(name, directory, queue, status, job=job, attempt=attempt)
     return FoundRun(name, directory, queue, status, spec, summary, job, attempt)
-
-
-def _object(path: Path) -> dict[str, Any]:
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise RunDirError(f"{path} is damaged", "it should hold an object")
-    return data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -17,8 +16,10 @@ from core.run.rundir import RunDir
 from s3tui.launchers.slurm import job_control as slurm
 from s3tui.launchers.slurm.sync import refresh
 from s3tui.runs.gather import lives
-from s3tui.runs.records.process import Process, read_process
+from s3tui.runs.records.process import Process, read_exit, read_process
 from s3tui.runs.records.queue import Queue, Resources, queued
+from s3tui.runs.records.result import read_result
+from s3tui.runs.records.settings import read_summary
 from s3tui.runs.records.slurm_job import read_job
 from s3tui.runs.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
@@ -197,7 +198,7 @@ def _requeue(workspace: Workspace, run: FoundRun) -> str:
     if isinstance(run.status, Damaged):
         _forget_what_is_damaged(run)
     attempt = run.attempt
-    new = Queue(device=str(run.spec.get("device", "auto")), resources=Resources(threads=min(4, usable_cores())))
+    new = Queue(device=run.spec.get("device", "auto"), resources=Resources(threads=min(4, usable_cores())))
     workspace.queue.change(run.directory, lambda queue: queued(new if run.queue is None else queue, attempt))
     return "queued"
 
@@ -205,13 +206,15 @@ def _requeue(workspace: Workspace, run: FoundRun) -> str:
 def _forget_what_is_damaged(run: FoundRun) -> None:
     """Delete those of the files that can be made anew and cannot be read; the others keep the run damaged."""
     directory = run.directory
-    for path in (directory.result, directory.summary, directory.process, directory.exit, directory.slurm):
+    files: dict[Path, Callable[[RunDir], object]] = {
+        directory.result: read_result, directory.summary: read_summary, directory.process: read_process,
+        directory.exit: read_exit, directory.slurm: read_job,
+    }  # fmt: skip
+    for path, reading in files.items():
         try:
-            json.loads(path.read_bytes())
-        except FileNotFoundError:
-            continue
-        except ValueError:
-            path.unlink()
+            reading(directory)
+        except RunDirError:
+            path.unlink(missing_ok=True)
 
 
 def set_priority(workspace: Workspace, run: FoundRun, priority: int) -> str:

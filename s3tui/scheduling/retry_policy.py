@@ -10,6 +10,8 @@ from s3tui.runs.status import Broken, Cancelled, Dead, Paused, signature
 RETRIED = frozenset({"crash", "out-of-memory"})
 BACKOFF_SECONDS = 10.0  # before the first retry; each further one waits twice as long
 LONGEST_SECONDS = 600.0
+LONGEST_REASON = 2000  # characters; a message may be as long as a run likes
+DOUBLINGS = 10  # by then every wait is the longest
 
 
 def after(queue: Queue, end: Broken | Dead | Paused | Cancelled, attempt: str, now: float, backoff: float) -> Queue:
@@ -29,17 +31,17 @@ def after(queue: Queue, end: Broken | Dead | Paused | Cancelled, attempt: str, n
 
 
 def _tried_again(queue: Queue, end: Broken | Dead, now: float, backoff: float) -> Queue:
-    failure = signature(end)
+    failure = signature(end)[:LONGEST_REASON]
     if failure == queue.failure:
         return replace(queue, wanted="held", reason="it failed the same way twice")
     if queue.retried >= queue.retries:
         told = f"it was tried {queue.retried + 1} times" if queue.retried else ""
         return replace(queue, wanted="held", failure=failure, reason=told)
-    pause = min(LONGEST_SECONDS, backoff * 2**queue.retried)
+    pause = min(LONGEST_SECONDS, backoff * 2 ** min(queue.retried, DOUBLINGS))
     what = end.message if isinstance(end, Broken) else end.manner
     return replace(
         queue, retried=queue.retried + 1, not_before=now + pause, failure=failure,
-        reason=f"retry {queue.retried + 1} of {queue.retries} after {end.kind}: {what}",
+        reason=f"retry {queue.retried + 1} of {queue.retries} after {end.kind}: {what}"[:LONGEST_REASON],
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import RunDirError, S3Error, SpecError
-from core.run.rundir import RunDir, read_json
-from core.run.structure import FORMAT, Candidate, Structure
+from core.run.fields import Count
+from core.run.rundir import RunDir, read_json, read_record
+from core.run.structure import FORMAT, Candidate, Structure, read_structure
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,14 @@ def of_run(directory: RunDir, name: str) -> Named:
     """The structure that a run has chosen; raises RunDirError where it has chosen none yet, or its file is damaged."""
     if directory.exists() and not directory.structure.exists():
         raise RunDirError(f"{name} has chosen no structure yet", "wait until its search is over")
-    structure = _read(directory.structure, read_json(directory.structure))
-    return Named(name, structure, _backbone_parameters(directory), directory)
+    return Named(name, read_structure(directory.structure), _backbone_parameters(directory), directory)
 
 
 def of_file(path: Path, like: Structure | None = None) -> Named:
     """The structure in a file, ours or the paper's; the latter names no counts, which those of `like` give it."""
     data = read_json(path)
     if isinstance(data, dict) and data.get("format") == FORMAT:
-        return Named(str(path), _read(path, data))
+        return Named(str(path), read_structure(path))
     if like is None:
         raise SpecError(
             f"{path} is a structure file of the paper's code, which tells neither model nor parameters",
@@ -96,13 +96,6 @@ def _in_workspace(reference: str, where: Path | None) -> list[Named]:
     return [of_run(workspace.run(name), name) for name in find_names([reference], workspace.names())]
 
 
-def _read(path: Path, data: Any) -> Structure:
-    try:
-        return Structure.from_json(data)
-    except RunDirError as error:
-        raise RunDirError(f"{path}: {error.message}", error.hint) from None
-
-
 def from_original(name: str, data: Any, like: Structure) -> Structure:
     """A structure file of the paper's code among the candidates of another structure, which it chooses from.
 
@@ -127,13 +120,20 @@ def from_original(name: str, data: Any, like: Structure) -> Structure:
     return replace(like, p=p, selected=tuple(sorted(selected)), budget=None)
 
 
+@dataclass(frozen=True)
+class _Size:
+    """What a result says of the model."""
+
+    backbone_parameters: Count
+
+
 def _backbone_parameters(directory: RunDir) -> int | None:
     """The size of the model of a run that is finished; of one under way, what it told of its space."""
     from core.run.events import Space, read_events
 
     try:
-        return int(read_json(directory.result)["backbone_parameters"])
-    except (S3Error, KeyError, TypeError, ValueError):
+        return read_record(directory.result, _Size).backbone_parameters
+    except S3Error:
         spaces = [e for e in read_events(directory.events)[0] if isinstance(e, Space)]
         return spaces[-1].backbone_parameters if spaces else None
 

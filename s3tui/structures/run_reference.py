@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.run.errors import RunDirError, S3Error, SpecError, nearest
 from core.run.rundir import RunDir, read_json, write_json
 from core.run.structure import RUN
+from s3tui.runs.records.result import read_result
 from s3tui.runs.status import Done, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.structures.load import of_run
@@ -47,10 +48,10 @@ def _is_run(workspace: Workspace, name: str) -> bool:
 
 def awaited_run(spec: Mapping[str, Any]) -> str | None:
     """The run whose structure these settings wait for, from a `spec.json` as it is; None where they are complete."""
-    space = spec.get("space")
-    if spec.get("method") != "given" or not isinstance(space, dict) or space.get("groups"):
+    space = spec.get("space", {})
+    if spec.get("method") != "given" or space.get("groups"):
         return None
-    name = str(space.get("name", ""))
+    name: str = space.get("name", "")
     return name.removeprefix(RUN) if name.startswith(RUN) else None
 
 
@@ -103,7 +104,7 @@ def comparable(planned: RunSpec, there: RunSpec, workspace: Workspace) -> RunSpe
     if source is None or there.method != "given" or awaited(there) == source:
         return planned
     try:
-        read_json(workspace.run(source).result)
+        read_result(workspace.run(source))
         return with_structure(planned, workspace)
     except (RunDirError, S3Error):
         same = there.space.name == planned.space.name

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.run.datapath import check_data_path
 from core.run.deltas import parse_delta
-from core.run.errors import DataError, RunDirError, S3Error, SpecError, nearest
+from core.run.errors import DataError, S3Error, SpecError, nearest
 from core.run.given import awaited_space, given_space
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
@@ -182,8 +182,6 @@ class Resolver:
             return ANY_SPACE
         try:
             return original_space(path.name, read_json(path))
-        except RunDirError as error:
-            report(("space",), f"{str(path)!r} is not a structure file of the original: {error.hint}")
-        except SpecError as error:
+        except S3Error as error:
             report(("space",), str(error))
         return ANY_SPACE

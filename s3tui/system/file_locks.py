@@ -33,7 +33,7 @@ def try_lock(path: Path, patience: float = PATIENCE_SECONDS) -> int | None:
 def is_locked(path: Path) -> bool:
     """Whether anybody holds the lock; a file that is not there or not ours to read is held by nobody we know."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -8,8 +8,11 @@ import signal
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from core.run.fields import Between, Count
+
+Pid = Annotated[int, Between(1, 2**31 - 1)]  # what a kernel can take for one
 COOKIE = "S3TUI_RUN"  # in the environment of a worker and of whatever it starts: the directory of the run
 
 
@@ -17,14 +20,9 @@ COOKIE = "S3TUI_RUN"  # in the environment of a worker and of whatever it starts
 class Identity:
     """One process for ever; `start` is in clock ticks since the boot `boot`."""
 
-    pid: int
-    start: int
+    pid: Pid
+    start: Count
     boot: str
-
-    @classmethod
-    def from_json(cls, data: Any) -> Identity:
-        """Read it back; raises KeyError, TypeError or ValueError where it is damaged."""
-        return cls(int(data["pid"]), int(data["start"]), str(data["boot"]))
 
 
 @lru_cache(maxsize=1)

@@ -11,12 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, RunDirError, SpecError
 from core.run.events import Event, EventReader, Finished
-from core.run.rundir import RunDir, read_json, write_json
+from core.run.rundir import RunDir, read_record_if_there, write_json
+from s3tui.runs.records.settings import read_spec
 from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import Workspace, read_run
 from s3tui.system.file_locks import try_lock
@@ -30,6 +32,14 @@ LOCK_SECONDS = 10.0  # whoever mirrored the attempt before may still be about to
 NICENESS = 10  # the search comes first
 
 
+@dataclass(frozen=True)
+class _Place:
+    """How far a tracker was told, and what it calls the run."""
+
+    known_as: str
+    seq: int
+
+
 class Mirror:
     """One run on its way into one tracker; `alive` is called whenever the tracker has come back."""
 
@@ -37,8 +47,8 @@ class Mirror:
         self._run, self._name, self._kind, self._alive = workspace.run(name), name, tracker, alive
         self._store = workspace.path
         self._place = self._run.mirror / f"{tracker}.json"
-        told = read_json(self._place) if self._place.exists() else {}
-        self._known_as, self._seq = str(told.get("known_as", "")), int(told.get("seq", -1))
+        told = read_record_if_there(self._place, _Place) or _Place("", -1)
+        self._known_as, self._seq = told.known_as, told.seq
         self._reader, self._telling = EventReader(self._run.events), Telling()
         self._tracker: Tracker | None = None
         self._ok = False
@@ -94,7 +104,7 @@ class Mirror:
         project, _, name = self._name.partition("/")
         folder = self._run.mirror / self._kind
         folder.mkdir(exist_ok=True)
-        return About(folder, self._store, project, name or project, _flat(read_json(self._run.spec)), self._known_as)
+        return About(folder, self._store, project, name or project, _flat(read_spec(self._run)), self._known_as)
 
 
 def _is_worked_on(run: RunDir, name: str) -> bool:

@@ -74,7 +74,7 @@ class Telling:
             yield from _scalars({f"{prefix}{name}": value for name, value in event.metrics.items()}, event.step)
         elif isinstance(event, StructureChosen) and self._is_new(self._step, event.type):
             yield from _scalars({"search/chosen_parameters": event.parameters}, self._step)
-            if len(self._p) == len(self._candidates) > 0:
+            if len(self._p) == len(self._candidates) > max(event.selected, default=0):
                 p, chosen = tuple(self._p), tuple(event.selected)
                 yield Chosen(Structure(self._candidates, p, chosen, self._budget), self._step)
 

@@ -80,9 +80,12 @@ def test_every_type_comes_back_as_it_was_written(tmp_path):
     assert [type(e)(**(vars(e) | {"seq": -1, "t": 0.0})) for e in events] == ONE_OF_EACH
 
 
-@given(st.text(), st.lists(st.floats(allow_nan=False, allow_infinity=False)), st.floats(0, 1e10), st.integers(0))
-def test_any_text_and_any_number_fit_into_one_line(text, numbers, t, seq):
-    for event in (Failed("crash", text, text, seq=seq, t=t), Gates(seq, numbers, seq=seq, t=t)):
+@given(
+    st.text(), st.lists(st.floats(0, 1)), st.floats(-1e100, 1e100), st.floats(0, 1e10), st.integers(0, 2**63 - 1)
+)  # fmt: skip
+def test_any_text_and_any_number_fit_into_one_line(text, p, number, t, seq):
+    failed, gates = Failed("crash", text, text, seq=seq, t=t), Gates(seq, p, seq=seq, t=t)
+    for event in (failed, gates, Eval("search", seq, text, {text: number}, True, seq=seq, t=t)):
         line = to_line(event, seq, t)
         assert line.count(b"\n") == 1
         assert line.endswith(b"\n")
@@ -151,6 +154,53 @@ def test_a_line_that_is_no_event_is_counted_and_the_rest_is_read(tmp_path, line)
     events, skipped = read_events(path)
     assert [event.phase for event in events] == ["search", "retrain"]
     assert skipped == 1
+
+
+STEP = {"phase": "search", "step": 1, "train_loss": 0.5, "gradient_norm": 1.0, "learning_rate": 1e-3}
+WRONG = {
+    "a time that is a text": {"type": "step", "t": "now"} | STEP,
+    "a time of no calendar": {"type": "step", "t": 1e99} | STEP,
+    "a phase that is a list": {"type": "step"} | STEP | {"phase": ["search"]},
+    "a step that is no number": {"type": "step"} | STEP | {"step": math.nan},
+    "a step that is a boolean": {"type": "step"} | STEP | {"step": True},
+    "a step that is a fraction": {"type": "step"} | STEP | {"step": 1.5},
+    "a step before the first": {"type": "step"} | STEP | {"step": -1},
+    "a step of 400 digits": {"type": "step"} | STEP | {"step": 10**400},
+    "a loss that is infinite": {"type": "step"} | STEP | {"train_loss": math.inf},
+    "a loss that is a text": {"type": "step"} | STEP | {"train_loss": "0.5"},
+    "a loss of 400 digits": {"type": "step"} | STEP | {"train_loss": 10**400},
+    "gates beyond 1": {"type": "gates", "step": 1, "p": [0.5, 2.0]},
+    "gates below 0": {"type": "gates", "step": 1, "p": [-1, 0.5]},
+    "gates that are no numbers": {"type": "gates", "step": 1, "p": [0.5, math.nan]},
+    "gates that are null": {"type": "gates", "step": 1, "p": [0.5, None]},
+    "a time that is null": {"type": "step", "t": None} | STEP,
+    "gates that are texts": {"type": "gates", "step": 1, "p": [0.5, "0.5"]},
+    "gates that are no list": {"type": "gates", "step": 1, "p": {}},
+    "metrics that are a list": {"type": "finished", "score": 0.5, "metrics": [0.5], "seconds": 1.0},
+    "a metric that is a text": {"type": "finished", "score": 0.5, "metrics": {"f1": "high"}, "seconds": 1.0},
+    "a candidate that is a text": {
+        "type": "space", "candidates": ["q"], "parameters": 1, "backbone_parameters": 1, "head_parameters": 0,
+        "budget": None,
+    },
+    "a message that is a number": {"type": "failed", "kind": "crash", "message": 3, "hint": ""},
+    "a selection of texts": {"type": "structure", "selected": ["a"], "parameters": 3},
+    "a best that is a number": {
+        "type": "eval", "phase": "search", "step": 1, "split": "test", "metrics": {}, "best": 1
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_line_with_a_value_of_another_kind_is_counted_and_the_rest_is_read(tmp_path, what):
+    path = tmp_path / "events.jsonl"
+    write(path, Phase("search", 10))
+    with path.open("a") as file:
+        file.write(json.dumps({"v": 1, "seq": 1} | WRONG[what]) + "\n")
+        file.write('{"v":1,"type":"phase","phase":"x","total":1,"seq":2,"later":' + "[" * 90_000 + "]" * 90_000 + "}\n")
+    write(path, Phase("retrain", 20))
+    events, skipped = read_events(path)
+    assert [event.phase for event in events] == ["search", "retrain"]
+    assert skipped == 2
 
 
 @given(st.binary(max_size=300))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -152,6 +153,52 @@ def test_a_damaged_file_is_named(tmp_path, content):
         read_json(tmp_path / "result.json")
     assert str(tmp_path / "result.json") in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[" * 100_000, "nested more than 64 deep"),
+        ("[" * 65 + "]" * 65, "nested more than 64 deep"),
+        ('{"a":' * 65 + "1" + "}" * 65, "nested more than 64 deep"),
+        ('{"parameters": Infinity}', "Infinity is no number of JSON"),
+        ('{"score": NaN}', "NaN is no number of JSON"),
+        ('{"parameters": 1e999}', "1e999 is too large a number"),
+        ('{"parameters": %s}' % ("9" * 400), "99999999999999999999... is a number beyond 64 bits"),
+        ('{"parameters": %s}' % ("9" * 5_000), "99999999999999999999... is a number beyond 64 bits"),
+        (f'{{"parameters": {2**63}}}', "is a number beyond 64 bits"),
+        ('"%s"' % ("x" * 2**24), "more than 16 MiB"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_file_beyond_the_limits_is_named_with_what_is_wrong(tmp_path, content, said):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RunDirError, match=r"result\.json cannot be read") as caught:
+        read_json(tmp_path / "result.json")
+    assert said in caught.value.hint
+
+
+def test_what_is_within_the_limits_is_read(tmp_path):
+    path = tmp_path / "result.json"
+    for text in (
+        "[" * 64 + "]" * 64,
+        f"[{2**63 - 1}, {-(2**63)}, 1e300]",
+        '{"a":' * 64 + "1" + "}" * 64,
+        json.dumps([{}] * 1000),
+    ):
+        path.write_text(text)
+        assert read_json(path) == json.loads(text)
+    path.write_text("\ufeff[1]", encoding="utf-8")
+    assert read_json(path) == [1]
+
+
+def test_a_pipe_and_an_endless_device_in_the_place_of_a_file_are_named_at_once(tmp_path):
+    os.mkfifo(tmp_path / "result.json")
+    (tmp_path / "spec.json").symlink_to("/dev/zero")
+    (tmp_path / "exit.json").symlink_to("exit.json")
+    for name in ("result.json", "spec.json", "exit.json"):
+        with pytest.raises(RunDirError, match=f"{name} cannot be read"):
+            read_json(tmp_path / name)
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from core.run.structure import (
     jaccard,
     mean,
     random_selection,
+    read_structure,
     select,
     site_label,
     whole_space,
@@ -261,6 +263,53 @@ def damaged_row(**changes: object) -> object:
 def test_a_damaged_structure_is_refused(data):
     with pytest.raises(RunDirError, match="structure file"):
         Structure.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (damaged_row(selected="false"), "candidates[0].selected should be true or false, not 'false'"),
+        (damaged_row(selected=1), "candidates[0].selected should be true or false, not 1"),
+        (damaged_row(p=math.nan), "candidates[0].p should be a number from 0 to 1, not nan"),
+        (damaged_row(p=-1), "candidates[0].p should be a number from 0 to 1, not -1"),
+        (damaged_row(p=2), "candidates[0].p should be a number from 0 to 1, not 2"),
+        (damaged_row(p=True), "candidates[0].p should be a number from 0 to 1, not true"),
+        (damaged_row(parameters=-3), "candidates[0].parameters should be a whole number of 1 or more, not -3"),
+        (damaged_row(parameters=0), "candidates[0].parameters should be a whole number of 1 or more, not 0"),
+        (damaged_row(parameters=True), "candidates[0].parameters should be a whole number of 1 or more, not true"),
+        (damaged_row(layer=-1), "candidates[0].layer should be a whole number of 0 or more, not -1"),
+        (damaged_row(layer=1.5), "candidates[0].layer should be a whole number of 0 or more, not 1.5"),
+        (damaged_row(choice=3), "candidates[0].choice should be a text, not 3"),
+        (damaged(budget="102458"), "budget should be a whole number of 0 or more, not '102458'"),
+        (damaged(budget=10.5), "budget should be a whole number of 0 or more, not 10.5"),
+        (damaged(version=True), "version should be a whole number of 1 or more, not true"),
+        (damaged(model=None), "model should be a text, not null"),
+        (damaged(candidates={}), "candidates should be a list, not an object"),
+        (
+            damaged(candidates=[damaged()["candidates"][0]] * 2),
+            "candidates[1] is the same as candidates[0]: lora(rank=1) at",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_structure_is_said(data, said):
+    with pytest.raises(RunDirError) as caught:
+        Structure.from_json(data)
+    assert said in str(caught.value)
+
+
+def test_two_alternatives_are_not_chosen_together():
+    rows = Structure(ranks(), (0.1, 0.8, 0.3, 0.2, 0.9), (1, 2), 35).to_json()
+    rows["candidates"][0]["selected"] = True
+    with pytest.raises(RunDirError, match=r"candidates\[1\] is selected, and so is its alternative candidates\[0\]"):
+        Structure.from_json(rows)
+
+
+def test_the_file_of_a_damaged_structure_is_named(tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text(json.dumps(damaged_row(p=3)))
+    with pytest.raises(RunDirError) as caught:
+        read_structure(path)
+    assert str(caught.value).startswith(f"{path}: the structure file is damaged: candidates[0].p should be")
 
 
 def test_similarity_is_the_shared_part_of_what_is_chosen():

@@ -113,10 +113,10 @@ def test_an_attempt_from_the_start_keeps_nothing():
     assert not view.frames
 
 
-def test_damaged_numbers_leave_gaps_and_no_error():
+def test_what_is_no_number_or_of_no_candidate_leaves_gaps_and_no_error():
     history = told(
-        step(1), Step("search", 2, None, None, "x"), Gates(2, [0.1, None, 0.2]), Gates(2, [0.1]), step(None),
-        StructureChosen(["a", 1, 99], 10),
+        step(1), Step("search", 2, None, None, None), Gates(2, [0.1]),
+        StructureChosen([1, 99], 10),
     )  # fmt: skip
     view = history.view()
     assert view.curve("search", "train_loss").x == (1,)

@@ -1,7 +1,5 @@
 from functools import reduce
 
-import pytest
-
 from core.run.events import Eval, Failed, Finished, Phase, Space, Started, Step, StructureChosen, from_line, to_line
 from s3tui.runs.run_state import RunState, fold
 
@@ -99,17 +97,3 @@ def test_the_end_of_a_run_is_told_and_a_new_attempt_takes_it_back():
 def test_a_loss_that_is_not_a_number_is_unknown():
     event = from_line(to_line(step(1.0, 1, validation_loss=float("nan")), 0, 1.0))
     assert after(event).validation_loss is None
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b'{"type":"step","phase":"search","step":"x","train_loss":"y","gradient_norm":1,"learning_rate":1,"t":1}',
-        b'{"type":"eval","phase":"search","step":1,"split":"validation","metrics":3,"best":true,"t":1}',
-        b'{"type":"eval","phase":"search","step":1,"split":"validation","metrics":{},"best":true,"t":1}',
-        b'{"type":"phase","phase":"search","total":null,"t":1}',
-        b'{"type":"space","candidates":[],"parameters":1,"backbone_parameters":"?","head_parameters":0,"budget":[]}',
-    ],
-)
-def test_values_of_another_type_do_not_stop_the_fold(line):
-    assert isinstance(after(from_line(line)), RunState)

@@ -1,5 +1,6 @@
 import pytest
 
+from core.run.fields import LONGEST_TEXT, read
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.status import Broken, Dead, Paused
 from s3tui.scheduling.retry_policy import LONGEST_SECONDS, after, is_due
@@ -30,6 +31,14 @@ def test_each_retry_waits_twice_as_long_but_not_for_ever():
         waits.append(queue.not_before - NOW)
     assert waits[:4] == [10, 20, 40, 80]
     assert waits[-1] == LONGEST_SECONDS
+
+
+def test_neither_a_long_message_nor_many_retries_make_a_queue_that_cannot_be_read_back():
+    end = crash("x" * LONGEST_TEXT)
+    queue = answered(end, Queue(retries=2**62, retried=2**61))
+    assert read(Queue, queue.to_json()) == queue
+    assert queue.not_before == NOW + LONGEST_SECONDS
+    assert answered(end, queue).reason == "it failed the same way twice"
 
 
 def test_a_run_that_fails_the_same_way_twice_stops_with_the_reason():

@@ -277,7 +277,14 @@ def test_what_cannot_be_a_path_is_a_problem_of_its_key(problems, key, path):
     assert "cannot be a path: " in found
 
 
-@pytest.mark.parametrize("content", ["{", "3", '[{"a": 3}]', '[{"a": {"parallel": {"Lora": 3}}}]'])
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, '[{"a": NaN}]', "9" * 5_000])
+def test_a_structure_file_that_is_no_json_is_a_problem(problems, tmp_path, content):
+    (tmp_path / "s.json").write_text(content)
+    (found,) = problems(BASE + '[experiment.a]\nspace = "s.json"\n')
+    assert found.startswith(f"experiment.a.space: {tmp_path}/s.json cannot be read: ")
+
+
+@pytest.mark.parametrize("content", ["3", '[{"a": 3}]', '[{"a": {"parallel": {"Lora": 3}}}]'])
 def test_a_structure_file_of_another_form_is_a_problem(problems, tmp_path, content):
     (tmp_path / "s.json").write_text(content)
     (found,) = problems(BASE + '[experiment.a]\nspace = "s.json"\n')

@@ -153,4 +153,4 @@ async def test_a_damaged_history_is_shown_as_far_as_it_goes(searched, opened):
     async with opened() as app:
         app.app.screen.grid.move_to("first/searched")
         await app.press("enter")
-        await app.until(lambda: app.shows("1 damaged lines skipped", "━ train"))
+        await app.until(lambda: app.shows("2 damaged lines skipped", "━ train"))

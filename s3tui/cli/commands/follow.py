@@ -41,11 +41,7 @@ def _as_json(event: Event) -> str:
 def _in_words(event: Event) -> str:
     fields = {k: v for k, v in asdict(event).items() if k not in ("seq", "t") and v not in (None, "")}
     told = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(_time(event)))} {event.type} {told}"
-
-
-def _time(event: Event) -> float:
-    return event.t if isinstance(event.t, (int, float)) and 0 <= event.t < 2**40 else 0.0
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.t))} {event.type} {told}"
 
 
 def _short(value: Any) -> str:

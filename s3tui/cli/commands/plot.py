@@ -10,6 +10,7 @@ from s3tui.cli.diagnostics import say
 from s3tui.plot import panels
 from s3tui.plot.load import Drawn, read_all
 from s3tui.runs.lookup import find_names, find_workspace
+from s3tui.runs.workspace import Workspace
 from s3tui.system.output_file import check_output
 
 KINDS = ("structure", "gates", "loss", "budget", "pareto", "transfer")
@@ -22,13 +23,22 @@ def plot(names: Sequence[str], kind: str, output: Path | None, where: Path | Non
     if output is not None:
         check_output(output)
     workspace = find_workspace(where)
-    runs = read_all(workspace, find_names(names, workspace.names()))
+    runs = read_to_draw(workspace, find_names(names, workspace.names()))
     if output is None:
         _print(runs, kind)
         return EXIT_OK
     _save(runs, kind, output)
     say(f"wrote {output}")
     return EXIT_OK
+
+
+def read_to_draw(workspace: Workspace, names: Sequence[str]) -> list[Drawn]:
+    """The runs, with a line on stderr for each file that could not be read."""
+    runs = read_all(workspace, names)
+    for run in runs:
+        if run.left_out:
+            say(run.left_out)
+    return runs
 
 
 def _print(runs: Sequence[Drawn], kind: str) -> None:

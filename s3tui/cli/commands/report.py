@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.run.errors import EXIT_OK, SpecError
+from s3tui.cli.commands.plot import read_to_draw
 from s3tui.cli.diagnostics import say
-from s3tui.plot.load import read_all
 from s3tui.runs.lookup import DEFAULT_FILE, find_workspace
 from s3tui.runs.workspace import Workspace
 from s3tui.system.output_file import check_output, write_output
@@ -33,7 +33,7 @@ def _written(title: str, workspace: Workspace, names: list[str], form: str) -> s
     from s3tui.report.html import page
     from s3tui.report.markdown import markdown
 
-    blocks = content(title, read_all(workspace, names))
+    blocks = content(title, read_to_draw(workspace, names))
     return page(title, blocks) if form == ".html" else markdown(blocks)
 
 

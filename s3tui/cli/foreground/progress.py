@@ -87,8 +87,7 @@ class Lines:
 
 
 def _metrics(event: Eval) -> str:
-    values = event.metrics.items() if isinstance(event.metrics, dict) else ()
-    return ", ".join(f"{name} {points(v)}" for name, v in values if isinstance(v, (int, float)))
+    return ", ".join(f"{name} {points(value)}" for name, value in event.metrics.items())
 
 
 class Bars:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from core.run.fields import Count, Made
 
 Kind = Literal["local", "slurm", "auto"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Option = str | int | bool  # of sbatch
 WARN_SECONDS = 120
 MAX_TASKS = 1000  # of one array: Slurm's own limit, MaxArraySize, is 1001 where nobody has raised it
+
+
+def _pairs(table: dict[str, Option]) -> tuple[tuple[str, Option], ...]:
+    return tuple(table.items())
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,12 @@ class Launch:
     constraint: str = ""
     exclude: str = ""
     time: str = ""
-    cpus: int = 0
-    memory: int = 0
-    parallel: int = 0
-    warn_seconds: int = WARN_SECONDS
+    cpus: Count = 0
+    memory: Count = 0
+    parallel: Count = 0
+    warn_seconds: Count = WARN_SECONDS
     setup: tuple[str, ...] = ()
-    sbatch: tuple[tuple[str, str | int | bool], ...] = ()
+    sbatch: Annotated[tuple[tuple[str, Option], ...], Made(dict[str, Option], _pairs)] = ()
 
     @property
     def is_slurm(self) -> bool:
@@ -45,12 +51,3 @@ class Launch:
     def to_json(self) -> dict[str, Any]:
         """What is written into `queue.json`."""
         return asdict(self) | {"setup": list(self.setup), "sbatch": dict(self.sbatch)}
-
-
-def launch_from_json(data: Mapping[str, Any] | None) -> Launch:
-    """Read it back; files of before there was Slurm say nothing of it. Raises TypeError or ValueError on damage."""
-    if data is None:
-        return Launch()
-    if data["kind"] not in KINDS:
-        raise ValueError(f"launcher is {data['kind']!r}")
-    return replace(Launch(**data), setup=tuple(map(str, data["setup"])), sbatch=tuple(dict(data["sbatch"]).items()))

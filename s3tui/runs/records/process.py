@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from core.run.rundir import RunDir
-from s3tui.runs.records.json_record import read_record_if_there
+from core.run.fields import LATER, Amount, Count, Moment
+from core.run.rundir import RunDir, read_record_if_there
 from s3tui.system.process_identity import Identity
 
 
@@ -22,11 +21,11 @@ class Process:
     supervisor: Identity
     host: str
     where: str
-    started: float
-    grace: float
-    log_start: int
-    events_start: int
-    job: str = ""
+    started: Moment
+    grace: Amount
+    log_start: Count
+    events_start: Count
+    job: str = field(default="", metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -43,44 +42,16 @@ class Exit:
     signal: str | None
     out_of_memory: bool
     asked: str
-    seconds: float
-    peak_memory_bytes: int
-    gpu_joules: float | None = None
+    seconds: Amount
+    peak_memory_bytes: Count
+    gpu_joules: Amount | None = field(default=None, metadata=LATER)
 
 
 def read_process(directory: RunDir) -> Process | None:
     """The last process of a run; None before the first, RunDirError where the file is damaged."""
-    return read_record_if_there(directory.process, _process)
+    return read_record_if_there(directory.process, Process)
 
 
 def read_exit(directory: RunDir) -> Exit | None:
     """The last end of a worker that was written down; it may be that of an earlier attempt."""
-    return read_record_if_there(directory.exit, _exit)
-
-
-def _process(data: Any) -> Process:
-    return Process(
-        worker=Identity.from_json(data["worker"]),
-        supervisor=Identity.from_json(data["supervisor"]),
-        host=str(data["host"]),
-        where=str(data["where"]),
-        started=float(data["started"]),
-        grace=float(data["grace"]),
-        log_start=int(data["log_start"]),
-        events_start=int(data["events_start"]),
-        job=str(data.get("job", "")),
-    )
-
-
-def _exit(data: Any) -> Exit:
-    code, signal = data["code"], data["signal"]
-    return Exit(
-        worker=Identity.from_json(data["worker"]),
-        code=None if code is None else int(code),
-        signal=None if signal is None else str(signal),
-        out_of_memory=bool(data["out_of_memory"]),
-        asked=str(data["asked"]),
-        seconds=float(data["seconds"]),
-        peak_memory_bytes=int(data["peak_memory_bytes"]),
-        gpu_joules=None if data.get("gpu_joules") is None else float(data["gpu_joules"]),
-    )
+    return read_record_if_there(directory.exit, Exit)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from core.run.errors import RunDirError
-from core.run.rundir import RunDir, write_json
-from s3tui.runs.records.json_record import read_record_if_there
-from s3tui.runs.records.launch import Launch, launch_from_json
+from core.run.errors import RunDirError, SpecError
+from core.run.fields import LATER, Count, Moment, Positive, WrongError, read
+from core.run.rundir import RunDir, read_record_if_there, write_json
+from s3tui.runs.records.launch import Launch
 from s3tui.system.file_locks import locked
 
 Wanted = Literal["queued", "held", "cancelled"]
@@ -22,10 +22,10 @@ Wanted = Literal["queued", "held", "cancelled"]
 class Resources:
     """What a run asks of the machine; `gpus` None follows its device, `memory` is in bytes, of a GPU."""
 
-    threads: int = 1
-    gpus: int | None = None
-    memory: int | None = None
-    per_gpu: int = 1
+    threads: Positive = 1
+    gpus: Count | None = None
+    memory: Count | None = None
+    per_gpu: Positive = 1
     use_busy_gpus: bool = False
 
 
@@ -40,19 +40,19 @@ class Queue:
 
     wanted: Wanted = "queued"
     priority: int = 0
-    submitted: float = 0.0
+    submitted: Moment = 0.0
     order: int = 0
-    retries: int = 0
-    retried: int = 0
-    not_before: float = 0.0
+    retries: Count = 0
+    retried: Count = 0
+    not_before: Moment = 0.0
     failure: str = ""
     settled: str = ""
     reason: str = ""
     device: str = "auto"
     tags: tuple[str, ...] = ()
-    log_to: tuple[str, ...] = ()
+    log_to: tuple[str, ...] = field(default=(), metadata=LATER)
     resources: Resources = field(default_factory=Resources)
-    launch: Launch = field(default_factory=Launch)
+    launch: Launch = field(default_factory=Launch, metadata=LATER)
 
     def to_json(self) -> dict[str, Any]:
         """What is written."""
@@ -61,37 +61,7 @@ class Queue:
 
 def read_queue(directory: RunDir) -> Queue | None:
     """What is wanted of a run; None where it never was in a queue, RunDirError where the file is damaged."""
-    return read_record_if_there(directory.queue, _from_json)
-
-
-def _from_json(data: Any) -> Queue:
-    resources = data["resources"]
-    wanted = data["wanted"]
-    if wanted not in get_args(Wanted):
-        raise ValueError(f"wanted is {wanted!r}")
-    return Queue(
-        wanted=wanted,
-        priority=int(data["priority"]),
-        submitted=float(data["submitted"]),
-        order=int(data["order"]),
-        retries=int(data["retries"]),
-        retried=int(data["retried"]),
-        not_before=float(data["not_before"]),
-        failure=str(data["failure"]),
-        settled=str(data["settled"]),
-        reason=str(data["reason"]),
-        device=str(data["device"]),
-        tags=tuple(map(str, data["tags"])),
-        log_to=tuple(map(str, data.get("log_to", ()))),  # files of before it was there stay readable
-        resources=Resources(
-            threads=int(resources["threads"]),
-            gpus=None if resources["gpus"] is None else int(resources["gpus"]),
-            memory=None if resources["memory"] is None else int(resources["memory"]),
-            per_gpu=int(resources["per_gpu"]),
-            use_busy_gpus=bool(resources["use_busy_gpus"]),
-        ),
-        launch=launch_from_json(data.get("launch")),
-    )
+    return read_record_if_there(directory.queue, Queue)
 
 
 class QueueFiles:
@@ -115,6 +85,7 @@ class QueueFiles:
         with locked(self._lock):
             old = _or_new(directory)
             new = how(old)
+            _check(new)
             if new != old or not directory.queue.exists():
                 write_json(directory.queue, new.to_json())
                 self._note(directory)
@@ -132,6 +103,14 @@ class QueueFiles:
             os.write(handle, line)
         finally:
             os.close(handle)
+
+
+def _check(queue: Queue) -> None:
+    """Refuse what nobody could read back."""
+    try:
+        read(Queue, queue.to_json())
+    except WrongError as error:
+        raise SpecError(f"{error.where} cannot be queued", error.rule) from None
 
 
 def _or_new(directory: RunDir) -> Queue:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Annotated
 
-from core.run.rundir import RunDir
-from s3tui.runs.records.json_record import read_record
+from core.run.fields import Amount, Count, Made
+from core.run.rundir import RunDir, read_record
+
+
+@dataclass(frozen=True)
+class _Seconds:
+    """How long the parts of a run took."""
+
+    total: Amount
 
 
 @dataclass(frozen=True)
@@ -18,26 +26,12 @@ class Result:
     method: str
     metric: str
     score: float
-    budget: int | None
-    parameters: int
-    backbone_parameters: int
-    seconds: float
+    budget: Count | None
+    parameters: Count
+    backbone_parameters: Count
+    seconds: Annotated[float, Made(_Seconds, attrgetter("total"))]
 
 
 def read_result(directory: RunDir) -> Result:
     """What a run came to; raises RunDirError where `result.json` is missing or damaged."""
-    return read_record(directory.result, _result)
-
-
-def _result(data: Any) -> Result:
-    return Result(
-        task=str(data["task"]),
-        model=str(data["model"]),
-        method=str(data["method"]),
-        metric=str(data["metric"]),
-        score=float(data["score"]),
-        budget=None if data["budget"] is None else int(data["budget"]),
-        parameters=int(data["parameters"]),
-        backbone_parameters=int(data["backbone_parameters"]),
-        seconds=float(data["seconds"]["total"]),
-    )
+    return read_record(directory.result, Result)

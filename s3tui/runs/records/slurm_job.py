@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from core.run.rundir import RunDir, write_json
-from s3tui.runs.records.json_record import read_record_if_there
+from core.run.fields import Count
+from core.run.rundir import RunDir, read_record_if_there, write_json
 
 SUBMITTING = "SUBMITTING"  # ours: sbatch has been called and has not answered
 GONE = "GONE"  # ours: Slurm does not know it any more
@@ -26,13 +25,13 @@ class Job:
     """
 
     batch: str
-    task: int
+    task: Count
     id: str = ""
     state: str = SUBMITTING
     reason: str = ""
     node: str = ""
     exit_code: str = ""
-    restarts: int = 0
+    restarts: Count = 0
     held: bool = False
 
     @property
@@ -61,23 +60,9 @@ def array_name(batch: str) -> str:
 
 def read_job(directory: RunDir) -> Job | None:
     """The job of a run; None where it never had one, RunDirError where the file is damaged."""
-    return read_record_if_there(directory.slurm, _job)
+    return read_record_if_there(directory.slurm, Job)
 
 
 def write_job(directory: RunDir, job: Job) -> None:
     """Write it down."""
     write_json(directory.slurm, {"v": 1} | asdict(job))
-
-
-def _job(data: Any) -> Job:
-    return Job(
-        batch=str(data["batch"]),
-        task=int(data["task"]),
-        id=str(data["id"]),
-        state=str(data["state"]),
-        reason=str(data["reason"]),
-        node=str(data["node"]),
-        exit_code=str(data["exit_code"]),
-        restarts=int(data["restarts"]),
-        held=bool(data["held"]),
-    )

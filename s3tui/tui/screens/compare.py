@@ -13,8 +13,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from core.run.errors import S3Error
-from core.run.rundir import RunDir, read_json
-from core.run.structure import Structure
+from core.run.rundir import RunDir
+from core.run.structure import Structure, read_structure
 from s3tui.text.sanitize import clean
 from s3tui.tui.panes.compare_panes import ChosenPane, Compared, ComparePane, CurvesPane, PointsPane, ResultsPane
 from s3tui.tui.screens.run import Run
@@ -122,7 +122,7 @@ def _structures(directories: dict[str, RunDir]) -> dict[str, Structure]:
     found = {}
     for name, directory in directories.items():
         try:
-            found[name] = Structure.from_json(read_json(directory.structure))
+            found[name] = read_structure(directory.structure)
         except S3Error:
             continue
     return found

@@ -2,9 +2,10 @@
 
 import pytest
 
+from core.run.fields import read
 from s3tui.launchers.slurm.client import Told, read_sacct, read_squeue
 from s3tui.launchers.slurm.job_control import wish_for
-from s3tui.runs.records.launch import Launch, launch_from_json
+from s3tui.runs.records.launch import Launch
 from s3tui.runs.records.process import Exit, Process
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.records.slurm_job import Job
@@ -84,7 +85,7 @@ def test_a_time_limit_is_read_as_slurm_reads_it(time, seconds):
 def test_what_a_run_asks_of_a_cluster_comes_back_from_its_queue_file():
     table = {"kind": "slurm", "gres": "gpu:1", "setup": ["a", "b"], "sbatch": {"mail-type": "END", "exclusive": True}}
     wanted = launch(table, ("launcher",), Problems("f"))
-    assert launch_from_json(wanted.to_json()) == wanted
+    assert read(Launch, wanted.to_json()) == wanted
 
 
 def test_a_dry_run_prints_the_script_of_the_one_array_and_submits_nothing(tmp_path, s3tui):

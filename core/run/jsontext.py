@@ -1,0 +1,66 @@
+"""JSON of which nothing is believed: parsed within limits, and without the numbers that JSON does not have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+LONGEST_BYTES = 2**24  # of a text; the structure of a space of 10,000 candidates takes 3 MB
+DEEPEST = 64  # brackets in brackets; what we write has 7
+_DIGITS = 20  # of a whole number of 64 bits at most, with its sign
+_SAFE_DIGITS = 19  # what is shorter is one
+_INFINITIES = (float("inf"), float("-inf"))
+
+
+def parse_json(data: bytes) -> Any:
+    """What a JSON text stands for; raises ValueError where it is none, or too long, too deep or too large a number.
+
+    Refused too are NaN, infinities and whole numbers beyond 64 bits.
+    """
+    if len(data) > LONGEST_BYTES:
+        raise ValueError(f"it has more than {LONGEST_BYTES // 2**20} MiB")
+    try:
+        value = _DECODER.decode(data.decode(json.detect_encoding(data)))
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+    if data.count(b"[") + data.count(b"{") > DEEPEST:
+        _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    """Goes down level by level, as a recursion would need a stack as deep as the data."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {DEEPEST} deep")
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _whole(text: str) -> int:
+    if len(text) < _SAFE_DIGITS:
+        return int(text)
+    value = int(text) if len(text) <= _DIGITS else 2**63
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{text[:_DIGITS]}... is a number beyond 64 bits")
+    return value
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if value in _INFINITIES:
+        raise ValueError(f"{text[:_DIGITS]} is too large a number")
+    return value
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant)
