@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s3tui.board import Board
+from s3tui.child import PYTHON, surroundings
 from s3tui.dispatch import Dispatcher, dispatching
 from s3tui.interrupts import Interrupts
-from s3tui.launcher import PYTHON, WORKER, Local
+from s3tui.launcher import WORKER, Local
 from s3tui.nvml import visible_gpus
 from s3tui.workspace import Workspace
 
@@ -29,9 +30,8 @@ def start_detached(workspace: Workspace, command: Sequence[str] = WORKER) -> Non
     log = os.open(workspace.dispatcher_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         child = subprocess.Popen(
-            [*PYTHON, "-m", "s3tui.detached", str(workspace.path), *command],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=workspace.shared,
-            env=os.environ | {"PYTHONSAFEPATH": "1"}, start_new_session=True,
+            [*PYTHON, "-m", "s3tui.detached", str(workspace.path.absolute()), *command],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **surroundings(),
         )  # fmt: skip
     finally:
         os.close(log)

@@ -13,8 +13,8 @@ from typing import Any
 from core.run.errors import EXIT_OK, ModelError, S3Error, SpecError
 from core.run.spaces import LIBRARY, SpaceSpec, library_space
 from s3tui.aligned import print_aligned
+from s3tui.child import PYTHON, surroundings
 from s3tui.clean import clean
-from s3tui.launcher import PYTHON
 
 Found = dict[str, Any]
 
@@ -42,7 +42,7 @@ def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
         capture_output=True,
         check=False,
         text=True,
-        cwd=Path(__file__).parents[1],  # where `core` is ours, also for a Python without a safe path
+        **surroundings(),
     )
     try:
         found: Found = json.loads(child.stdout)

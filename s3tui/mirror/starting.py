@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError, nearest
+from s3tui.child import PYTHON, surroundings
 from s3tui.diagnostics import say
 from s3tui.find import find_names, find_workspace
-from s3tui.launcher import PYTHON
 from s3tui.mirror.trackers import NAMES
 from s3tui.workspace import Workspace
 
@@ -34,9 +34,9 @@ def _start(
     workspace: Workspace, name: str, tracker: str, log: int | None, new_session: bool
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*PYTHON, "-m", "s3tui.mirror.follow", str(workspace.path), name, tracker],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, cwd=workspace.run(name).path,
-        env=os.environ | {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}, start_new_session=new_session,
+        [*PYTHON, "-m", "s3tui.mirror.follow", str(workspace.path.absolute()), name, tracker],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=new_session,
+        **surroundings({"OMP_NUM_THREADS": "1"}),
     )  # fmt: skip
 
 

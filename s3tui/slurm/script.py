@@ -10,7 +10,7 @@ from typing import Any
 
 from submitit.slurm.slurm import SlurmExecutor
 
-from s3tui.launcher import PYTHON
+from s3tui.child import FOLDER, PYTHON
 from s3tui.slurm.job import array_name
 from s3tui.slurm.settings import MAX_TASKS, Launch
 
@@ -50,7 +50,7 @@ def _parameters(folder: Path, launch: Launch, nice: int) -> dict[str, Any]:
         "signal": f"B:USR1@{launch.warn_seconds}",
         "requeue": True,
         "output": os.fspath(folder).replace("%", "%%") + "/%a/log.txt",
-        "chdir": str(folder),
+        "chdir": FOLDER,
     }
     return {
         "job_name": array_name(folder.name),

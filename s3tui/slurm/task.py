@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core.run.errors import EXIT_OK
 from core.run.rundir import RunDir
+from s3tui.child import FOLDER, safe, surroundings
 from s3tui.devices import THREAD_VARIABLES, usable_cores
 from s3tui.identity import cookie
 from s3tui.launcher import on_gpus
@@ -30,16 +31,23 @@ def main(arguments: list[str]) -> int:
         print(f"{run.path} belongs to another job by now; there is nothing to do", flush=True)
         return EXIT_OK
     id = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    os.environ.update({"PYTHONSAFEPATH": "1"} | _threads() | cookie(run.path))
-    os.chdir(run.path)
+    _be_safe(_threads() | cookie(run.path))
     where = f"slurm {id} {os.environ['SLURMD_NODENAME']}"
     supervisor = Supervisor(run, where, float(grace), id)
     queue = read_queue(run)
     code = supervise(supervisor, on_gpus(command, (queue and queue.resources.gpus) or 0))
     if supervisor.asked == "requeue":
         # This ends us as well. Where it is refused, the dispatcher finds what was asked, and submits the run anew.
-        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False, **surroundings())
     return code
+
+
+def _be_safe(more: dict[str, str]) -> None:
+    """Be as a child of ours is, which the shell of a job need not be; the worker inherits it."""
+    wanted = safe(os.environ | more)
+    os.environ.pop("PYTHONPATH", None)
+    os.environ.update(wanted)
+    os.chdir(FOLDER)
 
 
 def _threads() -> dict[str, str]:
