@@ -19,15 +19,20 @@ from s3tui.dispatch import Dispatcher, dispatching
 from s3tui.interrupts import Interrupts
 from s3tui.launcher import WORKER, Local
 from s3tui.nvml import visible_gpus
+from s3tui.outcome import tail_of
 from s3tui.workspace import Workspace
 
 POLL_SECONDS = 0.25
 START_SECONDS = 10.0
 
 
-def start_detached(workspace: Workspace, command: Sequence[str] = WORKER) -> None:
-    """Start a dispatcher that outlives us and the terminal; waits until one holds the lock."""
+def start_detached(workspace: Workspace, command: Sequence[str] = WORKER) -> tuple[str, ...]:
+    """Start a dispatcher that outlives us and the terminal; waits until one holds the lock.
+
+    Empty where one does, or nothing is left to do; otherwise the last lines of the one that failed at once.
+    """
     log = os.open(workspace.dispatcher_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    begin = os.fstat(log).st_size
     try:
         child = subprocess.Popen(
             [*PYTHON, "-m", "s3tui.detached", str(workspace.path.absolute()), *command],
@@ -38,6 +43,9 @@ def start_detached(workspace: Workspace, command: Sequence[str] = WORKER) -> Non
     deadline = time.monotonic() + START_SECONDS
     while child.poll() is None and workspace.dispatcher() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    if not child.poll() or workspace.dispatcher() is not None:
+        return ()
+    return tail_of(workspace.dispatcher_log, begin) or (f"it ended with {child.returncode} and said nothing",)
 
 
 def dispatch_all(workspace: Workspace, command: Sequence[str]) -> None:

@@ -17,6 +17,8 @@ from s3tui.queuefile import Queue, QueueFiles, read_queue
 from s3tui.slurm.job import Job
 from s3tui.status import Damaged, Quiet, Running, Status, attempt_of
 
+RUN_DEPTHS = ("*", "*/*", "*/*/*")  # a run lies in SUITE/EXPERIMENT or in SUITE/EXPERIMENT/MATRIX
+
 
 @dataclass(frozen=True)
 class FoundRun:
@@ -118,8 +120,19 @@ class Workspace:
         except (OSError, ValueError, KeyError, TypeError):
             return {"pid": 0, "host": "", "since": 0.0}  # it has the lock and is about to say who it is
 
+    @property
+    def is_made(self) -> bool:
+        """Whether a suite was ever run here: what its processes share is there, or a run is."""
+        return self.shared.is_dir() or any(True for depth in RUN_DEPTHS for _ in self.path.glob(f"{depth}/spec.json"))
+
     def make_writable(self) -> None:
-        """Make the folders, where they are ours to make; raises RunDirError where we may only read."""
+        """See that we may change what is here; raises RunDirError where we may not, or where there is no workspace."""
+        if not self.is_made:
+            raise no_workspace(self.path)
+        self.make()
+
+    def make(self) -> None:
+        """Make the folders, as `run` alone does where there are none; raises RunDirError where we may only read."""
         try:
             self.shared.mkdir(parents=True, exist_ok=True)
             _check_owner(self.path)
@@ -132,6 +145,11 @@ class Workspace:
     def tell(self, reasons: dict[str, str]) -> None:
         """Let everybody know why runs wait."""
         write_json(self.waiting, reasons)
+
+
+def no_workspace(path: Path) -> RunDirError:
+    """What is said of a folder that is no workspace."""
+    return RunDirError(f"{path} is no workspace", "s3tui run FILE makes one")
 
 
 def _check_owner(path: Path) -> None:

@@ -56,7 +56,7 @@ def waiting_run(workspace, trap):
     """A run whose folder, with those above it, holds traps."""
     run = workspace.run("first/x")
     run.create(SPEC)
-    workspace.make_writable()
+    workspace.make()
     for folder in (workspace.path, workspace.shared, run.path.parent, run.path):
         trap(folder)
     return run
@@ -114,7 +114,7 @@ def test_sites_and_exports_take_no_code_from_the_folder_that_they_are_called_in(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(S3Error, match="there is no model folder"):
         examine("./none", [])
-    with pytest.raises(S3Error, match="not finished|has no|is missing|cannot be read"):
+    with pytest.raises(S3Error, match=r"not finished|has no|is missing|cannot be read"):
         export("x", "delta", Path("out"), None, None, as_json=False)
     assert trap.marks() == []
 
