@@ -17,6 +17,7 @@ from typing import Any
 from core.run.errors import EXIT_FAILED, EXIT_OK, RunDirError, SpecError
 from core.run.events import Event, EventReader, Finished
 from core.run.rundir import RunDir, read_json, write_json
+from s3tui.clean import clean
 from s3tui.locks import try_lock
 from s3tui.mirror.telling import GATES, STRUCTURE, Histogram, Record, Scalars, Telling
 from s3tui.mirror.trackers import About, Tracker, open_tracker
@@ -171,7 +172,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _say(handle: int, text: str) -> None:
-    os.write(handle, f"s3tui mirror: {text}\n".encode())
+    os.write(handle, f"s3tui mirror: {clean(text)}\n".encode())
 
 
 if __name__ == "__main__":

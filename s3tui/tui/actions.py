@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from s3tui import control
+from s3tui.clean import clean
 from s3tui.status import Quiet, Running
 from s3tui.tui.keys import key
 from s3tui.tui.screens.question import Ask, Choose
@@ -142,7 +143,7 @@ class RunActions(Screen[None]):
 
         def copy(answer: str | None) -> None:
             if answer:
-                self.app.copy_to_clipboard(texts[answer])
+                self.app.copy_to_clipboard(texts[answer].encode(errors="replace").decode())
                 self.notify(f"copied the {answer}", markup=False)
 
         self.app.push_screen(Choose("Copy", answers), copy)
@@ -154,7 +155,7 @@ class RunActions(Screen[None]):
             return
         shell = os.environ.get("SHELL", "/bin/sh")
         with self.app.suspend():
-            print(f"{runs[0].directory.path}: exit comes back to s3tui", flush=True)
+            print(f"{clean(str(runs[0].directory.path))}: exit comes back to s3tui", flush=True)
             subprocess.run([shell], cwd=runs[0].directory.path, check=False)
 
     def action_compare(self) -> None:
