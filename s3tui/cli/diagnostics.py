@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from core.run.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, S3Error
 from s3tui.text.problems import ConfigError
 from s3tui.text.sanitize import clean
+from s3tui.text.streams import behind, guarded_streams
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,23 +40,24 @@ def report(error: S3Error) -> None:
 
 def console(stderr: bool = False) -> Console:
     """A Rich console that takes strings as they are; colour follows the terminal and NO_COLOR."""
-    from rich.console import Console
+    from s3tui.text.console import CleanConsole
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+    return CleanConsole(file=behind(stream), width=width, markup=False, emoji=False, highlight=False)
 
 
 def guarded(command: Callable[[], object]) -> int:
     """Run a command and return its exit code; what a person can do something about becomes a line on stderr."""
-    try:
-        code = _run(command)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read has seen enough. Python would flush stdout again when it exits, so it gets another target.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    return code
+    with guarded_streams():
+        try:
+            code = _run(command)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read has seen enough. Python would flush stdout again when it exits, so it gets another target.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_FAILED
+        return code
 
 
 def _run(command: Callable[[], object]) -> int:

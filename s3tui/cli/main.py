@@ -11,6 +11,7 @@ import typer
 
 from s3tui.cli import runs, structure
 from s3tui.cli.diagnostics import PROGRAM, guarded
+from s3tui.cli.runs import path_of
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, invoke_without_command=True)
 
@@ -54,7 +55,11 @@ def root(
 def open_app(
     where: Annotated[
         Path | None,
-        typer.Argument(metavar="[WORKSPACE]", help="A workspace, or the file of a suite; experiments.toml by default."),
+        typer.Argument(
+            metavar="[WORKSPACE]",
+            parser=path_of,
+            help="A workspace, or the file of a suite; experiments.toml by default.",
+        ),
     ] = None,
 ) -> None:
     """Open the app: all runs of a workspace, live. So does s3tui without a command."""
@@ -107,7 +112,9 @@ def run(
 def results(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE|WORKSPACE]", help="A suite or a folder of runs; experiments.toml by default."),
+        typer.Argument(
+            metavar="[FILE|WORKSPACE]", parser=path_of, help="A suite or a folder of runs; experiments.toml by default."
+        ),
     ] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,

@@ -35,9 +35,22 @@ SomeRuns = Annotated[
     list[str] | None,
     typer.Argument(metavar="[RUN]...", help="Names, unique prefixes, or patterns.", autocompletion=complete_run),
 ]
+
+
+def path_of(text: str) -> Path:
+    """A path that is given; an empty one, as of a variable that is not set, stands for nothing."""
+    if not text:
+        from core.run.errors import SpecError
+
+        raise SpecError("an empty path names nothing", "give one, or leave the option out")
+    return Path(text)
+
+
 Where = Annotated[
     Path | None,
-    typer.Option("--in", metavar="PATH", help="A workspace, or the file of a suite; experiments.toml by default."),
+    typer.Option(
+        "--in", metavar="PATH", parser=path_of, help="A workspace, or the file of a suite; experiments.toml by default."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")]

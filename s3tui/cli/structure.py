@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from s3tui.cli.runs import Json, Runs, Where, complete_run
+from s3tui.cli.runs import Json, Runs, Where, complete_run, path_of
 
 structure = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 pictures = typer.Typer(rich_markup_mode=None)
@@ -139,7 +139,9 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="An html or md file.")],
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[SUITE]", help="The file or folder of a suite, or a workspace; experiments.toml."),
+        typer.Argument(
+            metavar="[SUITE]", parser=path_of, help="The file or folder of a suite, or a workspace; experiments.toml."
+        ),
     ] = None,
 ) -> None:
     """Write one file about a suite: results, structures, curves, settings, versions, time and energy."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from s3tui.devices.placement import Gpu, visible
@@ -25,11 +26,22 @@ def nvml_gpus() -> list[Gpu]:
     except pynvml.NVMLError:
         return []
     try:
-        return [_gpu(pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [replace(_gpu(handle), parts=tuple(_parts(handle))) for handle in handles]
     except pynvml.NVMLError:
         return []
     finally:
         pynvml.nvmlShutdown()
+
+
+def _parts(handle: object) -> Iterator[Gpu]:
+    """The MIG instances of a GPU; their places may have gaps."""
+    import pynvml
+
+    for place in range(_told(lambda: pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)) or 0):
+        part = _told(partial(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place))
+        if part is not None:
+            yield _gpu(part)
 
 
 def _gpu(handle: object) -> Gpu:

@@ -18,6 +18,7 @@ class Gpu:
     """A GPU as NVML shows it; `index` is its place among those that we may use, `processes` are those on it.
 
     Memory is in bytes, utilisation in percent, temperature in degrees Celsius; None where the driver does not tell.
+    `parts` are the MIG instances that it is divided into.
     """
 
     uuid: str
@@ -28,6 +29,7 @@ class Gpu:
     temperature: int | None = None
     processes: tuple[int, ...] = ()
     index: int = 0
+    parts: tuple[Gpu, ...] = ()
 
     @property
     def key(self) -> str:
@@ -159,18 +161,31 @@ def gigabytes(size: int | None) -> str:
 
 
 def visible(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
-    """Those of `gpus` that CUDA_VISIBLE_DEVICES leaves; as CUDA does, up to the first entry that names none."""
+    """Those of `gpus` that CUDA_VISIBLE_DEVICES leaves, as CUDA understands it.
+
+    All entries are of the kind of the first: numbers, UUIDs of GPUs or of MIG instances, which may be cut short where
+    they stay unique. The first that names none ends the list, and one that is named twice leaves none at all.
+    """
     if variable is None:
         return list(gpus)
+    entries = [entry.strip() for entry in variable.split(",")]
+    kind = next((prefix for prefix in ("GPU-", "MIG-") if entries[0].startswith(prefix)), "")
+    among = [part for gpu in gpus for part in gpu.parts] if kind == "MIG-" else gpus
     chosen: list[Gpu] = []
-    for entry in filter(None, map(str.strip, variable.split(","))):
-        if entry.startswith("MIG-"):
-            found = [Gpu(entry, "MIG")]
-        elif entry.isdecimal():
-            found = list(gpus[int(entry) : int(entry) + 1])
-        else:
-            found = [gpu for gpu in gpus if gpu.uuid.startswith(entry)][:1]
-        if not found:
+    for entry in entries:
+        found = _named(among, entry, kind)
+        if found is None:
             break
-        chosen += found
+        if found in chosen:
+            return []
+        chosen.append(found)
     return chosen
+
+
+def _named(gpus: Sequence[Gpu], entry: str, kind: str) -> Gpu | None:
+    """The one GPU that an entry of CUDA_VISIBLE_DEVICES names."""
+    if kind:
+        found = [gpu for gpu in gpus if entry.startswith(kind) and gpu.uuid.startswith(entry)]
+        return found[0] if len(found) == 1 else None
+    number = int(entry) if re.fullmatch("[0-9]{1,9}", entry) else -1
+    return gpus[number] if 0 <= number < len(gpus) else None

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.run.rundir import RunDir
 from s3tui.devices.placement import Place
+from s3tui.system.child import PYTHON, surroundings
 from s3tui.system.file_locks import try_lock
 from s3tui.system.process_identity import cookie
 
-# The safe path keeps a `core` folder of the user's from being taken for ours; Python 3.10 has no -P.
-PYTHON = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()))
 WORKER = (*PYTHON, "-m", "core")
 GRACE_SECONDS = 60.0  # what a worker has to end its step and leave a checkpoint before it is killed
 
@@ -41,7 +39,8 @@ class Local:
         log = try_lock(directory.log)
         if log is None:
             return None
-        supervisor = [*PYTHON, "-m", "s3tui.launchers.supervisor", str(directory.path), str(place), str(self.grace)]
+        path = directory.path.absolute()
+        supervisor = [*PYTHON, "-m", "s3tui.launchers.supervisor", str(path), str(place), str(self.grace)]
         try:
             return subprocess.Popen(
                 [*supervisor, *on_gpus(self.command, len(place.gpus))],
@@ -49,9 +48,8 @@ class Local:
                 stdout=log,
                 stderr=log,
                 pass_fds=leases,
-                cwd=directory.path,
-                env=os.environ | place.environment(device) | {"PYTHONSAFEPATH": "1"} | cookie(directory.path),
                 start_new_session=True,
+                **surroundings(place.environment(device) | cookie(path)),
             )
         finally:
             os.close(log)

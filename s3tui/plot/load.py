@@ -20,8 +20,8 @@ from s3tui.runs.workspace import FoundRun, Workspace, read_run
 class Drawn:
     """A run to be drawn; `structure` is None before one is chosen. `run.name` is that in the workspace.
 
-    `versions` are those of the packages that the last attempt worked with. `left_out` says which file cannot be read and
-    is not drawn, empty where there is none.
+    `versions` are those of the packages that the last attempt worked with. `left_out` says which file cannot be read
+    and is not drawn, empty where there is none.
     """
 
     run: FoundRun

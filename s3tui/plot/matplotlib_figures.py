@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.run.errors import SpecError
+from s3tui.plot.labels import labelled
 from s3tui.plot.panels import Matrix, Panel
 from s3tui.results.summary import Row
 from s3tui.structures.load import Heatmap
@@ -43,6 +44,7 @@ STYLE: Any = {
     "legend.fontsize": 6.5,
     "legend.frameon": False,
     "lines.linewidth": 1.1,
+    "text.parse_math": False,  # a name with dollars is a name, and no formula
     "pdf.fonttype": 42,  # text stays text
     "svg.hashsalt": "s3tui",  # equal pictures make equal files
 }
@@ -84,6 +86,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def structure(found: Heatmap) -> Figure:
     """The paper's heat map: the brighter, the more probable; dots on what is chosen, their area the share of runs."""
+    found = labelled(found)
     rows, columns = len(found.rows), len(found.columns)
     figure = _figure(max(WIDTH * 0.75, 2.1 + 0.115 * columns), 0.75 + 0.135 * rows)
     axes = figure.add_subplot()
@@ -143,6 +146,7 @@ def _separate_stacks(axes: Axes, columns: Sequence[str]) -> None:
 
 def panels(shown: Sequence[Panel], across: int = 2) -> Figure:
     """Panels of lines in rows, with one legend for all of them."""
+    shown = labelled(shown)
     across = min(across, len(shown))
     down = math.ceil(len(shown) / across)
     figure = _figure(WIDTH if across > 1 else WIDTH * 0.6, 1.75 * down + 0.35)
@@ -195,6 +199,7 @@ def _look(number: int) -> dict[str, Any]:
 
 def pareto(contests: Sequence[Sequence[Row]]) -> Figure:
     """Score against trained parameters, a panel for each task; what trains none is a line."""
+    contests = labelled(contests)
     across = min(2, len(contests))
     down = math.ceil(len(contests) / across)
     figure = _figure(WIDTH if across > 1 else WIDTH * 0.65, 2.1 * down + 0.5)
@@ -250,6 +255,7 @@ def _short(model: str) -> str:
 
 def transfer(found: Matrix) -> Figure:
     """The matrix of transfers: the score in each field, its colour what is lost or won against a search on the task."""
+    found = labelled(found)
     figure = _figure(1.9 + 0.72 * len(found.columns), 0.85 + 0.3 * len(found.rows))
     axes = figure.add_subplot()
     lost = [

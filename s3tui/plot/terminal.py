@@ -11,6 +11,7 @@ from s3tui.plot.panels import Matrix, Panel
 from s3tui.results.summary import Row
 from s3tui.text.columns import aligned
 from s3tui.text.sanitize import clean
+from s3tui.text.streams import print_coloured
 
 HEIGHT = 18  # lines of one panel
 PIPED = 100  # columns, where there is no terminal
@@ -20,7 +21,7 @@ COLOURS = ("blue", "orange", "green", "magenta", "cyan", "yellow", "white")
 def print_panels(panels: Sequence[Panel]) -> None:
     """One panel under the other."""
     for panel in panels:
-        print(drawn(panel, _width(), _colour()))
+        print_coloured(drawn(panel, _width(), _colour()))
 
 
 def _width() -> int:
@@ -53,7 +54,7 @@ def drawn(panel: Panel, width: int, colour: bool) -> str:
 def print_pareto(contests: Sequence[Sequence[Row]]) -> None:
     """Points for each experiment; the table of `s3tui results` has the numbers."""
     for rows in contests:
-        print(pareto(rows, _width(), _colour()))
+        print_coloured(pareto(rows, _width(), _colour()))
 
 
 def pareto(rows: Sequence[Row], width: int, colour: bool) -> str:
@@ -85,8 +86,8 @@ def _built(title: str, x: str, y: str, colour: bool) -> str:
     import plotext
 
     plotext.title(clean(title))
-    plotext.xlabel(x)
-    plotext.ylabel(y)
+    plotext.xlabel(clean(x))
+    plotext.ylabel(clean(y))
     text: str = plotext.build()
     text = text if colour else plotext.uncolorize(text)
     return "\n".join(line.rstrip() for line in text.rstrip().splitlines())

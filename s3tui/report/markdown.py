@@ -33,9 +33,11 @@ def _table(table: Table) -> str:
 
 def _picture(picture: Picture) -> str:
     text = "\n".join(clean(line).rstrip() for line in picture.text().splitlines())
-    return f"```text\n{text}\n```\n\n{_plain(picture.caption)}"
+    # A fence ends only at one as long, which no line of the text may hold.
+    fence = max(("```", *(f"{run}`" for run in re.findall("`{3,}", text))), key=len)
+    return f"{fence}text\n{text}\n{fence}\n\n{_plain(picture.caption)}"
 
 
 def _plain(text: str) -> str:
     """Text in which nothing is a mark of Markdown or HTML."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", clean(text))
+    return re.sub(r"([\\`*_\[\]<>|#~&$!])", r"\\\1", clean(text))

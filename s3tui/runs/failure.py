@@ -48,11 +48,18 @@ def last_lines(run: FoundRun) -> tuple[str, ...]:
     """The last lines that the last attempt printed."""
     try:
         process = read_process(run.directory)
-        with open_plain(run.directory.log) as file:
-            size = file.seek(0, 2)
-            file.seek(max(process.log_start if process else 0, size - LOG_TAIL_BYTES))
+    except RunDirError:
+        return ()
+    return tail_of(run.directory.log, process.log_start if process else 0)
+
+
+def tail_of(log: Path, begin: int) -> tuple[str, ...]:
+    """The last lines of a log that lie behind so many bytes."""
+    try:
+        with open_plain(log) as file:
+            file.seek(max(begin, file.seek(0, 2) - LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()
-    except (OSError, RunDirError):
+    except OSError:
         return ()
     return tuple(line for line in lines if line.strip())[-LOG_TAIL_LINES:]
 

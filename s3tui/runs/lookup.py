@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.run.errors import SpecError, nearest
-from s3tui.runs.workspace import Workspace
+from s3tui.runs.workspace import Workspace, no_workspace
 from s3tui.text.toml_file import read_toml
 
 DEFAULT_FILE = "experiments.toml"
@@ -24,14 +24,26 @@ def find_workspace(where: Path | None) -> Workspace:
             raise SpecError("there is no workspace here", "name one, or the file of a suite, with --in")
     if not where.exists():
         raise SpecError(f"there is no {where}", "name a workspace, or the file of a suite, with --in")
-    folder = where.resolve() if where.is_dir() else _of_file(where)
-    # The folder of a suite will do as well.
+    if not where.is_dir():
+        return _in_or_above(_of_file(where))  # which may be yet to be made
+    found = _in_or_above(where.resolve())
+    if not found.is_made:
+        raise no_workspace(where)
+    return found
+
+
+def _in_or_above(folder: Path) -> Workspace:
+    """The workspace in a folder; the folder of a suite will do as well."""
     is_suite = not Workspace(folder).shared.exists() and Workspace(folder.parent).shared.exists()
     return Workspace(folder.parent if is_suite else folder)
 
 
 def _of_file(file: Path) -> Path:
     """The workspace that a suite's file names; the rest of it is not looked at."""
+    if not file.is_file():
+        raise SpecError(
+            f"{file} is neither a folder nor a file of text", "name a workspace, or the file of a suite, with --in"
+        )
     suite = read_toml(file).get("suite", {})
     try:
         workspace = suite.get("workspace", DEFAULT_WORKSPACE)

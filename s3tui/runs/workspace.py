@@ -19,6 +19,8 @@ from s3tui.runs.status import Damaged, Quiet, Running, Status, attempt_of
 from s3tui.system.file_locks import is_locked
 from s3tui.system.process_identity import Pid
 
+RUN_DEPTHS = ("*", "*/*", "*/*/*")  # a run lies in SUITE/EXPERIMENT or in SUITE/EXPERIMENT/MATRIX
+
 
 @dataclass(frozen=True)
 class FoundRun:
@@ -127,8 +129,19 @@ class Workspace:
         except RunDirError:
             return {"pid": 0, "host": "", "since": 0.0}  # it has the lock and is about to say who it is
 
+    @property
+    def is_made(self) -> bool:
+        """Whether a suite was ever run here: what its processes share is there, or a run is."""
+        return self.shared.is_dir() or any(True for depth in RUN_DEPTHS for _ in self.path.glob(f"{depth}/spec.json"))
+
     def make_writable(self) -> None:
-        """Make the folders, where they are ours to make; raises RunDirError where we may only read."""
+        """See that we may change what is here; raises RunDirError where we may not, or where there is no workspace."""
+        if not self.is_made:
+            raise no_workspace(self.path)
+        self.make()
+
+    def make(self) -> None:
+        """Make the folders, as `run` alone does where there are none; raises RunDirError where we may only read."""
         try:
             self.shared.mkdir(parents=True, exist_ok=True)
             _check_owner(self.path)
@@ -141,6 +154,11 @@ class Workspace:
     def tell(self, reasons: dict[str, str]) -> None:
         """Let everybody know why runs wait."""
         write_json(self.waiting, reasons)
+
+
+def no_workspace(path: Path) -> RunDirError:
+    """What is said of a folder that is no workspace."""
+    return RunDirError(f"{path} is no workspace", "s3tui run FILE makes one")
 
 
 def _check_owner(path: Path) -> None:

@@ -62,7 +62,10 @@ class Seat:
             self.dispatcher = Dispatcher(self.board, launcher, visible_gpus, self.settings.backoff)
 
     def leave(self) -> bool:
-        """Let go of the lock. Where anything is left to do, a dispatcher without a terminal takes it: True then."""
+        """Let go of the lock. Where anything is left to do, a dispatcher without a terminal takes it: True then.
+
+        False as well where that one failed at once; its log says why.
+        """
         if self._lock is None or self.dispatcher is None:
             return False
         os.close(self._lock)
@@ -70,9 +73,7 @@ class Seat:
         self.board.refresh()
         has_work = self.dispatcher.has_work
         self.dispatcher = None
-        if has_work:
-            start_detached(self.board.workspace, self.settings.command)
-        return has_work
+        return has_work and not start_detached(self.board.workspace, self.settings.command)
 
 
 def who_dispatches(workspace: Workspace) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.run.errors import ModelError, S3Error
 from core.run.spaces import SpaceSpec
-from s3tui.launchers.local import PYTHON
+from s3tui.system.child import PYTHON, surroundings
 
 Found = dict[str, Any]
 
@@ -24,7 +24,7 @@ def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
         capture_output=True,
         check=False,
         text=True,
-        cwd=Path(__file__).parents[2],  # where `core` is ours, also for a Python without a safe path
+        **surroundings(),
     )
     try:
         found: Found = json.loads(child.stdout)

@@ -90,6 +90,9 @@ def _make(folder: Path) -> None:
 def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
     """Why this run cannot be started, empty where it can."""
     directory = suite.directory(run)
+    link = _link_on_the_way(directory.path, suite.folder)
+    if link is not None:
+        return f"{run.name}: {link} is a link, which may lead anywhere; delete it"
     other = _in_the_way(directory.path, suite.folder)
     if other is not None:
         return f"{run.name}: {other} is a run of this experiment as it was before; move that folder or delete it"
@@ -106,6 +109,11 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
         return f"{run.name}: trained another structure than {now.space.name} is now; {FRESH}"
     changes = differences(spec.model_dump(), now.model_dump())
     return f"{run.name}: was run with other settings: {'; '.join(changes[:3])}; {FRESH}" if changes else ""
+
+
+def _link_on_the_way(path: Path, folder: Path) -> Path | None:
+    """The folder of a run, or one above it, that is a symbolic link: what it leads to is not of this suite."""
+    return next((path for path in (path, *path.parents) if folder in path.parents and path.is_symlink()), None)
 
 
 def _in_the_way(path: Path, folder: Path) -> Path | None:

@@ -21,7 +21,7 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: Kind
     runs = decided(runs, launcher)
     check_cluster(runs)
     workspace = Workspace(suite.workspace)
-    workspace.make_writable()
+    workspace.make()
     # Two who submit the same suite at the same instant do so one after the other.
     with locked(workspace.submitting):
         todo = plan(suite, runs, fresh)

@@ -12,8 +12,12 @@ _SEQUENCE = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
 )
-# C0, C1, line separators, bidirectional controls, and halves of surrogate pairs, which cannot be encoded.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# C1, line separators, bidirectional controls, halves of surrogate pairs, which cannot be encoded, what no XML holds.
+_OTHERS = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff"
+_CONTROL = re.compile(f"[\x00-\x1f{_OTHERS}]")
+# What a terminal is given may have lines and tabs, and where it is ours, colours (SGR).
+_UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f{_OTHERS}]")
+_COLOUR_OR_UNSAFE = re.compile(f"(\x1b\\[[0-9;]{{0,64}}m)|{_UNSAFE.pattern}")
 
 
 def clean(text: str) -> str:
@@ -21,3 +25,10 @@ def clean(text: str) -> str:
     text = _SEQUENCE.sub("", text).replace("\t", " ").replace("\n", " ")
     text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
+
+
+def harmless(text: str, colours: bool = False) -> str:
+    """The text with each control but ends of lines and tabs replaced; with `colours` those of it stay."""
+    if colours:
+        return _COLOUR_OR_UNSAFE.sub(lambda found: found[1] or "\N{REPLACEMENT CHARACTER}", text)
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)

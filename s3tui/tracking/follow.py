@@ -22,6 +22,7 @@ from s3tui.runs.records.settings import read_spec
 from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import Workspace, read_run
 from s3tui.system.file_locks import try_lock
+from s3tui.text.sanitize import clean
 from s3tui.tracking.registry import About, Tracker, open_tracker
 from s3tui.tracking.scalars import GATES, STRUCTURE, Histogram, Record, Scalars, Telling
 
@@ -183,7 +184,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _say(handle: int, text: str) -> None:
-    os.write(handle, f"s3tui mirror: {text}\n".encode())
+    os.write(handle, f"s3tui mirror: {clean(text)}\n".encode())
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from s3tui.launchers.local import PYTHON
 from s3tui.runs.workspace import Workspace
+from s3tui.system.child import PYTHON, surroundings
 
 
 def start_mirrors(workspace: Workspace, name: str, trackers: Sequence[str]) -> list[subprocess.Popen[bytes]]:
@@ -29,7 +29,7 @@ def start_follower(
 ) -> subprocess.Popen[bytes]:
     """Start the process that mirrors one run into one tracker; `log` takes its stderr."""
     return subprocess.Popen(
-        [*PYTHON, "-m", "s3tui.tracking.follow", str(workspace.path), name, tracker],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, cwd=workspace.run(name).path,
-        env=os.environ | {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}, start_new_session=new_session,
+        [*PYTHON, "-m", "s3tui.tracking.follow", str(workspace.path.absolute()), name, tracker],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=new_session,
+        **surroundings({"OMP_NUM_THREADS": "1"}),
     )  # fmt: skip

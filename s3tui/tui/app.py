@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 
@@ -27,9 +28,11 @@ from s3tui.tui.feed import Feed
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.support.harmless import Harmless
 from s3tui.tui.support.keys import key
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+HARMLESS = Harmless()
 TOLD = 3  # runs of which a notice tells one by one
 
 
@@ -76,6 +79,10 @@ class S3App(App[None]):
         self._feed = self._new_feed()
         if "SSH_CONNECTION" in os.environ and "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Those of Textual, and behind them what keeps a terminal safe."""
+        return [*super().get_line_filters(), HARMLESS]
 
     # Life
 

@@ -155,8 +155,8 @@ class Feed:
                 self._wake.wait(LIVE_SECONDS if live else IDLE_SECONDS)
 
     def _why_read_only(self) -> str:
-        if not self.workspace.path.exists():
-            return ""  # there is nothing yet
+        if not self.workspace.is_made:
+            return ""  # the first suite makes it
         try:
             self.workspace.make_writable()
         except RunDirError as error:

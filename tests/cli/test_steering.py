@@ -276,3 +276,15 @@ def test_ctrl_c_asks_what_to_do_with_the_runs(suite, workspace, states, answer, 
         go(workspace)
         wait_until(lambda: states() == {"x": "finished", "y": "finished"})
     os.close(terminal.leader)
+
+
+def test_detach_says_so_where_its_dispatcher_dies_at_once(suite, workspace, states):
+    workspace.make()
+    workspace.lock.mkdir()
+    process = drive(suite(TWO), "--detach")
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    first, *_, last = err.splitlines()
+    assert first == f"s3tui: 2 queued, but their dispatcher ended at once (log: {workspace.dispatcher_log})"
+    assert last.startswith("    IsADirectoryError: ")
+    assert states() == {"x": "queued", "y": "queued"}

@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 
+from s3tui.devices.nvml import nvml_gpus
 from s3tui.devices.placement import Gpu, Lease, Machine, NoRoom, Place, place, visible
 from s3tui.runs.records.queue import Resources
 
 GB = 10**9
-THREE = [Gpu("GPU-aaaa"), Gpu("GPU-bbbb"), Gpu("GPU-cccc")]
+PARTS = (Gpu("MIG-xxxx"), Gpu("MIG-xyyy"))
+THREE = [Gpu("GPU-aaaa"), Gpu("GPU-bbbb", parts=PARTS), Gpu("GPU-cccc")]
 
 
 @pytest.mark.parametrize(
@@ -18,11 +20,43 @@ THREE = [Gpu("GPU-aaaa"), Gpu("GPU-bbbb"), Gpu("GPU-cccc")]
         ("2,0", ["GPU-cccc", "GPU-aaaa"]),
         ("GPU-bb", ["GPU-bbbb"]),
         ("0,7,1", ["GPU-aaaa"]),
-        ("MIG-x", ["MIG-x"]),
+        ("0,,1", ["GPU-aaaa"]),
+        (",0", []),
+        ("0,1,0", []),
+        ("GPU-aaaa,GPU-a", []),
+        ("99999999999999999999,0", []),
+        ("1²,0", []),
+        ("NoDevFiles", []),
+        ("GPU-zz,GPU-aaaa", []),
+        ("GPU-", []),  # which of the three?
+        ("0,GPU-bbbb", ["GPU-aaaa"]),
+        ("GPU-bbbb,0", ["GPU-bbbb"]),
+        ("0,MIG-xxxx", ["GPU-aaaa"]),
+        ("MIG-xx", ["MIG-xxxx"]),
+        ("MIG-xyyy,MIG-xxxx", ["MIG-xyyy", "MIG-xxxx"]),
+        ("MIG-x", []),
+        ("MIG-abc", []),
+        (" 2 , 0 ", ["GPU-cccc", "GPU-aaaa"]),
     ],
 )
 def test_gpus_are_seen_as_cuda_sees_them(variable, uuids):
     assert [gpu.uuid for gpu in visible(THREE, variable)] == uuids
+
+
+@pytest.mark.parametrize(
+    "variable", ["MIG-abc", "MIG-GPU-abc/1/0", "GPU-abc", "0,MIG-x", "-1", "NoDevFiles", "", "0", "0,0", "7"]
+)
+def test_where_there_is_no_gpu_none_is_seen_whatever_the_variable_says(variable):
+    assert visible([], variable) == []
+
+
+@pytest.mark.skipif(bool(nvml_gpus()), reason="this machine has a GPU")
+def test_doctor_shows_no_gpu_that_is_not_there(s3tui):
+    _, out, _ = s3tui("doctor", CUDA_VISIBLE_DEVICES="MIG-abc", HF_HUB_OFFLINE="1")
+    (line,) = [line for line in out.splitlines() if "gpus" in line]
+    assert line.split(maxsplit=2) == [
+        "-", "gpus", "none that NVML shows and CUDA_VISIBLE_DEVICES='MIG-abc' leaves; runs use the CPU"
+    ]  # fmt: skip
 
 
 def gpu(index, free=79.0, processes=()):

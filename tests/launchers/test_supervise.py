@@ -63,11 +63,11 @@ def test_a_run_on_several_gpus_sees_them_and_has_a_process_for_each(run):
     assert read_process(directory).where == "gpus 2, 5"
 
 
-def test_a_worker_leads_a_session_of_its_own_in_its_directory_and_has_no_input(run):
+def test_a_worker_leads_a_session_of_its_own_in_no_folder_of_anybodys_and_has_no_input(run):
     directory, supervisor = run("tell")
     end = ended(directory, supervisor)
     _, where, more = directory.log.read_text().splitlines()
-    assert json.loads(where) == {"cwd": str(directory.path), "leader": True, "threads": "3"}
+    assert json.loads(where) == {"cwd": "/", "leader": True, "threads": "3"}
     assert json.loads(more) == {"safe": "1", "input": ""}
     assert (end.code, end.signal, end.asked) == (0, None, "")
     assert end.worker == read_process(directory).worker

@@ -58,7 +58,7 @@ def test_the_workspace_is_that_of_a_file_a_folder_or_the_folder_of_a_suite(tmp_p
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SpecError, match="there is no workspace here"):
         find_workspace(None)
-    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/.s3tui").mkdir(parents=True)
     assert find_workspace(None).path == tmp_path / "runs"
     (tmp_path / "experiments.toml").write_text('[suite]\nworkspace = "mine"\n')
     assert find_workspace(None).path == tmp_path / "mine"

@@ -70,7 +70,7 @@ class Script:
     def __init__(self, path: Path):
         self.workspace = Workspace(path)
         path.mkdir(parents=True, exist_ok=True)
-        self.workspace.make_writable()
+        self.workspace.make()
         self._children, self._writers = {}, {}
 
     def spec(self, **changes):

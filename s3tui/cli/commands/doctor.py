@@ -74,7 +74,11 @@ def _package(name: str, bringer: str) -> Check:
 def _gpus() -> Check:
     gpus = visible_gpus()
     told = ", ".join(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GiB" for gpu in gpus)
-    return Check("gpus", bool(gpus), told or "none that NVML shows; runs use the CPU", needed=False)
+    limit = os.environ.get("CUDA_VISIBLE_DEVICES")
+    none = (
+        "none that NVML shows" if limit is None else f"none that NVML shows and CUDA_VISIBLE_DEVICES={limit!r} leaves"
+    )
+    return Check("gpus", bool(gpus), told or f"{none}; runs use the CPU", needed=False)
 
 
 def _slurm() -> Check:

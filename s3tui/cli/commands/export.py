@@ -9,7 +9,7 @@ from typing import Any
 
 from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error, SpecError, nearest
 from core.run.rundir import RunDir
-from s3tui.launchers.local import PYTHON
+from s3tui.system.child import PYTHON, surroundings
 
 KINDS = ("delta", "merged", "peft")
 
@@ -51,8 +51,7 @@ def _told(run: Path, kind: str, output: Path, push: str | None) -> dict[str, Any
     """What `core.export` says; raises its failures."""
     child = subprocess.run(
         [*PYTHON, "-m", "core.export", str(run), kind, str(output), *([push] if push else [])],
-        capture_output=True, check=False, text=True, stdin=subprocess.DEVNULL,
-        cwd=Path(__file__).parents[3],  # where `core` is ours, also for a Python without a safe path
+        capture_output=True, check=False, text=True, stdin=subprocess.DEVNULL, **surroundings(),
     )  # fmt: skip
     try:
         told: dict[str, Any] = json.loads(child.stdout.strip().rpartition("\n")[2])

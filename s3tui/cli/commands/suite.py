@@ -122,8 +122,12 @@ def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int
     from s3tui.scheduling.detached import start_detached
     from s3tui.scheduling.dispatcher_seat import Settings, who_dispatches
 
-    if workspace.dispatcher() is None:
-        start_detached(workspace, (settings or Settings()).command)
+    failed = () if workspace.dispatcher() is not None else start_detached(workspace, (settings or Settings()).command)
+    if failed:
+        say(f"s3tui: {queued} queued, but their dispatcher ended at once (log: {workspace.dispatcher_log})")
+        for line in failed:
+            say(f"    {line}")
+        return EXIT_FAILED
     say(f"{queued} queued; {who_dispatches(workspace)} dispatches; s3tui attach watches")
     return EXIT_OK
 

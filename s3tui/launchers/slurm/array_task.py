@@ -18,6 +18,7 @@ from s3tui.launchers.local import on_gpus
 from s3tui.launchers.supervisor import Supervisor, supervise
 from s3tui.runs.records.queue import read_queue
 from s3tui.runs.records.slurm_job import read_job
+from s3tui.system.child import FOLDER, safe, surroundings
 from s3tui.system.cpu import usable_cores
 from s3tui.system.process_identity import cookie
 
@@ -31,16 +32,23 @@ def main(arguments: list[str]) -> int:
         print(f"{run.path} belongs to another job by now; there is nothing to do", flush=True)
         return EXIT_OK
     id = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    os.environ.update({"PYTHONSAFEPATH": "1"} | _threads() | cookie(run.path))
-    os.chdir(run.path)
+    _be_safe(_threads() | cookie(run.path))
     where = f"slurm {id} {os.environ['SLURMD_NODENAME']}"
     supervisor = Supervisor(run, where, float(grace), id)
     queue = read_queue(run)
     code = supervise(supervisor, on_gpus(command, (queue and queue.resources.gpus) or 0))
     if supervisor.asked == "requeue":
         # This ends us as well. Where it is refused, the dispatcher finds what was asked, and submits the run anew.
-        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False, **surroundings())
     return code
+
+
+def _be_safe(more: dict[str, str]) -> None:
+    """Be as a child of ours is, which the shell of a job need not be; the worker inherits it."""
+    wanted = safe(os.environ | more)
+    os.environ.pop("PYTHONPATH", None)
+    os.environ.update(wanted)
+    os.chdir(FOLDER)
 
 
 def _threads() -> dict[str, str]:

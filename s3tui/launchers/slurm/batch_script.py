@@ -10,9 +10,9 @@ from typing import Any
 
 from submitit.slurm.slurm import SlurmExecutor
 
-from s3tui.launchers.local import PYTHON
 from s3tui.runs.records.launch import MAX_TASKS, Launch
 from s3tui.runs.records.slurm_job import array_name
+from s3tui.system.child import FOLDER, PYTHON
 
 
 class RunArray(SlurmExecutor):
@@ -50,7 +50,7 @@ def _parameters(folder: Path, launch: Launch, nice: int) -> dict[str, Any]:
         "signal": f"B:USR1@{launch.warn_seconds}",
         "requeue": True,
         "output": os.fspath(folder).replace("%", "%%") + "/%a/log.txt",
-        "chdir": str(folder),
+        "chdir": FOLDER,
     }
     return {
         "job_name": array_name(folder.name),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from s3tui.runs.records.slurm_job import GONE
+from s3tui.system.child import surroundings
 
 ASK_SECONDS = 3.0  # between two questions
 # The fields of squeue that tell of a job; the name comes last, as that of a stranger's may hold anything.
@@ -90,8 +91,9 @@ class Asking:
         self._text.truncate()
         try:
             self._question = subprocess.Popen(
-                SQUEUE, stdin=subprocess.DEVNULL, stdout=self._text, stderr=subprocess.STDOUT, start_new_session=True
-            )
+                SQUEUE, stdin=subprocess.DEVNULL, stdout=self._text, stderr=subprocess.STDOUT, start_new_session=True,
+                **surroundings(),
+            )  # fmt: skip
         except OSError as error:
             raise OSError(f"squeue cannot be started: {error.strerror}") from error
 
@@ -140,7 +142,7 @@ def call(*command: str, seconds: float = 30.0) -> tuple[int, str]:
     try:
         done = subprocess.run(
             command, check=False, timeout=seconds,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **surroundings(),
         )  # fmt: skip
     except OSError as error:
         return 127, f"{command[0]}: {error.strerror}"

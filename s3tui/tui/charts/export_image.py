@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from s3tui.plot import matplotlib_figures
+from s3tui.plot.labels import labelled
 from s3tui.tui.charts.figures import Figure, View
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def can_draw() -> bool:
 
 def picture(figure: Figure, view: View, form: str) -> bytes:
     """The figure, seen as on the screen, as "svg" or "png"; raises SpecError where matplotlib is not installed."""
-    return matplotlib_figures.rendered(matplotlib_figures.figure_of(lambda: _drawn(figure, view)), form)
+    return matplotlib_figures.rendered(matplotlib_figures.figure_of(lambda: _drawn(labelled(figure), view)), form)
 
 
 def _drawn(figure: Figure, view: View) -> Picture:

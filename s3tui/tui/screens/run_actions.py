@@ -14,6 +14,7 @@ from textual.screen import Screen
 from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling import control
+from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.question import Ask, Choose
 from s3tui.tui.support.keys import key
 
@@ -142,7 +143,7 @@ class RunActions(Screen[None]):
 
         def copy(answer: str | None) -> None:
             if answer:
-                self.app.copy_to_clipboard(texts[answer])
+                self.app.copy_to_clipboard(texts[answer].encode(errors="replace").decode())
                 self.notify(f"copied the {answer}", markup=False)
 
         self.app.push_screen(Choose("Copy", answers), copy)
@@ -154,7 +155,7 @@ class RunActions(Screen[None]):
             return
         shell = os.environ.get("SHELL", "/bin/sh")
         with self.app.suspend():
-            print(f"{runs[0].directory.path}: exit comes back to s3tui", flush=True)
+            print(f"{clean(str(runs[0].directory.path))}: exit comes back to s3tui", flush=True)
             subprocess.run([shell], cwd=runs[0].directory.path, check=False)
 
     def action_compare(self) -> None:

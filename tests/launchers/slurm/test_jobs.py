@@ -201,3 +201,15 @@ def test_nothing_is_submitted_that_the_cluster_would_refuse(drive, s3tui, worksp
         assert problem in err
         assert s3tui("validate", "suite.toml")[0] == 2
     assert not workspace.path.exists()
+
+
+def test_a_task_and_its_worker_take_no_code_from_a_run(drive, status, workspace, tmp_path, monkeypatch):
+    trap = workspace.run("first/one").path
+    for name in ("sitecustomize", "json", "core", "s3tui"):
+        (trap / name).mkdir(parents=True)
+        (trap / name / "__init__.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w').close()")
+    monkeypatch.setenv("PYTHONPATH", ":/opt:0:.")  # in the folder of an array, `0` leads to its first run
+    code, err = finish(drive('[experiment.one]\nmodel = "succeed"'))
+    assert code == 0, err
+    assert status("one").name == "finished"
+    assert not (tmp_path / "marker").exists()
