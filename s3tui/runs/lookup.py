@@ -40,10 +40,6 @@ def _in_or_above(folder: Path) -> Workspace:
 
 def _of_file(file: Path) -> Path:
     """The workspace that a suite's file names; the rest of it is not looked at."""
-    if not file.is_file():
-        raise SpecError(
-            f"{file} is neither a folder nor a file of text", "name a workspace, or the file of a suite, with --in"
-        )
     suite = read_toml(file).get("suite", {})
     try:
         workspace = suite.get("workspace", DEFAULT_WORKSPACE)

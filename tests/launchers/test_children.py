@@ -135,5 +135,5 @@ def test_nothing_is_started_in_any_other_way():
                 calls.append((file.name, last.partition("(")[0]))
     others = [name for name, last in calls if last != "surroundings"]
     assert len(calls) > 6
-    assert others == ["actions.py"]
+    assert others == ["run_actions.py"]
     assert os.access(child.FOLDER, os.R_OK)
