@@ -47,6 +47,13 @@ class SpecError(S3Error):
     exit_code = EXIT_USAGE
 
 
+class UsageError(S3Error):
+    """A command cannot do what its arguments ask: no such run, an unknown name, a file that is in the way."""
+
+    kind = "usage"
+    exit_code = EXIT_USAGE
+
+
 class DataError(S3Error):
     """The data of a task are missing or do not have the form that was asked for."""
 

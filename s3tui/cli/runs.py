@@ -40,9 +40,9 @@ SomeRuns = Annotated[
 def path_of(text: str) -> Path:
     """A path that is given; an empty one, as of a variable that is not set, stands for nothing."""
     if not text:
-        from core.run.errors import SpecError
+        from core.run.errors import UsageError
 
-        raise SpecError("an empty path names nothing", "give one, or leave the option out")
+        raise UsageError("an empty path names nothing", "give one, or leave the option out")
     return Path(text)
 
 

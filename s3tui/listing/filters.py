@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
-from core.run.errors import SpecError, nearest
+from core.run.errors import UsageError, nearest
 from s3tui.listing.run_row import Line
 
 NUMBERS = (
@@ -46,9 +46,9 @@ def _term(text: str) -> Callable[[Line], bool]:
     if key in NUMBERS:
         return _number_term(key, sign, value, bool(minus))
     if key not in TEXTS:
-        raise SpecError(f"{text!r} is no filter: there is no {key!r}", nearest(key, (*TEXTS, *NUMBERS)))
+        raise UsageError(f"{text!r} is no filter: there is no {key!r}", nearest(key, (*TEXTS, *NUMBERS)))
     if sign not in (":", "="):
-        raise SpecError(f"{text!r} is no filter: {key} is no number", f"write {key}:{value or 'VALUE'}")
+        raise UsageError(f"{text!r} is no filter: {key} is no number", f"write {key}:{value or 'VALUE'}")
     return _text_term(key, value, bool(minus))
 
 
@@ -56,7 +56,7 @@ def _number_term(key: str, sign: str, value: str, negated: bool) -> Callable[[Li
     try:
         number = float(value)
     except ValueError:
-        raise SpecError(f"{key}{sign}{value} is no filter: {value!r} is no number") from None
+        raise UsageError(f"{key}{sign}{value} is no filter: {value!r} is no number") from None
     compare = _COMPARE[sign]
 
     def holds(line: Line) -> bool:
@@ -81,7 +81,7 @@ def sorted_lines(lines: Iterable[Line], key: str) -> list[Line]:
     down, name = key.startswith("-"), key.lstrip("-")
     known = [field.name for field in fields(Line)]
     if name not in known:
-        raise SpecError(f"lines cannot be sorted by {name!r}", nearest(name, known))
+        raise UsageError(f"lines cannot be sorted by {name!r}", nearest(name, known))
     lines = sorted(lines, key=lambda line: line.name)
     have = [line for line in lines if getattr(line, name) is not None]
     rest = [line for line in lines if getattr(line, name) is None]
@@ -92,4 +92,4 @@ def _split(word: str) -> list[str]:
     try:
         return shlex.split(word)
     except ValueError:
-        raise SpecError(f"{word!r} is no filter: a quote is not closed, or nothing follows a backslash") from None
+        raise UsageError(f"{word!r} is no filter: a quote is not closed, or nothing follows a backslash") from None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.run.errors import SpecError
+from core.run.errors import UsageError
 from s3tui.plot.labels import labelled
 from s3tui.plot.panels import Matrix, Panel
 from s3tui.results.summary import Row
@@ -51,11 +51,11 @@ STYLE: Any = {
 
 
 def figure_of(draw: Callable[[], Figure]) -> Figure:
-    """A figure drawn in our style; raises SpecError where matplotlib is not installed."""
+    """A figure drawn in our style; raises UsageError where matplotlib is not installed."""
     try:
         import matplotlib as mpl
     except ImportError:
-        raise SpecError("pictures need matplotlib", "pip install 's3tui[plot]'") from None
+        raise UsageError("pictures need matplotlib", "pip install 's3tui[plot]'") from None
     with mpl.rc_context(STYLE):
         return draw()
 
@@ -63,7 +63,7 @@ def figure_of(draw: Callable[[], Figure]) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the name ends with; no file is overwritten."""
     if path.suffix not in FORMATS:
-        raise SpecError(f"{path} is no picture", f"its name should end with {', '.join(FORMATS)}")
+        raise UsageError(f"{path} is no picture", f"its name should end with {', '.join(FORMATS)}")
     write_output(path, rendered(figure, path.suffix[1:]))
 
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from core.run.errors import SpecError
+from core.run.errors import UsageError
 from core.run.structure import RUN
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.results.summary import Row, rows_of
@@ -55,10 +55,10 @@ class Matrix:
 
 
 def structure_map(runs: Sequence[Drawn]) -> Heatmap:
-    """p averaged over the runs, and how often each candidate is chosen; raises SpecError where no run has chosen."""
+    """p averaged over the runs, and how often each candidate is chosen; raises UsageError where no run has chosen."""
     structures = [run.structure for run in runs if run.structure is not None and run.structure.candidates]
     if not structures:
-        raise SpecError("none of these runs has chosen a structure", "wait until a search is over")
+        raise UsageError("none of these runs has chosen a structure", "wait until a search is over")
     return heatmap(structures)
 
 
@@ -78,7 +78,7 @@ def _told(panels: Sequence[Panel], what: str) -> list[Panel]:
     """The panels that show anything."""
     shown = [panel for panel in panels if panel.lines]
     if not shown:
-        raise SpecError(f"none of these runs {what} yet")
+        raise UsageError(f"none of these runs {what} yet")
     return shown
 
 
@@ -169,18 +169,18 @@ def pareto_rows(runs: Sequence[Drawn]) -> list[list[Row]]:
     for row in rows_of(replace(run.run, name=run.name) for run in runs):
         contests.setdefault(row.contest, []).append(row)
     if not contests:
-        raise SpecError("none of these runs is finished")
+        raise UsageError("none of these runs is finished")
     return list(contests.values())
 
 
 def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
-    """The scores of structures on tasks other than those that they were searched on; raises SpecError without any.
+    """The scores of structures on tasks other than those that they were searched on; raises UsageError without any.
 
     What was searched on the task itself stands on the diagonal; other methods have a row each.
     """
     by_name = {f"{RUN}{run.run.name}": run for run in runs}
     if not any(run.method == "given" for run in runs):
-        raise SpecError("none of these runs trains a structure of another", 'as with structure = "run:NAME"')
+        raise UsageError("none of these runs trains a structure of another", 'as with structure = "run:NAME"')
     scores: dict[tuple[str, str], list[float]] = {}
     own: dict[str, list[float]] = {}
     metrics: dict[str, str] = {}

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from core.run.errors import SpecError, nearest
+from core.run.errors import UsageError, nearest
 from s3tui.runs.workspace import Workspace, no_workspace
 from s3tui.text.toml_file import read_toml
 
@@ -21,9 +21,9 @@ def find_workspace(where: Path | None) -> Workspace:
         here = (Path(DEFAULT_FILE), Path(DEFAULT_WORKSPACE))
         where = next((path for path in here if path.exists()), None)
         if where is None:
-            raise SpecError("there is no workspace here", "name one, or the file of a suite, with --in")
+            raise UsageError("there is no workspace here", "name one, or the file of a suite, with --in")
     if not where.exists():
-        raise SpecError(f"there is no {where}", "name a workspace, or the file of a suite, with --in")
+        raise UsageError(f"there is no {where}", "name a workspace, or the file of a suite, with --in")
     if not where.is_dir():
         return _in_or_above(_of_file(where))  # which may be yet to be made
     found = _in_or_above(where.resolve())
@@ -45,11 +45,11 @@ def _of_file(file: Path) -> Path:
         workspace = suite.get("workspace", DEFAULT_WORKSPACE)
         return (file.resolve().parent / Path(workspace).expanduser()).resolve()
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise SpecError(f"{file} names no workspace", str(error)) from None
+        raise UsageError(f"{file} names no workspace", str(error)) from None
 
 
 def find_names(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """The runs that the patterns name, each once; raises SpecError where one names none, or may name several."""
+    """The runs that the patterns name, each once; raises UsageError where one names none, or may name several."""
     names = list(names)
     return list(dict.fromkeys(name for pattern in patterns for name in _matches(pattern, names)))
 
@@ -80,11 +80,11 @@ def _matches(pattern: str, names: Sequence[str]) -> list[str]:
         if len(found) > 1:
             raise _ambiguous(pattern, found)
     if not found:
-        raise SpecError(f"no run is called {pattern!r}", nearest(pattern, names) if names else "there are none")
+        raise UsageError(f"no run is called {pattern!r}", nearest(pattern, names) if names else "there are none")
     return found
 
 
-def _ambiguous(pattern: str, found: Sequence[str]) -> SpecError:
+def _ambiguous(pattern: str, found: Sequence[str]) -> UsageError:
     listed = "\n".join(found[:CANDIDATES])
     more = f"\nand {len(found) - CANDIDATES} more" if len(found) > CANDIDATES else ""
-    return SpecError(f"{pattern!r} may be any of\n{listed}{more}")
+    return UsageError(f"{pattern!r} may be any of\n{listed}{more}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.run.errors import RunDirError, S3Error, SpecError, nearest
+from core.run.errors import RunDirError, S3Error, UsageError, nearest
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.runs.records.queue import Queue, queued
@@ -58,7 +58,7 @@ def select(suite: Suite, only: Sequence[str]) -> tuple[PlannedRun, ...]:
         return suite.runs
     for pattern in only:
         if not any(_named(run, pattern) for run in suite.runs):
-            raise SpecError(f"no run is called {pattern!r}", nearest(pattern, [run.name for run in suite.runs]))
+            raise UsageError(f"no run is called {pattern!r}", nearest(pattern, [run.name for run in suite.runs]))
     return tuple(run for run in suite.runs if any(_named(run, pattern) for pattern in only))
 
 

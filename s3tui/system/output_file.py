@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from core.run.errors import SpecError
+from core.run.errors import UsageError
 from core.run.rundir import write_bytes
 
 
 def check_output(path: Path) -> None:
-    """Raise SpecError where `path` cannot be written, before anything is worked out for it."""
+    """Raise UsageError where `path` cannot be written, before anything is worked out for it."""
     try:
         if path.exists():
-            raise SpecError(f"{path} exists already", "name another file, or delete it first")
+            raise UsageError(f"{path} exists already", "name another file, or delete it first")
         if not path.parent.is_dir():
-            raise SpecError(f"{path} cannot be written", f"there is no folder {path.parent}")
+            raise UsageError(f"{path} cannot be written", f"there is no folder {path.parent}")
         if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise SpecError(f"{path} cannot be written", f"nothing can be written into {path.parent}")
+            raise UsageError(f"{path} cannot be written", f"nothing can be written into {path.parent}")
     except OSError as error:
-        raise SpecError(f"{path} cannot be written", str(error.strerror)) from None
+        raise UsageError(f"{path} cannot be written", str(error.strerror)) from None
 
 
 def write_output(path: Path, data: bytes) -> None:
@@ -28,4 +28,4 @@ def write_output(path: Path, data: bytes) -> None:
     try:
         write_bytes(path, data)
     except OSError as error:
-        raise SpecError(f"{path} cannot be written", str(error.strerror)) from None
+        raise UsageError(f"{path} cannot be written", str(error.strerror)) from None

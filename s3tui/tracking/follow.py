@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.run.errors import EXIT_FAILED, EXIT_OK, RunDirError, SpecError
+from core.run.errors import EXIT_FAILED, EXIT_OK, RunDirError, UsageError
 from core.run.events import Event, EventReader, Finished
 from core.run.rundir import RunDir, read_record_if_there, write_json
 from s3tui.runs.records.settings import read_spec
@@ -121,7 +121,7 @@ def _drawn(structure: Any) -> bytes | None:
         return matplotlib_figures.rendered(
             matplotlib_figures.figure_of(lambda: matplotlib_figures.structure(heatmap([structure]))), "png"
         )
-    except SpecError:
+    except UsageError:
         return None
 
 

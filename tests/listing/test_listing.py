@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.run.errors import SpecError
+from core.run.errors import UsageError
 from s3tui.listing.filters import parse_filter, sorted_lines
 from s3tui.listing.run_row import Line
 from s3tui.listing.suite_totals import overviews
@@ -58,7 +58,7 @@ def test_filters_must_all_hold(words, found):
     ],
 )
 def test_what_is_no_filter_is_told(word, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(UsageError, match=message):
         parse_filter([word])
 
 
@@ -69,7 +69,7 @@ def test_lines_without_a_value_come_last_in_either_order():
     assert order("score") == ["poor", "good", "now", "later"]
     assert order("-score") == ["good", "poor", "now", "later"]
     assert order("name") == ["good", "now", "poor", "later"]
-    with pytest.raises(SpecError, match="did you mean 'score'"):
+    with pytest.raises(UsageError, match="did you mean 'score'"):
         order("scores")
 
 

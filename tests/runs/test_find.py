@@ -1,6 +1,6 @@
 import pytest
 
-from core.run.errors import SpecError
+from core.run.errors import S3Error, UsageError
 from s3tui.runs.lookup import find_name, find_names, find_workspace
 
 NAMES = ["first/by-chance/seed=0", "first/by-chance/seed=1", "first/searched", "second/searched", "second/x"]
@@ -22,7 +22,7 @@ NAMES = ["first/by-chance/seed=0", "first/by-chance/seed=1", "first/searched", "
 )
 def test_a_run_is_named_in_full_by_pattern_or_by_a_unique_prefix(pattern, found):
     if found is None:
-        with pytest.raises(SpecError, match="may be any of\n"):
+        with pytest.raises(UsageError, match="may be any of\n"):
             find_names([pattern], NAMES)
     else:
         assert find_names([pattern], NAMES) == found
@@ -33,9 +33,9 @@ def test_a_whole_name_wins_over_longer_ones():
 
 
 def test_a_name_that_is_none_is_told_with_the_nearest():
-    with pytest.raises(SpecError, match="did you mean 'first/searched'"):
+    with pytest.raises(UsageError, match="did you mean 'first/searched'"):
         find_names(["first/serched"], NAMES)
-    with pytest.raises(SpecError, match="there are none"):
+    with pytest.raises(UsageError, match="there are none"):
         find_names(["x"], [])
 
 
@@ -45,7 +45,7 @@ def test_each_run_is_found_once():
 
 def test_one_run_is_wanted_where_a_pattern_may_name_several():
     assert find_name("second/x*", NAMES) == "second/x"
-    with pytest.raises(SpecError, match="may be any of"):
+    with pytest.raises(UsageError, match="may be any of"):
         find_name("second/*", NAMES)
 
 
@@ -56,7 +56,7 @@ def test_the_workspace_is_that_of_a_file_a_folder_or_the_folder_of_a_suite(tmp_p
     for where in ("s.toml", "mine", "mine/first"):
         assert find_workspace(tmp_path / where).path == tmp_path / "mine"
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SpecError, match="there is no workspace here"):
+    with pytest.raises(UsageError, match="there is no workspace here"):
         find_workspace(None)
     (tmp_path / "runs/.s3tui").mkdir(parents=True)
     assert find_workspace(None).path == tmp_path / "runs"
@@ -67,5 +67,5 @@ def test_the_workspace_is_that_of_a_file_a_folder_or_the_folder_of_a_suite(tmp_p
 @pytest.mark.parametrize("text", ["[suite", "suite = 3\n", "[suite]\nworkspace = 3\n"])
 def test_a_file_that_names_no_workspace_is_told(tmp_path, text):
     (tmp_path / "s.toml").write_text(text)
-    with pytest.raises(SpecError, match=r"s.toml(: line 1|: suite: | names no workspace)"):
+    with pytest.raises(S3Error, match=r"s.toml(: line 1|: suite: | names no workspace)"):
         find_workspace(tmp_path / "s.toml")

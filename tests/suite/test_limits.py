@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from core.run.errors import SpecError
+from core.run.errors import SpecError, UsageError
 from core.run.spaces import MOST_ALTERNATIVES, expand_braces
 from s3tui.listing.filters import parse_filter
 from s3tui.suite.load import load
@@ -144,7 +144,7 @@ def test_json_that_is_nested_without_end_is_a_problem_of_its_key(problem, tmp_pa
 
 @pytest.mark.parametrize("words", ["it's", "\\", 'a "b'])
 def test_a_filter_that_is_torn_is_told(words):
-    with pytest.raises(SpecError, match="is no filter: a quote is not closed"):
+    with pytest.raises(UsageError, match="is no filter: a quote is not closed"):
         parse_filter([words])
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SpecError
+from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError
 from s3tui.cli.diagnostics import say
 from s3tui.runs.lookup import find_names, find_workspace, is_glob
 from s3tui.runs.workspace import FoundRun, Workspace, read_run
@@ -99,13 +99,13 @@ def rm(patterns: Sequence[str], yes: bool, where: Path | None, as_json: bool) ->
 
 def _ask(runs: Sequence[FoundRun]) -> None:
     if not sys.stdin.isatty():
-        raise SpecError("nobody is there to say yes", "rm --yes does not ask")
+        raise UsageError("nobody is there to say yes", "rm --yes does not ask")
     for run in runs:
         say(f"{run.name} ({run.status.name})")
     print(f"Delete {'this run' if len(runs) == 1 else f'these {len(runs)} runs'}? [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise SpecError("nothing was deleted")
+        raise UsageError("nothing was deleted")
 
 
 def gc(where: Path | None, as_json: bool) -> int:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error, SpecError, nearest
+from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error, UsageError, nearest
 from core.run.rundir import RunDir
 from s3tui.system.child import PYTHON, surroundings
 
@@ -25,7 +25,7 @@ class ExportError(S3Error):
 def export(run: str, kind: str, output: Path, push: str | None, where: Path | None, as_json: bool) -> int:
     """Write a run as a folder that others load, and upload it where `push` names a repository."""
     if kind not in KINDS:
-        raise SpecError(f"no form of export is called {kind!r}", nearest(kind, KINDS))
+        raise UsageError(f"no form of export is called {kind!r}", nearest(kind, KINDS))
     told = _told(_directory(run, where), kind, output.absolute(), push) | {"folder": str(output)}
     if as_json:
         print(json.dumps(told, indent=1))

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from core.run.errors import EXIT_OK, SpecError, nearest
+from core.run.errors import EXIT_OK, UsageError, nearest
 from s3tui.cli.commands.show import progress
 from s3tui.cli.diagnostics import say
 from s3tui.launchers.slurm.sync import find_fresh
@@ -61,12 +61,12 @@ def _short(note: str) -> str:
 
 
 def _groups(lines: Sequence[Line], key: str, found: Iterable[FoundRun]) -> list[Group]:
-    """The groups of the lines; raises SpecError where no run has such a key."""
+    """The groups of the lines; raises UsageError where no run has such a key."""
     specs = {run.name: run.spec for run in found}
     known = dict.fromkeys((*OF_LINES, *(name for spec in specs.values() for name, _ in flat(spec))))
     if key == "seed" or key not in known:
         why = "its runs are what is averaged" if key == "seed" else nearest(key, known)
-        raise SpecError(f"runs cannot be grouped by {key!r}", why)
+        raise UsageError(f"runs cannot be grouped by {key!r}", why)
     return grouped(lines, key, specs)
 
 

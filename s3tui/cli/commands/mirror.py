@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError, nearest
+from core.run.errors import EXIT_FAILED, EXIT_OK, UsageError, nearest
 from s3tui.cli.diagnostics import say
 from s3tui.runs.lookup import find_names, find_workspace
 from s3tui.tracking.registry import NAMES
@@ -17,7 +17,7 @@ def mirror(patterns: Sequence[str], trackers: Sequence[str], where: Path | None,
     """Tell trackers of runs, from their files; a run that is being worked on is followed to its end."""
     for tracker in trackers:
         if tracker not in NAMES:
-            raise SpecError(f"no tracker is called {tracker!r}", nearest(tracker, NAMES))
+            raise UsageError(f"no tracker is called {tracker!r}", nearest(tracker, NAMES))
     workspace = find_workspace(where)
     workspace.make_writable()
     rows = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from core.run.errors import EXIT_OK, SpecError
+from core.run.errors import EXIT_OK, UsageError
 from s3tui.cli.diagnostics import say
 from s3tui.runs.lookup import DEFAULT_FILE, DEFAULT_WORKSPACE, find_workspace
 from s3tui.runs.workspace import Workspace
@@ -15,7 +15,7 @@ from s3tui.scheduling.dispatcher_seat import Settings
 def open_app(where: Path | None, settings: Settings | None = None) -> int:
     """Show a workspace until somebody quits. Where there is none yet, one to be made: `runs` in this folder."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise SpecError("the app needs a terminal", "s3tui status, list and show tell of runs without one")
+        raise UsageError("the app needs a terminal", "s3tui status, list and show tell of runs without one")
     workspace = _workspace(where)
     from s3tui.tui.app import S3App
 

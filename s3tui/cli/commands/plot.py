@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.run.errors import EXIT_OK, SpecError, nearest
+from core.run.errors import EXIT_OK, UsageError, nearest
 from s3tui.cli.diagnostics import say
 from s3tui.plot import panels
 from s3tui.plot.load import Drawn, read_all
@@ -19,7 +19,7 @@ KINDS = ("structure", "gates", "loss", "budget", "pareto", "transfer")
 def plot(names: Sequence[str], kind: str, output: Path | None, where: Path | None) -> int:
     """Draw runs in the terminal, or into a file."""
     if kind not in KINDS:
-        raise SpecError(f"no kind of picture is called {kind!r}", nearest(kind, KINDS))
+        raise UsageError(f"no kind of picture is called {kind!r}", nearest(kind, KINDS))
     if output is not None:
         check_output(output)
     workspace = find_workspace(where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.run.errors import EXIT_OK, SpecError
+from core.run.errors import EXIT_OK, UsageError
 from s3tui.cli.commands.plot import read_to_draw
 from s3tui.cli.diagnostics import say
 from s3tui.runs.lookup import DEFAULT_FILE, find_workspace
@@ -17,12 +17,12 @@ FORMS = (".html", ".md")
 def report(path: Path | None, output: Path) -> int:
     """Write the report of a suite, or of all suites of a workspace, into one file."""
     if output.suffix not in FORMS:
-        raise SpecError(f"{output} is no report", f"its name should end with {' or '.join(FORMS)}")
+        raise UsageError(f"{output} is no report", f"its name should end with {' or '.join(FORMS)}")
     check_output(output)
     workspace, suite = _suite(path)
     names = [name for name in workspace.names() if not suite or name.startswith(f"{suite}/")]
     if not names:
-        raise SpecError(f"there are no runs in {workspace.path / suite}", "run the suite first")
+        raise UsageError(f"there are no runs in {workspace.path / suite}", "run the suite first")
     write_output(output, _written(suite or str(workspace.path), workspace, names, output.suffix).encode())
     say(f"wrote {output}")
     return EXIT_OK
@@ -41,7 +41,7 @@ def _suite(path: Path | None) -> tuple[Workspace, str]:
     """The workspace, and the suite in it that a file or a folder stands for; no suite stands for all."""
     path = path or Path(DEFAULT_FILE)
     if not path.exists():
-        raise SpecError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
+        raise UsageError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
     if path.is_file():
         from s3tui.suite.load import load
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from core.run.errors import EXIT_OK, SpecError
+from core.run.errors import EXIT_OK, UsageError
 from core.run.spaces import LIBRARY, SpaceSpec, library_space
 from s3tui.suite.model_sites import Found, examine
 from s3tui.text.columns import print_aligned
@@ -21,7 +21,7 @@ def sites(model: str, space: str | None, as_json: bool) -> int:
     found = examine(model, spaces)
     for one in found["spaces"]:
         if space and one["problem"]:
-            raise SpecError(one["problem"], one["hint"])
+            raise UsageError(one["problem"], one["hint"])
     if as_json:
         print(json.dumps(found, indent=1))
     else:
@@ -41,7 +41,7 @@ def _spaces(name: str) -> list[SpaceSpec]:
     references = References(Workspace(Path.cwd()), "", ())
     resolved = Resolver(Path.cwd(), {}, references)({"space": name}, lambda loc, message: problems.append(message))
     if problems:
-        raise SpecError("\n".join(problems))
+        raise UsageError("\n".join(problems))
     space: SpaceSpec = resolved["space"]
     return [space]
 
@@ -59,7 +59,7 @@ def _own_spaces(file: Path) -> list[SpaceSpec]:
     spaces = own_spaces(tables, problems)
     problems.raise_any()
     if not spaces:
-        raise SpecError(f"{file} has no space of its own", "name one of the library, or add a [space.NAME]")
+        raise UsageError(f"{file} has no space of its own", "name one of the library, or add a [space.NAME]")
     return list(spaces.values())
 
 

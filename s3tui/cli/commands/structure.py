@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.comparing import Agreement, agreement, difference, drawn_like
-from core.run.errors import EXIT_OK, SpecError, nearest
+from core.run.errors import EXIT_OK, UsageError, nearest
 from core.run.original import to_original
 from core.run.rundir import json_bytes
 from core.run.structure import Candidate, Structure, mean
@@ -85,12 +85,12 @@ def mean_of(
 ) -> int:
     """Average structures, or take one as it is, and choose anew under a budget."""
     if how not in SELECTIONS:
-        raise SpecError(f"no rule of selection is called {how!r}", nearest(how, SELECTIONS))
+        raise UsageError(f"no rule of selection is called {how!r}", nearest(how, SELECTIONS))
     found = find(which, where)
     first = found[0]
     limit = first.structure.budget if budget is None else first.budget(budget)
     if limit is None:
-        raise SpecError(f"{first.name} has no budget", "give one with --budget")
+        raise UsageError(f"{first.name} has no budget", "give one with --budget")
     made = mean([named.structure for named in found], limit, how)
     names = ", ".join(named.name for named in found)
     return _give(names if len(found) == 1 else f"mean of {len(found)} ({names})", made, output, as_json)
@@ -130,7 +130,7 @@ def agree(which: Sequence[str], where: Path | None, as_json: bool) -> int:
     """Tell how far structures agree."""
     found = find(which, where)
     if len(found) < 2:
-        raise SpecError("one structure agrees with itself", "name two or more, as in 'searched/*'")
+        raise UsageError("one structure agrees with itself", "name two or more, as in 'searched/*'")
     told = agreement([named.structure for named in found])
     names = [named.name for named in found]
     if as_json:

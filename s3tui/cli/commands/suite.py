@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.run.errors import EXIT_FAILED, EXIT_OK, SpecError
+from core.run.errors import EXIT_FAILED, EXIT_OK, UsageError
 from s3tui.cli.diagnostics import say
 from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from s3tui.suite.load import PlannedRun
     from s3tui.text.serialize import Form
 
-DEFAULT_FILE = "experiments.toml"
 MAX_LINES = 20  # told of runs without a result
 
 
@@ -182,7 +181,7 @@ def _results_folder(path: Path | None) -> Path:
     if path.is_dir():
         return path
     if not path.exists():
-        raise SpecError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
+        raise UsageError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
     from s3tui.suite.load import load  # a folder needs no settings read, so it does not wait for pydantic
 
     return load(path).folder

@@ -14,7 +14,7 @@ from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widgets import Footer, Input
 
-from core.run.errors import SpecError
+from core.run.errors import UsageError
 from s3tui.listing.filters import parse_filter
 from s3tui.listing.grouping import grouped, keys_of
 from s3tui.listing.run_row import Line
@@ -149,7 +149,7 @@ class Runs(RunActions, Live):
         problem = ""
         try:
             keep = parse_filter([self._filter])
-        except (SpecError, ValueError) as error:
+        except (UsageError, ValueError) as error:
             keep, problem = parse_filter([]), str(error)
         line = self.query_one("#filter", Input)
         line.border_title = plain(problem or "filter")
