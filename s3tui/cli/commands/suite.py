@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, UsageError
 from s3tui.cli.diagnostics import say
+from s3tui.runs.lookup import DEFAULT_FILE
 from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 
