@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -24,6 +24,7 @@ from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave
 from s3tui.tui.feed import Feed
+from s3tui.tui.host import Host
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
@@ -144,6 +145,20 @@ class S3App(App[None]):
         """Ask for the stories of these runs."""
         self._feed.watch(names)
 
+    # Other screens
+
+    def compare_runs(self, names: Sequence[str]) -> None:
+        """Open the screen that compares these runs."""
+        from s3tui.tui.screens.compare import Compare
+
+        self.push_screen(Compare(names))
+
+    def pick_suite(self) -> None:
+        """Open the screen from which a suite is started."""
+        from s3tui.tui.screens.suite_picker import PickSuite
+
+        self.push_screen(PickSuite())
+
     # What a person wants
 
     def act(self, names: Sequence[str], action: Action) -> None:
@@ -217,3 +232,7 @@ class S3App(App[None]):
 
     def _run_action(self, action: str, node: object) -> None:
         self.call_later(self.run_action, action, node)
+
+
+if TYPE_CHECKING:
+    _is_a_host: type[Host] = S3App  # screens see the app by this protocol alone; the type checker compares the two

@@ -6,24 +6,20 @@ import os
 import shlex
 import subprocess
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling import control
 from s3tui.tui.dialogs.question import Ask, Choose
+from s3tui.tui.host import Hosted
+from s3tui.tui.screens.base import Exportable
 from s3tui.tui.support.keys import key
 
-if TYPE_CHECKING:
-    from s3tui.tui.app import S3App
-    from s3tui.tui.tables.exported_table import Table
-    from s3tui.tui.widgets.plot import Plot
 
-
-class RunActions(Screen[None]):
+class RunActions(Hosted, Exportable):
     """Actions on `chosen_names`, the runs that the screen says are meant."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,27 +38,8 @@ class RunActions(Screen[None]):
     ]  # fmt: skip
 
     @property
-    def s3(self) -> S3App:
-        """The app."""
-        return cast("S3App", self.app)
-
-    @property
     def chosen_names(self) -> list[str]:
         """The runs that an action is about."""
-        raise NotImplementedError
-
-    def exported_as(self, part: str) -> str:
-        """What a plot or table of the screen is called, for the names of files."""
-        raise NotImplementedError
-
-    @property
-    def plot_on_screen(self) -> Plot | None:
-        """The plot that `export` writes; None where there is none."""
-        raise NotImplementedError
-
-    @property
-    def table_on_screen(self) -> Table | None:
-        """The table that `export` writes; None where there is none."""
         raise NotImplementedError
 
     def _chosen(self) -> list[FoundRun]:
@@ -159,19 +136,15 @@ class RunActions(Screen[None]):
 
     def action_compare(self) -> None:
         """Compare runs."""
-        from s3tui.tui.screens.compare import Compare
-
         names = self.chosen_names
         if len(names) < 2:
             self.notify("mark two runs or more with space", severity="warning", markup=False)
         else:
-            self.app.push_screen(Compare(names))
+            self.s3.compare_runs(names)
 
     def action_start_suite(self) -> None:
         """Start a suite."""
-        from s3tui.tui.screens.suite_picker import PickSuite
-
-        self.app.push_screen(PickSuite())
+        self.s3.pick_suite()
 
     def action_export(self) -> None:
         """Write what is on the screen to a file."""

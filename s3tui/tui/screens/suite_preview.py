@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -20,6 +20,7 @@ from s3tui.runs.workspace import Workspace
 from s3tui.text.sanitize import clean
 from s3tui.text.units import ABSENT, count, percent
 from s3tui.tui.dialogs.question import Choose
+from s3tui.tui.host import Hosted
 from s3tui.tui.support.background import handed_over, in_thread
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import STATES, Cell, Part, content, plain, text
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from core.run.spec import RunSpec
     from s3tui.suite.plan import Outlook, Plan
     from s3tui.suite.preview import Preview, Size
-    from s3tui.tui.app import S3App
 
 COLUMNS = (
     Column("state", "state", 13, rank=1), Column("name", "run", 0, rank=0), Column("method", "method", 8, rank=2),
@@ -43,7 +43,7 @@ NEW: Part = ("+ ", "accent")
 IN_THE_WAY: Part = ("! ", "bad")
 
 
-class PreviewSuite(Screen[None]):
+class PreviewSuite(Hosted, Screen[None]):
     """The runs of one file, to be marked and started."""
 
     TITLE = "preview"
@@ -64,11 +64,6 @@ class PreviewSuite(Screen[None]):
         self._left_out: set[str] = set()
         self._sizes: dict[str, Size] | None = None
         self._doing = ""
-
-    @property
-    def s3(self) -> S3App:
-        """The app."""
-        return cast("S3App", self.app)
 
     @property
     def grid(self) -> Grid:
