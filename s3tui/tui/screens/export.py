@@ -11,6 +11,7 @@ from core.run.rundir import write_bytes
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
 from s3tui.tui.charts import export_image
+from s3tui.tui.dialogs.confirm import confirm
 from s3tui.tui.dialogs.question import Ask, Choose
 from s3tui.tui.screens.base import Exportable
 from s3tui.tui.support.background import in_thread
@@ -84,9 +85,8 @@ def free_name(stem: str, form: str) -> str:
 def _write(screen: Exportable, text: str, content: Content) -> None:
     path = Path(text.strip()).expanduser()
     if path.exists():
-        answers = (("", "n", "no, leave it"), ("yes", "y", "yes, overwrite it"))
-        ask = Choose("Overwrite", answers, f"{clean(str(path))} exists already")
-        screen.app.push_screen(ask, lambda answer: _save(screen, path, content, True) if answer == "yes" else None)
+        question = f"{clean(str(path))} exists already"
+        confirm(screen, "Overwrite", question, "overwrite it", lambda: _save(screen, path, content, True))
     else:
         _save(screen, path, content, False)
 

@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling import control
+from s3tui.tui.dialogs.confirm import confirm
 from s3tui.tui.dialogs.question import Ask, Choose
 from s3tui.tui.host import Hosted
 from s3tui.tui.screens.base import Exportable
@@ -65,19 +66,16 @@ class RunActions(Hosted, Exportable):
         if not running:
             self.s3.act(names, control.cancel)
             return
-        told = f"{_listed([run.name for run in running])}: what was done since the last checkpoint is lost"
-        self._confirm("Cancel", told, "cancel", lambda: self.s3.act(names, control.cancel))
+        question = f"{_listed([run.name for run in running])}: what was done since the last checkpoint is lost"
+        confirm(self, "Cancel", question, "cancel", lambda: self.s3.act(names, control.cancel))
 
     def action_delete(self) -> None:
         """Delete runs, once somebody has said yes."""
         names = self.chosen_names
         if names:
-            told = f"{_listed(names)}: all files of it, for good" if len(names) == 1 else f"{_listed(names)}, for good"
-            self._confirm("Delete", told, "delete", lambda: self.s3.act(names, _remove))
-
-    def _confirm(self, title: str, told: str, what: str, then: object) -> None:
-        answers = (("", "n", "no, leave it"), ("yes", "y", f"yes, {what}"))
-        self.app.push_screen(Choose(title, answers, told), lambda answer: then() if answer == "yes" else None)  # type: ignore[operator]
+            files = ": all files of it" if len(names) == 1 else ""
+            question = f"{_listed(names)}{files}, for good"
+            confirm(self, "Delete", question, "delete", lambda: self.s3.act(names, _remove))
 
     def action_pause_queue(self) -> None:
         """Pause the queue, or let it go on."""

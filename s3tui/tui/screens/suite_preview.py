@@ -19,7 +19,7 @@ from core.run.errors import S3Error
 from s3tui.runs.workspace import Workspace
 from s3tui.text.sanitize import clean
 from s3tui.text.units import ABSENT, count, percent
-from s3tui.tui.dialogs.question import Choose
+from s3tui.tui.dialogs.confirm import confirm
 from s3tui.tui.host import Hosted
 from s3tui.tui.support.background import handed_over, in_thread
 from s3tui.tui.support.keys import key
@@ -275,9 +275,7 @@ class PreviewSuite(Hosted, Screen[None]):
     def _confirm(self, chosen: Sequence[Outlook], there: Sequence[Outlook]) -> None:
         done = sum(one.state == "finished" for one in there)
         told = f"{len(there)} of these runs are there already, {done} of them finished: all they have is lost, for good"
-        answers = (("", "n", "no, leave them"), ("yes", "y", "yes, replace them"))
-        ask = Choose("Replace runs", answers, told)
-        self.app.push_screen(ask, lambda answer: self._submit(chosen) if answer == "yes" else None)
+        confirm(self, "Replace runs", told, "replace them", lambda: self._submit(chosen), no="leave them")
 
     def _submit(self, chosen: Sequence[Outlook]) -> None:
         """Queue runs in the feed's thread, which looks at them at once and outlives this screen."""
