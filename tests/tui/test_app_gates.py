@@ -93,7 +93,7 @@ async def test_a_click_on_the_time_and_on_the_map_goes_there(script, opened):
         await app.pilot.click(scrubber, offset=(1 + start + width // 2, 0))
         assert abs(pane.frame.step - 20) <= 1
         heatmap = pane.heatmap
-        await app.pilot.click(heatmap, offset=(1 + heatmap._names + heatmap._starts[3] + 1, 1 + 1 + 2))
+        await app.pilot.click(heatmap, offset=(1 + heatmap._layout.names + heatmap._layout.starts[3] + 1, 1 + 1 + 2))
         assert SPACE[heatmap.cursor].name == "E3.attn.v lora(rank=1)"
 
 
