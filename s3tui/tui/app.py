@@ -29,6 +29,7 @@ from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.keys import key
+from s3tui.tui.support.latest import Latest
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 TOLD = 3  # runs of which a notice tells one by one
@@ -73,7 +74,7 @@ class S3App(App[None]):
         self.workspace, self._settings = workspace, settings
         self.snapshot = Snapshot()
         self.left: Left | None = None
-        self._published: Snapshot | None = None
+        self._published: Latest[Snapshot] = Latest()
         self._feed = self._new_feed()
         if "SSH_CONNECTION" in os.environ and "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
@@ -98,7 +99,7 @@ class S3App(App[None]):
     def open_workspace(self, workspace: Workspace) -> None:
         """Show another workspace; the runs of this one go on."""
         self._feed.close()
-        self.workspace, self.snapshot, self._published = workspace, Snapshot(), None
+        self.workspace, self.snapshot, self._published = workspace, Snapshot(), Latest()
         self._feed = self._new_feed()
         self._feed.start()
 
@@ -114,8 +115,7 @@ class S3App(App[None]):
 
     def _publish(self, snapshot: Snapshot) -> None:
         """Called from the feed's thread; snapshots that come faster than they are drawn are left out."""
-        waiting, self._published = self._published, snapshot
-        if waiting is None:
+        if self._published.put(snapshot):
             self.post_message(self.Published())
 
     def _break(self, error: BaseException) -> None:
@@ -123,8 +123,7 @@ class S3App(App[None]):
 
     def on_s3app_published(self) -> None:
         """Draw the latest snapshot."""
-        snapshot, self._published = self._published, None
-        if snapshot is not None:
+        if (snapshot := self._published.take()) is not None:
             self.snapshot = snapshot
             self._show()
 
