@@ -166,7 +166,7 @@ class GatesPane(GatedPane):
 
     def _draw_time(self) -> None:
         scrubber, frames, frame = self.query_one(Scrubber), self.history.frames, self.frame
-        scrubber.display = frame is not None
+        scrubber.set_class(frame is None, "-empty")
         if frame is None:
             return
         first, last = frames[0].step, frames[-1].step
