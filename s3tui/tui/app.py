@@ -1,4 +1,4 @@
-"""The app: shows the snapshots that its feed publishes, and passes on what a person wants."""
+"""The app: shows the snapshots that its feed publishes, and hands what a key asks for to the feed's thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from s3tui.tui.support.keys import key
 from s3tui.tui.support.latest import Latest
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-TOLD = 3  # runs of which a notice tells one by one
+MOST_NOTICES = 3  # of one action; of more runs there is one notice for all
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class S3App(App[None]):
         self._feed.start()
 
     def on_unmount(self) -> None:
-        """Leave the dispatcher's seat; whatever runs goes on."""
+        """Release the dispatcher lock; whatever runs goes on."""
         for number in ENDING_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
         goes_on = self._feed.close()
@@ -141,7 +141,7 @@ class S3App(App[None]):
             screen.show_latest()
 
     def watch_runs(self, names: Iterable[str]) -> None:
-        """Ask for the stories of these runs."""
+        """Load the details of these runs, and of no others, into the snapshots that follow."""
         self._feed.watch(names)
 
     # Other screens
@@ -158,42 +158,42 @@ class S3App(App[None]):
 
         self.push_screen(PickSuite())
 
-    # What a person wants
+    # What keys ask for
 
     def act(self, names: Sequence[str], action: Action) -> None:
-        """Do something to runs, in the feed's thread, and tell what came of it."""
+        """Apply an action to runs in the background, and show what came of it."""
         if self.snapshot.read_only:
             self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
             return
 
-        def wish() -> None:
+        def work() -> None:
             runs = [run for name in names if (run := self.snapshot.runs.get(name)) is not None]
             try:
                 outcome = apply(self.workspace, runs, action)
             except OSError as error:
                 self.call_later(self.notify, str(error), severity="error", markup=False)
                 return
-            self.call_later(self._tell, outcome)
+            self.call_later(self._report, outcome)
 
-        self._feed.do(wish)
+        self._feed.do(work)
 
-    def in_background(self, wish: Callable[[], None]) -> None:
-        """Do something in the feed's thread."""
-        self._feed.do(wish)
+    def in_background(self, job: Callable[[], None]) -> None:
+        """Call `job` in the thread that reads the workspace."""
+        self._feed.do(job)
 
-    def _tell(self, outcome: Sequence[Done]) -> None:
+    def _report(self, outcome: Sequence[Done]) -> None:
         done = [one for one in outcome if not one.refused]
         for one in outcome:
             if one.refused:
                 self.notify(clean(one.refused), severity="warning", markup=False)
-        if len(done) > TOLD:
+        if len(done) > MOST_NOTICES:
             self.notify(f"{len(done)} runs: {done[0].done}", markup=False)
         else:
             for one in done:
                 self.notify(clean(f"{one.name}: {one.done}"), markup=False)
 
     def action_help(self) -> None:
-        """Tell what the keys do here."""
+        """Show what the keys do here."""
         self.push_screen(Help(self.screen))
 
     def action_leave(self) -> None:
@@ -204,15 +204,17 @@ class S3App(App[None]):
         running = [run for run in runs if isinstance(run.status, (Running, Quiet))]
         waiting = [run for run in runs if isinstance(run.status, Queued)]
         if (running or waiting) and not self.snapshot.read_only and not self.snapshot.dispatcher:
-            self.push_screen(Leave(len(running), len(waiting)), lambda wish: self._leave(wish, [*waiting, *running]))
+            self.push_screen(
+                Leave(len(running), len(waiting)), lambda answer: self._leave(answer, [*waiting, *running])
+            )
         else:
             self.exit()
 
-    def _leave(self, wish: str | None, runs: Sequence[FoundRun]) -> None:
-        if not wish:
+    def _leave(self, answer: str | None, runs: Sequence[FoundRun]) -> None:
+        if not answer:
             return
-        if wish in ("stop", "cancel"):
-            action = control.hold if wish == "stop" else control.cancel
+        if answer in ("stop", "cancel"):
+            action = control.hold if answer == "stop" else control.cancel
             self._feed.do(lambda: self._end_all(runs, action))
         self.exit()
 
@@ -226,8 +228,8 @@ class S3App(App[None]):
         for active in screen.active_bindings.values():
             binding, node = active.binding, active.node
             if binding.description and binding.id and active.enabled:
-                told = f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})"
-                yield SystemCommand(binding.description, told, lambda a=binding.action, n=node: self._run_action(a, n))
+                about = f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})"
+                yield SystemCommand(binding.description, about, lambda a=binding.action, n=node: self._run_action(a, n))
 
     def _run_action(self, action: str, node: object) -> None:
         self.call_later(self.run_action, action, node)

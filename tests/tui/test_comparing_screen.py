@@ -105,12 +105,12 @@ async def test_more_runs_than_can_be_told_apart_are_all_in_the_table(filled, ope
     async with opened() as app:
         await app.press("a", "c")
         await app.until(lambda: app.shows("10 runs compared", "curves of the first 8"))
-        await app.until(lambda: len(app.app.snapshot.stories) == 8)
+        await app.until(lambda: len(app.app.snapshot.details) == 8)
         await app.press("2")
         await app.until(lambda: len(table(app)) == 10)
 
 
-async def test_a_cursor_that_comes_to_rest_behind_the_comparison_takes_no_story_from_it(filled, opened, monkeypatch):
+async def test_a_cursor_that_comes_to_rest_behind_the_comparison_takes_no_detail_from_it(filled, opened, monkeypatch):
     monkeypatch.setattr(runs, "SETTLE_SECONDS", 2.0)  # longer than it takes to press two keys
     filled.living("first/live")
     async with opened() as app:

@@ -35,8 +35,8 @@ def at(searched, opened):
     return open_at
 
 
-def story(app):
-    return app.app.snapshot.stories["first/searched"]
+def detail(app):
+    return app.app.snapshot.details["first/searched"]
 
 
 async def test_the_head_says_where_the_run_stands(at):

@@ -1,4 +1,4 @@
-"""What a tab of a run's screen is."""
+"""Base of the tabs that show one side of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s3tui.listing.run_row import Line
 from s3tui.runs.workspace import FoundRun
 from s3tui.tui.charts.figures import Figure
 from s3tui.tui.host import Hosted
-from s3tui.tui.snapshot import Story
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.tables.exported_table import Table, of_grid
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.plot import Plot
@@ -23,7 +23,7 @@ class Pane(Hosted, Container):
     BINDINGS: ClassVar[list[BindingType]] = []
     can_focus = False
 
-    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
         """Show the run as it is now; called at most ten times a second, also where nothing has changed."""
         raise NotImplementedError
 

@@ -19,7 +19,7 @@ from s3tui.tui.tables.exported_table import Table
 from s3tui.tui.widgets.plot import Plot
 
 Content = Callable[[], bytes]
-TOLD = {"svg": "the plot as SVG", "png": "the plot as PNG", "csv": "the table as CSV", "json": "the table as JSON"}
+NAMES = {"svg": "the plot as SVG", "png": "the plot as PNG", "csv": "the table as CSV", "json": "the table as JSON"}
 
 
 def ask_what(screen: Exportable) -> None:
@@ -28,12 +28,12 @@ def ask_what(screen: Exportable) -> None:
     if not contents:
         screen.notify("there is no plot and no table here", severity="warning", markup=False)
         return
-    answers = [(form, form[0], TOLD[form]) for form in contents]
+    answers = [(form, form[0], NAMES[form]) for form in contents]
 
     def ask_where(form: str | None) -> None:
         if form:
             proposed = free_name(_stem(screen, form), form)
-            ask = Ask(f"Write {TOLD[form]}", proposed, "the path of the file")
+            ask = Ask(f"Write {NAMES[form]}", proposed, "the path of the file")
             screen.app.push_screen(ask, lambda path: _write(screen, path, contents[form]) if path else None)
 
     screen.app.push_screen(Choose("Export", answers), ask_where)
@@ -106,7 +106,7 @@ def _save(screen: Exportable, path: Path, content: Content, overwrite: bool) -> 
             return f"{path} cannot be written: {error.strerror}", False
         return f"wrote {path}", True
 
-    def tell(outcome: tuple[str, bool]) -> None:
+    def show(outcome: tuple[str, bool]) -> None:
         screen.notify(clean(outcome[0]), severity="information" if outcome[1] else "error", markup=False)
 
-    in_thread(screen, save, tell)
+    in_thread(screen, save, show)

@@ -1,4 +1,4 @@
-"""What a person can do to runs, by a key, on every screen that shows some. Each has a command with the same effect."""
+"""Actions on runs, by a key, on every screen that shows runs. Each has a command with the same effect."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RunActions(Hosted, Exportable):
         confirm(self, "Cancel", question, "cancel", lambda: self.s3.act(names, control.cancel))
 
     def action_delete(self) -> None:
-        """Delete runs, once somebody has said yes."""
+        """Delete runs, after a yes."""
         names = self.chosen_names
         if names:
             files = ": all files of it" if len(names) == 1 else ""
@@ -85,10 +85,10 @@ class RunActions(Hosted, Exportable):
             return
         paused = self.s3.snapshot.paused
 
-        def wish() -> None:
+        def work() -> None:
             workspace.pause.unlink(missing_ok=True) if paused else workspace.pause.touch()
 
-        self.s3.in_background(wish)
+        self.s3.in_background(work)
         self.notify("the queue goes on" if paused else "the queue is paused; p lets it go on", markup=False)
 
     def action_priority(self) -> None:
@@ -106,7 +106,7 @@ class RunActions(Hosted, Exportable):
             self.app.push_screen(ask, set_it)
 
     def action_copy(self) -> None:
-        """Copy what tells of a run to the terminal's clipboard (OSC 52)."""
+        """Copy the name, path or command of a run to the terminal's clipboard (OSC 52)."""
         runs = self._chosen()
         if not runs:
             return

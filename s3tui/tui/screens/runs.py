@@ -1,4 +1,4 @@
-"""The start: all runs, the devices, and of the run under the cursor its loss and the end of its log."""
+"""The first screen: all runs, the devices, and of the run under the cursor its loss and the end of its log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from s3tui.tui.charts import figures
 from s3tui.tui.dialogs.question import Choose, ChooseSome
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run_actions import RunActions
-from s3tui.tui.snapshot import Snapshot, Story
+from s3tui.tui.snapshot import RunDetail, Snapshot
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.arranged_runs import ArrangedRuns
@@ -33,7 +33,7 @@ from s3tui.tui.widgets.text_line import TextLine
 
 EMPTY = "No runs in this workspace yet.\n\nn  start a suite from its TOML file\n?  all keys"
 NONE_MATCH = "No run passes the filter.\n\nescape  clears it"
-SETTLE_SECONDS = 0.15  # for which the cursor rests on a run before its story is asked for
+SETTLE_SECONDS = 0.15  # for which the cursor rests on a run before its details are loaded
 
 
 class Runs(RunActions, Live):
@@ -128,29 +128,29 @@ class Runs(RunActions, Live):
 
     def _glance(self) -> None:
         name = self.grid.cursor_key
-        story = self._snapshot.stories.get(name or "", Story())
+        detail = self._snapshot.details.get(name or "", RunDetail())
         plot, log = self.query_one("#glance-loss", Plot), self.query_one("#glance-log", LogView)
-        plot.draw(figures.losses(story.history, figures.View()))
-        log.show(story.log)
+        plot.draw(figures.losses(detail.history, figures.View()))
+        log.show(detail.log)
         log.border_title = plain(f"log of {name}" if name in self._snapshot.lines else "log")
 
     # Keys
 
     @on(Grid.Highlighted)
-    def _ask_for_story(self) -> None:
+    def _ask_for_detail(self) -> None:
         if self._settling is not None:
             self._settling.stop()
         self._settling = self.set_timer(SETTLE_SECONDS, self._watch)
         self._glance()
 
     def _watch(self) -> None:
-        # Another screen may have been opened while the cursor came to rest, and asked for stories of its own. Textual's
-        # `is_current` holds for the screen right behind, too.
+        # Another screen may have been opened while the cursor came to rest, and had other details loaded.
+        # Textual's `is_current` holds for the screen right behind, too.
         if self.s3.looked_at is self:
             self.s3.watch_runs([name] if (name := self.grid.cursor_key) else [])
 
     def on_screen_resume(self) -> None:
-        """Another screen may have asked for other stories."""
+        """Another screen may have had the details of other runs loaded."""
         if self.is_whole:
             self._watch()
 

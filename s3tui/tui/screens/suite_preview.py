@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from s3tui.suite.plan import Outlook, Plan
     from s3tui.suite.preview import Preview, Size
 
-SETTLE_SECONDS = 0.5  # after which somebody reads on, so that models are looked at
+SETTLE_SECONDS = 0.5  # after which whoever opened this reads on, so that counting is worth its seconds
 
 
 class PreviewSuite(Hosted, Screen[None]):
@@ -59,7 +59,7 @@ class PreviewSuite(Hosted, Screen[None]):
         return self.query_one(Grid)
 
     def compose(self) -> ComposeResult:
-        """What is told of the whole, the runs or the problems, and what there is of one run."""
+        """A headline and notices, the runs or the problems, and what there is of one run."""
         yield Static(id="headline", markup=False)
         yield Static(id="notice", markup=False)
         grid = Grid(COLUMNS, "", id="planned")
@@ -68,7 +68,7 @@ class PreviewSuite(Hosted, Screen[None]):
         with VerticalScroll(id="problems", classes="framed") as problems:
             problems.border_title = "problems of the file"
             problems.border_subtitle = "r reads it again"
-            yield Static(id="told", markup=False)
+            yield Static(id="problem-list", markup=False)
         detail = Static(id="planned-detail", classes="framed", markup=False)
         yield detail
         yield Footer(show_command_palette=False, compact=True)
@@ -108,7 +108,8 @@ class PreviewSuite(Hosted, Screen[None]):
         else:
             self._planned.preview = found
         self.query_one("#problems").display = broken
-        self.grid.display = self.query_one("#planned-detail").display = not broken
+        self.grid.display = not broken
+        self.query_one("#planned-detail").set_class(broken, "-empty")
         (self.query_one("#problems") if broken else self.grid).focus()
         self.refresh_bindings()
         self._do("")
@@ -117,7 +118,7 @@ class PreviewSuite(Hosted, Screen[None]):
         # The file is named above; each problem begins with its key.
         short = [clean(line.removeprefix(f"{self._file}: ")) for line in problems]
         lines = [Content.assemble(("! ", "$text-error"), line) for line in short]
-        self.query_one("#told", Static).update(Content("\n\n").join(lines))
+        self.query_one("#problem-list", Static).update(Content("\n\n").join(lines))
 
     def _measure(self) -> None:
         """How many candidates there are, in a thread: a child process builds the models without their weights."""
@@ -160,15 +161,15 @@ class PreviewSuite(Hosted, Screen[None]):
         """What a person should know before starting."""
         if self._planned.preview is None:
             return []
-        told = []
+        notices = []
         there = self._planned.preview.suite.workspace
         if not self._is_open(there):
-            told.append(f"its workspace is {there}, another than the one that is open; starting opens it")
+            notices.append(f"its workspace is {there}, another than the one that is open; starting opens it")
         elif self.s3.snapshot.read_only:
-            told.append(f"nothing can be started: {self.s3.snapshot.read_only}")
+            notices.append(f"nothing can be started: {self.s3.snapshot.read_only}")
         if self._fresh:
-            told.append("fresh: what is there of the marked runs is lost, results too")
-        return told
+            notices.append("fresh: what is there of the marked runs is lost, results too")
+        return notices
 
     def _is_open(self, workspace: Path) -> bool:
         return workspace.resolve() == self.s3.workspace.path.resolve()
@@ -223,8 +224,8 @@ class PreviewSuite(Hosted, Screen[None]):
         if not chosen:
             self.notify("no run is marked; space marks", severity="warning", markup=False)
         elif refused:
-            told = f"{len(refused)} of the marked runs cannot be started; {refused[0]}"
-            self.notify(clean(told), severity="error", markup=False)
+            reason = f"{len(refused)} of the marked runs cannot be started; {refused[0]}"
+            self.notify(clean(reason), severity="error", markup=False)
         elif self._fresh and there:
             self._confirm(chosen, there)
         else:
@@ -232,8 +233,10 @@ class PreviewSuite(Hosted, Screen[None]):
 
     def _confirm(self, chosen: Sequence[Outlook], there: Sequence[Outlook]) -> None:
         done = sum(one.state == "finished" for one in there)
-        told = f"{len(there)} of these runs are there already, {done} of them finished: all they have is lost, for good"
-        confirm(self, "Replace runs", told, "replace them", lambda: self._submit(chosen), no="leave them")
+        question = (
+            f"{len(there)} of these runs are there already, {done} of them finished: all they have is lost, for good"
+        )
+        confirm(self, "Replace runs", question, "replace them", lambda: self._submit(chosen), no="leave them")
 
     def _submit(self, chosen: Sequence[Outlook]) -> None:
         """Queue runs in the feed's thread, which looks at them at once and outlives this screen."""
@@ -242,7 +245,7 @@ class PreviewSuite(Hosted, Screen[None]):
         self._do(f"queueing {len(runs)} runs")
         submitted, refused = handed_over(self, self._submitted), handed_over(self, self._refused)
 
-        def wish() -> None:
+        def work() -> None:
             from s3tui.suite.submit import submit
 
             try:
@@ -250,10 +253,10 @@ class PreviewSuite(Hosted, Screen[None]):
             except (S3Error, OSError) as error:
                 refused(str(error))
 
-        self.s3.in_background(wish)
+        self.s3.in_background(work)
 
-    def _refused(self, told: str) -> None:
-        self.notify(clean(told), severity="error", markup=False)
+    def _refused(self, reason: str) -> None:
+        self.notify(clean(reason), severity="error", markup=False)
         self.action_read()  # something has changed since it was read
 
     def _submitted(self, plan: Plan) -> None:

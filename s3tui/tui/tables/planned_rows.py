@@ -77,17 +77,19 @@ def _budget(spec: RunSpec, size: Size | None) -> str:
     return count(int(spec.budget * size.backbone)) if size and size.backbone else percent(spec.budget)
 
 
-def detail_of(one: Outlook, size: Size | None, measuring: bool) -> list[list[Cell]]:
+def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> list[list[Cell]]:
     """What there is to say of a run: why it cannot be started, its model and space, how much that is."""
     from s3tui.suite.preview import WHOLE
 
     spec = one.run.spec
     lines = []
     if spec.method not in WHOLE:
-        lines = [_named("size", *_told_size(size, measuring)), _named("space", _space(spec))]
+        lines = [_named("size", *_written_size(size, measuring)), _named("space", _space(spec))]
     lines += [_named("model", clean(spec.model)), _named("length", _length(spec))]
     if one.refusal:
         lines.insert(0, _named("refused", clean(one.refusal), "bad"))
+    elif fresh and one.state != "new":
+        lines.insert(0, _named("there", f"{one.state}: is replaced, results too", "warn"))
     elif one.state == "finished":
         lines.insert(0, _named("there", "finished before: is left as it is", "good"))
     elif one.state != "new":
@@ -95,18 +97,18 @@ def detail_of(one: Outlook, size: Size | None, measuring: bool) -> list[list[Cel
     return lines
 
 
-def _named(name: str, told: str, tone: str = "") -> list[Cell]:
-    return [text(f"{name:9}", "muted"), text(told, tone)]
+def _named(name: str, value: str, tone: str = "") -> list[Cell]:
+    return [text(f"{name:9}", "muted"), text(value, tone)]
 
 
 def _length(spec: RunSpec) -> str:
     phases = (("search", spec.search if spec.method == "s3" else None), ("retrain", spec.retrain))
-    told = [
+    lengths = [
         f"{name} {f'{phase.max_steps:,} steps' if phase.max_steps else f'{phase.epochs:g} epochs'}"
         for name, phase in phases
         if phase is not None
     ]
-    return ", ".join(told)
+    return ", ".join(lengths)
 
 
 def _space(spec: RunSpec) -> str:
@@ -115,7 +117,7 @@ def _space(spec: RunSpec) -> str:
     return clean(f"{spec.space.name}  {'; '.join(groups)}" if groups else spec.space.name)
 
 
-def _told_size(size: Size | None, measuring: bool) -> tuple[str, str]:
+def _written_size(size: Size | None, measuring: bool) -> tuple[str, str]:
     if size is None:
         return ("building the model without its weights to count" if measuring else "unknown", "muted")
     if size.problem:

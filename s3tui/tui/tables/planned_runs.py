@@ -68,7 +68,9 @@ class PlannedRuns:
     def detail(self, name: str | None) -> Sequence[Sequence[Cell]]:
         """What there is to say of a run, in lines; none where there is no such run."""
         one = next((one for one in self.all if one.run.name == name), None)
-        return detail_of(one, self._size_of(one), self.sizes is None) if one else ()
+        if one is None or self.preview is None:
+            return ()
+        return detail_of(one, self._size_of(one), self.sizes is None, self.preview.fresh)
 
     def _size_of(self, one: Outlook) -> Size | None:
         from s3tui.suite.preview import key_of

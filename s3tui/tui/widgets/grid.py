@@ -219,7 +219,7 @@ class Grid(Toned, can_focus=True):
             return self._header().adjust_cell_length(width, base)
         place = round(self.scroll_offset.y) + y - 1
         if place >= len(self.rows):
-            return self.told_line("" if self.rows else self.empty, y, first=1)
+            return self.message_line("" if self.rows else self.empty, y, first=1)
         strip = self._strips.get(place)
         if strip is None:
             if len(self._strips) > 500:

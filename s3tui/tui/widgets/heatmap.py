@@ -93,16 +93,16 @@ class HeatMap(Toned, can_focus=True):
 
     @property
     def is_plain(self) -> bool:
-        """Whether there are too few colours for a scale, so that glyphs tell the values."""
+        """Whether there are too few colours for a scale, so that glyphs stand for the values."""
         return self.app.no_color or self.app.console.color_system not in COLOURFUL
 
     def explain(self, low: str, high: str) -> None:
-        """Tell under the map what its scale means, from its lowest to its highest value."""
+        """Say under the map what its scale means, from its lowest to its highest value."""
         if (low, high) != self._legend:
             self._legend = (low, high)
-            self._tell_legend()
+            self._show_legend()
 
-    def _tell_legend(self) -> None:
+    def _show_legend(self) -> None:
         low, high = self._legend
         steps = [n / 7 for n in range(8)]
         if self.is_plain:
@@ -185,7 +185,7 @@ class HeatMap(Toned, can_focus=True):
         self._styles.clear()
         self._strips.clear()
         if any(self._legend):
-            self._tell_legend()
+            self._show_legend()
 
     def watch_has_focus(self, _: bool) -> None:
         """The cursor looks different where keys go elsewhere."""
@@ -195,7 +195,7 @@ class HeatMap(Toned, can_focus=True):
         """Draw one line of the screen: the name, which stays, and the part of the row that is looked at."""
         width, base = self.size.width, self.base
         if not self._map.places:
-            return self.told_line(self.empty, y)
+            return self.message_line(self.empty, y)
         left = round(self.scroll_offset.x)
         if y == 0:
             name, line = Strip([Segment(" " * self._layout.names, base)]), self._heads(left)
@@ -242,11 +242,11 @@ class HeatMap(Toned, can_focus=True):
         value = self._values[index] / self._top if index < len(self._values) else 0.0
         mark = self._marks.get(index)
         fill = colour_scale.shade(value) if plain else " "
-        told = fill * self._layout.cell if mark is None else mark[0] + fill * (self._layout.cell - 2) + mark[1]
+        field = fill * self._layout.cell if mark is None else mark[0] + fill * (self._layout.cell - 2) + mark[1]
         if index == self.cursor:
             name = "heat--cursor" if self.has_focus else "heat--cursor-blurred"
-            return Segment(told, self.base + self.get_component_rich_style(name, partial=True))
-        return Segment(told, self.base if plain else self._style(colour_scale.level(value), mark is not None))
+            return Segment(field, self.base + self.get_component_rich_style(name, partial=True))
+        return Segment(field, self.base if plain else self._style(colour_scale.level(value), mark is not None))
 
     def _style(self, level: int, marked: bool) -> Style:
         if (level, marked) not in self._styles:
