@@ -36,7 +36,7 @@ async def picture(workspace: Workspace, name: str, keys: tuple[str, ...]) -> Non
         await _until(pilot, lambda: app.snapshot.loaded)
         await pilot.pause(0.3)
         app.screen.query_one("#runs").move_to(SEARCHED)  # type: ignore[attr-defined]
-        await _until(pilot, lambda: SEARCHED in app.snapshot.stories and app.snapshot.stories[SEARCHED].loaded)
+        await _until(pilot, lambda: SEARCHED in app.snapshot.details and app.snapshot.details[SEARCHED].loaded)
         for key in keys:
             await pilot.press(key)
             await pilot.pause(1.0)

@@ -1,4 +1,4 @@
-"""The app: shows the snapshots that its feed publishes, and passes on what a person wants."""
+"""The app: shows the snapshots that its feed publishes, and hands what a key asks for to the feed's thread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -25,15 +25,17 @@ from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave
 from s3tui.tui.feed import Feed
+from s3tui.tui.host import Host
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.harmless import Harmless
 from s3tui.tui.support.keys import key
+from s3tui.tui.support.latest import Latest
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 HARMLESS = Harmless()
-TOLD = 3  # runs of which a notice tells one by one
+MOST_NOTICES = 3  # of one action; of more runs there is one notice for all
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class S3App(App[None]):
     TITLE = "s3tui"
     CSS_PATH = "app.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (150, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (18, "-low"), (30, "-tall")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,7 +77,7 @@ class S3App(App[None]):
         self.workspace, self._settings = workspace, settings
         self.snapshot = Snapshot()
         self.left: Left | None = None
-        self._published: Snapshot | None = None
+        self._published: Latest[Snapshot] = Latest()
         self._feed = self._new_feed()
         if "SSH_CONNECTION" in os.environ and "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
@@ -95,7 +97,7 @@ class S3App(App[None]):
         self._feed.start()
 
     def on_unmount(self) -> None:
-        """Leave the dispatcher's seat; whatever runs goes on."""
+        """Release the dispatcher lock; whatever runs goes on."""
         for number in ENDING_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
         goes_on = self._feed.close()
@@ -104,7 +106,7 @@ class S3App(App[None]):
     def open_workspace(self, workspace: Workspace) -> None:
         """Show another workspace; the runs of this one go on."""
         self._feed.close()
-        self.workspace, self.snapshot, self._published = workspace, Snapshot(), None
+        self.workspace, self.snapshot, self._published = workspace, Snapshot(), Latest()
         self._feed = self._new_feed()
         self._feed.start()
 
@@ -120,8 +122,7 @@ class S3App(App[None]):
 
     def _publish(self, snapshot: Snapshot) -> None:
         """Called from the feed's thread; snapshots that come faster than they are drawn are left out."""
-        waiting, self._published = self._published, snapshot
-        if waiting is None:
+        if self._published.put(snapshot):
             self.post_message(self.Published())
 
     def _break(self, error: BaseException) -> None:
@@ -129,8 +130,7 @@ class S3App(App[None]):
 
     def on_s3app_published(self) -> None:
         """Draw the latest snapshot."""
-        snapshot, self._published = self._published, None
-        if snapshot is not None:
+        if (snapshot := self._published.take()) is not None:
             self.snapshot = snapshot
             self._show()
 
@@ -148,45 +148,59 @@ class S3App(App[None]):
             screen.show_latest()
 
     def watch_runs(self, names: Iterable[str]) -> None:
-        """Ask for the stories of these runs."""
+        """Load the details of these runs, and of no others, into the snapshots that follow."""
         self._feed.watch(names)
 
-    # What a person wants
+    # Other screens
+
+    def compare_runs(self, names: Sequence[str]) -> None:
+        """Open the screen that compares these runs."""
+        from s3tui.tui.screens.compare import Compare
+
+        self.push_screen(Compare(names))
+
+    def pick_suite(self) -> None:
+        """Open the screen from which a suite is started."""
+        from s3tui.tui.screens.suite_picker import PickSuite
+
+        self.push_screen(PickSuite())
+
+    # What keys ask for
 
     def act(self, names: Sequence[str], action: Action) -> None:
-        """Do something to runs, in the feed's thread, and tell what came of it."""
+        """Apply an action to runs in the background, and show what came of it."""
         if self.snapshot.read_only:
             self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
             return
 
-        def wish() -> None:
+        def work() -> None:
             runs = [run for name in names if (run := self.snapshot.runs.get(name)) is not None]
             try:
                 outcome = apply(self.workspace, runs, action)
             except OSError as error:
                 self.call_later(self.notify, str(error), severity="error", markup=False)
                 return
-            self.call_later(self._tell, outcome)
+            self.call_later(self._report, outcome)
 
-        self._feed.do(wish)
+        self._feed.do(work)
 
-    def in_background(self, wish: Callable[[], None]) -> None:
-        """Do something in the feed's thread."""
-        self._feed.do(wish)
+    def in_background(self, job: Callable[[], None]) -> None:
+        """Call `job` in the thread that reads the workspace."""
+        self._feed.do(job)
 
-    def _tell(self, outcome: Sequence[Done]) -> None:
+    def _report(self, outcome: Sequence[Done]) -> None:
         done = [one for one in outcome if not one.refused]
         for one in outcome:
             if one.refused:
                 self.notify(clean(one.refused), severity="warning", markup=False)
-        if len(done) > TOLD:
+        if len(done) > MOST_NOTICES:
             self.notify(f"{len(done)} runs: {done[0].done}", markup=False)
         else:
             for one in done:
                 self.notify(clean(f"{one.name}: {one.done}"), markup=False)
 
     def action_help(self) -> None:
-        """Tell what the keys do here."""
+        """Show what the keys do here."""
         self.push_screen(Help(self.screen))
 
     def action_leave(self) -> None:
@@ -197,15 +211,17 @@ class S3App(App[None]):
         running = [run for run in runs if isinstance(run.status, (Running, Quiet))]
         waiting = [run for run in runs if isinstance(run.status, Queued)]
         if (running or waiting) and not self.snapshot.read_only and not self.snapshot.dispatcher:
-            self.push_screen(Leave(len(running), len(waiting)), lambda wish: self._leave(wish, [*waiting, *running]))
+            self.push_screen(
+                Leave(len(running), len(waiting)), lambda answer: self._leave(answer, [*waiting, *running])
+            )
         else:
             self.exit()
 
-    def _leave(self, wish: str | None, runs: Sequence[FoundRun]) -> None:
-        if not wish:
+    def _leave(self, answer: str | None, runs: Sequence[FoundRun]) -> None:
+        if not answer:
             return
-        if wish in ("stop", "cancel"):
-            action = control.hold if wish == "stop" else control.cancel
+        if answer in ("stop", "cancel"):
+            action = control.hold if answer == "stop" else control.cancel
             self._feed.do(lambda: self._end_all(runs, action))
         self.exit()
 
@@ -219,8 +235,12 @@ class S3App(App[None]):
         for active in screen.active_bindings.values():
             binding, node = active.binding, active.node
             if binding.description and binding.id and active.enabled:
-                told = f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})"
-                yield SystemCommand(binding.description, told, lambda a=binding.action, n=node: self._run_action(a, n))
+                about = f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})"
+                yield SystemCommand(binding.description, about, lambda a=binding.action, n=node: self._run_action(a, n))
 
     def _run_action(self, action: str, node: object) -> None:
         self.call_later(self.run_action, action, node)
+
+
+if TYPE_CHECKING:
+    _is_a_host: type[Host] = S3App  # screens see the app by this protocol alone; the type checker compares the two

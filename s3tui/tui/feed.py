@@ -1,4 +1,4 @@
-"""What the app shows, gathered by a thread of its own: no slow disk, and no file of any size, holds up a key.
+"""Reads the workspace in a thread of its own and publishes snapshots: no slow disk or large file holds up a key.
 
 The thread reads files, dispatches while nobody else does, and does what a person asks of runs. It publishes frozen
 snapshots and never touches the screen; the app only draws the latest one.
@@ -27,7 +27,7 @@ from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling.dispatcher_seat import Seat, Settings, who_dispatches
 from s3tui.system.cpu import usable_cores
 from s3tui.text.sanitize import clean
-from s3tui.tui.snapshot import Devices, Snapshot, Story
+from s3tui.tui.snapshot import Devices, RunDetail, Snapshot
 
 LIVE_SECONDS = (
     0.25  # between two looks while something runs: fast enough for the eye, a third of the cost of ten a second
@@ -42,14 +42,14 @@ LOG_LINES = 5000
 
 
 class Follower:
-    """One run that is followed: its events, and where somebody looks at it, all that they tell, and its log.
+    """One run that is followed: its events, and where somebody looks at it, all that they say, and its log.
 
     `state` is what is known of it so far.
     """
 
     def __init__(self, run: FoundRun, watched: bool, state: RunState | None) -> None:
         self.watched, self.state = watched, state
-        self._story: Story | None = Story()
+        self._detail: RunDetail | None = RunDetail()
         self._events = EventReader(run.directory.events, every_step=watched)
         self._log = LogReader(run.directory.log, LOG_BYTES)
         self._history, self._folded = History(), RunState()
@@ -71,15 +71,15 @@ class Follower:
             self.state = self._history.state if self.watched else self._folded
         if self.watched and is_news:
             self._lines.extend(map(clean, lines))
-            self._story = None
+            self._detail = None
         return is_news
 
     @property
-    def story(self) -> Story:
+    def detail(self) -> RunDetail:
         """All that there is to see of the run so far; made when it is wanted, as it is large."""
-        if self._story is None:
-            self._story = Story(self._history.view(self._events.skipped), tuple(self._lines), self.loaded)
-        return self._story
+        if self._detail is None:
+            self._detail = RunDetail(self._history.view(self._events.skipped), tuple(self._lines), self.loaded)
+        return self._detail
 
     def close(self) -> None:
         """Let go of the files."""
@@ -104,7 +104,7 @@ class Feed:
         self._board = Board(workspace)
         self._seat = Seat(self._board, settings)
         self._read_only = ""
-        self._wishes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._watched: frozenset[str] = frozenset()
         self._followers: dict[str, Follower] = {}
         self._lines: dict[str, Line] = {}
@@ -121,7 +121,7 @@ class Feed:
         self._thread.start()
 
     def close(self) -> bool:
-        """End, and leave the dispatcher's seat; whether a dispatcher without a terminal goes on."""
+        """End, and release the dispatcher lock; whether a dispatcher without a terminal goes on."""
         self._ending.set()
         self._wake.set()
         self._thread.join()
@@ -130,13 +130,13 @@ class Feed:
         return self._seat.leave()
 
     def watch(self, names: Iterable[str]) -> None:
-        """Tell the stories of these runs, and of no others, from now on."""
+        """Load the details of these runs, and of no others, from now on."""
         self._watched = frozenset(names)
         self._wake.set()
 
-    def do(self, wish: Callable[[], None]) -> None:
-        """Do something in the feed's thread, and look at the runs again at once."""
-        self._wishes.put(wish)
+    def do(self, request: Callable[[], None]) -> None:
+        """Call `request` in the feed's thread, and look at the runs again at once."""
+        self._requests.put(request)
         self._wake.set()
 
     def _run(self) -> None:
@@ -164,20 +164,20 @@ class Feed:
         return ""
 
     def _round(self) -> None:
-        wished = self._grant_wishes()
-        changed = self._look_at_runs(at_once=wished)
-        changed |= self._read_stories()
+        requested = self._do_requests()
+        changed = self._look_at_runs(at_once=requested)
+        changed |= self._read_events()
         self._look_at_devices()
         for name in changed:
             self._line(name)
         self._publish_what_is_new(bool(changed))
 
-    def _grant_wishes(self) -> bool:
-        wished = False
-        while not self._wishes.empty():
-            self._wishes.get()()
-            wished = True
-        return wished
+    def _do_requests(self) -> bool:
+        requested = False
+        while not self._requests.empty():
+            self._requests.get()()
+            requested = True
+        return requested
 
     def _look_at_runs(self, at_once: bool) -> set[str]:
         now = time.monotonic()
@@ -192,7 +192,7 @@ class Feed:
             self._reasons = reasons
         return changed
 
-    def _read_stories(self) -> set[str]:
+    def _read_events(self) -> set[str]:
         """Read on in the events of what lives and what is watched, for a while; whatever is left has its turn next."""
         runs = self._board.runs
         live = {name for name, run in runs.items() if isinstance(run.status, (Running, Quiet))}
@@ -201,7 +201,7 @@ class Feed:
             self._followers.pop(name).close()
         deadline = time.monotonic() + READ_SECONDS
         changed = set()
-        # Those that are watched first; then those that have waited the longest, as the order of the followers tells.
+        # Those that are watched first; then those that have waited the longest, which is the order of the followers.
         waited = {name: place for place, name in enumerate(self._followers)}
         for name in sorted(wanted, key=lambda name: (name not in self._watched, waited.get(name, -1))):
             follower = self._follower(name)
@@ -252,10 +252,10 @@ class Feed:
         if not self._has_news or (self._is_behind() and now - self._published_at < LIVE_SECONDS):
             return
         self._shown, self._has_news, self._published_at = rest, False, now
-        stories = {n: f.story for n, f in self._followers.items() if n in self._watched}
+        details = {n: f.detail for n, f in self._followers.items() if n in self._watched}
         self._publish(
             Snapshot(
-                dict(self._lines), dict(self._board.runs), stories, self._devices, who, bool(rest[2]),
+                dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
                 self._seat.trouble, self._read_only, loaded=True,
             )
         )  # fmt: skip

@@ -23,8 +23,8 @@ class Devices:
 
 
 @dataclass(frozen=True)
-class Story:
-    """All that there is to see of one run: its history, the end of its log, and whether that is all of the file."""
+class RunDetail:
+    """All that is shown of one run: its history, the end of its log, and whether all of its events are read."""
 
     history: HistoryView = field(default_factory=HistoryView)
     log: tuple[str, ...] = ()
@@ -35,12 +35,12 @@ class Story:
 class Snapshot:
     """The workspace at one moment. What has not changed since the last one is the same object.
 
-    `stories` are those of the runs that are watched. `read_only` says why nothing can be changed, empty where it can.
+    `details` are those of the runs that are watched. `read_only` says why nothing can be changed, empty where it can.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)
     runs: Mapping[str, FoundRun] = field(default_factory=dict)
-    stories: Mapping[str, Story] = field(default_factory=dict)
+    details: Mapping[str, RunDetail] = field(default_factory=dict)
     devices: Devices = Devices()
     dispatcher: str = ""
     paused: bool = False

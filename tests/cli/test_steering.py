@@ -108,15 +108,28 @@ def test_the_more_important_run_starts_first(busy, told, suite, workspace):
     assert ends[0].started < ends[1].started
 
 
-def test_rm_asks_and_never_deletes_what_runs(busy, s3tui, workspace, states):
+def files(directory):
+    return {path.relative_to(directory.path) for path in directory.path.rglob("*")}
+
+
+def test_rm_deletes_nothing_without_a_yes_and_nothing_of_what_runs(busy, s3tui, workspace, states):
+    waiting, running = workspace.run("first/y"), workspace.run("first/x")
+    before = files(waiting)
     code, _, err = s3tui("rm", "y", "--in", "runs")
-    assert (code, err) == (2, "s3tui: nobody is there to say yes: rm --yes does not ask\n")
+    assert code == 2
+    assert "--yes" in err
+    assert files(waiting) == before
+    before, pid = files(running), worker_pid(running.path)
     code, _, err = s3tui("rm", "--yes", "x", "--in", "runs")
     assert code == 2
-    assert "is being worked on; " in err.replace(": wait", "; wait")
+    assert f"{running.path} is being worked on" in err
+    assert files(running) >= before
+    assert is_alive(pid)
     assert s3tui("rm", "--yes", "y", "--in", "runs")[0] == 0
+    assert not waiting.path.exists()
     assert states() == {"x": "running"}
-    assert not (workspace.path / "first/y").exists()
+    go(busy)
+    wait_until(lambda: states() == {"x": "finished"})
 
 
 def test_rm_asked_at_a_terminal_deletes_on_yes_alone(run, workspace, tmp_path, states):

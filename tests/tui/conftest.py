@@ -10,6 +10,8 @@ from scripted import Script
 from s3tui.scheduling.dispatcher_seat import Settings
 from s3tui.tui.app import S3App
 
+SIZES = ((40, 10), (200, 60), (60, 17), (40, 10), (80, 24))  # a small and a large one, and from each to the other
+
 
 @pytest.fixture(autouse=True)
 def colours(monkeypatch):
@@ -68,6 +70,23 @@ class Driver:
         lines = self.app.screen._compositor.render_strips()
         assert len(lines) == height, (width, height)
         return "\n".join(strip.text.rstrip() for strip in lines)
+
+    async def fits(self):
+        """At any size the part that has the keys is whole on the screen, with room for two lines, and not empty."""
+        for size in SIZES:
+            await self.pilot.resize_terminal(*size)
+            await self.until(lambda size=size: self.app.size == size and self._shows_what_has_the_keys())
+
+    def _shows_what_has_the_keys(self):
+        focused = self.app.focused
+        assert focused is not None
+        region, clip = self.app.screen._compositor.visible_widgets[focused]
+        assert region == region.intersection(clip).intersection(self.app.screen.region), "it sticks out of the screen"
+        inside = focused.content_region
+        assert inside.height >= 2, "it has no room"
+        lines = self.text.splitlines()[inside.y : inside.bottom]
+        assert self.text.splitlines()[-1].strip(), "the footer is not there"
+        return any(line[inside.x : inside.right].strip() for line in lines)
 
     def shows(self, *texts):
         return all(text in self.text for text in texts)

@@ -12,7 +12,7 @@ from s3tui.tui.panes.structure import StructurePane
 from s3tui.tui.screens.run import Run
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.heatmap import HeatMap
-from s3tui.tui.widgets.message import Told
+from s3tui.tui.widgets.message import MessageLines
 
 SPACE = candidates()
 COUNTS = [c.parameters for c in SPACE]
@@ -54,8 +54,8 @@ async def test_the_candidate_under_the_cursor_is_told_in_full(script, opened):
     async with opened() as app:
         pane = await gates(app)
         await app.press("down", "right", "right")
-        await app.until(lambda: "E2.attn.q BitFit" in pane.query_one(Told).plain)
-        told, index = pane.query_one(Told).plain, pane.heatmap.cursor
+        await app.until(lambda: "E2.attn.q BitFit" in pane.query_one(MessageLines).plain)
+        told, index = pane.query_one(MessageLines).plain, pane.heatmap.cursor
         assert SPACE[index].name == "E2.attn.q bitfit"
         p = p_at(40, 40, SPACE)
         rank = sorted(range(len(p)), key=lambda i: -p[i]).index(index) + 1
@@ -93,7 +93,7 @@ async def test_a_click_on_the_time_and_on_the_map_goes_there(script, opened):
         await app.pilot.click(scrubber, offset=(1 + start + width // 2, 0))
         assert abs(pane.frame.step - 20) <= 1
         heatmap = pane.heatmap
-        await app.pilot.click(heatmap, offset=(1 + heatmap._names + heatmap._starts[3] + 1, 1 + 1 + 2))
+        await app.pilot.click(heatmap, offset=(1 + heatmap._layout.names + heatmap._layout.starts[3] + 1, 1 + 1 + 2))
         assert SPACE[heatmap.cursor].name == "E3.attn.v lora(rank=1)"
 
 
@@ -131,7 +131,7 @@ async def test_a_large_space_scrolls_under_names_that_stay(script, opened):
         await app.press("end")
         await app.until(lambda: app.shows("E47", "attn.q LoRA"))
         assert not app.shows("E10 ")
-        assert SPACE[0].site in pane.query_one(Told).plain
+        assert SPACE[0].site in pane.query_one(MessageLines).plain
 
 
 @pytest.mark.parametrize("tab", ["2", "3", "4"])
@@ -174,9 +174,12 @@ async def test_the_budget_tells_what_is_selected_its_shares_and_who_is_near_the_
     async with opened() as app:
         pane = await look(app, "s/one", "3", BudgetPane)
         chosen = chosen_at(12)
-        await app.until(lambda: f"{len(chosen)} of {len(SPACE)} would be selected now" in pane.query_one(Told).plain)
-        assert f"{sum(COUNTS[i] for i in chosen):,} of {BUDGET} parameters" in pane.query_one(Told).plain
-        assert "shift +0.200" in pane.query_one(Told).plain
+        await app.until(
+            lambda: f"{len(chosen)} of {len(SPACE)} would be selected now" in pane.query_one(MessageLines).plain
+        )
+        lines = pane.query_one(MessageLines).plain
+        assert f"{sum(COUNTS[i] for i in chosen):,} of {BUDGET} parameters" in lines
+        assert "shift +0.200" in lines
         keys = [row.key for row in pane.query_one("#cut", Grid).rows]
         inside = [int(key) for key in keys[1 : keys.index("out")]]
         outside = [int(key) for key in keys[keys.index("out") + 1 :]]
@@ -222,9 +225,9 @@ async def test_two_structures_are_compared(script, opened):
         pane = await structure(app)
         await app.press("f")
         await app.press("down", "down", "enter")
-        await app.until(lambda: pane.rival is not None)
+        await app.until(lambda: pane.other is not None)
         both = len(chosen_at(40)) - 1
-        told = pane.query_one(Told).plain
+        told = pane.query_one(MessageLines).plain
         assert f"against s/two: {both} in both, 1 only here, 1 only there, Jaccard {both / (both + 2):.2f}" in told
         marks = pane.query_one(HeatMap).marks
         assert (marks[first], marks[new], marks[last]) == ("< ", " >", "[]")
@@ -238,9 +241,9 @@ async def test_seeds_of_the_same_settings_are_averaged(script, opened):
         pane = await structure(app, "s/seed=1")
         await app.press("f")
         await app.press("down", "enter")
-        await app.until(lambda: pane.rival is not None)
-        assert "against the mean over 3 seeds" in pane.query_one(Told).plain
-        assert "the seeds among themselves 1.00" in pane.query_one(Told).plain
+        await app.until(lambda: pane.other is not None)
+        assert "against the mean over 3 seeds" in pane.query_one(MessageLines).plain
+        assert "the seeds among themselves 1.00" in pane.query_one(MessageLines).plain
 
 
 async def test_a_run_without_a_structure_is_no_rival_and_says_why(script, opened):
@@ -251,4 +254,4 @@ async def test_a_run_without_a_structure_is_no_rival_and_says_why(script, opened
         await app.press("f")
         await app.press("down", "enter")
         await app.until(lambda: any("s/waits has chosen no structure yet" in n.message for n in app.app._notifications))
-        assert pane.rival is None
+        assert pane.other is None

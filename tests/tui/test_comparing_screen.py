@@ -105,12 +105,12 @@ async def test_more_runs_than_can_be_told_apart_are_all_in_the_table(filled, ope
     async with opened() as app:
         await app.press("a", "c")
         await app.until(lambda: app.shows("10 runs compared", "curves of the first 8"))
-        await app.until(lambda: len(app.app.snapshot.stories) == 8)
+        await app.until(lambda: len(app.app.snapshot.details) == 8)
         await app.press("2")
         await app.until(lambda: len(table(app)) == 10)
 
 
-async def test_a_cursor_that_comes_to_rest_behind_the_comparison_takes_no_story_from_it(filled, opened, monkeypatch):
+async def test_a_cursor_that_comes_to_rest_behind_the_comparison_takes_no_detail_from_it(filled, opened, monkeypatch):
     monkeypatch.setattr(runs, "SETTLE_SECONDS", 2.0)  # longer than it takes to press two keys
     filled.living("first/live")
     async with opened() as app:
@@ -133,12 +133,8 @@ async def test_a_live_run_moves_among_the_others(filled, opened):
         filled.end("first/live")
 
 
-@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
-async def test_any_size_will_do_to_compare(filled, opened, size):
-    async with opened(size=size) as app:
-        await app.press("a", "c")
-        for tab in "1234":
-            await app.press(tab)
-            await app.pilot.resize_terminal(40, 10)
-            await app.pilot.resize_terminal(*size)
-        await app.until(lambda: len(app.text.splitlines()) == size[1])
+@pytest.mark.parametrize("tab", "1234")
+async def test_every_side_of_a_comparison_is_seen_on_any_terminal(filled, opened, tab):
+    async with opened() as app:
+        await compare(app, tab)
+        await app.fits()

@@ -8,7 +8,7 @@ import pytest
 from core.run.structure import Candidate
 from s3tui.structures.grid_layout import gate_map, short_deltas
 from s3tui.tui.support import colour_scale
-from s3tui.tui.widgets.heatmap import heads
+from s3tui.tui.widgets.map_layout import heads
 
 
 def candidate(site, stack, layer, delta="bitfit"):

@@ -33,7 +33,7 @@ async def test_a_screen_looks_as_it_did(still, opened, size, view, snapshot):
     async with opened(size=size) as app:
         grid = app.app.screen.grid
         grid.move_to("first/searched/seed=0")
-        await app.until(lambda: app.app.snapshot.stories["first/searched/seed=0"].loaded)
+        await app.until(lambda: app.app.snapshot.details["first/searched/seed=0"].loaded)
         await app.press(*VIEWS[view])
         await app.settle()
         svg = app.app.export_screenshot(title="s3tui")

@@ -107,19 +107,20 @@ async def test_finished_runs_are_left_and_fresh_asks_before_they_are_lost(here, 
         await preview(app)
         await app.press("s")
         await app.until(lambda: [r.status.name for r in app.app.snapshot.runs.values()] == ["finished"] * 3)
-        before = script.workspace.run("first/a").result.stat().st_ino
+        result = script.workspace.run("first/a").result
+        before = result.stat().st_mtime_ns
         await preview(app)
         assert app.shows("3 finished", "is left as it is")
         await app.press("f")
-        await app.until(lambda: app.shows("is lost, results too"))
+        await app.until(lambda: app.shows("is lost, results too", "finished: is replaced"))
+        assert not app.shows("is left as it is")
         await app.press("s")
         assert app.shows("3 of these runs are there already, 3 of them finished")
         await app.press("n")
-        assert script.workspace.run("first/a").result.stat().st_ino == before
+        assert result.stat().st_mtime_ns == before
         await app.press("s", "y")
         await app.until(lambda: isinstance(app.app.screen, Runs))
-        await app.until(lambda: [r.status.name for r in app.app.snapshot.runs.values()] == ["finished"] * 3)
-        assert script.workspace.run("first/a").result.stat().st_ino != before
+        await app.until(lambda: result.exists() and result.stat().st_mtime_ns != before)
 
 
 async def test_a_run_that_stands_in_the_way_is_told_and_none_is_started(here, opened, script):
@@ -166,17 +167,22 @@ async def test_candidates_are_counted_on_the_true_model(here, opened, tmp_path):
         await app.until(lambda: app.shows("108 candidates, 85,680 of 22,713,216 parameters", "9,085"))
 
 
-@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
-async def test_any_size_will_do_to_start_a_suite(here, opened, size):
+async def test_a_suite_can_be_found_and_looked_at_on_any_terminal(here, opened):
     write(here)
-    async with opened(size=size) as app:
+    async with opened() as app:
         await app.press("n")
         await app.until(lambda: app.app.screen.grid.rows)
+        await app.fits()
         await app.press("enter")
         await app.until(lambda: len(app.app.screen.grid.rows) == 3)
-        await app.pilot.resize_terminal(40, 10)
-        await app.pilot.resize_terminal(*size)
-        await app.until(lambda: len(app.text.splitlines()) == size[1])
+        await app.fits()
+
+
+async def test_problems_of_a_suite_are_seen_on_any_terminal(here, opened):
+    write(here, '[experiment.a]\nmethod = "sarch"\n')
+    async with opened() as app:
+        await preview(app)
+        await app.fits()
 
 
 async def test_an_error_of_our_own_in_the_background_ends_the_app_loudly(script, opened):

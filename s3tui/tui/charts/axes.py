@@ -105,7 +105,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def written(ticks: Sequence[float]) -> list[str]:
-    """Ticks with as many digits as tell them apart."""
+    """Ticks with as few digits as keep them distinct."""
     largest = max(map(abs, ticks), default=0.0)
     if largest >= 1e4 and all(tick % 100 == 0 for tick in ticks):
         return [f"{tick / 1000:g}k" for tick in ticks]

@@ -140,10 +140,10 @@ def _draw(canvas: Canvas, figure: Figure, curves: Sequence[Curve], window: Windo
 
 def _with_left_axis(canvas: Canvas, ticks: dict[float, str], window: Window, margin: int) -> list[Line]:
     """The lines of the canvas behind the axis of y, top first."""
-    told = {canvas.row(window.up(tick)): label for tick, label in ticks.items()}
+    labels = {canvas.row(window.up(tick)): label for tick, label in ticks.items()}
     lines = []
     for row, line in zip(reversed(range(canvas.height)), canvas.lines(), strict=True):
-        label = told.get(row)
+        label = labels.get(row)
         axis = f"{label:>{margin}}┤" if label is not None else " " * margin + "│"
         lines.append(_joined([(axis, AXIS), *line]))
     return lines

@@ -21,7 +21,7 @@ def can_draw() -> bool:
 
 
 def picture(figure: Figure, view: View, form: str) -> bytes:
-    """The figure, seen as on the screen, as "svg" or "png"; raises SpecError where matplotlib is not installed."""
+    """The figure, seen as on the screen, as "svg" or "png"; raises UsageError where matplotlib is not installed."""
     return matplotlib_figures.rendered(matplotlib_figures.figure_of(lambda: _drawn(labelled(figure), view)), form)
 
 

@@ -1,4 +1,4 @@
-"""What is drawn of a run's history: pure descriptions of plots, which compare equal where nothing has changed."""
+"""Plots of a run's history, as pure descriptions that compare equal where nothing has changed."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ class View:
         return replace(self, phase=known[place % len(known)], low=0.0, high=1.0)
 
     def __str__(self) -> str:
-        told = [self.phase or "all phases", "log" if self.log else "linear"]
-        told += [f"smoothed {self.smoothing:g}"] if self.smoothing else []
-        told += [f"{self.high - self.low:.0%} of x"] if self.high - self.low < 1 else []
-        return ", ".join(told)
+        parts = [self.phase or "all phases", "log" if self.log else "linear"]
+        parts += [f"smoothed {self.smoothing:g}"] if self.smoothing else []
+        parts += [f"{self.high - self.low:.0%} of x"] if self.high - self.low < 1 else []
+        return ", ".join(parts)
 
 
 def losses(history: HistoryView, view: View) -> Figure:

@@ -1,4 +1,4 @@
-"""What is drawn of several runs together: pure descriptions of plots, as those of one run in `figures`."""
+"""Plots of several runs together, as pure descriptions like those of one run in `figures`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Questions that stand before a screen."""
+"""Dialogs over a screen: questions, and help."""

@@ -50,6 +50,6 @@ class Help(ModalScreen[None]):
             shown = self.app.get_key_display(binding)
             if shown not in keys:
                 keys.append(shown)
-        for keys, told in rows.values():
-            table.add_row(Text(" ".join(keys)), Text(told))
+        for keys, about in rows.values():
+            table.add_row(Text(" ".join(keys)), Text(about))
         return table

@@ -1,4 +1,4 @@
-"""Questions that stand before a screen: one of several answers, several of them, a text."""
+"""Dialogs that ask for one of several answers, for several of them, or for a text."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Choose(ModalScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Back")]
 
-    def __init__(self, title: str, answers: Sequence[tuple[str, str, str]], told: str = "") -> None:
+    def __init__(self, title: str, answers: Sequence[tuple[str, str, str]], about: str = "") -> None:
         """`answers` are (what is returned, the key or an empty text, what is shown)."""
         super().__init__()
-        self._title, self._answers, self._told = title, answers, told
+        self._title, self._answers, self._about = title, answers, about
         for answer, key, _ in answers:
             if key:
                 self._bindings.bind(key, f"answer({answer!r})", show=False)
@@ -35,8 +35,8 @@ class Choose(ModalScreen[str]):
         """The question above its answers."""
         with Vertical(classes="question") as box:
             box.border_title = plain(self._title)
-            if self._told:
-                yield Static(Text(clean(self._told)), classes="told")
+            if self._about:
+                yield Static(Text(clean(self._about)), classes="about")
             yield OptionList(
                 *(Option(_answer(key, shown), id=f"a{i}") for i, (_, key, shown) in enumerate(self._answers))
             )
@@ -86,16 +86,16 @@ class Ask(ModalScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Back")]
 
-    def __init__(self, title: str, value: str = "", told: str = "", **options: Any) -> None:
+    def __init__(self, title: str, value: str = "", about: str = "", **options: Any) -> None:
         super().__init__()
-        self._title, self._value, self._told, self._options = title, value, told, options
+        self._title, self._value, self._about, self._options = title, value, about, options
 
     def compose(self) -> ComposeResult:
         """The line to write in."""
         with Vertical(classes="question") as box:
             box.border_title = plain(self._title)
-            if self._told:
-                yield Static(Text(clean(self._told)), classes="told")
+            if self._about:
+                yield Static(Text(clean(self._about)), classes="about")
             yield Input(self._value, **self._options)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

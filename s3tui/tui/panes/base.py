@@ -1,8 +1,8 @@
-"""What a tab of a run's screen is."""
+"""Base of the tabs that show one side of a run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Container
@@ -10,27 +10,20 @@ from textual.containers import Container
 from s3tui.listing.run_row import Line
 from s3tui.runs.workspace import FoundRun
 from s3tui.tui.charts.figures import Figure
-from s3tui.tui.snapshot import Story
+from s3tui.tui.host import Hosted
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.tables.exported_table import Table, of_grid
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.plot import Plot
 
-if TYPE_CHECKING:
-    from s3tui.tui.app import S3App
 
-
-class Pane(Container):
+class Pane(Hosted, Container):
     """Shows one side of a run. Only the tab that is looked at is shown anything."""
 
     BINDINGS: ClassVar[list[BindingType]] = []
     can_focus = False
 
-    @property
-    def s3(self) -> S3App:
-        """The app."""
-        return cast("S3App", self.app)
-
-    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
         """Show the run as it is now; called at most ten times a second, also where nothing has changed."""
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""Where the parameters of a run go: against the budget over time, by delta and site, and who is near the cut."""
+"""The parameters of a search: over time against the budget, by delta and site, and what is near the cut."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from s3tui.tui.panes.loss import MainPlot
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import Cell, bar, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
-from s3tui.tui.widgets.message import Told
+from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.plot import Plot
 
 BAR = 10
@@ -51,7 +51,7 @@ class BudgetPane(GatedPane):
 
     def compose(self) -> ComposeResult:
         """What would be selected, and four parts."""
-        yield Told()
+        yield MessageLines()
         with Container(classes="parts"):
             yield MainPlot(id="expected", classes="part")
             yield _grid("shares", SHARES, "share of each delta and site")
@@ -66,7 +66,7 @@ class BudgetPane(GatedPane):
         self.query_one("#shift", Plot).draw(figures.shift(history, view), view)
         for grid in self.query(Grid):
             grid.empty = self.empty
-        self._tell()
+        self._draw_messages()
         frame, selected = self.latest, self.selected
         drawn = (frame, selected, self.map)
         if drawn != self._drawn:
@@ -79,10 +79,10 @@ class BudgetPane(GatedPane):
     def _spent(self) -> int:
         return sum(self.candidates[i].parameters for i in self.selected or ())
 
-    def _tell(self) -> None:
+    def _draw_messages(self) -> None:
         selected, state, history = self.selected, self.history.state, self.history
         if selected is None:
-            self.query_one(Told).tell([])
+            self.query_one(MessageLines).show([])
             return
         said = "selected" if history.selected is not None else "would be selected now"
         first = [text(f"{len(selected)} of {len(self.candidates)} ", "strong"), text(f"{said}  ", "muted")]
@@ -95,18 +95,18 @@ class BudgetPane(GatedPane):
         if shift:
             second += [text("shift ", "muted"), text(f"{shift.y[-1]:+.3f}  ")]
         second.append(text(f"{self.rule[1]}", "muted"))
-        self.query_one(Told).tell([first, second])
+        self.query_one(MessageLines).show([first, second])
 
     def _shares(self, selected: frozenset[int]) -> Iterator[Row]:
         total = max(1, self._spent)
         short = short_deltas(c.delta for c in self.candidates)
-        for told, by in (
+        for kind, by in (
             ("delta", shares(self.candidates, selected, lambda c: short[c.delta])),
             ("site", shares(self.candidates, selected, lambda c: c.site)),
         ):
-            yield Row(told, {"name": text(f"by {told}", "muted")}, heading=True)
+            yield Row(kind, {"name": text(f"by {kind}", "muted")}, heading=True)
             for name, share in by.items():
-                yield _share_row(f"{told} {name}", name, share, total)
+                yield _share_row(f"{kind} {name}", name, share, total)
 
     def _cut(self, frame: Frame, selected: frozenset[int]) -> Iterator[Row]:
         last_in, first_out = near_cut(frame.p, selected, NEAR)

@@ -14,7 +14,7 @@ from s3tui.runs.workspace import FoundRun
 from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.question import Choose
 from s3tui.tui.panes.base import GridPane
-from s3tui.tui.snapshot import Story
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
@@ -40,7 +40,7 @@ class ConfigPane(GridPane):
         """A table of settings."""
         yield Grid(COLUMNS, "this run has no readable settings", id="config")
 
-    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
         """A spec never changes; another run may be gone."""
         if run.spec is not self._spec:
             self._spec, self._name = run.spec, run.name

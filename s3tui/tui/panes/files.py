@@ -13,7 +13,7 @@ from s3tui.runs.workspace import FoundRun
 from s3tui.text.sanitize import clean
 from s3tui.text.units import duration, size
 from s3tui.tui.panes.base import GridPane
-from s3tui.tui.snapshot import Story
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.support.background import handed_over
 from s3tui.tui.support.palette import plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
@@ -51,7 +51,7 @@ class FilesPane(GridPane):
         """A table of files."""
         yield Grid(COLUMNS, "nothing lies here", id="files")
 
-    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
         """Look at the folder every other second, in the feed's thread: it may lie on a slow disk."""
         if time.monotonic() - self._looked_at < LOOK_SECONDS:
             return

@@ -1,4 +1,4 @@
-"""What the tabs share that show gates: the map of the space, what would be chosen after each frame, and parts."""
+"""Base of the tabs about gates: the map of the space, what would be selected after each step, and parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from s3tui.structures.grid_layout import NO_MAP, gate_map, short_deltas
 from s3tui.structures.selection_history import Choice, Choices, Rule, rule_of
 from s3tui.tui.charts.figures import Figure
 from s3tui.tui.panes.base import Pane
-from s3tui.tui.snapshot import Story
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.plot import Plot
 
@@ -50,19 +50,19 @@ class GatedPane(Pane):
 
     # What is shown
 
-    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
         """Take in what is new, and draw it."""
         is_other = self.run is None or run.name != self.run.name
-        if not is_other and story.history is self.history:
+        if not is_other and detail.history is self.history:
             return
         self.run = run
-        rule = rule_of(story.history, run.spec)
-        if is_other or story.history.candidates != self.history.candidates or rule != self.rule:
-            self._begin(story.history, rule)
-        self.history = story.history
+        rule = rule_of(detail.history, run.spec)
+        if is_other or detail.history.candidates != self.history.candidates or rule != self.rule:
+            self._begin(detail.history, rule)
+        self.history = detail.history
         if is_other:
             self.other_run()
-        self.empty = _why_empty(line, story)
+        self.empty = _why_empty(line, detail)
         self._choose()
         self.draw()
 
@@ -77,7 +77,7 @@ class GatedPane(Pane):
         """Another run is looked at."""
 
     def draw(self) -> None:
-        """Draw what has changed; where there is nothing to draw, tell what is in `empty`."""
+        """Draw what has changed; where there is nothing to draw, show `empty`."""
         raise NotImplementedError
 
     @property
@@ -159,14 +159,14 @@ class GatedPane(Pane):
         return None if isinstance(front, Plot) else self.query(Grid).first()
 
 
-def _why_empty(line: Line, story: Story) -> str:
+def _why_empty(line: Line, detail: RunDetail) -> str:
     """Why there are no gates to see, and what to do."""
-    if not story.loaded:
+    if not detail.loaded:
         return "reading the events of this run"
     if line.method != "s3":
-        return f"method {line.method!r} searches nothing, so it has no gates\n\nthe tab Structure tells what it trains"
+        return f"method {line.method!r} searches nothing, so it has no gates\n\nthe tab Structure shows what it trains"
     if line.status in ("queued", "running", "quiet"):
         return "no gates yet: they show once the search begins"
     return (
-        "this run ended before it told of any gates\n\nr  puts it back into the queue;  the tab Log tells what happened"
+        "this run ended before it logged any gates\n\nr  puts it back into the queue;  the tab Log shows what happened"
     )

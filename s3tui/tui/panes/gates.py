@@ -23,7 +23,7 @@ from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import Cell, bar, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
-from s3tui.tui.widgets.message import Told
+from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.scrubber import Scrubber
 
 TOP = 50  # candidates beside the map
@@ -44,8 +44,8 @@ class GatesPane(GatedPane):
 
     PARTS = ("map", "top")
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("comma", "step(-1)", "Earlier", "Go back to the gates told before", footer=True),
-        key("full_stop", "step(1)", "Later", "Go on to the gates told next", footer=True),
+        key("comma", "step(-1)", "Earlier", "Go back to the gates logged before", footer=True),
+        key("full_stop", "step(1)", "Later", "Go on to the gates logged next", footer=True),
         key("less_than_sign", "jump(-1)", "Jump back", "Go back by a tenth of the search"),
         key("greater_than_sign", "jump(1)", "Jump on", "Go on by a tenth of the search"),
         key("space", "live", "Live", "Go to the end, and follow it", footer=True),
@@ -61,7 +61,7 @@ class GatesPane(GatedPane):
 
     def compose(self) -> ComposeResult:
         """The candidate under the cursor, the map, the largest p, the time."""
-        yield Told(id="cursor")
+        yield MessageLines(id="cursor")
         with Container(classes="parts"):
             yield HeatMap(id="map", classes="part")
             top = Grid(COLUMNS, id="top")
@@ -142,7 +142,7 @@ class GatesPane(GatedPane):
     def _draw_cursor(self) -> None:
         frame, index = self.frame, self.heatmap.cursor
         if frame is None or index >= len(self.candidates):
-            self.query_one(Told).tell([])
+            self.query_one(MessageLines).show([])
             return
         temperature = _temperature(self.run.spec if self.run else {})
         alpha = frame.alpha(index, temperature)
@@ -152,7 +152,7 @@ class GatesPane(GatedPane):
         second = [*_named("rank", f"{ranks(frame.p)[index]} of {len(frame.p)}", gap="")]
         second += [text("  "), text("selected", "good") if index in self.marked else text("not selected", "muted")]
         second += self._history_of(index)
-        self.query_one(Told).tell([first, second])
+        self.query_one(MessageLines).show([first, second])
 
     def _history_of(self, index: int) -> list[Cell]:
         """p of one candidate over the search as a sparkline; what is behind the moment is muted."""
@@ -166,14 +166,14 @@ class GatesPane(GatedPane):
 
     def _draw_time(self) -> None:
         scrubber, frames, frame = self.query_one(Scrubber), self.history.frames, self.frame
-        scrubber.display = frame is not None
+        scrubber.set_class(frame is None, "-empty")
         if frame is None:
             return
         first, last = frames[0].step, frames[-1].step
         share = (frame.step - first) / (last - first) if last > first else 1.0
-        told = f"step {frame.step:>{len(f'{last:,}')},} of {last:,}"
+        moment = f"step {frame.step:>{len(f'{last:,}')},} of {last:,}"
         mode = "playing" if self._playing else "latest" if self._at is None else "space: latest"
-        scrubber.show(share, told, mode)
+        scrubber.show(share, moment, mode)
 
     # Keys and mouse
 
@@ -185,7 +185,7 @@ class GatesPane(GatedPane):
             self.draw()
 
     def action_step(self, by: int) -> None:
-        """Go to the gates told before or next."""
+        """Go to the gates logged before or next."""
         self._stop()
         self._go(self._place + by)
 
@@ -219,7 +219,7 @@ class GatesPane(GatedPane):
             self._playing = None
 
     def on_hide(self) -> None:
-        """Nobody looks at what is played."""
+        """A search plays only while it is seen."""
         self._stop()
 
     @on(Scrubber.Scrubbed)

@@ -13,7 +13,7 @@ from s3tui.listing.run_row import Line
 from s3tui.runs.workspace import FoundRun
 from s3tui.tui.feed import LOG_LINES
 from s3tui.tui.panes.base import Pane
-from s3tui.tui.snapshot import Story
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.support.keys import key
 from s3tui.tui.widgets.logview import LogView
 
@@ -38,9 +38,9 @@ class LogPane(Pane):
         """The log has the keys."""
         self.query_one(LogView).focus()
 
-    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
         """Show what is new."""
-        self.query_one(LogView).show(story.log)
+        self.query_one(LogView).show(detail.log)
 
     def action_search(self) -> None:
         """Ask what to search."""

@@ -16,7 +16,7 @@ from s3tui.runs.workspace import FoundRun
 from s3tui.tui.charts import figures
 from s3tui.tui.charts.figures import Figure, View
 from s3tui.tui.panes.base import Pane
-from s3tui.tui.snapshot import Story
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.support.keys import key
 from s3tui.tui.widgets.plot import Plot
 
@@ -67,10 +67,10 @@ class LossPane(Pane):
         """The large chart."""
         return self.query_one("#large", Plot).figure
 
-    def show(self, run: FoundRun, line: Line, story: Story) -> None:
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
         """Draw what is new."""
-        if story.history is not self._history:
-            self._history = story.history
+        if detail.history is not self._history:
+            self._history = detail.history
             self._draw()
 
     def _draw(self) -> None:

@@ -28,7 +28,7 @@ from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import Cell, plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
-from s3tui.tui.widgets.message import Told
+from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.plot import Plot
 
 SEEDS = "\0seeds"  # no name of a run
@@ -55,8 +55,8 @@ class StructurePane(GatedPane):
     class Loaded(Message):
         """A structure to compare with is read."""
 
-        def __init__(self, rival: Rival) -> None:
-            self.rival = rival
+        def __init__(self, other: Rival) -> None:
+            self.other = other
             super().__init__()
 
     class NotLoaded(Message):
@@ -68,13 +68,13 @@ class StructurePane(GatedPane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rival: Rival | None = None
+        self.other: Rival | None = None
         self._on_map: tuple[Candidate, ...] = ()
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
         """What to know, the map over the plot, and beside them the table."""
-        yield Told()
+        yield MessageLines()
         with Container(classes="parts"):
             yield HeatMap(id="where", classes="part")
             table = Grid(COLUMNS, id="chosen")
@@ -96,20 +96,20 @@ class StructurePane(GatedPane):
 
     def draw(self) -> None:
         """Draw what is new."""
-        drawn = (self.latest, self.selected, self.map, self.choices, self.rival, self.empty)
+        drawn = (self.latest, self.selected, self.map, self.choices, self.other, self.empty)
         if drawn == self._drawn:
             return
         self._drawn = drawn
         structure = self.structure
-        self.query_one(Told).tell(self._told(structure))
+        self.query_one(MessageLines).show(self._messages(structure))
         self._draw_table(structure)
         self._draw_map(structure)
         self.query_one("#steady", Plot).draw(steadiness(self.choices))
 
     def _difference(self, structure: Structure | None) -> Difference | None:
-        return difference(structure, self.rival.structure) if structure and self.rival else None
+        return difference(structure, self.other.structure) if structure and self.other else None
 
-    def _told(self, structure: Structure | None) -> list[list[Cell]]:
+    def _messages(self, structure: Structure | None) -> list[list[Cell]]:
         if structure is None:
             return []
         said = "selected" if self.history.selected is not None else "would be selected now"
@@ -121,16 +121,16 @@ class StructurePane(GatedPane):
         return [first, self._against(self._difference(structure)), self._warnings(structure)]
 
     def _against(self, compared: Difference | None) -> list[Cell]:
-        if compared is None or self.rival is None:
+        if compared is None or self.other is None:
             return [text("f  compares it with another run, or the mean over seeds", "muted")]
-        told = f"{len(compared.both)} in both, {len(compared.only_a)} only here, {len(compared.only_b)} only there"
+        shared = f"{len(compared.both)} in both, {len(compared.only_a)} only here, {len(compared.only_b)} only there"
         cells = [
             text("against ", "muted"),
-            text(clean(self.rival.name)),
-            text(f": {told}, Jaccard {compared.jaccard:.2f}"),
+            text(clean(self.other.name)),
+            text(f": {shared}, Jaccard {compared.jaccard:.2f}"),
         ]
-        if self.rival.agreement is not None:
-            cells.append(text(f"; the seeds among themselves {self.rival.agreement:.2f}", "muted"))
+        if self.other.agreement is not None:
+            cells.append(text(f"; the seeds among themselves {self.other.agreement:.2f}", "muted"))
         return cells
 
     def _warnings(self, structure: Structure) -> list[Cell]:
@@ -138,8 +138,8 @@ class StructurePane(GatedPane):
         if frame is None:
             return []
         total = state.total if state.phase == "search" and state.total else frame.step
-        told = steady.warnings(self.candidates, frozenset(structure.selected), frame.p, frame.step / max(1, total))
-        return [text("; ".join(told), "warn")] if told else []
+        warnings = steady.warnings(self.candidates, frozenset(structure.selected), frame.p, frame.step / max(1, total))
+        return [text("; ".join(warnings), "warn")] if warnings else []
 
     def _draw_table(self, structure: Structure | None) -> None:
         table, compared = self.query_one("#chosen", Grid), self._difference(structure)
@@ -147,15 +147,15 @@ class StructurePane(GatedPane):
         columns = COLUMNS if compared is None else COMPARED
         if table.columns != columns:
             table.show_columns(columns)
-        against = None if compared is None else self.rival
+        against = None if compared is None else self.other
         table.border_title = plain("structure" if against is None else f"against {against.name}")
         table.show([] if structure is None else self._rows(structure, compared))
 
     def _rows(self, structure: Structure, compared: Difference | None) -> list[Row]:
         here = {c.name: structure.p[i] for i, c in enumerate(structure.candidates)}
-        if compared is None or self.rival is None:
+        if compared is None or self.other is None:
             return [_row(c, self._short(structure.chosen), here, {}, "") for c in structure.chosen]
-        there = {c.name: self.rival.structure.p[i] for i, c in enumerate(self.rival.structure.candidates)}
+        there = {c.name: self.other.structure.p[i] for i, c in enumerate(self.other.structure.candidates)}
         groups = (("both", compared.both), ("here", compared.only_a), ("there", compared.only_b))
         short = self._short(c for _, group in groups for c in group)
         return [_row(c, short, here, there, where) for where, group in groups for c in group]
@@ -171,12 +171,12 @@ class StructurePane(GatedPane):
         if structure is None:
             self._on_map = ()
             heatmap.show(NO_MAP, (), {})
-        elif compared is None or self.rival is None:
+        elif compared is None or self.other is None:
             self._on_map, chosen = structure.candidates, set(structure.selected)
             values = [float(i in chosen) for i in range(len(structure.candidates))]
             heatmap.show(self.map, values, dict.fromkeys(chosen, SELECTED))
         else:
-            self._draw_both(structure, self.rival.structure, compared)
+            self._draw_both(structure, self.other.structure, compared)
         heatmap.border_subtitle = "[] selected" if compared is None else "[] both  < only here  > only there"
         self._name_cursor()
 
@@ -228,7 +228,7 @@ class StructurePane(GatedPane):
         if answer is None or run is None:
             return
         if not answer:
-            self.rival = None
+            self.other = None
             self.draw()
             return
         wanted = [runs[name] for name in peers.seeds_of(run, runs)] if answer == SEEDS else [runs[answer]]
@@ -236,21 +236,21 @@ class StructurePane(GatedPane):
 
         def read() -> None:
             try:
-                rival = peers.of_seeds(wanted, budget, how) if answer == SEEDS else peers.of_run(wanted[0])
+                other = peers.of_seeds(wanted, budget, how) if answer == SEEDS else peers.of_run(wanted[0])
             except S3Error as error:
                 self.post_message(self.NotLoaded(error))
             else:
-                self.post_message(self.Loaded(rival))
+                self.post_message(self.Loaded(other))
 
         self.s3.in_background(read)
 
     @on(Loaded)
-    def _take_rival(self, message: Loaded) -> None:
-        self.rival = message.rival
+    def _take_other(self, message: Loaded) -> None:
+        self.other = message.other
         self.draw()
 
     @on(NotLoaded)
-    def _tell_error(self, message: NotLoaded) -> None:
+    def _show_error(self, message: NotLoaded) -> None:
         error = message.error
         self.notify(clean(f"{error.message}: {error.hint}"), severity="warning", markup=False)
 

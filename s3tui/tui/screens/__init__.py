@@ -1,1 +1,1 @@
-"""The screens of the app, and the questions that it asks."""
+"""The screens of the app."""

@@ -1,18 +1,16 @@
-"""What the screens share that show the workspace as it changes."""
+"""What screens have in common: those that follow the workspace, and those that show what can be exported."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from textual.screen import Screen
 
+from s3tui.tui.host import Hosted
 from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.tables.exported_table import Table
+from s3tui.tui.widgets.plot import Plot
 
-if TYPE_CHECKING:
-    from s3tui.tui.app import S3App
 
-
-class Live(Screen[None]):
+class Live(Hosted, Screen[None]):
     """A screen that follows the snapshots."""
 
     is_composed = False
@@ -21,11 +19,6 @@ class Live(Screen[None]):
         """Show what is known already."""
         self.is_composed = True
         self.show_latest()
-
-    @property
-    def s3(self) -> S3App:
-        """The app."""
-        return cast("S3App", self.app)
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Show this; called at most ten times a second, and only while this is the screen that is looked at."""
@@ -44,3 +37,21 @@ class Live(Screen[None]):
     def on_screen_resume(self) -> None:
         """Show what has happened meanwhile."""
         self.show_latest()
+
+
+class Exportable(Screen[None]):
+    """A screen whose plot or table can be written to a file."""
+
+    def exported_as(self, part: str) -> str:
+        """What a plot or table of the screen is called, for the names of files."""
+        raise NotImplementedError
+
+    @property
+    def plot_on_screen(self) -> Plot | None:
+        """The plot that `export` writes; None where there is none."""
+        raise NotImplementedError
+
+    @property
+    def table_on_screen(self) -> Table | None:
+        """The table that `export` writes; None where there is none."""
+        raise NotImplementedError

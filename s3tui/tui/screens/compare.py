@@ -19,19 +19,19 @@ from s3tui.text.sanitize import clean
 from s3tui.tui.panes.compare_panes import ChosenPane, Compared, ComparePane, CurvesPane, PointsPane, ResultsPane
 from s3tui.tui.screens.run import Run
 from s3tui.tui.screens.tabbed import Tabbed, tab_keys
-from s3tui.tui.snapshot import Snapshot, Story
+from s3tui.tui.snapshot import RunDetail, Snapshot
 from s3tui.tui.support.background import handed_over
 from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content, text
 from s3tui.tui.widgets.grid import Grid
 
-OVERLAID = 8  # runs whose curves are drawn at a time: more cannot be told apart, and each is read as a whole
+OVERLAID = 8  # runs whose curves are drawn at a time: more look alike, and each is read as a whole
 PANES: dict[str, type[ComparePane]] = {
     "Curves": CurvesPane, "Results": ResultsPane, "Parameters": PointsPane, "Candidates": ChosenPane,
 }  # fmt: skip
 
 
 class Compare(Tabbed):
-    """Runs, compared."""
+    """Several runs side by side."""
 
     TITLE = "compare"
     PANES = PANES
@@ -61,7 +61,7 @@ class Compare(Tabbed):
         yield from self.compose_tabs()
 
     def on_screen_resume(self) -> None:
-        """Another screen may have asked for other stories."""
+        """Another screen may have had the details of other runs loaded."""
         self.s3.watch_runs(self._names[:OVERLAID])
 
     def exported_as(self, part: str) -> str:
@@ -73,20 +73,20 @@ class Compare(Tabbed):
         there = [name for name in self._names if name in snapshot.lines and name in snapshot.runs]
         self._read_structures(snapshot, there)
         short = short_names(there)
-        overlaid = {short[name]: snapshot.stories.get(name, Story()).history for name in there[:OVERLAID]}
+        overlaid = {short[name]: snapshot.details.get(name, RunDetail()).history for name in there[:OVERLAID]}
         lines = tuple(snapshot.lines[name] for name in there)
         runs = {name: snapshot.runs[name] for name in there}
-        self._tell(there, list(overlaid), snapshot)
+        self._draw_head(there, list(overlaid), snapshot)
         pane = self.pane
         assert isinstance(pane, ComparePane)
         pane.compare(Compared(lines, runs, short, overlaid, dict(self._structures)))
 
-    def _tell(self, there: Sequence[str], overlaid: Sequence[str], snapshot: Snapshot) -> None:
-        reading = [n for n in there[:OVERLAID] if not snapshot.stories.get(n, Story()).loaded]
-        told = (tuple(there), tuple(overlaid), bool(reading), self.app.current_theme.dark, self.size.width)
-        if told == self._legend:
+    def _draw_head(self, there: Sequence[str], overlaid: Sequence[str], snapshot: Snapshot) -> None:
+        reading = [n for n in there[:OVERLAID] if not snapshot.details.get(n, RunDetail()).loaded]
+        shown = (tuple(there), tuple(overlaid), bool(reading), self.app.current_theme.dark, self.size.width)
+        if shown == self._legend:
             return
-        self._legend = told
+        self._legend = shown
         cells: list[Cell] = [text("s3tui ", "strong"), text(f"{len(there)} runs compared")]
         if len(there) > len(overlaid):
             cells.append(text(f"  curves of the first {len(overlaid)}, tables of all", "warn"))

@@ -11,34 +11,35 @@ from core.run.rundir import write_bytes
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
 from s3tui.tui.charts import export_image
+from s3tui.tui.dialogs.confirm import confirm
 from s3tui.tui.dialogs.question import Ask, Choose
-from s3tui.tui.screens.run_actions import RunActions
+from s3tui.tui.screens.base import Exportable
 from s3tui.tui.support.background import in_thread
 from s3tui.tui.tables.exported_table import Table
 from s3tui.tui.widgets.plot import Plot
 
 Content = Callable[[], bytes]
-TOLD = {"svg": "the plot as SVG", "png": "the plot as PNG", "csv": "the table as CSV", "json": "the table as JSON"}
+NAMES = {"svg": "the plot as SVG", "png": "the plot as PNG", "csv": "the table as CSV", "json": "the table as JSON"}
 
 
-def ask_what(screen: RunActions) -> None:
+def ask_what(screen: Exportable) -> None:
     """Ask what of the screen is wanted, then where; write it in a thread."""
     contents = _contents(screen)
     if not contents:
         screen.notify("there is no plot and no table here", severity="warning", markup=False)
         return
-    answers = [(form, form[0], TOLD[form]) for form in contents]
+    answers = [(form, form[0], NAMES[form]) for form in contents]
 
     def ask_where(form: str | None) -> None:
         if form:
             proposed = free_name(_stem(screen, form), form)
-            ask = Ask(f"Write {TOLD[form]}", proposed, "the path of the file")
+            ask = Ask(f"Write {NAMES[form]}", proposed, "the path of the file")
             screen.app.push_screen(ask, lambda path: _write(screen, path, contents[form]) if path else None)
 
     screen.app.push_screen(Choose("Export", answers), ask_where)
 
 
-def _contents(screen: RunActions) -> dict[str, Content]:
+def _contents(screen: Exportable) -> dict[str, Content]:
     """What can be written of the screen as it is now, by form."""
     found: dict[str, Content] = {}
     plot, table = screen.plot_on_screen, screen.table_on_screen
@@ -56,7 +57,7 @@ def _picture(plot: Plot, form: str) -> Content:
     return lambda: export_image.picture(figure, view, form)
 
 
-def _screenshot(screen: RunActions) -> Content:
+def _screenshot(screen: Exportable) -> Content:
     """The whole screen, which Textual draws by itself; at once, before a question stands on it."""
     svg = screen.app.export_screenshot(title=str(screen.TITLE))
     return svg.encode
@@ -66,7 +67,7 @@ def _json(table: Table) -> bytes:
     return (as_json(**{table.title: list(table.rows)}) + "\n").encode()
 
 
-def _stem(screen: RunActions, form: str) -> str:
+def _stem(screen: Exportable, form: str) -> str:
     """What the file is called: what the screen shows, and which part of it."""
     plot, table = screen.plot_on_screen, screen.table_on_screen
     part = plot.figure.title if form in ("svg", "png") and plot is not None else table.title if table else ""
@@ -81,17 +82,16 @@ def free_name(stem: str, form: str) -> str:
     return name
 
 
-def _write(screen: RunActions, text: str, content: Content) -> None:
+def _write(screen: Exportable, text: str, content: Content) -> None:
     path = Path(text.strip()).expanduser()
     if path.exists():
-        answers = (("", "n", "no, leave it"), ("yes", "y", "yes, overwrite it"))
-        ask = Choose("Overwrite", answers, f"{clean(str(path))} exists already")
-        screen.app.push_screen(ask, lambda answer: _save(screen, path, content, True) if answer == "yes" else None)
+        question = f"{clean(str(path))} exists already"
+        confirm(screen, "Overwrite", question, "overwrite it", lambda: _save(screen, path, content, True))
     else:
         _save(screen, path, content, False)
 
 
-def _save(screen: RunActions, path: Path, content: Content, overwrite: bool) -> None:
+def _save(screen: Exportable, path: Path, content: Content, overwrite: bool) -> None:
     def save() -> tuple[str, bool]:
         try:
             data = content()
@@ -106,7 +106,7 @@ def _save(screen: RunActions, path: Path, content: Content, overwrite: bool) -> 
             return f"{path} cannot be written: {error.strerror}", False
         return f"wrote {path}", True
 
-    def tell(outcome: tuple[str, bool]) -> None:
+    def show(outcome: tuple[str, bool]) -> None:
         screen.notify(clean(outcome[0]), severity="information" if outcome[1] else "error", markup=False)
 
-    in_thread(screen, save, tell)
+    in_thread(screen, save, show)

@@ -19,7 +19,7 @@ from s3tui.tui.panes.log import LogPane
 from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.panes.structure import StructurePane
 from s3tui.tui.screens.tabbed import Tabbed, tab_keys
-from s3tui.tui.snapshot import Snapshot, Story
+from s3tui.tui.snapshot import RunDetail, Snapshot
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import Cell, bar, state, text
 from s3tui.tui.widgets.text_line import TextLine
@@ -31,7 +31,7 @@ PANES: dict[str, type[Pane]] = {
 
 
 class Run(Tabbed):
-    """A run under its name and where it stands."""
+    """A run, under its name and status."""
 
     TITLE = "run"
     PANES = PANES
@@ -52,17 +52,17 @@ class Run(Tabbed):
         return [self._run]
 
     def compose(self) -> ComposeResult:
-        """Where it stands, and the tabs."""
+        """Name and status, and the tabs."""
         yield TextLine(id="headline")
         yield TextLine(id="subline")
         yield from self.compose_tabs()
 
     def on_mount(self) -> None:
-        """Ask for the story."""
+        """Have the details of the run loaded."""
         self.s3.watch_runs(self._wanted())
 
     def on_screen_resume(self) -> None:
-        """Another screen may have asked for other stories."""
+        """Another screen may have had the details of other runs loaded."""
         self.s3.watch_runs(self._wanted())
 
     def exported_as(self, part: str) -> str:
@@ -80,10 +80,10 @@ class Run(Tabbed):
                 self.notify(clean(f"{self._run} is gone"), severity="warning", markup=False)
                 self.dismiss()
             return
-        story = snapshot.stories.get(self._run, Story())
+        detail = snapshot.details.get(self._run, RunDetail())
         self.query_one("#headline", TextLine).show(_headline(line))
-        self.query_one("#subline", TextLine).show(_subline(line, story))
-        self.pane.show(run, line, story)
+        self.query_one("#subline", TextLine).show(_subline(line, detail))
+        self.pane.show(run, line, detail)
 
     def action_next_run(self, by: int) -> None:
         """Look at the run beside this one, from the same side."""
@@ -96,14 +96,14 @@ class Run(Tabbed):
 
 def _headline(line: Line) -> list[Cell]:
     cells = [state(line.status), text("  "), text(clean(line.name), "strong")]
-    for told in (line.task, line.method, line.model):
-        cells.append(text(f"  {clean(told)}", "muted"))
+    for part in (line.task, line.method, line.model):
+        cells.append(text(f"  {clean(part)}", "muted"))
     if line.note:
         cells.append(text(f"  {clean(line.note)}", "bad" if line.status in ("failed", "dead", "damaged") else "muted"))
     return cells
 
 
-def _subline(line: Line, story: Story) -> list[Cell]:
+def _subline(line: Line, detail: RunDetail) -> list[Cell]:
     cells: list[Cell] = []
     if line.step is not None and line.total:
         cells += [text(f"{line.phase} "), bar(line.step / line.total, 12), text(f" {line.step:,}/{line.total:,}  ")]
@@ -115,6 +115,6 @@ def _subline(line: Line, story: Story) -> list[Cell]:
     for name, value in named:
         if value not in ("-", "-/-"):
             cells += [text(f"{name} ", "muted"), text(f"{value}  ")]
-    if story.history.skipped:
-        cells.append(text(f"{story.history.skipped} damaged lines skipped", "warn"))
+    if detail.history.skipped:
+        cells.append(text(f"{detail.history.skipped} damaged lines skipped", "warn"))
     return cells

@@ -1,4 +1,4 @@
-"""What a person can do to runs, by a key, on every screen that shows some. Each has a command with the same effect."""
+"""Actions on runs, by a key, on every screen that shows runs. Each has a command with the same effect."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ import os
 import shlex
 import subprocess
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling import control
 from s3tui.text.sanitize import clean
+from s3tui.tui.dialogs.confirm import confirm
 from s3tui.tui.dialogs.question import Ask, Choose
+from s3tui.tui.host import Hosted
+from s3tui.tui.screens.base import Exportable
 from s3tui.tui.support.keys import key
 
-if TYPE_CHECKING:
-    from s3tui.tui.app import S3App
-    from s3tui.tui.tables.exported_table import Table
-    from s3tui.tui.widgets.plot import Plot
 
-
-class RunActions(Screen[None]):
+class RunActions(Hosted, Exportable):
     """Actions on `chosen_names`, the runs that the screen says are meant."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,27 +40,8 @@ class RunActions(Screen[None]):
     ]  # fmt: skip
 
     @property
-    def s3(self) -> S3App:
-        """The app."""
-        return cast("S3App", self.app)
-
-    @property
     def chosen_names(self) -> list[str]:
         """The runs that an action is about."""
-        raise NotImplementedError
-
-    def exported_as(self, part: str) -> str:
-        """What a plot or table of the screen is called, for the names of files."""
-        raise NotImplementedError
-
-    @property
-    def plot_on_screen(self) -> Plot | None:
-        """The plot that `export` writes; None where there is none."""
-        raise NotImplementedError
-
-    @property
-    def table_on_screen(self) -> Table | None:
-        """The table that `export` writes; None where there is none."""
         raise NotImplementedError
 
     def _chosen(self) -> list[FoundRun]:
@@ -89,19 +67,16 @@ class RunActions(Screen[None]):
         if not running:
             self.s3.act(names, control.cancel)
             return
-        told = f"{_listed([run.name for run in running])}: what was done since the last checkpoint is lost"
-        self._confirm("Cancel", told, "cancel", lambda: self.s3.act(names, control.cancel))
+        question = f"{_listed([run.name for run in running])}: what was done since the last checkpoint is lost"
+        confirm(self, "Cancel", question, "cancel", lambda: self.s3.act(names, control.cancel))
 
     def action_delete(self) -> None:
-        """Delete runs, once somebody has said yes."""
+        """Delete runs, after a yes."""
         names = self.chosen_names
         if names:
-            told = f"{_listed(names)}: all files of it, for good" if len(names) == 1 else f"{_listed(names)}, for good"
-            self._confirm("Delete", told, "delete", lambda: self.s3.act(names, _remove))
-
-    def _confirm(self, title: str, told: str, what: str, then: object) -> None:
-        answers = (("", "n", "no, leave it"), ("yes", "y", f"yes, {what}"))
-        self.app.push_screen(Choose(title, answers, told), lambda answer: then() if answer == "yes" else None)  # type: ignore[operator]
+            files = ": all files of it" if len(names) == 1 else ""
+            question = f"{_listed(names)}{files}, for good"
+            confirm(self, "Delete", question, "delete", lambda: self.s3.act(names, _remove))
 
     def action_pause_queue(self) -> None:
         """Pause the queue, or let it go on."""
@@ -111,10 +86,10 @@ class RunActions(Screen[None]):
             return
         paused = self.s3.snapshot.paused
 
-        def wish() -> None:
+        def work() -> None:
             workspace.pause.unlink(missing_ok=True) if paused else workspace.pause.touch()
 
-        self.s3.in_background(wish)
+        self.s3.in_background(work)
         self.notify("the queue goes on" if paused else "the queue is paused; p lets it go on", markup=False)
 
     def action_priority(self) -> None:
@@ -132,7 +107,7 @@ class RunActions(Screen[None]):
             self.app.push_screen(ask, set_it)
 
     def action_copy(self) -> None:
-        """Copy what tells of a run to the terminal's clipboard (OSC 52)."""
+        """Copy the name, path or command of a run to the terminal's clipboard (OSC 52)."""
         runs = self._chosen()
         if not runs:
             return
@@ -160,19 +135,15 @@ class RunActions(Screen[None]):
 
     def action_compare(self) -> None:
         """Compare runs."""
-        from s3tui.tui.screens.compare import Compare
-
         names = self.chosen_names
         if len(names) < 2:
             self.notify("mark two runs or more with space", severity="warning", markup=False)
         else:
-            self.app.push_screen(Compare(names))
+            self.s3.compare_runs(names)
 
     def action_start_suite(self) -> None:
         """Start a suite."""
-        from s3tui.tui.screens.suite_picker import PickSuite
-
-        self.app.push_screen(PickSuite())
+        self.s3.pick_suite()
 
     def action_export(self) -> None:
         """Write what is on the screen to a file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,14 +16,12 @@ from textual.widgets import Footer, Input, Static
 from s3tui.suite.discover import SuiteFile, look_at, suite_files
 from s3tui.text.sanitize import clean
 from s3tui.text.units import duration
+from s3tui.tui.host import Hosted
 from s3tui.tui.screens.suite_preview import PreviewSuite
 from s3tui.tui.support.background import in_thread
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import content, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
-
-if TYPE_CHECKING:
-    from s3tui.tui.app import S3App
 
 COLUMNS = (
     Column("file", "file", 0, rank=0), Column("suite", "suite", 20, rank=2),
@@ -34,7 +32,7 @@ LOOKING = "looking for TOML files"
 NONE = "No TOML file here.\n\n/  type the path of one\n\ns3tui init writes a commented suite to start from"
 
 
-class PickSuite(Screen[None]):
+class PickSuite(Hosted, Screen[None]):
     """The TOML files near the workspace and under the current folder."""
 
     TITLE = "start a suite"
@@ -47,11 +45,6 @@ class PickSuite(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._files: dict[str, SuiteFile] = {}
-
-    @property
-    def s3(self) -> S3App:
-        """The app."""
-        return cast("S3App", self.app)
 
     @property
     def grid(self) -> Grid:

@@ -1,4 +1,4 @@
-"""What the screens share that look at runs from several sides: a tab for each side."""
+"""Base of the screens that show runs from several sides: a tab for each side."""
 
 from __future__ import annotations
 

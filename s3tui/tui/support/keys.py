@@ -7,6 +7,6 @@ from textual.binding import Binding
 NAMES = {"slash": "/", "question_mark": "?", "exclamation_mark": "!", "plus": "+", "minus": "-"}
 
 
-def key(keys: str, action: str, name: str, told: str = "", footer: bool = False) -> Binding:
-    """A binding that the help tells of: `name` in the palette and the footer, `told` in full."""
-    return Binding(keys, action, name, show=footer, id=action, tooltip=told or name, key_display=NAMES.get(keys))
+def key(keys: str, action: str, name: str, about: str = "", footer: bool = False) -> Binding:
+    """A binding: `name` is shown in the footer and the palette, `about` in the help."""
+    return Binding(keys, action, name, show=footer, id=action, tooltip=about or name, key_display=NAMES.get(keys))

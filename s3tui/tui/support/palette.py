@@ -1,4 +1,4 @@
-"""The visual language: a few tones, a glyph for each state, bars. A tone is a CSS class, so it follows the theme."""
+"""Tones, glyphs of states, and bars. A tone is a CSS class, so it follows the theme."""
 
 from __future__ import annotations
 
@@ -126,12 +126,12 @@ class Toned(ScrollView):
         mixed: Style = Style(color=colours[0], bgcolor=colours[1]) + styles.text_style
         return mixed
 
-    def told_line(self, told: str, y: int, first: int = 0) -> Strip:
+    def message_line(self, message: str, y: int, first: int = 0) -> Strip:
         """Line y of a widget that has nothing else to show: the text in the middle, as an answer and not as data.
 
         `first` is the line from which on there is room.
         """
-        width, lines = self.size.width, told.splitlines()
+        width, lines = self.size.width, message.splitlines()
         at = y - max(first, (self.size.height - len(lines)) // 2)
         if not 0 <= at < len(lines):
             return Strip.blank(width, self.base)

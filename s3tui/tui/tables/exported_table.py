@@ -1,4 +1,4 @@
-"""The table on a screen as what is exported of it: values as they are, not as they are written for a person."""
+"""The table on a screen as it is exported: exact values, not as they are rounded for the screen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Table:
 
 
 def of_lines(title: str, lines: Iterable[Line]) -> Table:
-    """Runs, with all that `s3tui list` tells of them."""
+    """Runs, with all that `s3tui list` shows of them."""
     return Table(title, OF_LINE, tuple(asdict(line) for line in lines))
 
 

@@ -1,1 +1,1 @@
-"""What the screens are made of."""
+"""Tables, plots, maps and logs that draw only what has changed."""

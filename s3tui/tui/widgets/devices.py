@@ -34,8 +34,8 @@ def lines_of(devices: Devices, ours: frozenset[int]) -> list[list[Cell]]:
     if devices.gpus:
         return [_gpu(gpu, devices.leases.get(gpu.key, ()), ours) for gpu in devices.gpus]
     share = devices.leased_cores / max(1, devices.cores)
-    told = f" {devices.leased_cores} of {devices.cores} cores leased"
-    return [[text("cpu   ", "strong"), bar(share, BAR), text(told), text(f"   load {devices.load:g}", "muted")]]
+    cores = f" {devices.leased_cores} of {devices.cores} cores leased"
+    return [[text("cpu   ", "strong"), bar(share, BAR), text(cores), text(f"   load {devices.load:g}", "muted")]]
 
 
 def _gpu(gpu: Gpu, leases: tuple[Lease, ...], ours: frozenset[int]) -> list[Cell]:

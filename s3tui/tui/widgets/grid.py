@@ -5,11 +5,9 @@ Textual's DataTable renders every visible cell anew for each cell that changes (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -18,30 +16,10 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from s3tui.tui.support.palette import Cell, Part, Toned
+from s3tui.tui.support.palette import Toned
+from s3tui.tui.widgets.table_layout import Column, Layout, Row, column_at, laid_out, line_of, scrolled, titles, width_of
 
-GAP = 2  # blanks between two columns
-LEAST = 22  # cells of a column that takes what is left
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: `width` in cells, 0 for what is left; where room is short, those of high `rank` go first."""
-
-    key: str
-    title: str
-    width: int = 0
-    right: bool = False
-    rank: int = 0
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row: a cell for each column of the table, by its key. A `heading` stands above a group of others."""
-
-    key: str
-    cells: Mapping[str, Cell] = field(default_factory=dict)
-    heading: bool = False
+__all__ = ["Column", "Grid", "Row"]
 
 
 class Grid(Toned, can_focus=True):
@@ -100,7 +78,7 @@ class Grid(Toned, can_focus=True):
         self._all_columns = False
         self._first_column = 0
         self._cursor = 0
-        self._layout: list[tuple[Column, int]] = []
+        self._layout: Layout = []
         self._strips: dict[int, Strip] = {}
 
     # What is shown
@@ -169,7 +147,7 @@ class Grid(Toned, can_focus=True):
         if offset is None:
             return
         if offset.y == 0:
-            column = self._column_at(offset.x)
+            column = column_at(self._layout, offset.x)
             if column is not None:
                 self.post_message(self.HeaderClicked(self, column.key))
             return
@@ -178,14 +156,6 @@ class Grid(Toned, can_focus=True):
             self._move_cursor(place)
             if event.chain == 2:
                 self.action_choose()
-
-    def _column_at(self, x: int) -> Column | None:
-        start = 0
-        for column, width in self._layout:
-            if start <= x < start + width + GAP:
-                return column
-            start += width + GAP
-        return None
 
     def _move_cursor(self, to: int) -> None:
         to = min(max(0, to), max(0, len(self.rows) - 1))
@@ -222,29 +192,11 @@ class Grid(Toned, can_focus=True):
 
     def _lay_out(self) -> None:
         """Which columns are shown, and how wide they are."""
-        room = self._width()
-        fixed, flexible = self._first_and_rest()
-        shown = fixed
-        for column in flexible:
-            if sum((c.width or LEAST) + GAP for c in [*shown, column]) - GAP <= room:
-                shown = [*shown, column]
-            elif self._all_columns:
-                break
-        if not self._all_columns:
-            shown = [column for column in self.columns if column in shown]
-        rest = room - sum((c.width or 0) + GAP for c in shown) + GAP
-        stretched = [c for c in shown if not c.width]
-        share = max(LEAST, rest // max(1, len(stretched)))
-        self._layout = [(c, c.width or share) for c in shown]
+        room, columns = self._width(), self.columns
+        self._layout = scrolled(columns, room, self._first_column) if self._all_columns else laid_out(columns, room)
         self._strips.clear()
         self.virtual_size = Size(room, len(self.rows) + 1)
         self.refresh()
-
-    def _first_and_rest(self) -> tuple[list[Column], list[Column]]:
-        first, rest = list(self.columns[:1]), list(self.columns[1:])
-        if self._all_columns:
-            return first, rest[self._first_column :]
-        return first, sorted(rest, key=lambda column: column.rank)
 
     def on_resize(self) -> None:
         """Other columns may fit now."""
@@ -267,7 +219,7 @@ class Grid(Toned, can_focus=True):
             return self._header().adjust_cell_length(width, base)
         place = round(self.scroll_offset.y) + y - 1
         if place >= len(self.rows):
-            return self.told_line("" if self.rows else self.empty, y, first=1)
+            return self.message_line("" if self.rows else self.empty, y, first=1)
         strip = self._strips.get(place)
         if strip is None:
             if len(self._strips) > 500:
@@ -287,50 +239,10 @@ class Grid(Toned, can_focus=True):
 
     def _header(self) -> Strip:
         style = self.base + self.get_component_rich_style("grid--header", partial=True)
-        segments = []
-        for column, width in self._layout:
-            title = column.title
-            if self.sorted_by.lstrip("-") == column.key:
-                title += "▼" if self.sorted_by.startswith("-") else "▲"
-            segments.append(Segment(_aligned(title, width, column.right) + " " * GAP, style))
+        segments = [Segment(title, style) for title in titles(self._layout, self.sorted_by)]
         return Strip(segments).adjust_cell_length(self.size.width, style)
 
     def _draw(self, place: int, width: int) -> Strip:
-        """A row. What is of one style is one segment, as Textual takes its time for each of them."""
-        row, base = self.rows[place], self._style_of(place)
-        parts: list[Part] = []
-        for column, room in self._layout:
-            cell = _fitted(row.cells.get(column.key, ()), room)
-            blank = (" " * (room - sum(cell_len(part) for part, _ in cell)), "")
-            parts += [blank, *cell] if column.right else [*cell, blank]
-            parts.append((" " * GAP, ""))
-        segments = [Segment(part, base + self.tone(tone)) for part, tone in _joined(parts)]
-        return Strip(segments, sum(room + GAP for _, room in self._layout)).adjust_cell_length(width, base)
-
-
-def _fitted(cell: Cell, room: int) -> Cell:
-    """A cell that is cut to the room there is."""
-    parts: list[Part] = []
-    for part, tone in cell:
-        length = cell_len(part)
-        parts.append((part if length <= room else set_cell_size(part, room - 1) + "…", tone))
-        room -= length
-        if room <= 0:
-            break
-    return tuple(parts)
-
-
-def _joined(parts: Sequence[Part]) -> list[Part]:
-    """Parts of one tone that stand side by side as one."""
-    joined: list[Part] = []
-    for part, tone in parts:
-        if joined and joined[-1][1] == tone:
-            joined[-1] = (joined[-1][0] + part, tone)
-        elif part:
-            joined.append((part, tone))
-    return joined
-
-
-def _aligned(title: str, width: int, right: bool) -> str:
-    title = title if cell_len(title) <= width else set_cell_size(title, width)
-    return title.rjust(width) if right else title.ljust(width)
+        base = self._style_of(place)
+        segments = [Segment(part, base + self.tone(tone)) for part, tone in line_of(self.rows[place], self._layout)]
+        return Strip(segments, width_of(self._layout)).adjust_cell_length(width, base)

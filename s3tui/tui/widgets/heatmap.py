@@ -6,8 +6,7 @@ values changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.cells import set_cell_size
@@ -21,13 +20,12 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from s3tui.structures.grid_layout import NO_MAP, GateMap
+from s3tui.structures.grid_layout import GateMap
 from s3tui.text.sanitize import clean
 from s3tui.tui.support import colour_scale
 from s3tui.tui.support.palette import Toned
+from s3tui.tui.widgets.map_layout import MapLayout, laid_out
 
-LEAST, MOST = 2, 8  # cells of a column
-LEAST_PLAIN = 3  # of one in which a glyph stands between brackets
 COLOURFUL = ("truecolor", "256")
 SELECTED = "[]"
 
@@ -61,14 +59,11 @@ class HeatMap(Toned, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.empty = ""
         self.cursor = 0
-        self._map = NO_MAP
+        self._layout = MapLayout()
         self._values: Sequence[float] = ()
         self._marks: Mapping[int, str] = {}
         self._top = 1.0
         self._legend = ("", "")
-        self._names = 0  # cells of the names of the rows
-        self._cell = LEAST
-        self._starts: tuple[int, ...] = ()
         self._strips: dict[int, Strip] = {}
         self._styles: dict[tuple[int, bool], Style] = {}
 
@@ -79,10 +74,10 @@ class HeatMap(Toned, can_focus=True):
         is_other = map is not self._map
         if not is_other and values is self._values and (marks, top) == (self._marks, self._top):
             return
-        self._map, self._values, self._marks, self._top = map, values, marks, top
+        self._values, self._marks, self._top = values, marks, top
         if is_other:
             self.cursor = min(self.cursor, max(0, len(map.places) - 1))
-            self._lay_out()
+            self._lay_out(map)
         else:
             self._redraw()
 
@@ -98,16 +93,16 @@ class HeatMap(Toned, can_focus=True):
 
     @property
     def is_plain(self) -> bool:
-        """Whether there are too few colours for a scale, so that glyphs tell the values."""
+        """Whether there are too few colours for a scale, so that glyphs stand for the values."""
         return self.app.no_color or self.app.console.color_system not in COLOURFUL
 
     def explain(self, low: str, high: str) -> None:
-        """Tell under the map what its scale means, from its lowest to its highest value."""
+        """Say under the map what its scale means, from its lowest to its highest value."""
         if (low, high) != self._legend:
             self._legend = (low, high)
-            self._tell_legend()
+            self._show_legend()
 
-    def _tell_legend(self) -> None:
+    def _show_legend(self) -> None:
         low, high = self._legend
         steps = [n / 7 for n in range(8)]
         if self.is_plain:
@@ -146,45 +141,32 @@ class HeatMap(Toned, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Move the cursor there."""
         offset = event.get_content_offset(self)
-        if offset is None or offset.y == 0 or offset.x < self._names:
+        if offset is None or offset.y == 0 or offset.x < self._layout.names:
             return
         row = round(self.scroll_offset.y) + offset.y - 1
-        x = offset.x - self._names + round(self.scroll_offset.x)
-        if row < len(self._map.rows):
-            for start, there in zip(self._starts, self._map.cells[row], strict=True):
-                if start <= x < start + self._cell and there is not None:
-                    self.move_to(there)
+        x = offset.x - self._layout.names + round(self.scroll_offset.x)
+        if row < len(self._map.rows) and (there := self._layout.candidate_at(row, x)) is not None:
+            self.move_to(there)
 
     def _scroll_to_cursor(self) -> None:
-        row, column = self._map.places[self.cursor]
-        room, start = self._room, self._starts[column]
-        x, y = round(self.scroll_offset.x), round(self.scroll_offset.y)
-        tall = max(1, self.scrollable_content_region.height - 1)
-        x = min(start, max(x, start + self._cell - room))
-        y = min(row, max(y, row - tall + 1))
+        at = (round(self.scroll_offset.x), round(self.scroll_offset.y))
+        room = (self._room, max(1, self.scrollable_content_region.height - 1))
+        x, y = self._layout.scrolled_to(self.cursor, at, room)
         self.scroll_to(x=x, y=y, animate=False, immediate=True)
 
     # Drawing
 
     @property
-    def _room(self) -> int:
-        return max(1, self.scrollable_content_region.width - self._names)
+    def _map(self) -> GateMap:
+        return self._layout.map
 
-    def _lay_out(self) -> None:
-        """How wide the names and the columns are; a blank stands between two stacks."""
-        width = max(1, self.size.width)
-        self._names = min(max(map(len, self._map.rows), default=0) + 1, width // 2)
-        stacks = self._map.stacks
-        breaks = [bool(at and stacks[at] != stacks[at - 1]) for at in range(len(stacks))]
-        least = LEAST_PLAIN if self.is_plain else LEAST
-        room = width - self._names - sum(breaks) - 1
-        self._cell = min(MOST, max(least, room // max(1, len(stacks))))
-        starts, x = [], 0
-        for gap in breaks:
-            starts.append(x + gap)
-            x += gap + self._cell
-        self._starts = tuple(starts)
-        self.virtual_size = Size(self._names + x, len(self._map.rows) + 1)
+    @property
+    def _room(self) -> int:
+        return max(1, self.scrollable_content_region.width - self._layout.names)
+
+    def _lay_out(self, map: GateMap) -> None:
+        self._layout = laid_out(map, max(1, self.size.width), self.is_plain)
+        self.virtual_size = Size(self._layout.names + self._layout.width, len(map.rows) + 1)
         self._redraw()
 
     def _redraw(self) -> None:
@@ -193,7 +175,7 @@ class HeatMap(Toned, can_focus=True):
 
     def on_resize(self) -> None:
         """Columns may be wider now."""
-        self._lay_out()
+        self._lay_out(self._map)
         if self._map.places:
             self._scroll_to_cursor()
 
@@ -203,7 +185,7 @@ class HeatMap(Toned, can_focus=True):
         self._styles.clear()
         self._strips.clear()
         if any(self._legend):
-            self._tell_legend()
+            self._show_legend()
 
     def watch_has_focus(self, _: bool) -> None:
         """The cursor looks different where keys go elsewhere."""
@@ -213,10 +195,10 @@ class HeatMap(Toned, can_focus=True):
         """Draw one line of the screen: the name, which stays, and the part of the row that is looked at."""
         width, base = self.size.width, self.base
         if not self._map.places:
-            return self.told_line(self.empty, y)
+            return self.message_line(self.empty, y)
         left = round(self.scroll_offset.x)
         if y == 0:
-            name, line = Strip([Segment(" " * self._names, base)]), self._heads(left)
+            name, line = Strip([Segment(" " * self._layout.names, base)]), self._heads(left)
         else:
             row = round(self.scroll_offset.y) + y - 1
             if row >= len(self._map.rows):
@@ -231,7 +213,7 @@ class HeatMap(Toned, can_focus=True):
         return self._map.places[self.cursor] if self._map.places else (-1, -1)
 
     def _row_name(self, row: int) -> str:
-        return set_cell_size(clean(self._map.rows[row]), self._names - 1) + " "
+        return set_cell_size(clean(self._map.rows[row]), self._layout.names - 1) + " "
 
     def _row_style(self, row: int) -> Style:
         return self._here() if row == self._at[0] else self.base + self.tone("muted")
@@ -241,28 +223,18 @@ class HeatMap(Toned, can_focus=True):
 
     def _heads(self, left: int) -> Strip:
         """The names of the columns, as many as can be read; that of the cursor always."""
-        at = self._at[1]
-        here = None if at < 0 else (self._map.columns[at], self._starts[at] - left)
-        others = [(title, start - left) for title, start in self._titles() if title != (here and here[0])]
-        line, (a, b) = heads(others, here, self._room)
+        line, (a, b) = self._layout.line_of_titles(self._at[1], left, self._room)
         muted = self.base + self.tone("muted")
         return Strip([Segment(line[:a], muted), Segment(line[a:b], self._here()), Segment(line[b:], muted)])
-
-    def _titles(self) -> Iterator[tuple[str, int]]:
-        """Every so many columns of each stack, so that their names do not touch."""
-        longest = max(map(len, self._map.columns), default=0)
-        every = -(-(longest + 1) // self._cell)
-        for _, stack in groupby(zip(self._map.columns, self._starts, self._map.stacks, strict=True), lambda c: c[2]):
-            yield from ((title, start) for title, start, _ in list(stack)[::every])
 
     def _draw(self, row: int) -> Strip:
         segments: list[Segment] = []
         x, plain = 0, self.is_plain
-        for start, index in zip(self._starts, self._map.cells[row], strict=True):
+        for start, index in zip(self._layout.starts, self._map.cells[row], strict=True):
             if start > x:
                 segments.append(Segment(" " * (start - x), self.base))
-            segments.append(Segment(" " * self._cell, self.base) if index is None else self._field(index, plain))
-            x = start + self._cell
+            segments.append(Segment(" " * self._layout.cell, self.base) if index is None else self._field(index, plain))
+            x = start + self._layout.cell
         return Strip(segments, x)
 
     def _field(self, index: int, plain: bool) -> Segment:
@@ -270,11 +242,11 @@ class HeatMap(Toned, can_focus=True):
         value = self._values[index] / self._top if index < len(self._values) else 0.0
         mark = self._marks.get(index)
         fill = colour_scale.shade(value) if plain else " "
-        told = fill * self._cell if mark is None else mark[0] + fill * (self._cell - 2) + mark[1]
+        field = fill * self._layout.cell if mark is None else mark[0] + fill * (self._layout.cell - 2) + mark[1]
         if index == self.cursor:
             name = "heat--cursor" if self.has_focus else "heat--cursor-blurred"
-            return Segment(told, self.base + self.get_component_rich_style(name, partial=True))
-        return Segment(told, self.base if plain else self._style(colour_scale.level(value), mark is not None))
+            return Segment(field, self.base + self.get_component_rich_style(name, partial=True))
+        return Segment(field, self.base if plain else self._style(colour_scale.level(value), mark is not None))
 
     def _style(self, level: int, marked: bool) -> Style:
         if (level, marked) not in self._styles:
@@ -282,21 +254,3 @@ class HeatMap(Toned, can_focus=True):
             colours = Color.from_rgb(*colour_scale.on(back)), Color.from_rgb(*back)
             self._styles[level, marked] = Style(color=colours[0], bgcolor=colours[1], bold=marked)
         return self._styles[level, marked]
-
-
-def heads(titles: Iterable[tuple[str, int]], here: tuple[str, int] | None, room: int) -> tuple[str, tuple[int, int]]:
-    """Titles at their places in a line of `room` cells, and from where to where that of the cursor stands.
-
-    What would touch the title of the cursor, or is not wholly inside, is left out.
-    """
-    line = [" "] * room
-    a = b = 0
-    if here is not None:
-        a = max(0, min(here[1], room - len(here[0])))
-        b = min(room, a + len(here[0]))
-        line[a:b] = here[0][: b - a]
-    for title, x in titles:
-        end = x + len(title)
-        if x >= 0 and end <= room and (end < a or x > b or here is None):
-            line[x:end] = title
-    return "".join(line), (a, b)

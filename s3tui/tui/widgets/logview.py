@@ -60,13 +60,13 @@ class LogView(Toned, can_focus=True):
         if further or places:
             self.follow = False
             self.scroll_to(y=(further or places)[0 if by > 0 else -1], animate=False, immediate=True)
-            self._tell()
+            self._show_state()
 
     def action_move(self, by: int) -> None:
         """Scroll by a line."""
         self.follow = self.follow and by > 0
         self.scroll_relative(y=by, animate=False, immediate=True)
-        self._tell()
+        self._show_state()
 
     def action_toggle_follow(self) -> None:
         """Stay at the end, or not."""
@@ -82,7 +82,7 @@ class LogView(Toned, can_focus=True):
         """To the first line."""
         self.follow = False
         self.scroll_to(y=0, animate=False, immediate=True)
-        self._tell()
+        self._show_state()
 
     def action_scroll_bottom(self) -> None:
         """To the last line, and stay there."""
@@ -92,7 +92,7 @@ class LogView(Toned, can_focus=True):
     def on_mouse_scroll_up(self) -> None:
         """Whoever scrolls up wants to read."""
         self.follow = False
-        self._tell()
+        self._show_state()
 
     def on_resize(self) -> None:
         """Lines break elsewhere now."""
@@ -105,19 +105,19 @@ class LogView(Toned, can_focus=True):
         self.virtual_size = Size(widest, len(self._shown))
         if self.follow:
             self.scroll_to(y=max(0, len(self._shown) - self.size.height), animate=False, immediate=True)
-        self._tell()
+        self._show_state()
         self.refresh()
 
     def _wrapped(self, width: int) -> Iterator[str]:
         for line in self._lines:
             yield from chop_cells(line, width) or [""]
 
-    def _tell(self) -> None:
-        told = [f"{len(self._lines):,} lines"] if self._lines else []
-        told += ["following"] if self.follow and self.can_focus else []
-        told += ["wrapped"] if self.wrap else []
-        told += [f"/{self.sought}"] if self.sought else []
-        self.border_subtitle = plain(", ".join(told))
+    def _show_state(self) -> None:
+        parts = [f"{len(self._lines):,} lines"] if self._lines else []
+        parts += ["following"] if self.follow and self.can_focus else []
+        parts += ["wrapped"] if self.wrap else []
+        parts += [f"/{self.sought}"] if self.sought else []
+        self.border_subtitle = plain(", ".join(parts))
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""

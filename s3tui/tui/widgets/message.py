@@ -1,4 +1,4 @@
-"""A few lines of text that say where things stand."""
+"""A few lines of text above the parts of a tab."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from s3tui.tui.support.palette import Cell, content
 Lines = Sequence[Sequence[Cell]]
 
 
-class Told(Static):
+class MessageLines(Static):
     """Lines of cells, drawn anew only where they have changed."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
         self.lines: Lines = ()
 
-    def tell(self, lines: Lines) -> None:
-        """Tell this."""
+    def show(self, lines: Lines) -> None:
+        """Show these lines."""
         if lines != self.lines:
             self.lines = lines
             self.update(Content("\n").join(content(*line) for line in lines), layout=False)
 
     @property
     def plain(self) -> str:
-        """What is told, without tones."""
+        """The text, without tones."""
         return "\n".join("".join(part for cell in line for part, _ in cell) for line in self.lines)

@@ -90,7 +90,7 @@ class Plot(Toned):
             self._strips = self._draw()
             self._drawn_at, self._cost = time.monotonic(), time.perf_counter() - began
         if not self._strips:
-            return self.told_line(self._empty if self._figure.is_empty else "", y)
+            return self.message_line(self._empty if self._figure.is_empty else "", y)
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.base)
 
     def _draw(self) -> list[Strip]:

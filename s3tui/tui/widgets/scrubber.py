@@ -1,4 +1,4 @@
-"""A bar for the time of a search: where one looks, and how far it goes."""
+"""A slider over the steps of a search."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Scrubber(Static):
         self._shown: tuple[float, str, str] = (0.0, "", "")
         self._bar = (0, 0)
 
-    def show(self, share: float, told: str, mode: str) -> None:
-        """Show that one looks at `share` of the time; `told` names the moment, `mode` says how one looks."""
-        if (share, told, mode) != self._shown:
-            self._shown = (share, told, mode)
+    def show(self, share: float, moment: str, mode: str) -> None:
+        """Show that one looks at `share` of the time; `moment` names it, `mode` says how one looks."""
+        if (share, moment, mode) != self._shown:
+            self._shown = (share, moment, mode)
             self._draw()
 
     def on_resize(self) -> None:
@@ -35,8 +35,8 @@ class Scrubber(Static):
         self._draw()
 
     def _draw(self) -> None:
-        share, told, mode = self._shown
-        left, right = f"{told}  ", f"  {mode}"
+        share, moment, mode = self._shown
+        left, right = f"{moment}  ", f"  {mode}"
         width = max(0, self.size.width - len(left) - len(right))
         self._bar = (len(left), width)
         at = round(share * (width - 1))

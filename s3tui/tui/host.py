@@ -1,0 +1,54 @@
+"""What screens and tabs ask of the app that holds them. They see only this, so that the app may import them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, cast
+
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+
+from s3tui.runs.workspace import Workspace
+from s3tui.scheduling.bulk_actions import Action
+from s3tui.tui.snapshot import Snapshot
+
+
+class Host(Protocol):
+    """The app, as its screens and tabs know it."""
+
+    workspace: Workspace
+    snapshot: Snapshot
+
+    @property
+    def looked_at(self) -> Screen[None] | None:
+        """The screen of runs that is in front, also where a dialog covers it."""
+
+    def act(self, names: Sequence[str], action: Action) -> None:
+        """Apply an action to runs in the background, and show what came of it."""
+
+    def in_background(self, job: Callable[[], None]) -> None:
+        """Call `job` in the thread that reads the workspace."""
+
+    def watch_runs(self, names: Iterable[str]) -> None:
+        """Load the details of these runs, and of no others, into the snapshots that follow."""
+
+    def open_workspace(self, workspace: Workspace) -> None:
+        """Show another workspace."""
+
+    def show_runs(self) -> None:
+        """Close all screens before the table of runs."""
+
+    def compare_runs(self, names: Sequence[str]) -> None:
+        """Open the screen that compares these runs."""
+
+    def pick_suite(self) -> None:
+        """Open the screen from which a suite is started."""
+
+
+class Hosted(MessagePump):
+    """A screen or tab that asks something of the app."""
+
+    @property
+    def s3(self) -> Host:
+        """The app."""
+        return cast("Host", self.app)

@@ -1,0 +1,83 @@
+"""The runs of a workspace as they are shown: filtered, sorted, grouped, and some of them marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.run.errors import UsageError
+from s3tui.listing.filters import parse_filter
+from s3tui.listing.grouping import grouped
+from s3tui.listing.run_row import Line
+from s3tui.listing.sorted_rows import Ordering
+from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.tables.run_rows import Rows
+from s3tui.tui.widgets.grid import Row
+
+
+class ArrangedRuns:
+    """Set `filter`, `sort`, `group_by` and `marked`, then `arrange`.
+
+    `sort` is the key of a column, with `-` in front for the largest first. `problem` says why the filter cannot be
+    read; such a one lets every run through.
+    """
+
+    def __init__(self) -> None:
+        self.filter, self.sort, self.group_by = "", "", ""
+        self.marked: set[str] = set()
+        self.problem = ""
+        self.shown: list[Line] = []
+        self._snapshot = Snapshot()
+        self._rows = Rows()
+        self._asked: tuple[str, str] | None = None
+        self._ordering = Ordering(parse_filter([]))
+        self._arranged: tuple[object, ...] = ()
+
+    def arrange(self, snapshot: Snapshot) -> bool:
+        """Arrange the runs of a snapshot; False where they are as they were."""
+        self._snapshot = snapshot
+        asked = (tuple(snapshot.lines.values()), self.filter, self.sort, self.group_by, frozenset(self.marked))
+        if asked == self._arranged:
+            return False
+        self._arranged = asked
+        if self._asked != (self.filter, self.sort):
+            self._asked = (self.filter, self.sort)
+            self._ordering = Ordering(self._keep(), self.sort)
+        self.shown = self._ordering.of(snapshot.lines)
+        suites = {line.suite for line in snapshot.lines.values()}
+        self._rows.leave_out(f"{suites.pop()}/" if len(suites) == 1 else "")
+        return True
+
+    def _keep(self) -> Callable[[Line], bool]:
+        try:
+            keep, self.problem = parse_filter([self.filter]), ""
+        except (UsageError, ValueError) as error:
+            keep, self.problem = parse_filter([]), str(error)
+        return keep
+
+    def rows(self) -> list[Row]:
+        """A row for each run that is shown, under headings where they are grouped."""
+        if not self.group_by:
+            return self._rows.of(self.shown, self.marked)
+        specs = {name: run.spec for name, run in self._snapshot.runs.items()}
+        return self._rows.of_groups(grouped(self.shown, self.group_by, specs), self.marked)
+
+    def summary(self) -> str:
+        """How many of the runs are shown, how they are grouped, and how many are marked."""
+        parts = [f"{len(self.shown)} of {len(self._snapshot.lines)}"] if self.filter else []
+        parts += [f"grouped by {self.group_by}"] if self.group_by else []
+        parts += [f"{len(self.marked)} marked"] if self.marked else []
+        return ", ".join(parts)
+
+    @property
+    def marked_names(self) -> list[str]:
+        """The marked runs that are shown, in their order."""
+        return [line.name for line in self.shown if line.name in self.marked]
+
+    def mark_all(self) -> None:
+        """Mark all that is shown, or where all is marked, none."""
+        names = {line.name for line in self.shown}
+        self.marked = set() if names <= self.marked else self.marked | names
+
+    def sort_by(self, key: str) -> None:
+        """Sort by a column; once more turns it round."""
+        self.sort = f"-{key}" if key and key == self.sort else key

@@ -1,0 +1,125 @@
+"""The runs that a suite file would start, as rows of a table, and what there is to say of one of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from s3tui.text.sanitize import clean
+from s3tui.text.units import ABSENT, count, percent
+from s3tui.tui.support.palette import STATES, Cell, Part, text
+from s3tui.tui.tables.run_rows import MARK
+from s3tui.tui.widgets.grid import Column, Row
+
+if TYPE_CHECKING:
+    from core.run.spec import RunSpec
+    from s3tui.suite.plan import Outlook
+    from s3tui.suite.preview import Size
+
+COLUMNS = (
+    Column("state", "state", 13, rank=1), Column("name", "run", 0, rank=0), Column("method", "method", 8, rank=2),
+    Column("task", "task", 16, rank=3), Column("space", "space", 16, rank=7),
+    Column("seed", "seed", 5, right=True, rank=8), Column("candidates", "candidates", 10, right=True, rank=5),
+    Column("parameters", "of parameters", 13, right=True, rank=6), Column("budget", "budget", 11, right=True, rank=4),
+)  # fmt: skip
+NEW: Part = ("+ ", "accent")
+IN_THE_WAY: Part = ("! ", "bad")
+
+
+def state_of(one: Outlook) -> str:
+    """What is there of a run already, in a word."""
+    return "in the way" if one.refusal else one.state
+
+
+def glyph_of(name: str) -> Part:
+    """The glyph of a state, with its tone."""
+    if name in ("new", "in the way"):
+        return NEW if name == "new" else IN_THE_WAY
+    glyph, tone = STATES.get(name, ("?", ""))
+    return (f"{glyph} ", tone)
+
+
+def row_of(one: Outlook, marked: bool, size: Size | None) -> Row:
+    """A run of the suite as a row."""
+    from s3tui.suite.preview import WHOLE
+
+    spec, name = one.run.spec, state_of(one)
+    tone = "" if marked else "muted"
+    mark: Part = (MARK, "accent") if marked else (" ", "")
+    cells: Mapping[str, Cell] = {
+        "state": (mark, glyph_of(name), (name, "bad" if one.refusal else tone)),
+        "name": text(clean(one.run.name), tone),
+        "method": text(spec.method, tone),
+        "task": text(clean(_task(spec)), tone),
+        "space": text(ABSENT if spec.method in WHOLE else clean(spec.space.name), tone),
+        "seed": text(str(spec.seed), tone),
+        "candidates": _counted(size.candidates if size and not size.problem else None, tone),
+        "parameters": _counted(size.parameters if size and not size.problem else None, tone),
+        "budget": text(_budget(spec, size), tone),
+    }
+    return Row(one.run.name, dict(cells))
+
+
+def _counted(value: int | None, tone: str) -> Cell:
+    return text(count(value), "muted" if value is None else tone)
+
+
+def _task(spec: RunSpec) -> str:
+    return str(getattr(spec.task, "name", "") or getattr(spec.task, "path", ""))
+
+
+def _budget(spec: RunSpec, size: Size | None) -> str:
+    """In parameters, where the size of the model is known or not needed."""
+    if spec.budget is None:
+        return ABSENT
+    if spec.budget >= 1:
+        return count(spec.budget)
+    return count(int(spec.budget * size.backbone)) if size and size.backbone else percent(spec.budget)
+
+
+def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> list[list[Cell]]:
+    """What there is to say of a run: why it cannot be started, its model and space, how much that is."""
+    from s3tui.suite.preview import WHOLE
+
+    spec = one.run.spec
+    lines = []
+    if spec.method not in WHOLE:
+        lines = [_named("size", *_written_size(size, measuring)), _named("space", _space(spec))]
+    lines += [_named("model", clean(spec.model)), _named("length", _length(spec))]
+    if one.refusal:
+        lines.insert(0, _named("refused", clean(one.refusal), "bad"))
+    elif fresh and one.state != "new":
+        lines.insert(0, _named("there", f"{one.state}: is replaced, results too", "warn"))
+    elif one.state == "finished":
+        lines.insert(0, _named("there", "finished before: is left as it is", "good"))
+    elif one.state != "new":
+        lines.insert(0, _named("there", f"{one.state}: goes on with what it has"))
+    return lines
+
+
+def _named(name: str, value: str, tone: str = "") -> list[Cell]:
+    return [text(f"{name:9}", "muted"), text(value, tone)]
+
+
+def _length(spec: RunSpec) -> str:
+    phases = (("search", spec.search if spec.method == "s3" else None), ("retrain", spec.retrain))
+    lengths = [
+        f"{name} {f'{phase.max_steps:,} steps' if phase.max_steps else f'{phase.epochs:g} epochs'}"
+        for name, phase in phases
+        if phase is not None
+    ]
+    return ", ".join(lengths)
+
+
+def _space(spec: RunSpec) -> str:
+    """The space by name, with its patterns and deltas."""
+    groups = [f"{pattern}: {', '.join(deltas)}" for group in spec.space.groups for pattern, deltas in group.items()]
+    return clean(f"{spec.space.name}  {'; '.join(groups)}" if groups else spec.space.name)
+
+
+def _written_size(size: Size | None, measuring: bool) -> tuple[str, str]:
+    if size is None:
+        return ("building the model without its weights to count" if measuring else "unknown", "muted")
+    if size.problem:
+        return (f"unknown: {clean(size.problem)}", "warn")
+    return (f"{size.candidates:,} candidates, {size.parameters:,} of {size.backbone:,} parameters", "")

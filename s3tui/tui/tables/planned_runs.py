@@ -1,0 +1,78 @@
+"""The runs of a suite file, of which some are marked to be started."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from s3tui.text.sanitize import clean
+from s3tui.tui.support.palette import Cell, text
+from s3tui.tui.tables.planned_rows import detail_of, glyph_of, row_of, state_of
+from s3tui.tui.widgets.grid import Row
+
+if TYPE_CHECKING:
+    from s3tui.suite.plan import Outlook
+    from s3tui.suite.preview import Preview, Size
+
+
+class PlannedRuns:
+    """What the file would start, as it was read last; which runs are marked; how large their spaces are.
+
+    A run is marked until somebody leaves it out, also when the file is read again. Without `preview` there are none.
+    """
+
+    def __init__(self) -> None:
+        self.preview: Preview | None = None
+        self.sizes: dict[str, Size] | None = None  # None while the models are still being built
+        self._left_out: set[str] = set()
+
+    @property
+    def all(self) -> tuple[Outlook, ...]:
+        """Every run of the file."""
+        return self.preview.runs if self.preview else ()
+
+    @property
+    def marked(self) -> list[Outlook]:
+        """The runs that would be started."""
+        return [one for one in self.all if one.run.name not in self._left_out]
+
+    def toggle(self, name: str) -> None:
+        """Mark a run, or leave it out."""
+        self._left_out ^= {name}
+
+    def toggle_all(self) -> None:
+        """Mark all runs, or where all are marked, none."""
+        self._left_out = set() if self._left_out else {one.run.name for one in self.all}
+
+    @property
+    def command(self) -> str:
+        """The command that starts the marked runs."""
+        return self.preview.command(self.marked) if self.preview else ""
+
+    # How it is shown
+
+    def rows(self) -> list[Row]:
+        """A row for each run."""
+        return [row_of(one, one.run.name not in self._left_out, self._size_of(one)) for one in self.all]
+
+    def counts(self) -> list[Cell]:
+        """How many runs there are in each state, and into which folder they go."""
+        if self.preview is None:
+            return []
+        cells: list[Cell] = []
+        for name, number in Counter(state_of(one) for one in self.all).items():
+            cells += [text("  "), (glyph_of(name), (f"{number} {name}", ""))]
+        return [*cells, text(f"  in {clean(str(self.preview.suite.folder))}", "muted")]
+
+    def detail(self, name: str | None) -> Sequence[Sequence[Cell]]:
+        """What there is to say of a run, in lines; none where there is no such run."""
+        one = next((one for one in self.all if one.run.name == name), None)
+        if one is None or self.preview is None:
+            return ()
+        return detail_of(one, self._size_of(one), self.sizes is None, self.preview.fresh)
+
+    def _size_of(self, one: Outlook) -> Size | None:
+        from s3tui.suite.preview import key_of
+
+        return (self.sizes or {}).get(key_of(one.run.spec))

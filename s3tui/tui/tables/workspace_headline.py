@@ -1,0 +1,40 @@
+"""The line above the table of runs: the workspace, how many runs are in which state, and who dispatches them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from s3tui.runs.status import STATES
+from s3tui.text.sanitize import clean
+from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.support.palette import Cell, state, text
+
+
+def short_path(path: Path) -> str:
+    """A path as a person would write it here: from this folder, or from home."""
+    for start, written in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if start in path.parents:
+            return f"{written}{path.relative_to(start)}"
+    return str(path)
+
+
+def headline(path: Path, snapshot: Snapshot) -> list[Cell]:
+    """The workspace, how many runs are where, and who dispatches."""
+    counts = Counter(line.status for line in snapshot.lines.values())
+    cells: list[Cell] = [text("s3tui", "strong")]
+    for name in STATES:
+        if counts[name]:
+            cells += [text("  "), (state(name)[0], (f"{counts[name]} {name}", ""))]
+    if not snapshot.loaded:
+        cells.append(text("  reading", "muted"))
+    if snapshot.paused:
+        cells.append(text("  the queue is paused", "warn"))
+    if snapshot.read_only:
+        cells.append(text(f"  read-only: {snapshot.read_only}", "warn"))
+    elif snapshot.dispatcher and snapshot.dispatcher != "nobody":
+        cells.append(text(f"  dispatched by {snapshot.dispatcher}", "muted"))
+    if snapshot.trouble:
+        cells.append(text(f"  {clean(snapshot.trouble)}; trying again", "bad"))
+    cells.append(text(f"  {clean(short_path(path))}", "muted"))
+    return cells

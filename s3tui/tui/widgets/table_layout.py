@@ -1,0 +1,129 @@
+"""Where the columns of a table are, and the text of its lines. Pure: `grid` draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+
+from s3tui.tui.support.palette import Cell, Part
+
+GAP = 2  # blanks between two columns
+LEAST = 22  # cells of a column that takes what is left
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: `width` in cells, 0 for what is left; where room is short, those of high `rank` go first."""
+
+    key: str
+    title: str
+    width: int = 0
+    right: bool = False
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: a cell for each column of the table, by its key. A `heading` stands above a group of others."""
+
+    key: str
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+    heading: bool = False
+
+
+Layout: TypeAlias = "list[tuple[Column, int]]"  # the columns that are shown, with their cells
+
+
+def laid_out(columns: Sequence[Column], room: int) -> Layout:
+    """As many columns as fit into `room` cells, those of low rank first; they keep their order."""
+    shown = list(columns[:1])
+    for column in sorted(columns[1:], key=lambda column: column.rank):
+        if _width([*shown, column]) <= room:
+            shown.append(column)
+    return _stretched([column for column in columns if column in shown], room)
+
+
+def scrolled(columns: Sequence[Column], room: int, first: int) -> Layout:
+    """The columns from the one at `first` on that fit into `room` cells, behind the first of all, which stays."""
+    shown = list(columns[:1])
+    for column in columns[1 + first :]:
+        if _width([*shown, column]) > room:
+            break
+        shown.append(column)
+    return _stretched(shown, room)
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum((column.width or LEAST) + GAP for column in columns) - GAP
+
+
+def _stretched(columns: Sequence[Column], room: int) -> Layout:
+    """What is left of the room goes to the columns without a width."""
+    rest = room - sum(column.width + GAP for column in columns) + GAP
+    share = max(LEAST, rest // max(1, sum(not column.width for column in columns)))
+    return [(column, column.width or share) for column in columns]
+
+
+def width_of(layout: Layout) -> int:
+    """The cells of a line."""
+    return sum(width + GAP for _, width in layout)
+
+
+def column_at(layout: Layout, x: int) -> Column | None:
+    """The column that holds cell x of a line, or the gap behind it."""
+    start = 0
+    for column, width in layout:
+        if start <= x < start + width + GAP:
+            return column
+        start += width + GAP
+    return None
+
+
+def titles(layout: Layout, sorted_by: str) -> list[str]:
+    """The header; `sorted_by` is the key of a column, with `-` in front where the largest is first."""
+    marks = {sorted_by.lstrip("-"): "▼" if sorted_by.startswith("-") else "▲"}
+    return [
+        _aligned(column.title + marks.get(column.key, ""), width, column.right) + " " * GAP for column, width in layout
+    ]
+
+
+def line_of(row: Row, layout: Layout) -> list[Part]:
+    """The texts of a row in their tones. What is of one tone is one part, as Textual takes its time for each."""
+    parts: list[Part] = []
+    for column, room in layout:
+        cell = _fitted(row.cells.get(column.key, ()), room)
+        blank = (" " * (room - sum(cell_len(part) for part, _ in cell)), "")
+        parts += [blank, *cell] if column.right else [*cell, blank]
+        parts.append((" " * GAP, ""))
+    return _joined(parts)
+
+
+def _fitted(cell: Cell, room: int) -> Cell:
+    """A cell that is cut to the room there is."""
+    parts: list[Part] = []
+    for part, tone in cell:
+        length = cell_len(part)
+        parts.append((part if length <= room else set_cell_size(part, room - 1) + "…", tone))
+        room -= length
+        if room <= 0:
+            break
+    return tuple(parts)
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Parts of one tone that stand side by side as one."""
+    joined: list[Part] = []
+    for part, tone in parts:
+        if joined and joined[-1][1] == tone:
+            joined[-1] = (joined[-1][0] + part, tone)
+        elif part:
+            joined.append((part, tone))
+    return joined
+
+
+def _aligned(title: str, width: int, right: bool) -> str:
+    title = title if cell_len(title) <= width else set_cell_size(title, width)
+    return title.rjust(width) if right else title.ljust(width)
