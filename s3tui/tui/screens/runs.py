@@ -15,6 +15,7 @@ from textual.timer import Timer
 from textual.widgets import Footer, Input
 
 from core.run.errors import SpecError
+from s3tui.listing.columns import COLUMNS
 from s3tui.listing.filters import parse_filter
 from s3tui.listing.grouping import grouped, keys_of
 from s3tui.listing.run_row import Line
@@ -29,7 +30,7 @@ from s3tui.tui.snapshot import Snapshot, Story
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import Cell, plain, state, text
 from s3tui.tui.tables.exported_table import Table, of_lines
-from s3tui.tui.tables.run_rows import COLUMNS, MORE, Rows
+from s3tui.tui.tables.run_rows import Rows, grid_columns, shown_columns
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.grid import Grid, Row
 from s3tui.tui.widgets.logview import LogView
@@ -72,7 +73,7 @@ class Runs(RunActions, Live):
         """Headline, table, devices, and what there is of one run."""
         yield TextLine(id="headline")
         yield Input(placeholder="status:running task:cb score>0.8 method:s3 -tag:old", id="filter")
-        grid = Grid(COLUMNS, EMPTY, id="runs")
+        grid = Grid(shown_columns(), EMPTY, id="runs")
         grid.border_title = "runs"
         yield grid
         devices = DeviceStrip(id="devices")
@@ -252,7 +253,7 @@ class Runs(RunActions, Live):
     def action_sort(self) -> None:
         """Choose a column to sort by."""
         answers = [("", "", "as they are: what runs first, then by name")]
-        answers += [(column.key, "", column.title) for column in (*COLUMNS, *MORE) if column.key != "tags"]
+        answers += [(column.key, "", column.title) for column in grid_columns() if COLUMNS[column.key].kind != "texts"]
         self.app.push_screen(Choose("Sort by", answers), self._sort_by)
 
     def _sort_by(self, key: str | None) -> None:
@@ -275,13 +276,13 @@ class Runs(RunActions, Live):
     def action_columns(self) -> None:
         """Choose the columns."""
         shown = {column.key for column in self.grid.columns}
-        answers = [(column.key, column.title, column.key in shown) for column in (*COLUMNS, *MORE)]
+        answers = [(column.key, column.title, column.key in shown) for column in grid_columns()]
         self.app.push_screen(ChooseSome("Columns", answers), self._set_columns)
 
     def _set_columns(self, keys: Sequence[str] | None) -> None:
         if keys:
-            columns = [column for column in (*COLUMNS, *MORE) if column.key in keys]
-            self.grid.show_columns(columns, all_of_them=set(keys) != {column.key for column in COLUMNS})
+            columns = [column for column in grid_columns() if column.key in keys]
+            self.grid.show_columns(columns, all_of_them=set(keys) != {column.key for column in shown_columns()})
 
 
 def _short(path: Path) -> str:
