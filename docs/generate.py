@@ -15,12 +15,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.run.deltas import ABOUT, ARGUMENTS, LISTED
-from core.run.original import ORIGINALS
+from core.run.deltas import OWN as DELTAS
 from core.run.spaces import FAMILIES, LIBRARY, SITES
 from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.tasks import ENTRIES
 from core.run.training import LARGEST, MOST, PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings
-from core.tasks.table import ENTRIES
 
 PAGE = Path(__file__).with_name("toml.md")
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -139,12 +138,10 @@ def spaces() -> str:
 def deltas() -> str:
     """The deltas with their arguments."""
     rows = []
-    for name, arguments in ARGUMENTS.items():
-        given = ", ".join(
-            f"`{key}={value}`{' or a list' * (LISTED.get(name) == key)}" for key, value in arguments.items()
-        )
-        theirs = f"`{ORIGINALS[name].name}`" if name in ORIGINALS else ""
-        rows.append((f"`{name}`", given or "none", ABOUT[name], theirs))
+    for delta in DELTAS:
+        given = ", ".join(f"`{key}={a.default}`{' or a list' * a.listed}" for key, a in delta.arguments.items())
+        theirs = f"`{delta.original.name}`" if delta.original else ""
+        rows.append((f"`{delta.name}`", given or "none", delta.about, theirs))
     return table(("delta", "arguments and defaults", "what it is", "in the paper's files"), rows)
 
 

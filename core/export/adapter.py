@@ -6,8 +6,10 @@ that a module has; with `modules_to_save` whole copies of norms and of a head. I
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +17,9 @@ from transformers.pytorch_utils import Conv1D
 
 from core.model.backbone import HEADS, Backbone
 from core.model.deltafile import DeltaFile
-from core.model.deltas.bitfit import BitFit
-from core.model.deltas.lnfit import LNFit
-from core.model.deltas.lora import LoRA
+from core.model.deltas import Effect
 from core.model.loading import fitting
-from core.model.space import Placed
+from core.model.space import Placed, weight_change
 from core.run.errors import ModelError
 
 PREFIX = "base_model.model."
@@ -27,56 +27,74 @@ SHOWN = 3  # candidates that a refusal names
 INSTEAD = "--to delta holds every structure, --to merged what folds into weights"
 
 
+@dataclass(frozen=True)
+class Change:
+    """A candidate with its effect, not scaled by the factor of its delta; None where it is no change of weights."""
+
+    placed: Placed
+    effect: Effect | None
+
+    @property
+    def path(self) -> str:
+        """The module."""
+        return self.placed.site.module
+
+    @property
+    def goes_to(self) -> Literal["lora", "norm", "bias", ""]:
+        """Where PEFT keeps it; empty where it has no place for it."""
+        parts = {name for name, value in vars(self.effect).items() if value is not None} if self.effect else set()
+        if parts == {"low_rank"}:
+            return "lora"
+        if self.placed.site.kind == "norm" and parts and parts <= {"scale", "bias"}:
+            return "norm"
+        return "bias" if parts == {"bias"} else ""
+
+
 def adapter(backbone: Backbone, file: DeltaFile, base: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration and the tensors; raises ModelError that names what PEFT has no place for."""
     model = backbone.model
-    placed = fitting(model, file)
-    _check(model, placed, file)
-    loras = [p for p in placed if isinstance(p.delta, LoRA)]
-    norms = list(dict.fromkeys(p.site.module for p in placed if p.site.kind == "norm"))
+    changes = [Change(p, weight_change(p, file.deltas, 1.0)) for p in fitting(model, file)]
+    _check(model, changes, file)
+    loras = [c for c in changes if c.goes_to == "lora"]
+    norms = list(dict.fromkeys(c.path for c in changes if c.goes_to == "norm"))
     heads = list(dict.fromkeys(_head_module(name) for name in file.own))
     common = {"base_model_name_or_path": base, "task_type": _task_type(backbone), "inference_mode": True}
     tensors = {PREFIX + name: tensor for name, tensor in file.own.items()}
     if not loras:
         config = {"peft_type": "LN_TUNING", "target_modules": norms, "modules_to_save": heads or None}
-        return common | config, tensors | _norms(model, placed, file.deltas, ".ln_tuning_layers")
-    tensors |= _loras(loras, file.deltas) | _biases(model, placed, file.deltas) | _norms(model, placed, file.deltas, "")
-    return common | _lora_config(model, placed, loras, [*heads, *norms]), tensors
+        return common | config, tensors | _norms(model, changes, ".ln_tuning_layers")
+    tensors |= _loras(loras) | _biases(model, changes) | _norms(model, changes, "")
+    return common | _lora_config(model, changes, loras, [*heads, *norms]), tensors
 
 
-def _check(model: nn.Module, placed: Sequence[Placed], file: DeltaFile) -> None:
-    if not placed:
+def _check(model: nn.Module, changes: Sequence[Change], file: DeltaFile) -> None:
+    if not changes:
         what = "all of the model" if len(file.own) == len(list(model.named_parameters())) else "a head alone"
         raise ModelError(f"the run trains {what}, which is no adapter of PEFT", "--to merged writes the whole model")
-    has_lora = any(isinstance(p.delta, LoRA) for p in placed)
-    problems = [f"{p.candidate.name} ({why})" for p in placed if (why := _obstacle(model, p, has_lora))]
+    has_lora = any(c.goes_to == "lora" for c in changes)
+    problems = [f"{c.placed.candidate.name} ({why})" for c in changes if (why := _obstacle(model, c, has_lora))]
     if problems:
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         listed = ", ".join(problems[:SHOWN]) + more
-        raise ModelError(f"PEFT cannot hold {len(problems)} of {len(placed)} candidates: {listed}", INSTEAD)
+        raise ModelError(f"PEFT cannot hold {len(problems)} of {len(changes)} candidates: {listed}", INSTEAD)
 
 
-def _obstacle(model: nn.Module, placed: Placed, has_lora: bool) -> str:
+def _obstacle(model: nn.Module, change: Change, has_lora: bool) -> str:
     """Why PEFT has no place for a candidate; empty where it has."""
-    if isinstance(placed.delta, LoRA | LNFit):
-        return ""
-    if not isinstance(placed.delta, BitFit):
+    if change.effect is None or not change.goes_to:
         return "none of its methods beside LoRA and norms"
-    module = model.get_submodule(placed.site.module)
-    if module._parameters.get("bias") is None:
+    if change.effect.bias is not None and model.get_submodule(change.path)._parameters.get("bias") is None:
         return "the module has no bias"
-    if placed.site.kind != "norm" and not has_lora:
-        return "biases come with LoRA alone"
-    return ""
+    return "biases come with LoRA alone" if change.goes_to == "bias" and not has_lora else ""
 
 
 def _lora_config(
-    model: nn.Module, placed: Sequence[Placed], loras: Sequence[Placed], saved: Sequence[str]
+    model: nn.Module, changes: Sequence[Change], loras: Sequence[Change], saved: Sequence[str]
 ) -> dict[str, Any]:
     """A LoraConfig: each module by its whole path, with its rank and alpha (which is scaled by 1 / rank)."""
     ranks, alphas = _ranks(loras)
     conv = [isinstance(model.get_submodule(path), Conv1D) for path in ranks]
-    has_biases = any(isinstance(p.delta, BitFit) and p.site.kind != "norm" for p in placed)
+    has_biases = any(c.goes_to == "bias" for c in changes)
     return {
         "peft_type": "LORA",
         "target_modules": list(ranks),
@@ -91,55 +109,68 @@ def _lora_config(
     }
 
 
-def _ranks(loras: Sequence[Placed]) -> tuple[dict[str, int], dict[str, int]]:
+def _ranks(loras: Sequence[Change]) -> tuple[dict[str, int], dict[str, float]]:
     """Rank and alpha by module. Several LoRA at one become one of their ranks together, its B scaled already."""
     ranks: dict[str, int] = {}
-    alphas: dict[str, int] = {}
-    for p in loras:
-        assert isinstance(p.delta, LoRA)
-        several = p.site.module in ranks
-        ranks[p.site.module] = ranks.get(p.site.module, 0) + p.delta.rank
-        alphas[p.site.module] = ranks[p.site.module] if several else p.delta.alpha
+    alphas: dict[str, float] = {}
+    for change in loras:
+        path, rank = change.path, len(_factors(change)[0])
+        several = path in ranks
+        ranks[path] = ranks.get(path, 0) + rank
+        alphas[path] = ranks[path] if several else _whole(change.placed.delta.factor * rank)
     return ranks, alphas
 
 
-def _loras(loras: Sequence[Placed], deltas: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    by_module: dict[str, list[Placed]] = {}
-    for p in loras:
-        by_module.setdefault(p.site.module, []).append(p)
+def _whole(alpha: float) -> float:
+    """An alpha as the whole number that it is but for rounding: 16 / 3 is a factor, 16 its alpha."""
+    return round(alpha) if math.isclose(alpha, round(alpha)) else alpha
+
+
+def _factors(change: Change) -> tuple[Tensor, Tensor]:
+    """A and B of a LoRA."""
+    assert change.effect is not None
+    assert change.effect.low_rank is not None
+    return change.effect.low_rank
+
+
+def _loras(loras: Sequence[Change]) -> dict[str, Tensor]:
+    by_module: dict[str, list[Change]] = {}
+    for change in loras:
+        by_module.setdefault(change.path, []).append(change)
     tensors: dict[str, Tensor] = {}
     for path, here in by_module.items():
-        downs = [deltas[f"{path}/{p.candidate.delta}/lora_A"] for p in here]
-        factors = [p.delta.factor if len(here) > 1 else 1.0 for p in here]
-        ups = [deltas[f"{path}/{p.candidate.delta}/lora_B"] * f for p, f in zip(here, factors, strict=True)]
+        downs, ups = zip(*map(_factors, here), strict=True)
+        if len(here) > 1:
+            ups = tuple(up * c.placed.delta.factor for up, c in zip(ups, here, strict=True))
         tensors[f"{PREFIX}{path}.lora_A.weight"] = torch.cat(downs)
         tensors[f"{PREFIX}{path}.lora_B.weight"] = torch.cat(ups, dim=1)
     return tensors
 
 
-def _biases(model: nn.Module, placed: Sequence[Placed], deltas: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _biases(model: nn.Module, changes: Sequence[Change]) -> dict[str, Tensor]:
     """The biases of linear layers with their change; PEFT keeps a layer with a LoRA under `base_layer`."""
-    with_lora = {p.site.module for p in placed if isinstance(p.delta, LoRA)}
+    with_lora = {c.path for c in changes if c.goes_to == "lora"}
     tensors: dict[str, Tensor] = {}
-    for p in placed:
-        if isinstance(p.delta, BitFit) and p.site.kind != "norm":
-            path = p.site.module
+    for change in changes:
+        if change.goes_to == "bias" and change.effect is not None and change.effect.bias is not None:
+            path = change.path
             key = f"{PREFIX}{path}.base_layer.bias" if path in with_lora else f"{PREFIX}{path}.bias"
             before = tensors.get(key, model.get_parameter(f"{path}.bias").detach())
-            tensors[key] = before + deltas[f"{path}/{p.candidate.delta}/bias"]
+            tensors[key] = before + change.effect.bias * change.placed.delta.factor
     return tensors
 
 
-def _norms(model: nn.Module, placed: Sequence[Placed], deltas: Mapping[str, Tensor], infix: str) -> dict[str, Tensor]:
+def _norms(model: nn.Module, changes: Sequence[Change], infix: str) -> dict[str, Tensor]:
     """Whole norms with the changes of their weights and biases."""
     tensors: dict[str, Tensor] = {}
-    for p in placed:
-        if p.site.kind == "norm":
-            path, part = p.site.module, "weight" if isinstance(p.delta, LNFit) else "bias"
-            for name, parameter in model.get_submodule(path).named_parameters():
-                tensors.setdefault(f"{PREFIX}{path}{infix}.{name}", parameter.detach().clone())
-            key = f"{PREFIX}{path}{infix}.{part}"
-            tensors[key] = tensors[key] + deltas[f"{path}/{p.candidate.delta}/{part}"]
+    for change in changes:
+        if change.goes_to == "norm" and change.effect is not None:
+            start, factor = f"{PREFIX}{change.path}{infix}", change.placed.delta.factor
+            for name, parameter in model.get_submodule(change.path).named_parameters():
+                tensors.setdefault(f"{start}.{name}", parameter.detach().clone())
+            for part, tensor in (("weight", change.effect.scale), ("bias", change.effect.bias)):
+                if tensor is not None:
+                    tensors[f"{start}.{part}"] = tensors[f"{start}.{part}"] + tensor * factor
     return tensors
 
 

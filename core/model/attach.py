@@ -40,7 +40,7 @@ class Attachment:
         self._widened = self._is_wider(merged[0])
         if self._widened:
             self._module._parameters.update({k: _wide(p) for k, p in self._own.items()})
-        self._functions = [[e for e in effects if e.residual or e.parallel] for effects in stages]
+        self._functions = [[e for e in effects if e.sequential or e.parallel] for effects in stages]
         self._stages = [self._fold(merged[0], bool(self._functions[0])), *merged[1:]]
         self._active = True
 
@@ -118,7 +118,7 @@ class Attachment:
             for e in functions:
                 if e.parallel is not None:
                     h = h + e.parallel(self._read(args, effect is self._stages[-1]))
-            added = [e.residual(h) for e in functions if e.residual is not None]
+            added = [add(h) for e in functions for add in e.sequential]
             if effect.bias is not None:
                 added.append(effect.bias.to(h.dtype))
             for term in added:

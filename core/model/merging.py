@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from core.model.deltafile import read_delta
-from core.model.deltas.bitfit import BitFit
-from core.model.deltas.ia3 import IA3
-from core.model.deltas.lnfit import LNFit
-from core.model.deltas.lora import LoRA
+from core.model.deltas import Effect
 from core.model.loading import LoadedDelta, Own, fitting
 from core.model.sites import find_sites
-from core.model.space import Placed
+from core.model.space import Placed, weight_change
 from core.run.structure import Candidate
 
 # The projection with which a sub-layer ends that is a module of its own.
@@ -41,10 +38,10 @@ def merge_delta(model: nn.Module, path: str | Path) -> Merged:
     """Fold a structure that a run has trained into the weights of the model, and attach what cannot be folded.
 
     With W the weight, b the bias of a linear layer: LoRA W + (alpha / r) B A; (IA)3 diag(1 + w) W and (1 + w) b, at
-    `ffn.out` W diag(1 + w); BitFit b + b', where there is a bias; LNFit g + w. At a sub-layer they go into the
-    projection that ends it. Exact but for rounding to the precision of the weights. Adapters, prefixes and soft prompts
-    are no change of weights; nor can be folded what follows them in a module. The head of the run becomes the model's.
-    Arguments and errors are those of `load_delta`.
+    `ffn.out` W diag(1 + w); BitFit b + b', where there is a bias; LNFit g + w; what a package brings, if its effect is
+    of these. At a sub-layer they go into the projection that ends it. Exact but for rounding to the precision of the
+    weights. Adapters, prefixes and soft prompts are no change of weights; nor can be folded what follows them in a
+    module. The head of the run becomes the model's. Arguments and errors are those of `load_delta`.
     """
     file = read_delta(path)
     placed = fitting(model, file)
@@ -62,7 +59,8 @@ class Folding:
     """Folds candidates into a model stage by stage: what acts within a module, then what its output becomes."""
 
     def __init__(self, model: nn.Module, placed: Sequence[Placed], tensors: Mapping[str, Tensor]) -> None:
-        self._model, self._placed, self._tensors = model, placed, tensors
+        self._model, self._placed = model, placed
+        self._effects = [weight_change(p, tensors, p.delta.factor) for p in placed]
         self._ends = {(s.name, s.stack, s.layer): s.module for s in find_sites(model)}
         owners = Counter(id(p) for m in model.modules() for p in m._parameters.values() if p is not None)
         self._tied = {key for key, modules in owners.items() if modules > 1}
@@ -75,8 +73,7 @@ class Folding:
         for (path, is_last), numbers in sorted(stages.items(), key=lambda item: item[0][1]):
             before = [n for n in stages.get((path, False), ()) if is_last and n in left]
             left |= self._unfolded(path, numbers, before)
-            for number in sorted(set(numbers) - left.keys(), key=lambda n: _order(self._placed[n])):
-                self._fold(number, path)
+            self._fold(path, [effect for n in numbers if n not in left and (effect := self._effects[n]) is not None])
         return left
 
     def _stages(self) -> dict[tuple[str, bool], list[int]]:
@@ -96,52 +93,53 @@ class Folding:
 
     def _unfolded(self, path: str, numbers: Sequence[int], before: Sequence[int]) -> dict[int, str]:
         """Which of one stage cannot be folded; `before` are those of an earlier stage that were not."""
-        why = {n: reason for n in numbers if (reason := self._obstacle(path, self._placed[n]))}
+        why = {n: reason for n in numbers if (reason := self._obstacle(path, n))}
         first = next(iter([*before, *why]), None)
         if first is None:
             return why
         name = self._placed[first].candidate.name
         behind = f"{name} cannot be folded, and is beside or before it"
         # What acts within the module is added there, whatever else is; the others see the sum.
-        return {n: why.get(n, behind) for n in numbers if n in why or before or _order(self._placed[n]) > 1}
+        return {n: why.get(n, behind) for n in numbers if n in why or before or self._is_sequential(n)}
 
-    def _obstacle(self, path: str, placed: Placed) -> str:
+    def _is_sequential(self, number: int) -> bool:
+        effect = self._effects[number]
+        return effect is not None and (effect.output_scale is not None or effect.bias is not None)
+
+    def _obstacle(self, path: str, number: int) -> str:
         """Why a candidate by itself cannot be folded into the module; empty where it can."""
-        delta, module = placed.delta, self._model.get_submodule(path)
-        if not isinstance(delta, LoRA | LNFit | IA3 | BitFit):
+        effect, module = self._effects[number], self._model.get_submodule(path)
+        if effect is None:
             return "it is no change of weights"
-        if not (_is_linear(module) or placed.site.kind == "norm"):
+        if not (_is_linear(module) or self._placed[number].site.kind == "norm"):
             return "it stands after what is no linear layer"
-        parts = ("bias",) if isinstance(delta, BitFit) else ("weight",)
-        found = [module._parameters.get(part) for part in parts]
-        if found[0] is None:
-            return f"{path} has no bias"
-        return f"the weight of {path} is shared with another module" if id(found[0]) in self._tied else ""
+        for part in _parts(effect):
+            found = module._parameters.get(part)
+            if found is None:
+                return f"{path} has no {part}"
+            if id(found) in self._tied:
+                return f"the {part} of {path} is shared with another module"
+        return ""
 
-    def _fold(self, number: int, path: str) -> None:
-        """Change the weights of one module by one candidate."""
-        candidate, delta = self._placed[number].candidate, self._placed[number].delta
+    def _fold(self, path: str, effects: Sequence[Effect]) -> None:
+        """Change the weights of one module: first for its input, then within it, then for its output."""
         module: Any = self._model.get_submodule(path)
         weight, bias = module.weight, module._parameters.get("bias")
         matrix = weight if isinstance(module, nn.Linear) or weight.ndim == 1 else weight.t()
-        prefix = f"{candidate.module}/{candidate.delta}/"
-        own = {
-            name.removeprefix(prefix): tensor.to(weight.device)
-            for name, tensor in self._tensors.items()
-            if name.startswith(prefix)
-        }
-        if "lora_A" in own:
-            matrix.copy_(matrix.float() + delta.factor * own["lora_B"] @ own["lora_A"])
-        elif "input_scale" in own:
-            matrix.copy_(matrix.float() * (1 + own["input_scale"]))
-        elif "scale" in own:
-            matrix.copy_(matrix.float() * (1 + own["scale"])[:, None])
+        for change in (e.input_scale for e in effects if e.input_scale is not None):
+            matrix.copy_(matrix.float() * (1 + change.to(weight.device)))
+        for effect in effects:
+            if effect.low_rank is not None:
+                down, up = (tensor.to(weight.device) for tensor in effect.low_rank)
+                matrix.copy_(matrix.float() + up @ down)
+            if effect.scale is not None:
+                weight.copy_(weight.float() + effect.scale.to(weight.device))
+        for change in (e.output_scale.to(weight.device) for e in effects if e.output_scale is not None):
+            matrix.copy_(matrix.float() * (1 + change)[:, None])
             if bias is not None:
-                bias.copy_(bias.float() * (1 + own["scale"]))
-        elif "bias" in own:
-            bias.copy_(bias.float() + own["bias"])
-        else:
-            weight.copy_(weight.float() + own["weight"])
+                bias.copy_(bias.float() * (1 + change))
+        for change in (e.bias.to(weight.device) for e in effects if e.bias is not None):
+            bias.copy_(bias.float() + change)
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -150,8 +148,8 @@ def _is_linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear | Conv1D)
 
 
-def _order(placed: Placed) -> int:
-    """When a delta acts: on the input of a module (0), within it (1), on its output (2), after that (3)."""
-    if isinstance(placed.delta, IA3):
-        return 0 if placed.site.name == "ffn.out" else 2
-    return 3 if isinstance(placed.delta, BitFit) else 1
+def _parts(effect: Effect) -> list[str]:
+    """The parameters of a module that an effect changes, and that it must therefore have."""
+    weights = (effect.low_rank, effect.scale, effect.input_scale, effect.output_scale)
+    parts = ["weight"] if any(change is not None for change in weights) else []
+    return parts if effect.bias is None else [*parts, "bias"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
-from core.model.deltas import Delta, make
+from core.model.deltas import Delta, Effect, make
 from core.model.deltas.base import parameters
 from core.model.site import Site
 from core.model.sites import config_of, find_sites, module_paths, site_at
@@ -57,6 +57,17 @@ def restore(candidates: tuple[Candidate, ...], model: nn.Module) -> list[Placed]
         site = canonical.get((c.site, c.module)) or site_at(model, c.module)
         result.append(Placed(c, site, make(parse_delta(c.delta))))
     return result
+
+
+def weight_change(placed: Placed, tensors: Mapping[str, Tensor], factor: float) -> Effect | None:
+    """The effect of trained tensors, named as in files, scaled by `factor`; None where it is no change of weights."""
+    if placed.delta.acts_on != "module":
+        return None
+    prefix = f"{placed.candidate.module}/{placed.candidate.delta}/"
+    weights = placed.delta.weights(placed.site)
+    own = {name: tensors[prefix + name] * factor if w.gated else tensors[prefix + name] for name, w in weights.items()}
+    effect = placed.delta.effect(own)
+    return None if effect.parallel or effect.residual or effect.rows else effect
 
 
 def _all_sites(model: nn.Module) -> list[Site]:

@@ -1,9 +1,8 @@
-"""The names of deltas and their arguments, as they are written: `lora(rank=1)`, `bitfit`, `lora(rank=[1, 2, 4])`.
+"""The deltas, a row each, and how they are written: `lora(rank=1)`, `bitfit`, `lora(rank=[1, 2, 4])`.
 
 A list is a choice: one candidate for each of its values, of which a structure has at most one.
 
-Only the language lives here, so that settings are checked without torch; what a delta computes is in
-`core.model.deltas`, a module for each name.
+Rows are read without torch; what a delta computes, with its equation, is the class that its row names.
 """
 
 from __future__ import annotations
@@ -11,53 +10,152 @@ from __future__ import annotations
 import ast
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from core.run.errors import SpecError, nearest
+from core.run.plugins import Registry
 
-# Arguments with their defaults; those of the paper's code, where it has the delta.
-ARGUMENTS: dict[str, dict[str, int]] = {
-    "lora": {"rank": 8, "alpha": 16},
-    "bitfit": {},
-    "lnfit": {},
-    "adapter": {"bottleneck": 24},
-    "low-rank-adapter": {"reduction": 32, "rank": 1},
-    "parallel-adapter": {"bottleneck": 24},
-    "compacter": {"reduction": 16, "division": 4, "rank": 1},
-    "ia3": {},
-    "prefix": {"length": 10},
-    "soft-prompt": {"length": 100},
-}
-
-# The argument that may be a list: the smaller alternative is a part of the larger one.
-LISTED = {
-    "lora": "rank",
-    "adapter": "bottleneck",
-    "low-rank-adapter": "rank",
-    "parallel-adapter": "bottleneck",
-    "prefix": "length",
-    "soft-prompt": "length",
-}
-
-# Of any argument: no module of a network is as wide.
+# The most of any argument, unless its row says less: no module of a network is as wide.
 MOST = 65_536
 LONGEST = 1000  # characters of a delta as it is written
 
-# What each is, in a sentence; the equations are with the code, in `core.model.deltas`.
-ABOUT = {
-    "lora": "A product of two thin matrices, scaled by `alpha / rank`, beside a linear layer.",
-    "bitfit": "A bias on the output of any module.",
-    "lnfit": "A change of the weight of a normalisation layer.",
-    "adapter": "A bottleneck of so many features after a sub-layer or a linear layer.",
-    "low-rank-adapter": "An adapter with a bottleneck of `width / reduction` features, its matrices products of "
-    "thin ones of this rank.",
-    "parallel-adapter": "A bottleneck of so many features beside a sub-layer or a linear layer.",
-    "compacter": "An adapter with a bottleneck of `width / reduction` features, its matrices sums of `division` "
-    "Kronecker products.",
-    "ia3": "A factor for each feature: of keys, values, or what the last layer of a feed-forward reads.",
-    "prefix": "So many keys and values that an attention sees before those of the text.",
-    "soft-prompt": "So many learned vectors before the tokens that the network, or its encoder, reads.",
-}
+
+@dataclass(frozen=True)
+class Argument:
+    """A whole number: its default and its bounds.
+
+    One that is `listed` may be a list of alternatives; a delta has at most one such, and the smaller alternative is a
+    part of the larger one.
+    """
+
+    default: int
+    listed: bool = False
+    least: int = 1
+    most: int = MOST
+
+    @property
+    def bounds(self) -> str:
+        """Which numbers it takes, in words."""
+        return f"of {self.least} or more" if self.most == MOST else f"of {self.least} to {self.most:,}"
+
+    def takes(self, value: object) -> bool:
+        """Whether the value is a whole number within the bounds."""
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return self.least <= value <= self.most
+
+
+@dataclass(frozen=True)
+class Original:
+    """A delta as the paper's files name it: where it is inserted, and its arguments, ours to theirs."""
+
+    name: str
+    insertion: Literal["parallel", "sequential"]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeltaRow:
+    """A delta: `code` is its class, `module:class`, and `about` what it is, in a sentence.
+
+    `short` is its name on a map of the network, as papers write it; the name itself by default. `original` is how the
+    files of the paper's code name it, None where they have no such delta.
+    """
+
+    name: str
+    code: str
+    about: str
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    short: str = ""
+    original: Original | None = None
+
+    @property
+    def listed(self) -> str:
+        """The argument that may be a list; empty where none may."""
+        return next((key for key, argument in self.arguments.items() if argument.listed), "")
+
+
+# Defaults are those of the paper's code, where it has the delta.
+OWN = (
+    DeltaRow(
+        "lora",
+        "core.model.deltas.lora:LoRA",
+        "A product of two thin matrices, scaled by `alpha / rank`, beside a linear layer.",
+        {"rank": Argument(8, listed=True), "alpha": Argument(16)},
+        "LoRA",
+        Original("Lora", "parallel", {"rank": "lora_r", "alpha": "lora_alpha"}),
+    ),
+    DeltaRow(
+        "bitfit",
+        "core.model.deltas.bitfit:BitFit",
+        "A bias on the output of any module.",
+        short="BitFit",
+        original=Original("BitFitParallel", "sequential"),
+    ),
+    DeltaRow(
+        "lnfit",
+        "core.model.deltas.lnfit:LNFit",
+        "A change of the weight of a normalisation layer.",
+        short="LNFit",
+        original=Original("LNFit", "parallel"),
+    ),
+    DeltaRow(
+        "adapter",
+        "core.model.deltas.adapter:Adapter",
+        "A bottleneck of so many features after a sub-layer or a linear layer.",
+        {"bottleneck": Argument(24, listed=True)},
+        "Adapter",
+        Original("Adapter", "sequential", {"bottleneck": "bottleneck_dim"}),
+    ),
+    DeltaRow(
+        "low-rank-adapter",
+        "core.model.deltas.low_rank_adapter:LowRankAdapter",
+        "An adapter with a bottleneck of `width / reduction` features, its matrices products of thin ones of this "
+        "rank.",
+        {"reduction": Argument(32), "rank": Argument(1, listed=True)},
+        "LR-Adapter",
+        Original("LowRankAdapter", "sequential", {"reduction": "reduction_factor", "rank": "low_rank_rank"}),
+    ),
+    DeltaRow(
+        "parallel-adapter",
+        "core.model.deltas.parallel_adapter:ParallelAdapter",
+        "A bottleneck of so many features beside a sub-layer or a linear layer.",
+        {"bottleneck": Argument(24, listed=True)},
+    ),
+    DeltaRow(
+        "compacter",
+        "core.model.deltas.compacter:Compacter",
+        "An adapter with a bottleneck of `width / reduction` features, its matrices sums of `division` Kronecker "
+        "products.",
+        {"reduction": Argument(16), "division": Argument(4), "rank": Argument(1)},
+        original=Original(
+            "Compacter",
+            "sequential",
+            {"reduction": "reduction_factor", "division": "hypercomplex_division", "rank": "phm_rank"},
+        ),
+    ),
+    DeltaRow(
+        "ia3",
+        "core.model.deltas.ia3:IA3",
+        "A factor for each feature: of keys, values, or what the last layer of a feed-forward reads.",
+    ),
+    DeltaRow(
+        "prefix",
+        "core.model.deltas.prefix:Prefix",
+        "So many keys and values that an attention sees before those of the text.",
+        {"length": Argument(10, listed=True)},
+    ),
+    DeltaRow(
+        "soft-prompt",
+        "core.model.deltas.soft_prompt:SoftPrompt",
+        "So many learned vectors before the tokens that the network, or its encoder, reads.",
+        {"length": Argument(100, listed=True)},
+        original=Original("SoftPrompt", "sequential", {"length": "soft_token_num"}),
+    ),
+)
+
+DELTAS = Registry("deltas", DeltaRow, {row.name: row for row in OWN})
 
 
 @dataclass(frozen=True)
@@ -69,7 +167,7 @@ class DeltaSpec:
 
     def __getitem__(self, argument: str) -> int:
         """The value of an argument, given or default; the largest where it is a list."""
-        value = dict(self.arguments).get(argument, ARGUMENTS[self.name][argument])
+        value = dict(self.arguments).get(argument, DELTAS[self.name].arguments[argument].default)
         return value[-1] if isinstance(value, tuple) else value
 
     def __str__(self) -> str:
@@ -93,32 +191,33 @@ def parse_delta(text: str) -> DeltaSpec:
         raise SpecError(f"the delta {text[:30]!r}... is too long", f"it may have at most {LONGEST:,} characters")
     name, _, rest = text.partition("(")
     name = name.strip()
-    if name not in ARGUMENTS:
-        raise SpecError(f"unknown delta {name!r}", nearest(name, ARGUMENTS))
+    if name not in DELTAS:
+        raise SpecError(f"unknown delta {name!r}", nearest(name, DELTAS))
     return make_delta(name, _arguments(text, rest) if rest else {})
 
 
 def make_delta(name: str, arguments: Mapping[str, object]) -> DeltaSpec:
     """A delta with checked arguments, in the order of their definition, defaults left out."""
-    defaults = ARGUMENTS[name]
+    row = DELTAS[name]
     for key in arguments:
-        if key not in defaults:
-            known = f"known: {', '.join(defaults)}" if defaults else f"{name} takes none"
+        if key not in row.arguments:
+            known = f"known: {', '.join(row.arguments)}" if row.arguments else f"{name} takes none"
             raise SpecError(f"delta {name!r} has no argument {key!r}", known)
-    given = ((k, _value(name, k, arguments[k])) for k in defaults if k in arguments)
-    return DeltaSpec(name, tuple((k, v) for k, v in given if v != defaults[k]))
+    given = ((k, _value(row, k, arguments[k])) for k in row.arguments if k in arguments)
+    return DeltaSpec(name, tuple((k, v) for k, v in given if v != row.arguments[k].default))
 
 
-def _value(name: str, key: str, value: object) -> int | tuple[int, ...]:
+def _value(row: DeltaRow, key: str, value: object) -> int | tuple[int, ...]:
     """A whole number, or for the argument that may be one a list of them, ascending and each once."""
     values = value if isinstance(value, list | tuple) else [value]
+    argument, name = row.arguments[key], row.name
     shown = reprlib.repr(value)  # which may be nested as deeply as a file is
-    if not values or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
-        raise SpecError(f"{name}({key}={shown})", f"{key} should be a whole number of 1 or more")
-    if max(values) > MOST:
-        raise SpecError(f"{name}({key}={shown})", f"{key} should be at most {MOST:,}")
-    if len(values) > 1 and LISTED.get(name) != key:
-        listed = f"of {name}, {LISTED[name]} may be one" if name in LISTED else f"{name} has no argument that may be"
+    if not values or not all(map(argument.takes, values)):
+        large = any(isinstance(v, int) and v > argument.most for v in values)
+        rule = f"should be at most {argument.most:,}" if large else f"should be a whole number {argument.bounds}"
+        raise SpecError(f"{name}({key}={shown})", f"{key} {rule}")
+    if len(values) > 1 and not argument.listed:
+        listed = f"of {name}, {row.listed} may be one" if row.listed else f"{name} has no argument that may be"
         raise SpecError(f"{name}({key}={shown}) is a list of alternatives", listed)
     ascending = tuple(sorted(set(values)))
     return ascending if len(ascending) > 1 else ascending[0]

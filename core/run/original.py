@@ -7,10 +7,9 @@ Such a file is a list of groups. A group maps modules, each named by the end of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from core.run.deltas import DeltaSpec, make_delta, parse_delta
+from core.run.deltas import OWN, DeltaSpec, Original, make_delta, parse_delta
 from core.run.errors import SpecError, nearest
 from core.run.structure import Candidate, Structure
 
@@ -18,30 +17,7 @@ from core.run.structure import Candidate, Structure
 INSERTIONS = ("parallel", "sequential")
 
 
-@dataclass(frozen=True)
-class Original:
-    """A delta as the original names it: where it is inserted, and its arguments, ours to theirs."""
-
-    name: str
-    insertion: str
-    arguments: Mapping[str, str] = field(default_factory=dict)
-
-
-ORIGINALS: dict[str, Original] = {
-    "lora": Original("Lora", "parallel", {"rank": "lora_r", "alpha": "lora_alpha"}),
-    "bitfit": Original("BitFitParallel", "sequential"),
-    "lnfit": Original("LNFit", "parallel"),
-    "adapter": Original("Adapter", "sequential", {"bottleneck": "bottleneck_dim"}),
-    "low-rank-adapter": Original(
-        "LowRankAdapter", "sequential", {"reduction": "reduction_factor", "rank": "low_rank_rank"}
-    ),
-    "compacter": Original(
-        "Compacter",
-        "sequential",
-        {"reduction": "reduction_factor", "division": "hypercomplex_division", "rank": "phm_rank"},
-    ),
-    "soft-prompt": Original("SoftPrompt", "sequential", {"length": "soft_token_num"}),
-}
+ORIGINALS: dict[str, Original] = {row.name: row.original for row in OWN if row.original is not None}
 
 
 def read_original(name: str, data: Any) -> tuple[dict[str, tuple[str, ...]], ...]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from core.run.spaces import SpaceSpec
-from core.run.tasknames import TASK_NAMES
+from core.run.tasks import OWN as TASKS
 from core.run.training import (
     PAPER_SEARCH,
     BipeftSettings,
@@ -39,7 +39,7 @@ CHOOSING = (*SEARCHING, "random")
 class NamedTask(Frozen):
     """A task that comes by name."""
 
-    name: str = Field(description=f"Which task: {', '.join(f'`{name}`' for name in TASK_NAMES)}.")
+    name: str = Field(description=f"Which task: {', '.join(f'`{task.name}`' for task in TASKS)}.")
     data_root: Text | None = Field(
         default=None,
         description="A folder with the data of the paper's tasks, instead of the hub: `NAME/train` and "

@@ -5,20 +5,14 @@ Importing this loads neither torch nor datasets; `core.tasks.batches` is where t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from core.run.errors import SpecError, nearest
+from core.run.plugins import resolve
 from core.run.spec import FileTask, NamedTask
-from core.tasks import files, icd10, named
-from core.tasks.task import Example, Kind, Split, Task
+from core.run.tasks import TASKS, Kind
+from core.tasks import files
+from core.tasks.task import Example, Split, Task
 
-__all__ = ["NAMED", "Example", "Kind", "Split", "Task", "load_task"]
-
-# The names are repeated in core.run.tasknames, which the manager reads.
-NAMED: dict[str, Callable[[NamedTask, int], Task]] = {
-    "icd10-chapter": icd10.load,
-    **dict.fromkeys(named.TABLE, named.load),
-}
+__all__ = ["Example", "Kind", "Split", "Task", "load_task"]
 
 
 def load_task(spec: NamedTask | FileTask, data_seed: int) -> Task:
@@ -29,6 +23,7 @@ def load_task(spec: NamedTask | FileTask, data_seed: int) -> Task:
     """
     if isinstance(spec, FileTask):
         return files.load(spec, data_seed)
-    if spec.name not in NAMED:
-        raise SpecError(f"unknown task {spec.name!r}", nearest(spec.name, NAMED))
-    return NAMED[spec.name](spec, data_seed)
+    if spec.name not in TASKS:
+        raise SpecError(f"unknown task {spec.name!r}", nearest(spec.name, TASKS))
+    task: Task = resolve(TASKS[spec.name].load, f"task {spec.name!r}")(spec, data_seed)
+    return task

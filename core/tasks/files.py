@@ -9,10 +9,11 @@ from pathlib import Path
 from core.run.datapath import check_data_path
 from core.run.errors import DataError, nearest, shown
 from core.run.spec import FileTask
+from core.run.tasks import Kind
 from core.tasks.metrics import BY_KIND
 from core.tasks.order import permutation, three_way
 from core.tasks.reading import EXTENSIONS, NUMBER, Row, read_rows, split_file
-from core.tasks.task import Example, Kind, Split, Task
+from core.tasks.task import Example, Split, Task
 
 Parts = dict[Split, list[Row]]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

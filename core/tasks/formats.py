@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.tasks.table import Entry
+from core.run.tasks import Entry
 
 Row = Mapping[str, Any]
 Fields = tuple[tuple[str, str], ...]

@@ -11,8 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import core.run.tasks
 from core.run.datapath import check_data_path
 from core.run.spec import FileTask, NamedTask
+from core.run.tasks import TASKS
 from core.tasks import files, icd10, named
 from core.tasks.task import Task
 
@@ -28,7 +30,8 @@ def of_source(spec: NamedTask | FileTask) -> str | None:
     Raises DataError where a file is missing, or is none that can be read to its end.
     """
     if isinstance(spec, NamedTask) and spec.name not in named.TABLE:
-        return icd10.release()
+        # What a package brings is read: only its rows say what they are.
+        return icd10.release() if spec.name in TASKS.own else None
     found = files.data_files(spec) if isinstance(spec, FileTask) else named.data_files(spec)
     name = os.path.realpath(spec.path) if isinstance(spec, FileTask) else spec.name
     try:
@@ -56,8 +59,9 @@ def of_tokenizer(tokenizer: Any) -> str | None:
 
 
 def of_program() -> str:
-    """The code that reads and tokenises: ours, as it stands in this package, and the libraries."""
-    own = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
+    """The code that reads and tokenises: ours, as it stands in this package and in the table, and the libraries."""
+    ours = [Path(core.run.tasks.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
+    own = [path.read_text(encoding="utf-8") for path in ours]
     return _digest(sys.version, *map(version, PACKAGES), *own)
 
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.tasks.task import Answer, Example, Kind
+from core.run.tasks import Kind
+from core.tasks.task import Answer, Example
 
 # The metrics of files of one's own and of other tasks that name none.
 BY_KIND: dict[Kind, tuple[str, ...]] = {

@@ -10,10 +10,10 @@ from typing import Any
 
 from core.run.errors import DataError, nearest
 from core.run.spec import NamedTask
+from core.run.tasks import ENTRIES, Entry
 from core.tasks.formats import answers, fields, group
 from core.tasks.order import drawn
 from core.tasks.sources import Row, file_of, read_rows
-from core.tasks.table import ENTRIES, Entry
 from core.tasks.task import Example, Split, Task
 
 Splits = dict[Split, tuple[Example, ...]]

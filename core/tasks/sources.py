@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DataError
+from core.run.tasks import Entry
 from core.tasks.content import Content, check_names
 from core.tasks.formats import columns
 from core.tasks.reading import EXTENSIONS, read_content, split_file
-from core.tasks.table import Entry
 
 
 @dataclass(frozen=True)

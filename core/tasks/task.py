@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["classification", "regression", "text"]
+from core.run.tasks import Kind
+
 Split = Literal["train", "validation", "test"]
 
 # What a model answers: the index of a class (-1 for what is none), a number, or a text.

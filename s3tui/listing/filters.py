@@ -7,16 +7,11 @@ import operator
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 
 from core.run.errors import UsageError, nearest
+from s3tui.listing.columns import COLUMNS, Column, by_filter
 from s3tui.listing.run_row import Line
 
-NUMBERS = (
-    "seed", "step", "score", "best", "parameters", "used", "budget", "train_loss", "validation_loss", "seconds", "left",
-    "priority",
-)  # fmt: skip
-TEXTS = ("name", "suite", "status", "task", "method", "model", "phase", "device", "tag")
 _COMPARE = {
     ">": operator.gt,
     "<": operator.lt,
@@ -43,34 +38,36 @@ def _term(text: str) -> Callable[[Line], bool]:
         wanted, negated = text.lstrip("-"), text.startswith("-")
         return lambda line: (wanted in line.name) != negated
     minus, key, sign, value = match.groups()
-    if key in NUMBERS:
-        return _number_term(key, sign, value, bool(minus))
-    if key not in TEXTS:
-        raise UsageError(f"{text!r} is no filter: there is no {key!r}", nearest(key, (*TEXTS, *NUMBERS)))
+    columns = by_filter()
+    if key not in columns:
+        raise UsageError(f"{text!r} is no filter: there is no {key!r}", nearest(key, columns))
+    column = columns[key]
+    if column.kind == "number":
+        return _number_term(column, sign, value, bool(minus))
     if sign not in (":", "="):
         raise UsageError(f"{text!r} is no filter: {key} is no number", f"write {key}:{value or 'VALUE'}")
-    return _text_term(key, value, bool(minus))
+    return _text_term(column, value, bool(minus))
 
 
-def _number_term(key: str, sign: str, value: str, negated: bool) -> Callable[[Line], bool]:
+def _number_term(column: Column, sign: str, value: str, negated: bool) -> Callable[[Line], bool]:
     try:
         number = float(value)
     except ValueError:
-        raise UsageError(f"{key}{sign}{value} is no filter: {value!r} is no number") from None
+        raise UsageError(f"{column.name}{sign}{value} is no filter: {value!r} is no number") from None
     compare = _COMPARE[sign]
 
     def holds(line: Line) -> bool:
-        mine = getattr(line, key)
+        mine = column.of(line)
         return (mine is not None and compare(mine, number)) != negated
 
     return holds
 
 
-def _text_term(key: str, value: str, negated: bool) -> Callable[[Line], bool]:
+def _text_term(column: Column, value: str, negated: bool) -> Callable[[Line], bool]:
     patterns = value.split(",")
 
     def holds(line: Line) -> bool:
-        mine: Sequence[str] = line.tags if key == "tag" else (getattr(line, key),)
+        mine: Sequence[str] = column.of(line) if column.kind == "texts" else (column.of(line) or "",)
         return any(fnmatch.fnmatchcase(text, pattern) for text in mine for pattern in patterns) != negated
 
     return holds
@@ -79,13 +76,13 @@ def _text_term(key: str, value: str, negated: bool) -> Callable[[Line], bool]:
 def sorted_lines(lines: Iterable[Line], key: str) -> list[Line]:
     """By one column, `-` in front for the largest first; what has no value there comes last."""
     down, name = key.startswith("-"), key.lstrip("-")
-    known = [field.name for field in fields(Line)]
-    if name not in known:
-        raise UsageError(f"lines cannot be sorted by {name!r}", nearest(name, known))
+    if name not in COLUMNS:
+        raise UsageError(f"lines cannot be sorted by {name!r}", nearest(name, COLUMNS))
+    value = COLUMNS[name].of
     lines = sorted(lines, key=lambda line: line.name)
-    have = [line for line in lines if getattr(line, name) is not None]
-    rest = [line for line in lines if getattr(line, name) is None]
-    return sorted(have, key=lambda line: getattr(line, name), reverse=down) + rest
+    have = [line for line in lines if value(line) is not None]
+    rest = [line for line in lines if value(line) is None]
+    return sorted(have, key=value, reverse=down) + rest
 
 
 def _split(word: str) -> list[str]:

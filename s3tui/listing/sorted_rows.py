@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from s3tui.listing.columns import COLUMNS
 from s3tui.listing.filters import sorted_lines
 from s3tui.listing.run_row import Line
 
@@ -45,7 +46,7 @@ class Ordering:
         )  # fmt: skip
 
     def _place(self, line: Line) -> Any:
-        return getattr(line, self._sort.lstrip("-")) if self._sort else _liveliness(line)
+        return COLUMNS[self._sort.lstrip("-")].of(line) if self._sort else _liveliness(line)
 
     def _arrange(self, lines: Mapping[str, Line]) -> None:
         kept = [line for line in lines.values() if self._keep(line)]

@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from core.run.deltas import ARGUMENTS
+from core.run.deltas import DELTAS
 from core.run.structure import Candidate
 
-# As papers write them.
-SHORT = {"lora": "LoRA", "bitfit": "BitFit", "lnfit": "LNFit", "adapter": "Adapter", "low-rank-adapter": "LR-Adapter"}
 STACKS = {"encoder": 0, "decoder": 1}  # anything else, such as the head, comes behind
 OUTSIDE = 10**6  # the place of what is outside the layers: behind the last of them
 
@@ -24,7 +22,7 @@ def short_deltas(deltas: Iterable[str]) -> dict[str, str]:
     names = {}
     for delta in known:
         kind, bracket, arguments = delta.partition("(")
-        name = SHORT.get(kind, kind) if kind in ARGUMENTS else kind
+        name = (DELTAS[kind].short if kind in DELTAS else "") or kind
         names[delta] = name + bracket + arguments if len(kinds[kind]) > 1 else name
     return names
 

@@ -11,7 +11,7 @@ from core.run.errors import nearest
 from s3tui.runs.records.queue import Queue, Resources
 from s3tui.system.cpu import usable_cores
 from s3tui.text.problems import Key, Problems
-from s3tui.tracking.registry import NAMES as TRACKERS
+from s3tui.tracking.registry import TRACKERS
 
 KEYS = ("resources", "priority", "tags", "log_to")
 SUITE_KEYS = ("threads", "retries", "per_gpu", "use_busy_gpus")

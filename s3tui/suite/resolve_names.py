@@ -15,7 +15,7 @@ from core.run.given import awaited_space, given_space
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
 from core.run.structure import RUN
-from core.run.tasknames import TASK_NAMES
+from core.run.tasks import TASKS
 from s3tui.structures.load import is_original, of_file
 from s3tui.structures.run_reference import References
 from s3tui.suite.validate import Loc
@@ -152,8 +152,8 @@ class Resolver:
 
     def _named_task(self, table: dict[str, Any], loc: Loc, report: Report) -> dict[str, Any]:
         name = table.get("name")
-        if isinstance(name, str) and name not in TASK_NAMES:
-            report(loc, f"unknown task {name!r}, {nearest(name, TASK_NAMES)}")
+        if isinstance(name, str) and name not in TASKS:
+            report(loc, f"unknown task {name!r}, {nearest(name, TASKS)}")
         if not isinstance(table.get("data_root"), str):
             return table
         root = absolute(self.folder, table["data_root"])

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from core.run.errors import nearest
 from core.run.spaces import LIBRARY, library_space
 from core.run.spec import FileTask, NamedTask, RunSpec
-from core.run.tasknames import TASK_NAMES
+from core.run.tasks import TASKS
 from core.run.training import BipeftSettings, RetrainSettings, SearchSettings
 from s3tui.text.problems import unknown_key
 
@@ -29,7 +29,7 @@ TABLES: dict[Loc, type[BaseModel]] = {
 }
 
 MISSING = "missing"
-_TASKS = f"name one ({', '.join(TASK_NAMES[:3])}, ...)"
+_TASKS = f"name one ({', '.join([task.name for task in TASKS][:3])}, ...)"
 # What may stand at each key that a run cannot do without.
 _REQUIRED: dict[Loc, str] = {
     ("model",): 'name one: "builtin:minilm", one on the hub, or a folder',

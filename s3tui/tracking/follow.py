@@ -23,7 +23,7 @@ from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import Workspace, read_run
 from s3tui.system.file_locks import try_lock
 from s3tui.text.sanitize import clean
-from s3tui.tracking.registry import About, Tracker, open_tracker
+from s3tui.tracking.registry import TRACKERS, About, Tracker, open_tracker
 from s3tui.tracking.scalars import GATES, STRUCTURE, Histogram, Record, Scalars, Telling
 
 POLL_SECONDS = 2.0
@@ -158,7 +158,8 @@ def mirror(workspace: Workspace, name: str, tracker: str, patience: float, say: 
             return leave_out("another process tells it of this run already")
         Mirror(workspace, name, tracker, lambda: fed.__setitem__(0, time.monotonic())).follow()
     except ModuleNotFoundError as error:
-        return leave_out(f"{error.name} is not installed, pip install 's3tui[{tracker}]'")
+        how = f", pip install 's3tui[{tracker}]'" if tracker in TRACKERS.own else ""
+        return leave_out(f"{error.name} is not installed{how}")
     except Exception as error:
         return leave_out(_in_a_line(error))
     return EXIT_OK

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-# Imported only where one is wanted: some take a second to load, and none need be installed.
-MODULES = {
-    "tensorboard": "s3tui.tracking.backends.tensorboard",
-    "wandb": "s3tui.tracking.backends.wandb",
-    "mlflow": "s3tui.tracking.backends.mlflow",
-    "trackio": "s3tui.tracking.backends.trackio",
-}
-NAMES = tuple(MODULES)
+from core.run.plugins import Registry
+
 PHASES = ("search", "retrain", "test")  # what the names of values begin with
 
 
@@ -61,7 +55,25 @@ class Tracker(Protocol):
         """The run is over, well or not."""
 
 
+Backend = Callable[[About], Tracker]
+
+
+def _own(name: str) -> Backend:
+    """A tracker of this package, imported only where it is wanted: some take a second, and none need be installed."""
+
+    def open_run(about: About) -> Tracker:
+        tracker: Tracker = importlib.import_module(f"s3tui.tracking.backends.{name}").open_run(about)
+        return tracker
+
+    return open_run
+
+
+# What begins a run in a tracker, or goes on with it. A package brings such a function as an entry point.
+TRACKERS: Registry[Backend] = Registry(
+    "trackers", Callable, {name: _own(name) for name in ("tensorboard", "wandb", "mlflow", "trackio")}
+)
+
+
 def open_tracker(name: str, about: About) -> Tracker:
     """Begin or go on with a run in a tracker; raises ImportError where it is not installed, or whatever else."""
-    tracker: Tracker = importlib.import_module(MODULES[name]).open_run(about)
-    return tracker
+    return TRACKERS[name](about)

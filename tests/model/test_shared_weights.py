@@ -9,11 +9,11 @@ from test_deltas import BLOCK, IN, LINEAR, OUT, Network
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from core.model.deltas import DELTAS, make
+from core.model.deltas import delta_class, make
 from core.model.deltas.base import parameters
 from core.model.gated import GatedModel
 from core.model.space import Placed, place, restore
-from core.run.deltas import LISTED, parse_delta
+from core.run.deltas import OWN, parse_delta
 from core.run.structure import Candidate, whole_space
 
 # A choice, and where it stands.
@@ -25,6 +25,7 @@ CHOICES = {
     "prefix(length=[1, 2, 4])": "block.attn",
     "soft-prompt(length=[1, 3, 6])": "input",
 }
+LISTED = {row.name for row in OWN if row.listed}
 every_choice = pytest.mark.parametrize("text", CHOICES)
 
 
@@ -43,8 +44,8 @@ def random_weights(model: GatedModel) -> torch.Tensor:
 
 
 def test_every_delta_that_may_be_a_choice_has_a_case_here():
-    assert {parse_delta(text).name for text in CHOICES} == set(LISTED)
-    assert {name for name, delta in DELTAS.items() if delta.axes} == set(LISTED)
+    assert {parse_delta(text).name for text in CHOICES} == LISTED
+    assert {row.name for row in OWN if delta_class(row.name).axes} == LISTED
 
 
 @every_choice
@@ -139,7 +140,7 @@ class Products(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("text", [text for text in CHOICES if DELTAS[parse_delta(text).name].folds])
+@pytest.mark.parametrize("text", [text for text in CHOICES if delta_class(parse_delta(text).name).folds])
 def test_alternatives_cost_no_more_products_than_the_largest_alone(text):
     counts = []
     for spec in (text, str(parse_delta(text).alternatives[-1])):

@@ -12,7 +12,7 @@ import core.run
 
 MODULES = sorted(f"core.run.{path.stem}" for path in Path(core.run.__file__).parent.glob("*.py"))
 HEAVY = {"torch", "transformers", "datasets", "numpy", "scipy", "sklearn", "textual", "typer", "rich", "core.tasks"}
-LIGHT = [f"core.run.{name}" for name in ("errors", "events", "rundir", "structure", "deltas", "original", "tasknames")]
+LIGHT = [f"core.run.{name}" for name in ("errors", "events", "rundir", "structure", "deltas", "original", "tasks")]
 
 PROGRAM = """
 import sys

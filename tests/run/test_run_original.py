@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.run.deltas import ARGUMENTS
+from core.run.deltas import DELTAS
 from core.run.errors import SpecError
 from core.run.original import ORIGINALS, to_original
 from core.run.spaces import original_space
@@ -108,9 +108,9 @@ def test_a_file_is_read_group_by_group_the_parallel_first():
 
 
 def test_names_of_deltas_and_arguments_are_those_of_the_language():
-    assert set(ORIGINALS) <= set(ARGUMENTS)
+    assert set(ORIGINALS) <= set(DELTAS)
     for name, original in ORIGINALS.items():
-        assert set(original.arguments) == set(ARGUMENTS[name])
+        assert set(original.arguments) == set(DELTAS[name].arguments)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs whose files hold escape sequences in every text, found by walking through the files, so that none is forgotten."""
+"""Runs whose files hold escape sequences in every text, found by walking through the files."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from core.run.rundir import write_json
 from s3tui.runs.records.slurm_job import Job, write_job
 from s3tui.runs.workspace import read_run
 
-# OSC 52 (the clipboard), colours that hide, clearing, DCS; the same in C1; bidirectional controls, ends of lines, a lone
+# OSC 52 (the clipboard), colours that hide, clearing, DCS; the same in C1; bidirectional controls, line ends, a lone
 # surrogate and what no XML may hold. It begins and ends as any word, and has marks of HTML, Markdown and formulas too.
 HOSTILE = (
     "h\x1b]52;c;aGk=\x07\x1b[8m\x1b[2J\x1bP1$qm\x1b\\\x9b31m\x9d0;t\x9c\x1b(0\x0e\u202e\u2066\u200f\u2028\u2029\x00\x08"
@@ -51,7 +51,8 @@ def write_events(script, directory):
         Phase("retrain", 2), Step("retrain", 1, 2.0, 1.0, 1e-3), Step("retrain", 2, 1.5, 1.0, 1e-3),
         Eval("retrain", 2, "validation", {"accuracy": 0.5}, True),
     ]  # fmt: skip
-    more = [by_type["gates"], Step("search", 2, 1.0, 1.0, 1e-3, validation_loss=1.0, expected=5.0), Gates(2, [0.25] * len(candidates))]  # fmt: skip
+    second = Step("search", 2, 1.0, 1.0, 1e-3, validation_loss=1.0, expected=5.0)
+    more = [by_type["gates"], second, Gates(2, [0.25] * len(candidates))]
     order = [e for e in by_type.values() if e.type not in ("failed", "finished", "structure")]
     for event in (*order, *more, by_type["structure"], *retrained, by_type["failed"], by_type["finished"]):
         writer.write(event)
@@ -123,8 +124,8 @@ class Hostile:
         write_json(finished.process, process)
         write_json(
             finished.exit,
-            {"v": 1, "worker": dead, "code": 1, "signal": "SIGKILL", "out_of_memory": False, "asked": "", "seconds": 1.0,
-             "peak_memory_bytes": 1, "gpu_joules": 1.0, "ended": 1.0},
+            {"v": 1, "worker": dead, "code": 1, "signal": "SIGKILL", "out_of_memory": False, "asked": "",
+             "seconds": 1.0, "peak_memory_bytes": 1, "gpu_joules": 1.0, "ended": 1.0},
         )  # fmt: skip
         finished.mirror.mkdir()
         write_json(finished.mirror / "tensorboard.json", {"v": 1, "known_as": "x", "seq": 1})
@@ -140,7 +141,8 @@ class Hostile:
                 there.process.unlink()
                 there.exit.unlink()
             lines = there.events.read_text().splitlines()
-            kept = [line for line in lines if json.loads(line)["type"] not in ("finished", *(["failed"] if state != "failed" else []))]  # fmt: skip
+            ends = {"finished"} if state == "failed" else {"finished", "failed"}
+            kept = [line for line in lines if json.loads(line)["type"] not in ends]
             there.events.unlink()
             there.events.write_text("\n".join(kept) + "\n")
         job = self._copy(finished, "plain/in-slurm", ("result.json", "process.json", "exit.json"))

@@ -35,7 +35,7 @@ def terminal(monkeypatch):
 
     thread = threading.Thread(target=read)
     thread.start()
-    stream = open(theirs, "w", encoding="utf-8")
+    stream = os.fdopen(theirs, "w", encoding="utf-8")
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", stream)
 

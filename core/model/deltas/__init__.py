@@ -5,36 +5,22 @@ A delta is gated by scaling the weights with which it writes into the network: a
 attend to: their gate multiplies the weight that attention gives them, before the weights are made to sum to one.
 """
 
-from core.model.deltas.adapter import Adapter
-from core.model.deltas.base import Delta, Effect, Weight
-from core.model.deltas.bitfit import BitFit
-from core.model.deltas.compacter import Compacter
-from core.model.deltas.ia3 import IA3
-from core.model.deltas.lnfit import LNFit
-from core.model.deltas.lora import LoRA
-from core.model.deltas.low_rank_adapter import LowRankAdapter
-from core.model.deltas.parallel_adapter import ParallelAdapter
-from core.model.deltas.prefix import Prefix
-from core.model.deltas.soft_prompt import SoftPrompt
-from core.run.deltas import ARGUMENTS, DeltaSpec
+from __future__ import annotations
 
-DELTAS: dict[str, type[Delta]] = {
-    "lora": LoRA,
-    "bitfit": BitFit,
-    "lnfit": LNFit,
-    "adapter": Adapter,
-    "low-rank-adapter": LowRankAdapter,
-    "parallel-adapter": ParallelAdapter,
-    "compacter": Compacter,
-    "ia3": IA3,
-    "prefix": Prefix,
-    "soft-prompt": SoftPrompt,
-}
+from core.model.deltas.base import Delta, Effect, Weight
+from core.run.deltas import DELTAS, DeltaSpec
+from core.run.plugins import resolve
+
+
+def delta_class(name: str) -> type[Delta]:
+    """The class of a delta; raises SpecError where it comes from a package that cannot be imported."""
+    found: type[Delta] = resolve(DELTAS[name].code, f"delta {name!r}")
+    return found
 
 
 def make(spec: DeltaSpec) -> Delta:
     """The delta that a spec names, with its arguments; of a choice the largest."""
-    return DELTAS[spec.name](**{key: spec[key] for key in ARGUMENTS[spec.name]})
+    return delta_class(spec.name)(**{key: spec[key] for key in DELTAS[spec.name].arguments})
 
 
-__all__ = ["DELTAS", "Delta", "Effect", "Weight", "make"]
+__all__ = ["Delta", "Effect", "Weight", "delta_class", "make"]

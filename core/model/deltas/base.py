@@ -46,17 +46,29 @@ class Effect:
 
     `low_rank` = (A: (r, in), B: (out, r)) adds B A x; `parallel` maps what the module or its sub-layer reads to what is
     added; `scale` (out) is added to a normalisation's weight; `input_scale` (in) is the change of a factor on the
-    features of x; `bias` (out) is added to the output; `residual` maps h to what is added to it. `bias` and
-    `residual` are sequential, the others act within h. `rows` stand before what an attention or a stack reads.
+    features of x, `output_scale` (out) that of a factor on those of h; `bias` (out) is added to the output; `residual`
+    maps h to what is added to it. `output_scale`, `bias` and `residual` are sequential, the others act within h. `rows`
+    stand before what an attention or a stack reads.
+
+    What is `low_rank`, `scale`, `input_scale`, `output_scale` or `bias` is a change of weights: it can be merged into
+    them, and PEFT has a place for some of it. Functions and rows can be neither.
     """
 
     low_rank: tuple[Tensor, Tensor] | None = None
     parallel: Callable[[Tensor], Tensor] | None = None
     scale: Tensor | None = None
     input_scale: Tensor | None = None
+    output_scale: Tensor | None = None
     bias: Tensor | None = None
     residual: Callable[[Tensor], Tensor] | None = None
     rows: Rows | None = None
+
+    @property
+    def sequential(self) -> list[Callable[[Tensor], Tensor]]:
+        """What is added to h as a function of it."""
+        change = self.output_scale
+        scaled: list[Callable[[Tensor], Tensor]] = [] if change is None else [lambda h: h * change]
+        return scaled if self.residual is None else [*scaled, self.residual]
 
 
 class Delta(Protocol):

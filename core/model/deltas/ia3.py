@@ -36,5 +36,4 @@ class IA3(Standalone):
         """The change of the factors."""
         if "input_scale" in tensors:
             return Effect(input_scale=tensors["input_scale"])
-        scale = tensors["scale"]
-        return Effect(residual=lambda h: h * scale)
+        return Effect(output_scale=tensors["scale"])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from core.run.errors import EXIT_OK, UsageError, nearest
-from s3tui.cli.commands.show import progress
 from s3tui.cli.diagnostics import say
 from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.listing.columns import COLUMNS, as_row, in_list
 from s3tui.listing.filters import parse_filter, sorted_lines
 from s3tui.listing.grouping import OF_LINES, Group, flat, grouped
 from s3tui.listing.run_row import Line, line_of
@@ -18,10 +17,8 @@ from s3tui.runs.lookup import find_workspace
 from s3tui.runs.workspace import FoundRun
 from s3tui.text.columns import print_aligned
 from s3tui.text.serialize import Form, as_csv, as_json
-from s3tui.text.units import count, duration, points
+from s3tui.text.units import points
 
-NOTE = 70  # characters of a note in a list; `show` tells all of it
-LINE = tuple(field.name for field in fields(Line))
 GROUP = ("key", "value", "runs", "finished", "score_mean", "score_std")
 
 
@@ -34,9 +31,9 @@ def list_runs(words: Sequence[str], sort: str, group: str, where: Path | None, f
     if group:
         return _list_groups(_groups(lines, group, found), form)
     if form == "json":
-        print(as_json(runs=[asdict(line) for line in lines]))
+        print(as_json(runs=[as_row(line) for line in lines]))
     elif form == "csv":
-        print(as_csv(LINE, map(asdict, lines)), end="")
+        print(as_csv(tuple(COLUMNS), map(as_row, lines)), end="")
     else:
         _print_lines(lines)
         say(f"{len(lines)} run{'' if len(lines) == 1 else 's'}")
@@ -44,20 +41,10 @@ def list_runs(words: Sequence[str], sort: str, group: str, where: Path | None, f
 
 
 def _print_lines(lines: Sequence[Line]) -> None:
-    head = ["name", "status", "progress", "score", "parameters", "time", "method", "task", "note"]
-    rows = [
-        [
-            line.name, line.status, progress(line), points(line.score), count(line.parameters), duration(line.seconds),
-            line.method, line.task, _short(line.note),
-        ]
-        for line in lines
-    ]  # fmt: skip
-    if rows:
-        print_aligned([head, *rows])
-
-
-def _short(note: str) -> str:
-    return note if len(note) <= NOTE else f"{note[: NOTE - 1]}…"
+    columns = in_list()
+    if lines:
+        head = [listed.title for _, listed in columns]
+        print_aligned([head, *([column.written(line) for column, _ in columns] for line in lines)])
 
 
 def _groups(lines: Sequence[Line], key: str, found: Iterable[FoundRun]) -> list[Group]:

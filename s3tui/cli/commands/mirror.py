@@ -9,15 +9,15 @@ from pathlib import Path
 from core.run.errors import EXIT_FAILED, EXIT_OK, UsageError, nearest
 from s3tui.cli.diagnostics import say
 from s3tui.runs.lookup import find_names, find_workspace
-from s3tui.tracking.registry import NAMES
+from s3tui.tracking.registry import TRACKERS
 from s3tui.tracking.start import start_follower
 
 
 def mirror(patterns: Sequence[str], trackers: Sequence[str], where: Path | None, as_json: bool) -> int:
     """Tell trackers of runs, from their files; a run that is being worked on is followed to its end."""
     for tracker in trackers:
-        if tracker not in NAMES:
-            raise UsageError(f"no tracker is called {tracker!r}", nearest(tracker, NAMES))
+        if tracker not in TRACKERS:
+            raise UsageError(f"no tracker is called {tracker!r}", nearest(tracker, TRACKERS))
     workspace = find_workspace(where)
     workspace.make_writable()
     rows = []

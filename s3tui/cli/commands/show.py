@@ -11,6 +11,7 @@ from typing import Any
 
 from core.run.errors import EXIT_OK
 from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.listing.columns import as_row, progress
 from s3tui.listing.grouping import flat
 from s3tui.listing.run_row import Line, line_of
 from s3tui.listing.suite_totals import Overview, overviews, seconds_left
@@ -44,7 +45,7 @@ def status(where: Path | None, as_json: bool) -> int:
                     "workspace": str(workspace.path), "dispatcher": workspace.dispatcher(),
                     "paused": workspace.pause.exists(),
                     "suites": [{"suite": s.suite, **s.counts, "eta_seconds": s.eta} for s in suites],
-                    "running": [asdict(line) | {"eta_seconds": left[line.name]} for line in running],
+                    "running": [as_row(line) | {"eta_seconds": left[line.name]} for line in running],
                     "waiting": [{"name": line.name, "reason": line.note} for line in waiting],
                 },
                 indent=1,
@@ -86,13 +87,6 @@ def _print_running(running: Sequence[Line], left: dict[str, float | None]) -> No
         print_aligned([["", *row] for row in rows])
 
 
-def progress(line: Line) -> str:
-    """The phase, and how far it is."""
-    if not line.phase:
-        return ABSENT
-    return f"{line.phase} {line.step}/{line.total}" if line.step is not None and line.total else line.phase
-
-
 def lines_in(workspace: Workspace) -> list[Line]:
     """All runs of a workspace as lines."""
     reasons = workspace.reasons()
@@ -105,7 +99,7 @@ def show(pattern: str, where: Path | None, as_json: bool) -> int:
     name = find_name(pattern, workspace.names())
     run = read_run(workspace.run(name), name)
     line = line_of(run, workspace.reasons())
-    told: dict[str, Any] = asdict(line) | {
+    told: dict[str, Any] = as_row(line) | {
         "folder": str(run.directory.path),
         "ended_early": run.summary.get("ended_early"),
         "process": _process(run.status),

@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from core.run.structure import Structure
+from s3tui.listing.columns import COLUMNS, as_row
 from s3tui.listing.grouping import flat
 from s3tui.listing.run_row import Line
 from s3tui.results.compare_runs import Chosen, by_settings, differing, frequencies, pareto
@@ -24,7 +25,7 @@ from s3tui.tui.panes.base import GridPane, Pane
 from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import bar, text
-from s3tui.tui.tables.exported_table import OF_LINE, Table
+from s3tui.tui.tables.exported_table import Table
 from s3tui.tui.tables.run_rows import row_of
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.plot import Plot
@@ -131,8 +132,8 @@ class ResultsPane(ComparePane, GridPane):
     def table_on_screen(self) -> Table:
         """The runs, with the settings in which they differ."""
         settings = [{name: own.get(name) for name in self._keys} for own in self._settings]
-        rows = [asdict(line) | own for line, own in zip(self._lines, settings, strict=True)]
-        return Table("results", (*OF_LINE, *(name for name in self._keys if name not in OF_LINE)), tuple(rows))
+        rows = [as_row(line) | own for line, own in zip(self._lines, settings, strict=True)]
+        return Table("results", (*COLUMNS, *(name for name in self._keys if name not in COLUMNS)), tuple(rows))
 
     def compare(self, compared: Compared) -> None:
         """Show what is new."""

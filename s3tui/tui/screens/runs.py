@@ -12,6 +12,7 @@ from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widgets import Footer, Input
 
+from s3tui.listing.columns import COLUMNS
 from s3tui.listing.grouping import keys_of
 from s3tui.runs.status import Quiet, Running
 from s3tui.tui.charts import figures
@@ -23,7 +24,7 @@ from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.arranged_runs import ArrangedRuns
 from s3tui.tui.tables.exported_table import Table, of_lines
-from s3tui.tui.tables.run_rows import COLUMNS, MORE
+from s3tui.tui.tables.run_rows import grid_columns, shown_columns
 from s3tui.tui.tables.workspace_headline import headline
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.grid import Grid
@@ -61,7 +62,7 @@ class Runs(RunActions, Live):
         """Headline, table, devices, and what there is of one run."""
         yield TextLine(id="headline")
         yield Input(placeholder="status:running task:cb score>0.8 method:s3 -tag:old", id="filter")
-        grid = Grid(COLUMNS, EMPTY, id="runs")
+        grid = Grid(shown_columns(), EMPTY, id="runs")
         grid.border_title = "runs"
         yield grid
         devices = DeviceStrip(id="devices")
@@ -209,7 +210,7 @@ class Runs(RunActions, Live):
     def action_sort(self) -> None:
         """Choose a column to sort by."""
         answers = [("", "", "as they are: what runs first, then by name")]
-        answers += [(column.key, "", column.title) for column in (*COLUMNS, *MORE) if column.key != "tags"]
+        answers += [(column.key, "", column.title) for column in grid_columns() if COLUMNS[column.key].kind != "texts"]
         self.app.push_screen(Choose("Sort by", answers), self._sort_by)
 
     def _sort_by(self, key: str | None) -> None:
@@ -231,10 +232,10 @@ class Runs(RunActions, Live):
     def action_columns(self) -> None:
         """Choose the columns."""
         shown = {column.key for column in self.grid.columns}
-        answers = [(column.key, column.title, column.key in shown) for column in (*COLUMNS, *MORE)]
+        answers = [(column.key, column.title, column.key in shown) for column in grid_columns()]
         self.app.push_screen(ChooseSome("Columns", answers), self._set_columns)
 
     def _set_columns(self, keys: Sequence[str] | None) -> None:
         if keys:
-            columns = [column for column in (*COLUMNS, *MORE) if column.key in keys]
-            self.grid.show_columns(columns, all_of_them=set(keys) != {column.key for column in COLUMNS})
+            columns = [column for column in grid_columns() if column.key in keys]
+            self.grid.show_columns(columns, all_of_them=set(keys) != {column.key for column in shown_columns()})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from s3tui.listing.columns import COLUMNS, as_row
 from s3tui.listing.run_row import Line
 from s3tui.tui.widgets.grid import Grid
-
-OF_LINE = tuple(field.name for field in fields(Line))
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class Table:
 
 
 def of_lines(title: str, lines: Iterable[Line]) -> Table:
-    """Runs, with all that `s3tui list` shows of them."""
-    return Table(title, OF_LINE, tuple(asdict(line) for line in lines))
+    """Runs, with all that `s3tui list` tells of them."""
+    return Table(title, tuple(COLUMNS), tuple(map(as_row, lines)))
 
 
 def of_grid(title: str, grid: Grid) -> Table:

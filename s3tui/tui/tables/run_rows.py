@@ -1,44 +1,20 @@
-"""Runs as rows of the table: which columns there are, and how a value is written in them."""
+"""Runs as rows of the app's table, a cell for each column."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from s3tui.listing import columns
+from s3tui.listing.columns import COLUMNS, InApp, in_app
 from s3tui.listing.grouping import Group
 from s3tui.listing.run_row import Line
 from s3tui.text.sanitize import clean
-from s3tui.text.units import ABSENT, count, duration, loss, points
+from s3tui.text.units import ABSENT, count, points
 from s3tui.tui.support.palette import Cell, bar, state, text
 from s3tui.tui.widgets.grid import Column, Row
 
 BAR = 8
-# By importance, where room is short: what it is, how it stands, how far it is, how well it does.
-COLUMNS = (
-    Column("status", "status", 11, rank=1),
-    Column("name", "run", 0, rank=0),
-    Column("task", "task", 14, rank=9),
-    Column("method", "method", 8, rank=7),
-    Column("phase", "phase", 7, rank=6),
-    Column("step", "step", 22, rank=3),
-    Column("train_loss", "train", 7, right=True, rank=8),
-    Column("validation_loss", "val", 7, right=True, rank=10),
-    Column("score", "score", 7, right=True, rank=2),
-    Column("best", "best", 7, right=True, rank=5),
-    Column("used", "budget used", 16, right=True, rank=11),
-    Column("device", "device", 8, rank=13),
-    Column("seconds", "elapsed", 8, right=True, rank=12),
-    Column("left", "left", 8, right=True, rank=4),
-)
-MORE = (
-    Column("suite", "suite", 12, rank=20),
-    Column("model", "model", 18, rank=21),
-    Column("seed", "seed", 5, right=True, rank=22),
-    Column("parameters", "trained", 10, right=True, rank=23),
-    Column("priority", "prio", 5, right=True, rank=24),
-    Column("tags", "tags", 12, rank=25),
-    Column("note", "note", 30, rank=26),
-)
 MARK = "▌"
 
 
@@ -58,13 +34,28 @@ class Cells(Mapping[str, Cell]):
         if key == "name":
             name = text(clean(self.line.name.removeprefix(self.prefix)))
             return ((self.indent, "muted"), *name) if self.indent else name
-        return _WRITTEN[key](self.line)
+        return _DRAWN[key](self.line) if key in _DRAWN else _cell(key, self.line)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(("status", "name", *_WRITTEN))
+        return (column.name for column, _ in in_app())
 
     def __len__(self) -> int:
-        return 2 + len(_WRITTEN)
+        return len(in_app())
+
+
+def grid_columns() -> list[Column]:
+    """All columns that a grid of runs can show, from the left."""
+    return [_grid_column(column, app) for column, app in in_app()]
+
+
+def shown_columns() -> list[Column]:
+    """Those that it shows without being asked for more."""
+    return [_grid_column(column, app) for column, app in in_app() if app.shown]
+
+
+def _grid_column(column: columns.Column, app: InApp) -> Column:
+    right = column.kind == "number" if app.right is None else app.right
+    return Column(column.name, app.title or column.name, app.width, right, app.rank)
 
 
 def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "") -> Row:
@@ -136,33 +127,12 @@ def _used(line: Line) -> Cell:
     return ((count(line.used), tone), (f"/{count(line.budget)}", "muted"))
 
 
-def _number(write: Callable[[float | None], str], value: float | None, tone: str = "") -> Cell:
-    written = write(value)
-    return text(written, "muted" if written == ABSENT else tone)
+def _cell(key: str, line: Line) -> Cell:
+    """A cell that is no more than its text, in the tone of its column."""
+    column = COLUMNS[key]
+    written = clean(column.written(line))
+    return text(written, "muted" if written == ABSENT else column.app.tone(line) if column.app else "")
 
 
-def _best(line: Line) -> Cell:
-    return _number(points, line.best)
-
-
-_WRITTEN: dict[str, Callable[[Line], Cell]] = {
-    "task": lambda line: text(clean(line.task)),
-    "method": lambda line: text(clean(line.method)),
-    "phase": lambda line: text(clean(line.phase) or ABSENT, "" if line.phase else "muted"),
-    "step": _progress,
-    "train_loss": lambda line: _number(loss, line.train_loss),
-    "validation_loss": lambda line: _number(loss, line.validation_loss),
-    "score": lambda line: _number(points, line.score, "strong" if line.status == "finished" else ""),
-    "best": _best,
-    "used": _used,
-    "device": lambda line: text(clean(line.device) or ABSENT, "" if line.device else "muted"),
-    "seconds": lambda line: _number(duration, line.seconds),
-    "left": lambda line: _number(duration, line.left),
-    "suite": lambda line: text(clean(line.suite)),
-    "model": lambda line: text(clean(line.model)),
-    "seed": lambda line: text(ABSENT if line.seed is None else str(line.seed)),
-    "parameters": lambda line: _number(count, line.parameters),
-    "priority": lambda line: text(str(line.priority), "" if line.priority else "muted"),
-    "tags": lambda line: text(clean(" ".join(line.tags))),
-    "note": lambda line: text(clean(line.note), "muted"),
-}
+# What is drawn, and not only written.
+_DRAWN: dict[str, Callable[[Line], Cell]] = {"step": _progress, "used": _used}

@@ -1,19 +1,34 @@
-"""The tasks of the paper, by its names: GLUE, SuperGLUE and SQuAD as the paper's code has them."""
+"""The tasks that come by name, a row each; those of the paper, GLUE, SuperGLUE and SQuAD, as its code has them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from core.tasks.task import Kind
+from core.run.plugins import Registry
+
+# What is answered: a class, a number or a text.
+Kind = Literal["classification", "regression", "text"]
 
 TWO, THREE = ("0", "1"), ("0", "1", "2")
 WORDS = ("exact_match", "token_f1")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row of the table.
+class TaskRow:
+    """A task by name. `load` is the function that loads it, `module:function`.
+
+    It takes the settings (`core.run.spec.NamedTask`) and the seed of the data, and returns a `core.tasks.Task`: equal
+    arguments give equal rows in equal order.
+    """
+
+    name: str
+    load: str = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Entry(TaskRow):
+    """A task of the paper.
 
     `fields` are columns of the data set, in the order of the source text, and `answer` the label strings, or what else
     is answered. `small` sets have their validation rows halved into validation and test; of `large` ones, rows for
@@ -22,7 +37,6 @@ class Entry:
     several rows are about one question.
     """
 
-    name: str
     fields: str
     answer: tuple[str, ...] | Literal["regression", "text"]
     metrics: tuple[str, ...]
@@ -31,6 +45,7 @@ class Entry:
     held_out: str = "validation"
     data: str = ""
     grouped: bool = False
+    load: str = field(default="core.tasks.named:load", kw_only=True)
 
     @property
     def kind(self) -> Kind:
@@ -87,3 +102,7 @@ ENTRIES = (
     Entry("superglue-record", "query entities passage", "text", WORDS, "large", 512),
     Entry("squad", "question context", "text", WORDS, "large", 512),
 )
+
+OWN = (TaskRow("icd10-chapter", load="core.tasks.icd10:load"), *ENTRIES)
+
+TASKS = Registry("tasks", TaskRow, {row.name: row for row in OWN})

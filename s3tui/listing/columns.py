@@ -1,0 +1,141 @@
+"""The columns of the runs table: one row each, read by the app, `s3tui list`, filters, sorting, CSV and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.run.plugins import Registry
+from s3tui.listing.run_row import Line
+from s3tui.text.units import ABSENT, count, duration, loss, points
+
+NOTE = 70  # characters of a note in a table; JSON, CSV and `show` have all of it
+
+
+@dataclass(frozen=True)
+class InApp:
+    """How the app shows a column: its header (its name by default), its place from the left, its width in cells.
+
+    A width of 0 takes the room that is left. Where room is short, columns of high `rank` go first. One that is not
+    `shown` can be chosen with a key. Numbers stand at the `right`, unless it says otherwise.
+    """
+
+    title: str = ""
+    place: int = 100
+    width: int = 12
+    rank: int = 100
+    shown: bool = False
+    right: bool | None = None
+    tone: Callable[[Line], str] = lambda line: ""
+
+
+@dataclass(frozen=True)
+class InList:
+    """The header of a column in the table that `s3tui list` prints, and its place from the left."""
+
+    title: str
+    place: int = 100
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: `name` is its key in JSON and CSV, in filters and in sorting.
+
+    `value` is that of a run, None where there is none: a number, a text or, for "texts", a tuple of them; by default
+    the field of `Line` of that name. `write` writes it for a person. `app` is None for what the app shows as a part of
+    another column, `listed` for what `s3tui list` leaves to JSON and CSV.
+    """
+
+    name: str
+    kind: Literal["text", "texts", "number"] = "text"
+    write: Callable[[Line], str] | None = None
+    app: InApp | None = InApp()
+    listed: InList | None = None
+    value: Callable[[Line], Any] | None = None
+    filtered_as: str = ""
+
+    def of(self, line: Line) -> Any:
+        """The value for a run, as it is exported, compared and sorted."""
+        return getattr(line, self.name) if self.value is None else self.value(line)
+
+    def written(self, line: Line) -> str:
+        """The value for a run, as a person reads it."""
+        if self.write is not None:
+            return self.write(line)
+        value = self.of(line)
+        if self.kind == "texts":
+            return " ".join(value)
+        if self.kind == "number":
+            return ABSENT if value is None else str(value) if isinstance(value, int) else f"{value:.4g}"
+        return str(value or "")
+
+
+def progress(line: Line) -> str:
+    """The phase, and how far it is."""
+    if not line.phase:
+        return ABSENT
+    return f"{line.phase} {line.step}/{line.total}" if line.step is not None and line.total else line.phase
+
+
+def _note(line: Line) -> str:
+    return line.note if len(line.note) <= NOTE else f"{line.note[: NOTE - 1]}…"
+
+
+# In the order in which they are exported. Ranks in the app go by importance: what it is, how it stands, how far it is,
+# how well it does.
+OWN = (
+    Column("name", app=InApp("run", 1, 0, 0, shown=True), listed=InList("name", 0)),
+    Column("suite", app=InApp("", 14, 12, 20)),
+    Column("status", app=InApp("", 0, 11, 1, shown=True), listed=InList("status", 1)),
+    Column("note", write=_note, app=InApp("", 20, 30, 26, tone=lambda line: "muted"), listed=InList("note", 8)),
+    Column("task", app=InApp("", 2, 14, 9, shown=True), listed=InList("task", 7)),
+    Column("method", app=InApp("", 3, 8, 7, shown=True), listed=InList("method", 6)),
+    Column("model", app=InApp("", 15, 18, 21)),
+    Column("seed", "number", app=InApp("", 16, 5, 22)),
+    Column("phase", write=lambda line: line.phase or ABSENT, app=InApp("", 4, 7, 6, shown=True)),
+    Column("step", "number", progress, InApp("", 5, 22, 3, shown=True, right=False), InList("progress", 2)),
+    Column("total", "number", app=None),
+    Column(
+        "score", "number", lambda line: points(line.score),
+        InApp("", 8, 7, 2, shown=True, tone=lambda line: "strong" if line.status == "finished" else ""),
+        InList("score", 3),
+    ),
+    Column("best", "number", lambda line: points(line.best), InApp("", 9, 7, 5, shown=True)),
+    Column("parameters", "number", lambda line: count(line.parameters), InApp("trained", 17, 10, 23),
+           InList("parameters", 4)),
+    Column("used", "number", lambda line: count(line.used), InApp("budget used", 10, 16, 11, shown=True)),
+    Column("budget", "number", lambda line: count(line.budget), app=None),
+    Column("train_loss", "number", lambda line: loss(line.train_loss), InApp("train", 6, 7, 8, shown=True)),
+    Column("validation_loss", "number", lambda line: loss(line.validation_loss), InApp("val", 7, 7, 10, shown=True)),
+    Column("seconds", "number", lambda line: duration(line.seconds), InApp("elapsed", 12, 8, 12, shown=True),
+           InList("time", 5)),
+    Column("left", "number", lambda line: duration(line.left), InApp("", 13, 8, 4, shown=True)),
+    Column("device", write=lambda line: line.device or ABSENT, app=InApp("", 11, 8, 13, shown=True)),
+    Column("priority", "number", app=InApp("prio", 18, 5, 24, tone=lambda line: "" if line.priority else "muted")),
+    Column("tags", "texts", app=InApp("", 19, 12, 25), filtered_as="tag"),
+)  # fmt: skip
+
+COLUMNS = Registry("columns", Column, {column.name: column for column in OWN})
+
+
+def as_row(line: Line) -> dict[str, Any]:
+    """A run as it is exported: the value of every column, by its name."""
+    return {name: column.of(line) for name, column in COLUMNS.items()}
+
+
+def in_app() -> list[tuple[Column, InApp]]:
+    """The columns that the app can show, from the left."""
+    found = [(column, column.app) for column in COLUMNS.values() if column.app is not None]
+    return sorted(found, key=lambda pair: pair[1].place)
+
+
+def in_list() -> list[tuple[Column, InList]]:
+    """The columns of the table that `s3tui list` prints, from the left."""
+    found = [(column, column.listed) for column in COLUMNS.values() if column.listed is not None]
+    return sorted(found, key=lambda pair: pair[1].place)
+
+
+def by_filter() -> Mapping[str, Column]:
+    """The columns by the key that they have in a filter."""
+    return {column.filtered_as or name: column for name, column in COLUMNS.items()}
