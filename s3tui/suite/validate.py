@@ -29,7 +29,7 @@ TABLES: dict[Loc, type[BaseModel]] = {
 }
 
 MISSING = "missing"
-_TASKS = f"name one ({', '.join([task.name for task in TASKS][:3])}, ...)"
+_TASKS = f"name one ({', '.join(list(TASKS)[:3])}, ...)"
 # What may stand at each key that a run cannot do without.
 _REQUIRED: dict[Loc, str] = {
     ("model",): 'name one: "builtin:minilm", one on the hub, or a folder',
