@@ -52,7 +52,7 @@ def test_a_run_without_events_is_starting_and_its_name_is_no_markup():
 def test_lines_tell_of_evaluations_in_points(capsys):
     event = Eval("search", 25, "validation", {"accuracy": 0.6125, "macro_f1": None}, True)
     Lines().event("searched", RunState(total=100), event)
-    assert capsys.readouterr().err == "searched: search 25/100, validation: accuracy 61.25, best so far\n"
+    assert capsys.readouterr().err == "searched: search 25/100, validation: accuracy 61.25, macro_f1 -, best so far\n"
     Lines().event("searched", RunState(total=1), Eval("test", 300, "test", {"accuracy": 0.5}, True))
     assert capsys.readouterr().err == "searched: test: accuracy 50.00\n"
 

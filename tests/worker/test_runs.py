@@ -251,7 +251,7 @@ def test_a_hub_name_without_a_network_says_where_was_looked(tmp_path, reviews):
 
 
 def test_a_search_that_diverges_says_so(tmp_path, models, reviews):
-    run = make_run(tmp_path / "run", run_spec(models["bert"], reviews, search={"learning_rate": 1e30}))
+    run = make_run(tmp_path / "run", run_spec(models["bert"], reviews, search={"learning_rate": 9e15}))
     assert execute(run) == EXIT_FAILED
     failed = last(run)
     assert isinstance(failed, Failed)
