@@ -206,13 +206,13 @@ def test_no_record_and_no_event_stops_the_feed_of_the_app(there, data):
     assert not broken, broken
     latest = snapshots[-1]
     assert latest.lines[GOOD].status == "finished"
-    assert latest.stories[GOOD].history.selected == (1, 3)
-    for story in latest.stories.values():
+    assert latest.details[GOOD].history.selected == (1, 3)
+    for story in latest.details.values():
         assert story.loaded
 
 
 def is_shown(snapshots):
-    return bool(snapshots) and all(name in snapshots[-1].stories for name in (GOOD, BAD))
+    return bool(snapshots) and all(name in snapshots[-1].details for name in (GOOD, BAD))
 
 
 @hostile(60)
