@@ -196,12 +196,14 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def _open(path: Path) -> tuple[int, int]:
-    """A plain file, opened, and its size."""
+    """A regular file, opened, and its size."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return handle, found.st_size
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from core.run.rundir import open_plain
 from s3tui.text.problems import ConfigError, dotted
 
 MOST_BYTES = 2**20  # of a file that a person has written
@@ -37,10 +36,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 def _text(file: Path) -> str:
     """The text of a regular file; nothing is waited for, as a pipe without a writer would have it."""
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(handle, "rb") as opened:  # noqa: PTH123 - of an open file
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise ConfigError([f"{file}: cannot be read: it is no regular file"])
+        with open_plain(file) as opened:
             content = opened.read(MOST_BYTES + 1)
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
