@@ -153,7 +153,8 @@ class RunSpec(Frozen):
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
-        description="Of the backbone; `auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates are fp32.",
+        description="Of the backbone; `auto` is bf16 on a GPU or CPU that computes in it (`s3tui doctor` says whether "
+        "this one does), fp32 elsewhere. Deltas, gates and losses are fp32.",
     )
     dropout: Dropout = Field(
         default="fast",

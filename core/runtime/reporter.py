@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
 import time
@@ -12,8 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DiskError, RunDirError
-from core.run.events import Eval, Event, EventWriter, Gates, Phase, Space, Step, StructureChosen, score_of
-from core.run.rundir import RunDir, read_json, write_bytes, write_json
+from core.run.events import (
+    Eval,
+    Event,
+    EventWriter,
+    Gates,
+    Phase,
+    Space,
+    Step,
+    StructureChosen,
+    read_events,
+    score_of,
+)  # fmt: skip
+from core.run.rundir import RunDir, write_bytes, write_json
 
 GATES_INTERVAL = 0.25  # seconds between two gate events: enough for the eye, little for the disk
 SUMMARY_INTERVAL = 2.0  # seconds between two summaries
@@ -36,18 +46,20 @@ def writing(path: Path) -> Iterator[None]:
 class Reporter:
     """Writes the events of a run, and keeps its `summary.json` up to date.
 
-    Where the run goes on (`resumed`), so does the summary. Raises RunDirError where the folder cannot be written to,
-    and DiskError where that fails later.
+    Where the run goes on (`resumed`), its summary follows from the events so far, as the file may be older than they are.
+    Raises RunDirError where the folder cannot be written to, and DiskError where that fails later.
     """
 
     def __init__(self, run: RunDir, about: dict[str, Any], resumed: bool = False) -> None:
         self._events, self._path = run.events, run.summary
-        self._summary = (_previous(run.summary) if resumed else {}) | about | {"v": 1, "status": "running"}
+        self._summary = about | {"v": 1, "status": "running"}
         self._began = time.monotonic()
         self._last_gates = self._last_summary = -1e9
         try:
             with writing(run.events):
                 self._writer = EventWriter(run.events)
+            for event in read_events(run.events)[0] if resumed else []:
+                self._summary |= _told_by(event)
             self.flush()
         except DiskError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS:
@@ -79,9 +91,7 @@ class Reporter:
 
     def evaluation(self, event: Eval) -> None:
         """Write an evaluation; the summary keeps the last and the best score."""
-        score = score_of(event.metrics)
-        best = {"best": score} if event.best else {}
-        self.event(event, score=score, **best)
+        self.event(event)
 
     def flush(self) -> None:
         """Replace the summary."""
@@ -133,15 +143,9 @@ def _told_by(event: Event) -> dict[str, float]:
         told = {"budget": event.budget}
     elif isinstance(event, StructureChosen):
         told = {"used": event.parameters}
+    elif isinstance(event, Eval):
+        score = score_of(event.metrics)
+        told = {"score": score, "best": score if event.best else None}
     elif isinstance(event, Step):
         told = {"train_loss": event.train_loss, "validation_loss": event.validation_loss, "used": event.expected}
     return {name: value for name, value in told.items() if value is not None and math.isfinite(value)}
-
-
-def _previous(path: Path) -> dict[str, Any]:
-    """The summary that the attempt before left, but for its error; nothing where there is none or it is damaged."""
-    with contextlib.suppress(RunDirError):
-        summary = read_json(path)
-        if isinstance(summary, dict):
-            return {key: value for key, value in summary.items() if key != "error"}
-    return {}

@@ -18,7 +18,7 @@ from core.run.spec import CHOOSING, RunSpec
 from core.run.structure import whole_space
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
-from core.runtime.device import resolve_device, resolve_precision
+from core.runtime.device import precision_name, resolve_device, resolve_precision
 from core.runtime.log import tell
 from core.runtime.reporter import Reporter
 from core.tasks import Task
@@ -37,14 +37,15 @@ class Setup:
     data: Data
     placed: list[Placed]
     budget: int | None
+    precision: str  # of the backbone: `fp32` or `bf16`
 
 
 def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporter) -> Setup:
     """Load everything, before anything is trained."""
     device = resolve_device(spec.device)
-    # bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
-    dtype = torch.float32 if spec.method == "full" else resolve_precision(spec.precision, device)
-    reporter.event(_started(run, spec, resumed, str(device), str(dtype).removeprefix("torch.")))
+    attempts = [event for event in read_events(run.events)[0] if isinstance(event, Started)]
+    dtype = _precision(spec, device, attempts if resumed else [])
+    reporter.event(_started(spec, resumed, len(attempts) + 1, str(device), str(dtype).removeprefix("torch.")))
 
     model = open_pretrained(spec.model)
     data = load_data(spec, model, device, lambda task: _check_length(task, model))
@@ -58,7 +59,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
     total = whole_space([p.candidate for p in placed])
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
-    return Setup(spec, backbone, data, placed, budget)
+    return Setup(spec, backbone, data, placed, budget, precision_name(dtype))
 
 
 def versions() -> dict[str, str]:
@@ -66,8 +67,19 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, precision: str) -> Started:
-    attempt = 1 + sum(isinstance(event, Started) for event in read_events(run.events)[0])
+def _precision(spec: RunSpec, device: torch.device, attempts: list[Started]) -> torch.dtype:
+    """The type of the backbone. A run that goes on keeps that which it began with, on whatever machine it goes on.
+
+    bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
+    """
+    if spec.method == "full":
+        return torch.float32
+    if spec.precision == "auto" and attempts:
+        return torch.bfloat16 if attempts[-1].precision == "bfloat16" else torch.float32
+    return resolve_precision(spec.precision, device)
+
+
+def _started(spec: RunSpec, resumed: Snapshot | None, attempt: int, device: str, precision: str) -> Started:
     place = (resumed.phase, resumed.step) if resumed else ("", 0)
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
 

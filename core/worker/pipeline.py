@@ -70,6 +70,7 @@ def _result(
         "parameters": backbone.parameters if spec.method == "full" else structure.parameters,
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,
+        "precision": setup.precision,
         "seconds": {name: round(seconds[name], 3) for name in ("search", "retrain")}
         | {"total": round(sum(seconds.values()), 3)},
         "spec": spec.digest(),

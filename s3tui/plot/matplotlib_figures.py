@@ -239,7 +239,11 @@ def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> Non
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="trained parameters", ylabel=f"{first.metric} x 100", title=f"{first.task}, {_short(first.model)}")
+    axes.set(
+        xlabel="trained parameters",
+        ylabel=f"{first.metric} x 100",
+        title=first.contest._replace(model=_short(first.model)).title,
+    )
     axes.grid(color="0.92", linewidth=0.5)
     axes.set_axisbelow(True)
 
@@ -247,6 +251,10 @@ def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> Non
 def _experiment(row: Row) -> str:
     """What rows of one line have in common: the experiment without what its matrix multiplies."""
     return row.experiment.partition("/")[0]
+
+
+def _title(row: Row) -> str:
+    return row.contest._replace(model=_short(row.model)).title
 
 
 def _short(model: str) -> str:

@@ -70,7 +70,7 @@ def pareto(rows: Sequence[Row], width: int, colour: bool) -> str:
         else:
             plotext.hline(100 * row.score_mean)
     plotext.xscale("log")
-    return _built(f"{rows[0].task}, {rows[0].model}", "trained parameters", f"{rows[0].metric} x 100", colour)
+    return _built(rows[0].contest.title, "trained parameters", f"{rows[0].metric} x 100", colour)
 
 
 def _begin(width: int, height: int, colour: bool) -> None:

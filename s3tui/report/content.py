@@ -13,7 +13,7 @@ from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.results.gains import Gain, with_gains
-from s3tui.results.summary import Row, comparisons, without_result
+from s3tui.results.summary import Contest, Row, comparisons, without_result
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
@@ -55,11 +55,11 @@ def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
 def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
     yield Heading("Results")
     rows = with_gains(found)
-    contests: dict[tuple[str, str, str], list[tuple[Row, Gain | None]]] = {}
+    contests: dict[Contest, list[tuple[Row, Gain | None]]] = {}
     for row, gain in rows:
         contests.setdefault(row.contest, []).append((row, gain))
-    for (task, model, metric), contest in contests.items():
-        yield Heading(f"{task}, {model}: {metric} x 100", 3)
+    for shared, contest in contests.items():
+        yield Heading(f"{shared.title}: {shared.metric} x 100", 3)
         best = max(row.score_mean for row, _ in contest)
         strong = frozenset(i for i, (row, _) in enumerate(contest) if row.score_mean == best)
         head = ("experiment", "method", "budget", "trained", "share", "score", "runs", "gain", "over", "pairs", "time")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, Literal
 
-from core.run.fields import Amount, Count, Made
+from core.run.fields import LATER, Amount, Count, Made
 from core.run.rundir import RunDir, read_record
 
 
@@ -19,7 +19,10 @@ class _Seconds:
 
 @dataclass(frozen=True)
 class Result:
-    """Score, parameters and time; `seconds` is that of the whole run."""
+    """Score, parameters and time; `seconds` is that of the whole run.
+
+    `precision` is that of the backbone, `fp32` or `bf16`; empty in results of versions before 0.2.
+    """
 
     task: str
     model: str
@@ -30,6 +33,7 @@ class Result:
     parameters: Count
     backbone_parameters: Count
     seconds: Annotated[float, Made(_Seconds, attrgetter("total"))]
+    precision: Literal["fp32", "bf16", ""] = field(default="", metadata=LATER)
 
 
 def read_result(directory: RunDir) -> Result:
