@@ -46,7 +46,7 @@ def writing(path: Path) -> Iterator[None]:
 class Reporter:
     """Writes the events of a run, and keeps its `summary.json` up to date.
 
-    Where the run goes on (`resumed`), its summary follows from the events so far, as the file may be older than they are.
+    Where the run goes on (`resumed`), its summary follows from the events so far: the file may be older than they are.
     Raises RunDirError where the folder cannot be written to, and DiskError where that fails later.
     """
 
