@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from core.run.deltas import DeltaSpec, parse_delta
-from core.run.errors import SpecError, nearest
+from core.run.errors import SpecError, nearest, quoted
 from core.run.original import read_original
 
 # Of a pattern of sites: what is longer stands for no network.
@@ -147,9 +147,8 @@ def expand_braces(pattern: str) -> list[str]:
     while any(_BRACES.search(plain) for plain in expanded):
         expanded = list(dict.fromkeys(itertools.chain.from_iterable(map(_without_one_pair, expanded))))
         if len(expanded) > MOST_ALTERNATIVES:
-            shown = pattern if len(pattern) <= 60 else f"{pattern[:57]}..."
-            limit = f"{MOST_ALTERNATIVES:,} are the most that braces may make"
-            raise SpecError(f"the pattern {shown!r} stands for too many others", limit)
+            limit = f"braces may expand to at most {MOST_ALTERNATIVES:,} patterns"
+            raise SpecError(f"the pattern {quoted(pattern)} expands to too many others", limit)
     return expanded
 
 

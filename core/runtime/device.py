@@ -1,4 +1,4 @@
-"""Which device and precision a run computes with."""
+"""The device and the precision with which a run computes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from core.runtime import process_group
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU; of several processes, each has the GPU of its number.
+    """The device of a setting: `auto` is the first GPU, or the CPU if there is none.
 
-    Raises DeviceError for a GPU that is not there.
+    With several processes, each uses the GPU of its rank. Raises DeviceError for a GPU that does not exist.
     """
     if process_group.count() > 1 and name != "cpu" and torch.cuda.is_available():
         name = f"cuda:{process_group.rank()}"
@@ -33,7 +33,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type of the backbone: `auto` is bf16 on a GPU that computes with it, fp32 elsewhere."""
+    """The data type of the backbone: `auto` is bf16 on a GPU that supports it, fp32 elsewhere."""
     if name == "auto":
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if bf16 else torch.float32

@@ -17,7 +17,7 @@ from core.run.errors import DivergedError, StoppedError
 from core.run.events import EndedEarly, Eval, Phase, Step, score_of
 from core.run.training import SearchSettings
 from core.runtime.checkpoint import Snapshot
-from core.runtime.checkpointer import Keeper
+from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.bilevel import StepMetrics
 from core.training.data import is_evaluated
@@ -107,18 +107,18 @@ class Searcher(Protocol[State]):
 
 
 def search(
-    setup: Setup, searcher: Searcher[State], keeper: Keeper, reporter: Reporter
+    setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Search from the pretrained network, or on from a checkpoint; gives p and the structure."""
-    settings, total, resumed = searcher.settings, searcher.total_steps, keeper.take("search")
+    settings, total, resumed = searcher.settings, searcher.total_steps, checkpointer.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
     reporter.phase(Phase("search", total), state.step, best.score)
     with checkpointed(setup.backbone.model, settings.gradient_checkpointing, setup.spec.dropout):
         while True:
             if is_evaluated(settings, state.step, total) and best.evaluated < state.step:
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
-                    _evaluate(setup, searcher, state, best, keeper, reporter)
-            keeper.boundary("search", state.step, partial(_snapshot, searcher, state, best))
+                    _evaluate(setup, searcher, state, best, checkpointer, reporter)
+            checkpointer.boundary("search", state.step, partial(_snapshot, searcher, state, best))
             if state.step == total:
                 return searcher.result(state, best)
             if reason := searcher.is_done(state, best):
@@ -134,14 +134,14 @@ def _snapshot(searcher: Searcher[State], state: State, best: Best) -> Snapshot:
 
 
 def _evaluate(
-    setup: Setup, searcher: Searcher[State], state: State, best: Best, keeper: Keeper, reporter: Reporter
+    setup: Setup, searcher: Searcher[State], state: State, best: Best, checkpointer: Checkpointer, reporter: Reporter
 ) -> None:
     """Score the network as it stands; keep the probabilities where it is the best so far."""
     p = searcher.probabilities(state)
     reporter.all_gates(state.step, p)
     selected = searcher.selected(state, p)
     with searcher.model.bound(state.weights, searcher.evaluated_gates(p, selected)):
-        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.check)
+        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, checkpointer.check)
     score = score_of(metrics)
     is_best = score >= best.score
     if is_best:

@@ -123,9 +123,9 @@ def _encode(tokenised: Tokenised) -> dict[str, Tensor]:
 
 def _decode(tensors: dict[str, Tensor]) -> Tokenised:
     facts = json.loads(tensors["facts"].numpy().tobytes())
-    examples = {split: _examples(told["examples"]) for split, told in facts["splits"].items()}
+    examples = {split: _examples(entry["examples"]) for split, entry in facts["splits"].items()}
     known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in facts["task"].items()}
-    splits = {split: _split(split, told, tensors) for split, told in facts["splits"].items()}
+    splits = {split: _split(split, entry, tensors) for split, entry in facts["splits"].items()}
     return Tokenised(Task(**known, splits=examples), cast("dict[Split, Encoded]", splits))
 
 
@@ -134,9 +134,9 @@ def _examples(columns: dict[str, list[Any]]) -> tuple[Example, ...]:
     return tuple(Example((), label, tuple(answers), group) for label, answers, group in rows)
 
 
-def _split(split: str, told: dict[str, Any], tensors: dict[str, Tensor]) -> Encoded:
+def _split(split: str, entry: dict[str, Any], tensors: dict[str, Tensor]) -> Encoded:
     values = {
-        name: told[name] if name in told else Ragged(*(tensors[f"{split}.{name}.{x}"] for x in ("values", "ends")))
+        name: entry[name] if name in entry else Ragged(*(tensors[f"{split}.{name}.{x}"] for x in ("values", "ends")))
         for name in RAGGED
     }
-    return (Prompted if told["prompted"] else Encoded)(**values, pad_id=told["pad_id"])
+    return (Prompted if entry["prompted"] else Encoded)(**values, pad_id=entry["pad_id"])

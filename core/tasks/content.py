@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.run.errors import DataError, nearest, shown
+from core.run.errors import DataError, nearest, quoted
 
 # More do not fit into the memory of most machines, as every row is several Python objects.
 MOST_ROWS = 10_000_000
@@ -32,11 +32,11 @@ def check_names(source: str, wanted: Iterable[str], known: Sequence[str]) -> Non
     for i, name in enumerate(known, 1):
         if columns.setdefault(name, i) != i and (name or name in wanted):
             raise DataError(
-                f"{source}: columns {columns[name]} and {i} are both named {shown(name)}", "rename one of them"
+                f"{source}: columns {columns[name]} and {i} are both named {quoted(name)}", "rename one of them"
             )
     for name in wanted:
         if name not in columns:
-            raise DataError(f"{source} has no column {shown(name)}", nearest(name, columns))
+            raise DataError(f"{source} has no column {quoted(name)}", nearest(name, columns))
 
 
 def no_rows(source: object) -> DataError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.run.datapath import check_data_path
-from core.run.errors import DataError, nearest, shown
+from core.run.errors import DataError, nearest, quoted
 from core.run.spec import FileTask
 from core.run.tasks import Kind
 from core.tasks.metrics import BY_KIND
@@ -97,7 +97,7 @@ def _label_set(spec: FileTask, train: Sequence[Row]) -> tuple[str, ...]:
     labels = spec.labels or tuple(sorted({_class_name(row) for row in train}))
     if len(set(labels)) < 2:
         raise DataError(
-            f"{train[0].path}: all labels in {spec.label!r} are {shown(labels[0])}", "two classes are the least"
+            f"{train[0].path}: all labels in {spec.label!r} are {quoted(labels[0])}", "two classes are the least"
         )
     if spec.labels is None and all(map(NUMBER.fullmatch, labels)):
         labels = tuple(sorted(labels, key=float))
@@ -118,7 +118,7 @@ def _examples(rows: Sequence[Row], kind: Kind, labels: Sequence[str], spec: File
         if _class_name(row) not in index:
             known = "in `labels`" if spec.labels else "among the training labels"
             raise DataError(
-                f"{row.where}: {spec.label!r} is {shown(_class_name(row))}, not {known}",
+                f"{row.where}: {spec.label!r} is {quoted(_class_name(row))}, not {known}",
                 nearest(_class_name(row), labels),
             )
     return tuple(Example(row.fields, index[_class_name(row)]) for row in rows)
@@ -131,7 +131,7 @@ def _number(row: Row, spec: FileTask) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise DataError(
-            f"{row.where}: {spec.label!r} is {shown(row.label)}, not a number",
+            f"{row.where}: {spec.label!r} is {quoted(row.label)}, not a number",
             'correct it or set kind = "classification"',
         )
     return value

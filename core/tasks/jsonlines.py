@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.run.errors import DataError, shown
+from core.run.errors import DataError, quoted
 from core.tasks.content import MOST_ROWS, Content, check_names, no_rows, too_many_rows
 from core.tasks.textlines import text_lines
 
@@ -50,7 +50,7 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     except UnicodeEncodeError:
         fault = "has half of a character (\\ud800 to \\udfff stand in pairs)"
     except _TwiceError as error:
-        fault = f"has {shown(error.args[0])} twice"
+        fault = f"has {quoted(error.args[0])} twice"
     except ValueError:
         fault = "has a number of too many digits"
     else:

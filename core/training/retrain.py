@@ -17,7 +17,7 @@ from core.run.structure import Structure
 from core.run.training import RetrainSettings
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
-from core.runtime.checkpointer import Keeper
+from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.tasks.randomness import seed_for
 from core.tasks.task import Split
@@ -48,22 +48,22 @@ class Best:
 
 
 def retrain(
-    setup: Setup, structure: Structure, trainee: Trainee, keeper: Keeper, reporter: Reporter
+    setup: Setup, structure: Structure, trainee: Trainee, checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Train, keep the best by validation score, and leave the trainee there; gives validation and test metrics."""
     spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
     order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
     optimizer = _optimizer(settings, trainee)
-    step, best = _start(trainee, optimizer, keeper.take("retrain"))
+    step, best = _start(trainee, optimizer, checkpointer.take("retrain"))
     reporter.phase(Phase("retrain", total), step, best.score)
     with checkpointed(setup.backbone.model, settings.gradient_checkpointing, spec.dropout):
         while True:
             if is_evaluated(settings, step, total) and best.evaluated < step:
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
-                    _evaluate(setup, trainee, step, best, keeper, reporter)
+                    _evaluate(setup, trainee, step, best, checkpointer, reporter)
             snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
-            keeper.boundary("retrain", step, snapshot, at_edge=step in (0, total))
+            checkpointer.boundary("retrain", step, snapshot, at_edge=step in (0, total))
             if step == total:
                 break
             setup.backbone.model.train()
@@ -73,7 +73,7 @@ def retrain(
             step += 1
     copy(best.parameters, trainee.parameters)
     reporter.event(Phase("test", 1), phase="test")
-    tested = _score(setup, trainee, "test", keeper)
+    tested = _score(setup, trainee, "test", checkpointer)
     reporter.event(Eval("test", total, "test", tested, best=True))
     return best.metrics, tested
 
@@ -121,14 +121,16 @@ def _snapshot(
     return Snapshot("retrain", step, tensors, facts)
 
 
-def _score(setup: Setup, trainee: Trainee, split: Split, keeper: Keeper) -> dict[str, float]:
+def _score(setup: Setup, trainee: Trainee, split: Split, checkpointer: Checkpointer) -> dict[str, float]:
     with trainee.bound():
-        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, keeper.check)
+        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, checkpointer.check)
 
 
-def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Keeper, reporter: Reporter) -> None:
+def _evaluate(
+    setup: Setup, trainee: Trainee, step: int, best: Best, checkpointer: Checkpointer, reporter: Reporter
+) -> None:
     """Score the trainee on the validation split; keep its parameters where it is the best so far."""
-    metrics = _score(setup, trainee, "validation", keeper)
+    metrics = _score(setup, trainee, "validation", checkpointer)
     is_best = score_of(metrics) >= best.score
     if is_best:
         best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]

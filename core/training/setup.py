@@ -19,7 +19,7 @@ from core.run.structure import whole_space
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
 from core.runtime.device import resolve_device, resolve_precision
-from core.runtime.log import tell
+from core.runtime.log import log_line
 from core.runtime.reporter import Reporter
 from core.tasks import Task
 from core.training.data import Data, load_data
@@ -51,7 +51,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     _check_parts(spec, len(data.splits["train"]))
     outputs = len(data.task.labels) or 1
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
-    _tell_unused(spec.model, backbone.unused)
+    _log_unused(spec.model, backbone.unused)
     check_passes(spec.model, backbone, data)
     placed = [] if spec.method == "full" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
@@ -72,10 +72,10 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
 
 
-def _tell_unused(name: str, unused: tuple[str, ...]) -> None:
+def _log_unused(name: str, unused: tuple[str, ...]) -> None:
     """Most checkpoints have the head of what they were trained on; a long list would hide the lines that matter."""
     if unused and process_group.rank() == 0:
-        tell(f"{len(unused):,} tensors in the files of {name} are not of this model and not used: {unused[0]}, ...")
+        log_line(f"{len(unused):,} tensors in the files of {name} are not of this model and not used: {unused[0]}, ...")
 
 
 def _check_length(task: Task, model: Pretrained) -> None:

@@ -63,7 +63,7 @@ class Adafactor:
         change, after = self._direction(gradient, state)
         return weights * (1 - lr * weight_decay) - lr * change, after
 
-    def pull_back(self, gradient: Tensor, state: Factored, lr: float, direction: Tensor) -> Tensor:
+    def vjp(self, gradient: Tensor, state: Factored, lr: float, direction: Tensor) -> Tensor:
         """(d w' / d g)^T `direction`, in float64, as the step is steep where gradients are small.
 
         Zero where the gradient is exactly zero: that is so where the weight has no part in the loss yet (as the first

@@ -28,7 +28,7 @@ class Optimizer(Protocol):
     ) -> tuple[Tensor, State]:
         """One step: the new weights and the new state."""
 
-    def pull_back(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
+    def vjp(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
         """(d w' / d g)^T `direction`, where w' are the weights after a step with the gradient g."""
 
 
