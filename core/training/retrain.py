@@ -1,4 +1,4 @@
-"""The retraining phase: one structure, trained from scratch on the whole training split, tested at its best."""
+"""The retraining phase: trains one structure from scratch on the whole training split, and tests the best state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from core.training.trainee import Trainee, copy
 
 @dataclass
 class Best:
-    """The parameters at the best validation score so far, with its metrics; of equal scores the later one counts.
+    """The parameters at the best validation score so far, and its metrics; of equal scores the later one counts.
 
     `evaluated` is the step of the latest evaluation.
     """
@@ -50,7 +50,7 @@ class Best:
 def retrain(
     setup: Setup, structure: Structure, trainee: Trainee, checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Train, keep the best by validation score, and leave the trainee there; gives validation and test metrics."""
+    """Train, and set the trainee to the state with the best validation score; returns validation and test metrics."""
     spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
     order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
@@ -91,7 +91,7 @@ def _optimizer(settings: RetrainSettings, trainee: Trainee) -> torch.optim.Optim
 
 
 def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot | None) -> tuple[int, Best]:
-    """The step and the best so far: nothing at the start, or what a checkpoint holds, which goes into the trainee."""
+    """The step and the best state so far; from a checkpoint, the trainee and the optimiser are restored too."""
     if resumed is None:
         return 0, Best()
     parts: dict[str, dict[int, Tensor]] = {"parameter": {}, "best": {}}
@@ -112,7 +112,7 @@ def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot
 def _snapshot(
     step: int, structure: Structure, trainee: Trainee, optimizer: torch.optim.Optimizer, best: Best
 ) -> Snapshot:
-    """What `_start` goes on from; the structure saves the search from being repeated."""
+    """The training state that `_start` restores; it includes the structure, so that the search is not repeated."""
     tensors = {f"parameter.{i}": tensor for i, tensor in enumerate(trainee.parameters)}
     tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
     for i, state in optimizer.state_dict()["state"].items():
@@ -129,7 +129,7 @@ def _score(setup: Setup, trainee: Trainee, split: Split, checkpointer: Checkpoin
 def _evaluate(
     setup: Setup, trainee: Trainee, step: int, best: Best, checkpointer: Checkpointer, reporter: Reporter
 ) -> None:
-    """Score the trainee on the validation split; keep its parameters where it is the best so far."""
+    """Score the trainee on the validation split; keep its parameters if the score is the best so far."""
     metrics = _score(setup, trainee, "validation", checkpointer)
     is_best = score_of(metrics) >= best.score
     if is_best:
@@ -148,7 +148,7 @@ def _train_step(
     total: int,
     reporter: Reporter,
 ) -> None:
-    """One step of the optimiser with clipping and linear decay; `step` is 0-based."""
+    """One optimiser step with clipping and linear learning rate decay; `step` is 0-based."""
     lr = settings.learning_rate * linear_decay(step, total, settings.warmup_steps)
     for group in optimizer.param_groups:
         group["lr"] = lr
@@ -170,7 +170,7 @@ def _train_step(
 
 
 def _together(loss: Tensor, trainee: Trainee) -> Tensor:
-    """The loss of all processes; gradients become the sums of theirs."""
+    """Sum the loss and the gradients over all processes; returns the loss."""
     trained = [p for p in trainee.parameters if p.grad is not None]
     loss, *gradients = process_group.summed((loss, *(p.grad for p in trained if p.grad is not None)))
     for parameter, gradient in zip(trained, gradients, strict=True):

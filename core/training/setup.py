@@ -1,4 +1,4 @@
-"""What a run works with: model, data, candidates, budget. Whatever can be wrong with its settings is found here."""
+"""The setup of a run: loads model and data, places candidates, and checks the settings against them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PACKAGES = ("torch", "transformers", "datasets", "s3tui")
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run works with."""
+    """Everything that a run needs to train: backbone, data, candidates, budget in parameters."""
 
     spec: RunSpec
     backbone: Backbone
@@ -40,9 +40,9 @@ class Setup:
 
 
 def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporter) -> Setup:
-    """Load everything, before anything is trained."""
+    """Load everything and check it, before anything is trained."""
     device = resolve_device(spec.device)
-    # bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
+    # bf16 weights would round away the small steps of full fine-tuning; deltas are fp32 even on a bf16 backbone.
     dtype = torch.float32 if spec.method == "full" else resolve_precision(spec.precision, device)
     reporter.event(_started(run, spec, resumed, str(device), str(dtype).removeprefix("torch.")))
 
@@ -62,7 +62,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
 
 
 def versions() -> dict[str, str]:
-    """The versions of what decides about numbers."""
+    """The versions of the packages that affect numerical results."""
     return {name: version(name) for name in PACKAGES}
 
 
@@ -73,13 +73,13 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
 
 
 def _log_unused(name: str, unused: tuple[str, ...]) -> None:
-    """Most checkpoints have the head of what they were trained on; a long list would hide the lines that matter."""
+    """Log that tensors are unused; briefly, as most checkpoints hold the head of their pretraining."""
     if unused and process_group.rank() == 0:
         log_line(f"{len(unused):,} tensors in the files of {name} are not of this model and not used: {unused[0]}, ...")
 
 
 def _check_length(task: Task, model: Pretrained) -> None:
-    """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
+    """Raise SpecError if texts are longer than the model's position table; the limit in a T5's tokenizer is ignored."""
     positions = getattr(model.config, "max_position_embeddings", None)
     limit = math.inf if positions is None else positions
     if not model.text_to_text:
@@ -89,7 +89,7 @@ def _check_length(task: Task, model: Pretrained) -> None:
 
 
 def _check_parts(spec: RunSpec, rows: int) -> None:
-    """Every process needs a row of every batch."""
+    """Raise SpecError unless every batch has a row for each process."""
     sizes = (spec.search.batch_size, spec.search.validation_batch_size, spec.retrain.batch_size, rows // 2)
     least = min(size for size in sizes if size is not None)
     if least < process_group.count():
@@ -100,7 +100,7 @@ def _check_parts(spec: RunSpec, rows: int) -> None:
 
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:
-    """The budget in parameters; raises SpecError where no structure, or every one, would be under it."""
+    """The budget in parameters; raises SpecError if no structure, or every structure, would be within it."""
     budget = spec.parameter_budget(backbone_parameters)
     if budget is None or not placed:
         return budget

@@ -54,7 +54,7 @@ def derivative(gradient: Tensor, moments: Moments, lr: float) -> Tensor:
 
 
 def vjp(gradient: Tensor, moments: Moments, lr: float, direction: Tensor) -> Tensor:
-    """(d w' / d g)^T `direction`, of which the matrix is diagonal."""
+    """The vector-Jacobian product (d w' / d g)^T `direction`; the Jacobian is diagonal."""
     return derivative(gradient, moments, lr) * direction
 
 

@@ -1,4 +1,4 @@
-"""What moves the delta weights in a search: pure functions over explicit state, with the derivative of the step."""
+"""The optimisers of the delta weights in a search: pure functions over explicit state, with the VJP of the step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Optimizer(Protocol):
         """One step: the new weights and the new state."""
 
     def vjp(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
-        """(d w' / d g)^T `direction`, where w' are the weights after a step with the gradient g."""
+        """The vector-Jacobian product (d w' / d g)^T `direction`, w' being the weights after a step with gradient g."""
 
 
 def optimizer_of(name: str, layout: Layout, device: torch.device) -> Optimizer:

@@ -1,4 +1,4 @@
-"""BIPEFT: gates of positions and of ranks are learned in turn, and what matters least is pruned down to the budget.
+"""The BIPEFT searcher: learns gates of positions and of ranks alternately, and prunes the least sensitive positions.
 
 A position k (see `positions`) has an alpha a_k, and a candidate i of a choice has an alpha r_i. With u
 uniform, g a Gumbel variable and the temperature t, a draw is, straight through,
