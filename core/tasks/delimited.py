@@ -46,7 +46,7 @@ class _Rows:
             raise no_rows(path)
 
     def __iter__(self) -> Iterator[list[str]]:
-        """Rows with as many cells as the header; raises _LayoutError at the first other one. Blank lines are skipped."""
+        """Rows with as many cells as the header; raises _LayoutError at the first other. Blank lines are skipped."""
         width = len(self.header)
         for row in self._filled():
             if len(row) == width:

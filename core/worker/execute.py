@@ -119,10 +119,10 @@ def _finished_before(run: RunDir, spec: RunSpec, result: _Result) -> int:
     """Log that nothing is left to do; write the last event if a kill came between the result and that event."""
     log_line(f"{run.path} is finished, its score is {result.score}: there is nothing to do")
     try:
-        told = read_record(run.summary, _Status).status == "finished"
+        is_reported = read_record(run.summary, _Status).status == "finished"
     except RunDirError:
-        told = False
-    if not told:
+        is_reported = False
+    if not is_reported:
         finished = Finished(result.score, result.metrics, 0.0)
         Reporter(run, about(spec), resumed=True).close(finished, status="finished", score=result.score)
     return EXIT_OK

@@ -1,4 +1,4 @@
-"""Runs as lines of a list: what of them is shown, filtered and sorted."""
+"""The rows of the table of runs: the values of a run that are shown, filtered and sorted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from s3tui.runs.workspace import FoundRun
 
 @dataclass(frozen=True)
 class Line:
-    """One run. What is not known (yet) is None; `seconds` is how long it took, or has been at it.
+    """One run. Values that are not known (yet) are None; `seconds` is its duration so far.
 
-    `used` are the parameters that count against the budget: expected while searching, those of the structure once it
-    is chosen. `left` are the seconds that the phase still takes.
+    `used` are the parameters that count against the budget: the expected number while searching, then those of the
+    chosen structure. `left` is the estimated number of seconds until the phase ends.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Line:
 
 
 def line_of(run: FoundRun, reasons: Mapping[str, str], state: RunState | None = None) -> Line:
-    """A run as a line; `reasons` are the dispatcher's for what waits, `state` is what its events tell of a live one."""
+    """The line of a run; `reasons` are the dispatcher's for waiting runs, `state` is that of a live run."""
     line = _from_files(run, reasons)
     return line if state is None or isinstance(run.status, Done) else _with_state(line, state)
 
 
 def _with_state(line: Line, state: RunState) -> Line:
-    """The line with what the events say, which is newer than the summary."""
+    """The line updated from the events, which are newer than the summary."""
     return replace(
         line, phase=state.phase or line.phase, step=state.step, total=state.total,
         score=state.score if state.score is not None else line.score,

@@ -1,4 +1,4 @@
-"""What the finished runs of a suite came to: one row for each experiment, averaged over its seeds."""
+"""The results table of a suite: one row for each experiment, averaged over its seeds."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from s3tui.text.units import count, points
 class Row:
     """An experiment, or one point of its matrix, averaged over seeds.
 
-    `score_std` is the sample standard deviation, None for a single run. `parameters` (trained, rounded) and
-    `seconds` (of a whole run) are means; `budget` is in parameters, None where there is none.
+    `score_std` is the sample standard deviation, None for a single run. `parameters` (trained, rounded) and `seconds`
+    (of a whole run) are means; `budget` is in parameters, None if there is none.
     """
 
     experiment: str
@@ -38,7 +38,7 @@ class Row:
 
     @property
     def contest(self) -> tuple[str, str, str]:
-        """Rows of one contest have scores that compare."""
+        """The key of comparable rows: those of one contest have scores that can be compared."""
         return (self.task, self.model, self.metric)
 
 
@@ -48,7 +48,7 @@ def results(folder: Path) -> list[Row]:
 
 
 def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
-    """The rows of those of the runs that are finished."""
+    """The rows of the finished ones of these runs."""
     return [row for row, _ in grouped(runs)]
 
 
@@ -68,7 +68,7 @@ def _result(run: FoundRun) -> Result:
 
 
 def _group(run: FoundRun) -> tuple[str, str]:
-    """Runs of a group differ in nothing but the seed; the first part is what a person calls the group."""
+    """The key of a group of runs that differ only in the seed; the first part is its name for display."""
     settings = {k: v for k, v in run.spec.items() if k != "seed"}
     return without_seed(run.name), json.dumps(settings, sort_keys=True)
 
@@ -100,7 +100,7 @@ def _row(name: str, group: list[Result]) -> Row:
 
 
 def comparisons(rows: Iterable[Row]) -> Iterator[str]:
-    """A sentence for each budget at which both the search and another method ran: what the search gained or lost."""
+    """A sentence for each budget at which both a search and another method ran, with the difference of scores."""
     contests: dict[tuple[tuple[str, str, str], int], list[Row]] = {}
     for row in rows:
         if row.budget is not None:
@@ -127,7 +127,7 @@ def _comparison(budget: int, ours: Row, other: Row) -> str:
 
 
 def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:
-    """A line for each run that no row counts, and where it stands."""
+    """A line for each run without a result, with its status."""
     for run in runs:
         if not isinstance(run.status, Done):
             yield ": ".join(filter(None, (run.name, run.status.name, run.status.note)))
