@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
+from s3tui.runs.records.settings import task_of
 from s3tui.runs.run_state import RunState
 from s3tui.runs.status import Done, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun
@@ -73,7 +73,7 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         suite=run.suite,
         status=run.status.name,
         note=waits_for or run.status.note,
-        task=_task(spec),
+        task=task_of(spec),
         method=spec.get("method", ""),
         model=spec.get("model", ""),
         seed=spec.get("seed"),
@@ -93,8 +93,3 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         priority=run.queue.priority if run.queue else 0,
         tags=run.queue.tags if run.queue else (),
     )
-
-
-def _task(spec: Mapping[str, Any]) -> str:
-    task: Mapping[str, str] = spec.get("task", {})
-    return task.get("name") or task.get("path") or ""

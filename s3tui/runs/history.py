@@ -17,6 +17,7 @@ from core.run.structure import Candidate, read_candidate
 from s3tui.runs.curves import Curve, Series
 from s3tui.runs.run_state import RunState, fold
 
+# The numbers in a step event that are plotted, and logged to trackers.
 CURVES = (
     "train_loss", "validation_loss", "gradient_norm", "alpha_gradient_norm", "learning_rate", "alpha_learning_rate",
     "expected", "sampled", "selected", "shift",

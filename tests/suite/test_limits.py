@@ -109,9 +109,9 @@ def test_a_delta_has_bounds(problem, delta, says):
         (f'resources.memory = "{"9" * 400}GB"', "experiment.a.resources.memory: should be at most 1,000TB"),
         (f'launcher.time = "{"9" * 30}:00:00"', "should be a time as Slurm writes it"),
         (f"seed = {'9' * 5000}", "a number has too many digits, or a date is none: line 10"),
-        ("tags = " + "[" * 400 + "]" * 400, "tables and arrays stand in one another more than 20 deep"),
-        ("tags = " + "[" * 40_000 + "]" * 40_000, "tables and arrays stand in one another more than 20 deep"),
-        (".".join("a" * 1000) + " = 1", "tables and arrays stand in one another more than 20 deep"),
+        ("tags = " + "[" * 400 + "]" * 400, "tables and arrays are nested more than 20 deep"),
+        ("tags = " + "[" * 40_000 + "]" * 40_000, "tables and arrays are nested more than 20 deep"),
+        (".".join("a" * 1000) + " = 1", "tables and arrays are nested more than 20 deep"),
     ],
     ids=lambda value: value[:40],
 )

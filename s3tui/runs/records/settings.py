@@ -5,6 +5,8 @@ The worker validates the settings fully.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from core.run.fields import Amount, Count, Like
@@ -68,3 +70,10 @@ def read_summary(directory: RunDir) -> dict[str, Any]:
     """Read the summary of a run, empty if there is none yet; raises RunDirError if the file is damaged."""
     summary: dict[str, Any] | None = read_record_if_there(directory.summary, _SUMMARY)
     return summary or {}
+
+
+def task_of(spec: Mapping[str, Any], short: bool = False) -> str:
+    """The name of a run's task, or the path of its data (`short`: the name of the file alone, without extension)."""
+    task: Mapping[str, str] = spec.get("task", {})
+    path = task.get("path", "")
+    return task.get("name") or (PurePosixPath(path).stem if short else path)
