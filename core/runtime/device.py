@@ -1,4 +1,4 @@
-"""Which device and precision a run computes with."""
+"""The device and the precision with which a run computes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU; of several processes, each has the GPU of its number.
+    """The device of a setting: `auto` is the first GPU, or the CPU if there is none.
 
-    Raises DeviceError for a GPU that is not there.
+    With several processes, each uses the GPU of its rank. Raises DeviceError for a GPU that does not exist.
     """
     if process_group.count() > 1 and name != "cpu" and torch.cuda.is_available():
         name = f"cuda:{process_group.rank()}"

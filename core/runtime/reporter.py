@@ -1,4 +1,4 @@
-"""Tells the world how a run goes: events as they come, and a small summary that lists are drawn from."""
+"""Writes the event log of a run and its summary, which lists of many runs read."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in one line, with what to do, that a file of the run cannot be written; raises DiskError."""
+    """Turn an OSError while a file of the run is written into a DiskError that names the file and what to do."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise DiskError(
-            f"{path} could not be written ({reason})", "see to the disk and run it again: it goes on from a checkpoint"
+            f"{path} could not be written ({reason})", "check the disk and run it again: it resumes from a checkpoint"
         ) from error
 
 
@@ -59,7 +59,7 @@ class Reporter:
             with writing(run.events):
                 self._writer = EventWriter(run.events)
             for event in read_events(run.events)[0] if resumed else []:
-                self._summary |= _told_by(event)
+                self._summary |= _summary_fields(event)
             self.flush()
         except DiskError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS:
@@ -67,20 +67,20 @@ class Reporter:
             raise RunDirError(error.message, "is the folder yours, and the file system writable?") from None
 
     def event(self, event: Event, **summary: Any) -> None:
-        """Write an event; what is given beside it goes into the summary."""
+        """Write an event; the keyword arguments go into the summary."""
         with writing(self._events):
             self._writer.write(event)
-        self._summary |= _told_by(event) | summary
+        self._summary |= _summary_fields(event) | summary
         if isinstance(event, Phase) or time.monotonic() - self._last_summary > SUMMARY_INTERVAL:
             self.flush()
 
     def phase(self, event: Phase, step: int, best: float) -> None:
-        """Write that a phase begins or goes on, after so many steps and with this score as its best so far."""
+        """Write that a phase begins or resumes after `step` steps, with `best` as its best score so far."""
         known = {"best": best} if math.isfinite(best) else {}
         self.event(event, phase=event.phase, step=step, total=event.total, **known)
 
     def gates(self, step: int, p: list[float]) -> None:
-        """Write the gate probabilities, unless that was done a moment ago."""
+        """Write the gate probabilities, at most once every GATES_INTERVAL."""
         if time.monotonic() - self._last_gates > GATES_INTERVAL:
             self.all_gates(step, p)
 
@@ -94,13 +94,13 @@ class Reporter:
         self.event(event)
 
     def flush(self) -> None:
-        """Replace the summary."""
+        """Write the summary to disk."""
         self._last_summary = time.monotonic()
         with writing(self._path):
             write_json(self._path, self._summary | {"seconds": round(self.seconds, 3), "updated": time.time()})
 
     def result(self, path: Path, data: bytes) -> None:
-        """Write a file of what came of the run; raises DiskError."""
+        """Write a file of the run's results; raises DiskError."""
         with writing(path):
             write_bytes(path, data)
 
@@ -110,7 +110,7 @@ class Reporter:
         return time.monotonic() - self._began
 
     def close(self, last: Event, **summary: Any) -> None:
-        """Write the last event and the last summary, this one also where the event does not fit on the disk."""
+        """Write the last event and the last summary; the summary even if writing the event fails."""
         self._summary |= summary
         try:
             self.event(last)
@@ -119,33 +119,33 @@ class Reporter:
             self._writer.close()
 
 
-class Mute(Reporter):
-    """Tells nobody and writes nothing: for the processes that only compute their part of a run."""
+class SilentReporter(Reporter):
+    """Writes nothing: for the processes of a run that only compute their part of each batch."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._last_gates = -1e9
 
     def event(self, event: Event, **summary: Any) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def result(self, path: Path, data: bytes) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def close(self, last: Event, **summary: Any) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
-def _told_by(event: Event) -> dict[str, float]:
-    """What a list shows of an event. `used` are the parameters that count against the budget, now."""
-    told: dict[str, float | None] = {}
+def _summary_fields(event: Event) -> dict[str, float]:
+    """The fields of the summary that an event changes; `used`: parameters that count against the budget."""
+    changed: dict[str, float | None] = {}
     if isinstance(event, Space):
-        told = {"budget": event.budget}
+        changed = {"budget": event.budget}
     elif isinstance(event, StructureChosen):
-        told = {"used": event.parameters}
+        changed = {"used": event.parameters}
     elif isinstance(event, Eval):
         score = score_of(event.metrics)
-        told = {"score": score, "best": score if event.best else None}
+        changed = {"score": score, "best": score if event.best else None}
     elif isinstance(event, Step):
-        told = {"train_loss": event.train_loss, "validation_loss": event.validation_loss, "used": event.expected}
-    return {name: value for name, value in told.items() if value is not None and math.isfinite(value)}
+        changed = {"train_loss": event.train_loss, "validation_loss": event.validation_loss, "used": event.expected}
+    return {name: value for name, value in changed.items() if value is not None and math.isfinite(value)}

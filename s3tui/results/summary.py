@@ -1,4 +1,4 @@
-"""What the finished runs of a suite came to: one row for each experiment, averaged over its seeds."""
+"""The results table of a suite: one row for each experiment, averaged over its seeds."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def results(folder: Path) -> list[Row]:
 
 
 def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
-    """The rows of those of the runs that are finished."""
+    """The rows of the finished ones of these runs."""
     return [row for row, _ in grouped(runs)]
 
 
@@ -134,7 +134,7 @@ def _row(name: str, precision: str, runs: list[FoundRun]) -> Row:
 
 
 def comparisons(rows: Iterable[Row]) -> Iterator[str]:
-    """A sentence for each budget at which both the search and another method ran: what the search gained or lost."""
+    """A sentence for each budget at which both a search and another method ran, with the difference of scores."""
     contests: dict[tuple[Contest, int], list[Row]] = {}
     for row in rows:
         if row.budget is not None:
@@ -161,7 +161,7 @@ def _comparison(budget: int, ours: Row, other: Row) -> str:
 
 
 def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:
-    """A line for each run that no row counts, and where it stands."""
+    """A line for each run without a result, with its status."""
     for run in runs:
         if not isinstance(run.status, Done):
             yield ": ".join(filter(None, (run.name, run.status.name, run.status.note)))

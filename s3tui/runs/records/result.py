@@ -1,4 +1,4 @@
-"""What a finished run came to, read back from its `result.json`."""
+"""The result of a finished run (`result.json`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.run.rundir import RunDir, read_record
 
 @dataclass(frozen=True)
 class _Seconds:
-    """How long the parts of a run took."""
+    """The durations in a result."""
 
     total: Amount
 
@@ -37,5 +37,5 @@ class Result:
 
 
 def read_result(directory: RunDir) -> Result:
-    """What a run came to; raises RunDirError where `result.json` is missing or damaged."""
+    """Read the result of a run; raises RunDirError if `result.json` is missing or damaged."""
     return read_record(directory.result, Result)
