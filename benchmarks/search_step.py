@@ -1,6 +1,7 @@
 """How long a search step takes, against the floor and against the step as one would write it first.
 
     python benchmarks/search_step.py [--shape t5-small] [--batch 8] [--length 64] [--device cpu] [--precision fp32]
+                                     [--compiled] [--gradient-checkpointing] [--only-memory]
 
 The floor of a pass (`bare`) is a forward and backward of the frozen backbone alone as transformers have it, with a
 gradient to the embeddings' output only; `bare-undropped` is the same without dropout. Every variant is timed in turn,
@@ -51,6 +52,8 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 # Forward and backward passes of one step; the Hessian-vector product is a forward and about two backwards more.
 PASSES = {"first-order": 2, "forward-difference": 4, "central-difference": 5, "exact": 5}
+# Bare passes through torch.compile: as it is, and with CUDA graphs.
+COMPILED = {"bare-compiled": "default", "bare-graphed": "reduce-overhead"}
 BUDGET = 1.389e-4
 TARGET_LENGTH = 8
 
@@ -103,11 +106,14 @@ class Bench:
         self.train, self.validation = (make_batch(*sizes, seed=seed) for seed in (1, 2))
 
     def variant(self, name: str) -> Callable[[], object]:
-        """One step of `bare`, `bare-undropped`, `naive`, or of a hypergradient."""
+        """One step of `bare`, `bare-undropped`, one of COMPILED, `naive`, or of a hypergradient."""
         if name == "bare":
             return self._bare
         if name == "bare-undropped":
             return self._bare_undropped
+        if name in COMPILED:
+            self.model = torch.compile(self.model, mode=COMPILED[name])
+            return self._bare
         if name == "naive":
             placed = place(library_space("mix-low-rank"), self.model)
             self.model.set_attn_implementation("eager")
@@ -167,11 +173,29 @@ def timed(step: Callable[[], object], device: str) -> float:
     return time.perf_counter() - began
 
 
+def bench_of(options: argparse.Namespace, name: str) -> Bench:
+    """A network for a variant. The paper's code, and so the naive step, computes in fp32."""
+    precision = "fp32" if name == "naive" else options.precision
+    return Bench(argparse.Namespace(**vars(options) | {"precision": precision}))
+
+
+def variants(options: argparse.Namespace) -> list[str]:
+    """What is measured, in the order in which it takes turns."""
+    compiled = [name for name in COMPILED if options.compiled and (name != "bare-graphed" or is_cuda(options))]
+    return ["bare", "bare-undropped", *compiled, *PASSES, "naive"]
+
+
+def is_cuda(options: argparse.Namespace) -> bool:
+    """Whether a GPU is measured."""
+    return str(options.device).startswith("cuda")
+
+
 def rounds(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Seconds of each variant, taken in turn. The naive step wraps its model, so it has one of its own."""
-    ours, naive = Bench(options), Bench(options)
-    steps = {name: ours.variant(name) for name in ("bare", "bare-undropped", *PASSES)}
-    steps["naive"] = naive.variant("naive")
+    """Seconds of each variant, taken in turn. What wraps its model has one of its own."""
+    names, ours = variants(options), Bench(options)
+    steps = {
+        name: (bench_of(options, name) if name == "naive" or name in COMPILED else ours).variant(name) for name in names
+    }
     for step in steps.values():
         timed(step, options.device)
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -233,7 +257,7 @@ def peak_memory(options: argparse.Namespace, variant: str) -> int:
 
 def measure_memory(options: argparse.Namespace) -> None:
     """Print the peak of this process, or of the device's allocator."""
-    step = Bench(options).variant(options.memory_of)
+    step = bench_of(options, options.memory_of).variant(options.memory_of)
     for _ in range(2):
         step()
     if options.device.startswith("cuda"):
@@ -248,7 +272,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything; the content of the result file."""
     times = rounds(options)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    memory = {name: peak_memory(options, name) for name in medians}
+    memory = {name: peak_memory(options, name) for name in medians if name not in COMPILED}
     quarters = statistics.quantiles(times["bare"], n=4)
     return {
         "settings": {k: v for k, v in vars(options).items() if k != "memory_of"},
@@ -263,6 +287,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
         "overhead": {name: paired(times, name, "bare") / n for name, n in PASSES.items()},
         "overhead_undropped": {name: paired(times, name, "bare-undropped") / n for name, n in PASSES.items()},
         "of_naive": {name: paired(times, name, "naive") for name in PASSES},
+        "compiled_of_bare": {name: paired(times, name, "bare") for name in times if name in COMPILED},
         "naive_in_bare_passes": paired(times, "naive", "bare") / 5,
         "memory_bytes": memory,
         "memory_of_naive": {name: memory[name] / memory["naive"] for name in PASSES},
@@ -283,8 +308,10 @@ def show(result: dict[str, Any]) -> None:
     for name, seconds in result["seconds"].items():
         ratio = [result[key].get(name) for key in ("overhead", "of_naive", "memory_of_naive")]
         text = [f"{r:10.2f}" if r is not None else " " * 10 for r in ratio]
-        megabytes = result["memory_bytes"][name] / 1e6
-        print(f"{name:22}{seconds['median']:10.3f}{seconds['min']:8.3f}{text[0]}{text[1]}{megabytes:9.0f}{text[2]}")
+        megabytes = f"{result['memory_bytes'][name] / 1e6:9.0f}" if name in result["memory_bytes"] else " " * 9
+        print(f"{name:22}{seconds['median']:10.3f}{seconds['min']:8.3f}{text[0]}{text[1]}{megabytes}{text[2]}")
+    for name, ratio in result["compiled_of_bare"].items():
+        print(f"{name} takes {ratio:.2f} of an eager bare pass")
     print(f"naive is {result['naive_in_bare_passes']:.2f} times five bare passes")
     step = result["seconds"]["central-difference"]["median"]
     for name, seconds in result["parts_seconds"].items():
@@ -301,12 +328,18 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=64)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--compiled", action="store_true", help="bare passes through torch.compile too")
     parser.add_argument("--gradient-checkpointing", action="store_true")
+    parser.add_argument("--only-memory", action="store_true", help="the peaks of bare and first order, and no times")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
         measure_memory(options)
+        return
+    if options.only_memory:
+        for name in ("bare", "first-order", "forward-difference"):
+            print(f"{options.shape} {options.precision} {name}: {peak_memory(options, name) / 1e9:.2f} GB at its peak")
         return
     result = report(options)
     show(result)

@@ -6,8 +6,8 @@ Each run is a whole one, start and retraining included: a short search of `built
 one at a time two are made, else as many as work side by side; the hour is reckoned from when the first starts to when
 the last ends.
 Then one run by itself, of a larger batch, is shared by 1 and by 2 processes of one thread each (`core --processes 2`):
-the steps of its search in a second. The figures are also kept in benchmarks/results/throughput.json. On a GPU
-(`--device cuda`) all runs share the first.
+the steps of its search in a second. The figures are also kept in benchmarks/results/. On a GPU
+(`--device cuda`) all runs share the first, as with `per_gpu`, and none is shared by processes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AT_A_TIME = (1, 2, 4)
 PROCESSES = (1, 2)  # of one run
 SHARED_BATCH = 32  # of that run
 STEPS = 20  # of the search, and of retraining
-RESULTS = Path(__file__).with_name("results") / "throughput.json"
+RESULTS = Path(__file__).with_name("results")
 
 
 def spec(seed: int, device: str, batch_size: int = 8, retrain_steps: int = STEPS) -> RunSpec:
@@ -100,6 +100,13 @@ def shared(folder: Path, device: str) -> dict[str, float]:
     }
 
 
+def device_name(device: str) -> str:
+    """What the device is called."""
+    import torch
+
+    return device if device == "cpu" else torch.cuda.get_device_name(device)
+
+
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser(description="How many runs an hour are made with 1, 2 and 4 at a time.")
@@ -107,10 +114,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         hours = together(Path(folder), options.device)
-        steps = shared(Path(folder), options.device)
+        steps = shared(Path(folder), options.device) if options.device == "cpu" else {}
     result: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
-        "device": f"{options.device}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "device": f"{device_name(options.device)}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "versions": {name: version(name) for name in ("torch", "transformers")} | {"python": platform.python_version()},
         "steps": {"search": STEPS, "retrain": STEPS},
         "runs_per_hour": hours,
@@ -123,7 +130,8 @@ def main() -> None:
         print(
             f"one run, batch {SHARED_BATCH}, {count} process(es): {rate:.2f} steps/s, {rate / steps['1']:.2f} times one"
         )
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    kind = "" if options.device == "cpu" else f"-{options.device.partition(':')[0]}"
+    (RESULTS / f"throughput{kind}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
