@@ -14,7 +14,7 @@
 | `queue.json` | what is wanted of the run: queued, held or cancelled; priority, retries |
 | `process.json` | which process works on it, or did last; written by its supervisor |
 | `exit.json` | how that process ended; written by its supervisor |
-| `slurm.json` | its job on a Slurm cluster; written by the dispatcher |
+| `job.json` | its job on a cluster, as the launcher reported it last; `slurm.json` where version 0.1 wrote it |
 | `mirror/` | how far each experiment tracker was told of it, and what those that write files wrote |
 """
 
@@ -104,8 +104,13 @@ class RunDir:
         return self.path / "exit.json"
 
     @property
-    def slurm(self) -> Path:
-        """The job that runs it on a cluster, as Slurm told of it last."""
+    def job(self) -> Path:
+        """The job that runs it on a cluster, as its launcher reported it last."""
+        return self.path / "job.json"
+
+    @property
+    def former_job(self) -> Path:
+        """The same as version 0.1 wrote it, when there was one kind of cluster: its name is that of the launcher."""
         return self.path / "slurm.json"
 
     @property

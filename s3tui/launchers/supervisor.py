@@ -6,8 +6,8 @@ WHERE says in words what the run has been given. The locks of the run and of its
 inherited, so they hold for as long as the supervisor or the worker lives. SIGTERM asks the worker to leave a
 checkpoint and ends it after GRACE seconds, SIGINT ends it at once. Whatever the worker has started ends with it.
 
-A task of a Slurm job array is a supervisor too. There SIGTERM comes from Slurm, which sends it to the worker as well;
-SIGUSR2 is our own question for a checkpoint, SIGUSR1 is Slurm's warning that the time of the job is nearly over.
+A job on a cluster is a supervisor too. There SIGUSR2 asks for a checkpoint as well, and SIGUSR1 is the warning that
+the time of the job is nearly over and the run is to go on in another. Some clusters send SIGTERM to the worker too.
 """
 
 from __future__ import annotations
@@ -34,12 +34,16 @@ _SET_CHILD_SUBREAPER = 36  # of prctl: what loses its parent becomes ours, also 
 
 
 class Supervisor:
-    """One worker from its start to its end; `job` is the id of the Slurm job that it is, empty where it is none."""
+    """One worker from its start to its end; `job` is the id of the job on a cluster that it is, empty where it is none.
 
-    def __init__(self, run: RunDir, where: str, grace: float, job: str = "") -> None:
+    `term_is_shared` says that whoever sends SIGTERM sends it to the worker too.
+    """
+
+    def __init__(self, run: RunDir, where: str, grace: float, job: str = "", term_is_shared: bool = False) -> None:
         self.run, self.where, self.grace, self.job = run, where, grace, job
+        self.term_is_shared = term_is_shared
         self.worker = 0
-        self.asked = ""  # what was asked of us: "stop", "kill", or by Slurm "requeue"
+        self.asked = ""  # what was asked of us: "stop", "kill", or by a cluster "requeue"
         self._saved_before = _changed(run.checkpoint)
 
     def start(self, command: list[str]) -> Identity:
@@ -85,8 +89,8 @@ class Supervisor:
             return  # a second request is none: the worker has its time
         self.asked = "requeue" if number == signal.SIGUSR1 else "stop"
         signal.setitimer(signal.ITIMER_REAL, self.grace)
-        if self.job and number == signal.SIGTERM:
-            return  # Slurm has sent it to every process of the job, and a worker takes a second one for the last
+        if self.term_is_shared and number == signal.SIGTERM:
+            return  # every process of the job has got it, and a worker takes a second one for the last
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.worker, signal.SIGTERM)
 

@@ -112,7 +112,7 @@ def _is_inside(name: str) -> bool:
 def _has_moved(run: FoundRun) -> bool:
     """Whether a run that lives has begun or ended since: told from its processes alone, which costs little.
 
-    The processes of a job are not seen from here; that it ended is told by Slurm, or found with the next look at all.
+    The processes of a job are not seen from here: its launcher reports its end, or the next look at all runs finds it.
     """
     process: Process | None = getattr(run.status, "process", None)
     return run.job is None and (process is None or not lives(process))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from s3tui.launchers.base import RefusedError
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.control import RefusedError
 
 Action = Callable[[Workspace, FoundRun], str]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,25 +9,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from core.run.errors import SpecError
 from core.run.given import awaited
 from core.run.rundir import RunDir
 from core.run.spec import PRESETS, RunSpec
-from s3tui.runs.records.launch import Launch
+from s3tui.launchers.registry import kinds
+from s3tui.runs.records.launch import AUTO, Launch
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.workspace import Workspace
 from s3tui.structures.run_reference import References
 from s3tui.suite import launcher_settings as launchers
 from s3tui.suite import matrix, queue_settings
 from s3tui.suite.layers import Defaults, Layers, Table
+from s3tui.suite.queue_settings import NAME, NAME_RULE, SuiteSettings
 from s3tui.suite.resolve_names import ANY_SPACE, ANY_TASK, NO_STRUCTURE, Resolver, absolute, own_spaces
-from s3tui.suite.validate import TABLES, Loc, check
+from s3tui.suite.validate import TABLES, Loc, check, read_table
 from s3tui.text.problems import Key, Problems
 from s3tui.text.toml_file import read_toml
+from s3tui.text.toml_types import Table as TomlTable
 
-NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
-TOP = ("suite", "defaults", "experiment", "space", "launcher")
-NAME_RULE = "a name has letters, digits and ._=,+- only, starts with no dot and has no two dots in a row"
+
+class _Document(TomlTable):
+    """The tables of a file."""
+
+    suite: Table = Field(default_factory=dict)
+    defaults: Table = Field(default_factory=dict)
+    experiment: Table = Field(default_factory=dict)
+    space: Table = Field(default_factory=dict)
+    launcher: Table = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,20 +73,18 @@ class Suite:
 
 def load(file: Path) -> Suite:
     """Read a suite; raises ConfigError with every problem of the file."""
-    document = read_toml(file)
-    folder = file.resolve().parent
     problems = Problems(str(file))
-    problems.unknown_keys((), document, TOP)
-    tables = {name: _table(document, (name,), problems) for name in TOP}
-    name, workspace = _suite(tables["suite"], folder, file.stem, problems)
-    planned = _planned_names(tables["experiment"])
+    document = read_table(_Document, read_toml(file), (), problems)
+    folder = file.resolve().parent
+    settings = read_table(SuiteSettings, {"name": file.stem} | document.suite, ("suite",), problems)
+    name, workspace = settings.name, _workspace(settings.workspace, folder, problems)
+    planned = _planned_names(document.experiment)
     if len(planned) > matrix.MOST_RUNS:
         problems.add(("experiment",), f"these are more than {matrix.MOST_RUNS:,} runs, the most that a suite may have")
         problems.raise_any()
     references = References(Workspace(workspace), name, planned)
-    resolver = Resolver(folder, own_spaces(tables["space"], problems), references)
-    shared = queue_settings.shared(tables["suite"], problems)
-    runs = tuple(_runs(tables["defaults"], tables["experiment"], tables["launcher"], resolver, shared, problems))
+    resolver = Resolver(folder, own_spaces(document.space, problems), references)
+    runs = tuple(_runs(document, resolver, settings, problems))
     _check_order(name, runs, problems)
     problems.raise_any()
     return Suite(name, workspace, runs)
@@ -91,41 +99,24 @@ def _table(parent: Table, key: Key, problems: Problems) -> Table:
     return value
 
 
-def _suite(table: Table, folder: Path, stem: str, problems: Problems) -> tuple[str, Path]:
-    """Name and workspace; they default to the file's name and `runs`."""
-    problems.unknown_keys(("suite",), table, ("name", "workspace", *queue_settings.SUITE_KEYS))
-    name = table.get("name", stem)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        problems.add(("suite", "name"), f"{name!r} cannot name a folder, {NAME_RULE}")
-    return str(name), _workspace(table.get("workspace", "runs"), folder, problems)
-
-
-def _workspace(value: Any, folder: Path, problems: Problems) -> Path:
+def _workspace(value: str, folder: Path, problems: Problems) -> Path:
     try:
-        if isinstance(value, str) and value:
-            return absolute(folder, value)
-        problems.add(("suite", "workspace"), "should be the path of a folder, in quotes")
+        return absolute(folder, value)
     except SpecError as error:
         problems.add(("suite", "workspace"), str(error))
     return folder
 
 
-def _runs(
-    defaults: Table,
-    experiments: Table,
-    launcher: Table,
-    resolver: Resolver,
-    suite: queue_settings.Shared,
-    problems: Problems,
-) -> Iterator[PlannedRun]:
+def _runs(document: _Document, resolver: Resolver, suite: SuiteSettings, problems: Problems) -> Iterator[PlannedRun]:
     """The runs of every experiment; what is wrong with them is noted."""
+    defaults, experiments = document.defaults, document.experiment
     if not experiments:
         problems.add(("experiment",), "there is no experiment; add one, as in [experiment.first]")
     defaults = _settings(defaults, ("defaults",), problems)
     tables = {n: _table(experiments, ("experiment", n), problems) for n in experiments}
     wanted, defaults = _apart(defaults)
     queue_settings.queue(wanted, ("defaults",), suite, problems)
-    launchers.launch(launcher, ("launcher",), problems)
+    launchers.launch(document.launcher, ("launcher",), problems)
     shared = _shared(defaults, tables)
     seen: dict[str, str] = {}
     for name, table in tables.items():
@@ -133,9 +124,9 @@ def _runs(
             problems.add(("experiment", name), f"cannot name a folder, {NAME_RULE}")
         table = _settings(table, ("experiment", name), problems, "matrix", "launcher")
         own, table = _apart(table)
-        launch = _launch(launcher, table.pop("launcher", {}), ("experiment", name, "launcher"), problems)
+        launch = _launch(document.launcher, table.pop("launcher", {}), ("experiment", name, "launcher"), problems)
         _check_given(name, table, problems)
-        # Faults of the defaults were told above, at their own key.
+        # Faults of the defaults were reported above, at their own key.
         queue_settings.queue(own, ("experiment", name), suite, problems)
         queue = queue_settings.queue(_merged(wanted, own), (), suite, Problems(""))
         for run_name, spec in _experiment(name, table, shared, resolver, problems):
@@ -154,8 +145,9 @@ def _launch(shared: Table, own: Any, key: Key, problems: Problems) -> Launch:
     if not isinstance(own, dict):
         problems.add(key, "should be a table")
         own = {}
-    launchers.launch(own, key, problems)
-    # Faults of the suite's table were told at its own key.
+    kind = shared.get("kind", AUTO)
+    launchers.launch(own, key, problems, kind if kind in kinds() else AUTO)
+    # Faults of the suite's table were reported at its own key.
     return launchers.launch(shared | own, (), Problems(""))
 
 

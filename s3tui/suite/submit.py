@@ -1,25 +1,24 @@
-"""Puts the runs of a suite into its queue: `s3tui run` and the app do so by the same code."""
+"""Puts the runs of a suite into its queue, for `s3tui run` and the app."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s3tui.runs.records.launch import Kind
 from s3tui.runs.workspace import Workspace
-from s3tui.suite.launcher_checks import check_cluster, decided
+from s3tui.suite.launcher_checks import check_launchers, decided
 from s3tui.suite.load import PlannedRun, Suite
 from s3tui.suite.plan import Plan, enqueue, plan
 from s3tui.system.file_locks import locked
 
 
-def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: Kind | None = None) -> Plan:
+def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str | None = None) -> Plan:
     """Queue those of the runs that are not finished, or with `fresh` all of them anew, without what they had.
 
     `launcher` comes before what the suite says of it. Raises RunDirError where the workspace is read-only, or where
     anything stands in the way, and SpecError for what a cluster refuses; then none is queued.
     """
     runs = decided(runs, launcher)
-    check_cluster(runs)
+    check_launchers(runs)
     workspace = Workspace(suite.workspace)
     workspace.make()
     # Two who submit the same suite at the same instant do so one after the other.

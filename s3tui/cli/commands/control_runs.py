@@ -99,7 +99,7 @@ def rm(patterns: Sequence[str], yes: bool, where: Path | None, as_json: bool) ->
 
 def _ask(runs: Sequence[FoundRun]) -> None:
     if not sys.stdin.isatty():
-        raise UsageError("nobody is there to say yes", "rm --yes does not ask")
+        raise UsageError("stdin is not a terminal: pass --yes")
     for run in runs:
         say(f"{run.name} ({run.status.name})")
     print(f"Delete {'this run' if len(runs) == 1 else f'these {len(runs)} runs'}? [y/N] ", end="", file=sys.stderr)
@@ -110,11 +110,11 @@ def _ask(runs: Sequence[FoundRun]) -> None:
 
 def gc(where: Path | None, as_json: bool) -> int:
     """Delete what nobody needs."""
-    from s3tui.scheduling.garbage import delete, rubbish, size_of
+    from s3tui.scheduling.garbage import delete, garbage, size_of
 
     workspace = _writable(where)
     deleted: list[tuple[str, int]] = []
-    for found in list(rubbish(workspace)):
+    for found in list(garbage(workspace)):
         deleted.append((found.relative_to(workspace.path).as_posix(), size_of(found)))
         delete(found)
     total = sum(size for _, size in deleted)

@@ -13,8 +13,8 @@ from s3tui.system.process_identity import Identity
 class Process:
     """The worker of a run and its supervisor; `where` is what they were given, as `gpu 0`.
 
-    `log_start` and `events_start` are where the output of this attempt begins. `job` is the id of their Slurm job,
-    empty where they have none.
+    `log_start` and `events_start` are where the output of this attempt begins. `job` is the id of the job that
+    they are, empty where they are none.
     """
 
     worker: Identity
@@ -32,7 +32,7 @@ class Process:
 class Exit:
     """The end of a worker: its exit code, or the signal that ended it. `asked` is "stop" or "kill" where we did it.
 
-    Where Slurm's time was nearly over it is "requeue" if the worker has left a checkpoint, "too slow" otherwise.
+    Where the time of its job was nearly over it is "requeue" if the worker has left a checkpoint, "too slow" otherwise.
 
     `gpu_joules` is what its GPU used meanwhile, for whomever; None where NVML does not tell.
     """

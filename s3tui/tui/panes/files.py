@@ -36,7 +36,7 @@ ABOUT = {
     "queue.json": "what is wanted of the run",
     "process.json": "which process works on it, or did last",
     "exit.json": "how that process ended",
-    "slurm.json": "its job on a Slurm cluster",
+    "job.json": "its job on a cluster",
 }
 
 
