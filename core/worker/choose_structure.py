@@ -1,4 +1,4 @@
-"""Which structure a run retrains, by its method: searched, drawn at random, or given."""
+"""Chooses the structure that a run retrains, according to its method: searched, random, or given."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from core.run.errors import SpecError
 from core.run.given import awaited
 from core.run.spec import RunSpec
 from core.run.structure import Candidate, Structure, choices_of, fill, random_selection, whole_space
-from core.runtime.checkpointer import Keeper
+from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.loop import Searcher, search
 from core.search.methods.bipeft.searcher import Bipeft
 from core.search.methods.s3 import S3
 from core.training.setup import Setup
 
-# The methods that search, from what the run works with, its gated model and its budget.
+# The methods that search: each makes a searcher from the setup, the gated model and the budget.
 METHODS: dict[str, Callable[[Setup, GatedModel, int], Searcher[Any]]] = {"s3": S3, "bipeft": Bipeft}
 
 
-def find_structure(setup: Setup, keeper: Keeper, reporter: Reporter) -> Structure:
-    """The structure of a run by its method: searched, drawn, or given."""
+def find_structure(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Structure:
+    """The structure of a run according to its method: searched, random, or given."""
     spec, budget = setup.spec, setup.budget
     candidates = tuple(p.candidate for p in setup.placed)
     counts, choices = [c.parameters for c in candidates], choices_of(candidates)
     if spec.method in METHODS and budget is not None:
-        p, selected = _searched(setup, budget, keeper, reporter)
+        p, selected = _searched(setup, budget, checkpointer, reporter)
         return Structure(candidates, p, selected, budget, spec.model)
     if spec.method == "given":
         _check_given(spec, whole_space(candidates), budget)
@@ -41,10 +41,10 @@ def find_structure(setup: Setup, keeper: Keeper, reporter: Reporter) -> Structur
 
 
 def _check_given(spec: RunSpec, parameters: int, budget: int | None) -> None:
-    """A given structure is trained as it is, or not at all."""
+    """Raise SpecError unless a given structure is complete and within the budget."""
     source = awaited(spec)
     if source is not None:
-        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run once that one is done")
+        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run after that one")
     if budget is not None and parameters > budget:
         raise SpecError(
             f"the structure of {spec.space.name} trains {parameters:,} parameters, the budget is {budget:,}",
@@ -53,19 +53,19 @@ def _check_given(spec: RunSpec, parameters: int, budget: int | None) -> None:
 
 
 def _searched(
-    setup: Setup, budget: int, keeper: Keeper, reporter: Reporter
+    setup: Setup, budget: int, checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """p and the structure that a search finds, or has found where the attempt goes on after it."""
-    if keeper.resumed is not None and keeper.resumed.phase == "retrain":
-        return tuple(keeper.resumed.facts["p"]), tuple(keeper.resumed.facts["selected"])
+    """p and the structure found by the search, or by an earlier attempt of it."""
+    if checkpointer.resumed is not None and checkpointer.resumed.phase == "retrain":
+        return tuple(checkpointer.resumed.facts["p"]), tuple(checkpointer.resumed.facts["selected"])
     model = GatedModel(setup.backbone.model, setup.placed, setup.backbone.head)
-    found = search(setup, METHODS[setup.spec.method](setup, model, budget), keeper, reporter)
+    found = search(setup, METHODS[setup.spec.method](setup, model, budget), checkpointer, reporter)
     model.detach()
     return found
 
 
 def last_layers_first(candidates: tuple[Candidate, ...], budget: int | None) -> tuple[int, ...]:
-    """The whole space, or where it exceeds the budget as much as fits, from the last layer down.
+    """The whole space, or if it exceeds the budget as much as fits, from the last layer down.
 
     Of alternatives the largest that fits.
     """
@@ -77,5 +77,5 @@ def last_layers_first(candidates: tuple[Candidate, ...], budget: int | None) -> 
 
 
 def _layer(candidate: Candidate) -> float:
-    """The number of the layer; what lies outside the layers (a final normalisation, a head) comes after the last."""
+    """The layer's number; candidates outside the layers (a final norm, a head) come after the last layer."""
     return math.inf if candidate.layer is None else candidate.layer

@@ -178,7 +178,7 @@ class Dispatcher:
         self.impossible = impossible
         if reasons != self.reasons:
             self.reasons = reasons
-            self.workspace.note_reasons(reasons)
+            self.workspace.write_reasons(reasons)
         return started
 
     def _not_yet(self, run: FoundRun, impossible: set[str]) -> str:

@@ -1,11 +1,13 @@
-"""Tells whether this machine can run the default suite, and what is missing. Loads nothing heavy."""
+"""Tells whether this machine can run the default suite, and what is missing. Loads nothing heavy itself."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -17,9 +19,11 @@ from core.run.errors import SpecError
 from s3tui.devices.nvml import visible_gpus
 from s3tui.launchers.registry import LAUNCHERS, launcher_named
 from s3tui.runs.records.launch import LOCAL
+from s3tui.system.child import PYTHON, surroundings
 from s3tui.system.cpu import usable_cores
 
 HUB_SECONDS = 3.0  # how long the hub has to answer
+TORCH_SECONDS = 60.0  # how long torch has to be imported by another process
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ def examine() -> list[Check]:
         Check("platform", True, platform.platform()),
         *_packages(),
         _gpus(),
+        _precision(),
         Check("cores", True, f"{usable_cores()} usable of {os.cpu_count()}"),
         *_launchers(),
         _hub(),
@@ -97,6 +102,19 @@ def _launcher(name: str) -> Check:
         return Check(name, not problem, problem or launcher.about(), needed=False)
     except SpecError as error:
         return Check(name, False, str(error), needed=False)
+
+
+def _precision() -> Check:
+    """What `precision = "auto"` is here. A process with torch is asked, as torch alone knows what it computes with."""
+    command = [*PYTHON, "-m", "core.precision"]
+    try:
+        child = subprocess.run(
+            command, capture_output=True, check=False, text=True, timeout=TORCH_SECONDS, **surroundings()
+        )
+        answer = json.loads(child.stdout)
+    except (ValueError, subprocess.TimeoutExpired):
+        return Check("precision", False, "torch does not answer: python -m core.precision", needed=False)
+    return Check("precision", True, f"auto is {answer['precision']} on {answer['device']}: {answer['reason']}")
 
 
 def _hub() -> Check:
