@@ -140,7 +140,7 @@ class Launcher(Protocol):
     def wait(
         self, workspace: Workspace, runs: Sequence[FoundRun], at_once: bool, hurry: Callable[[], bool]
     ) -> list[FoundRun]:
-        """Wait until runs that were told to end have ended, no longer once `hurry()`; gives those that live on."""
+        """Wait until runs that were asked to end have ended, no longer once `hurry()`; gives those that live on."""
 
     def refresh(self, workspace: Workspace, runs: Sequence[FoundRun]) -> Set[str]:
         """Bring the records of runs up to date where there is no dispatcher; the names of those that have changed."""

@@ -111,7 +111,7 @@ class JobSession:
     def is_open(self, run: FoundRun) -> bool:
         """Whether the end of its job is not written down yet, or something is yet to be asked of it.
 
-        A run that is held waits for a person, and nobody waits for a cluster that does not answer.
+        A run that is held waits for a person, and a cluster that does not answer is not waited for.
         """
         if run.job is None or not run.job.lives or run.job.launcher != self.cluster.name:
             return False
@@ -160,7 +160,7 @@ class JobSession:
         self._board.read(run.name)
 
     def enforce(self) -> None:
-        """Ask of each job what is wanted of its run, in case that whoever decided so could not."""
+        """Ask of each job what its queue entry wants, in case the command that changed it could not."""
         if self.trouble:
             return
         paused, now = self._board.workspace.pause.exists(), time.monotonic()

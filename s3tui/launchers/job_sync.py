@@ -65,7 +65,7 @@ def _note(directory: RunDir, before: Job, id: str, report: Report) -> bool:
 
 
 def may_ask(stamp: Path) -> bool:
-    """Whether nobody has asked for a while; notes that we do."""
+    """Whether the last question is a while ago; notes the time of this one."""
     try:
         if 0 <= time.time() - stamp.stat().st_mtime < ASK_SECONDS:
             return False
@@ -74,5 +74,5 @@ def may_ask(stamp: Path) -> bool:
     try:
         stamp.touch()
     except OSError:
-        return False  # somebody else's workspace
+        return False  # a workspace of another user
     return True

@@ -51,7 +51,7 @@ class LocalSession:
         return run.job is None and isinstance(run.status, (Running, Quiet))
 
     def enforce(self) -> None:
-        """Ask workers to end whose run is not wanted any more, in case that whoever decided so could not."""
+        """Ask workers to end whose run was stopped or cancelled, in case the command that did so could not."""
         for run in self.context.board.runs.values():
             if run.job is not None or not isinstance(run.status, (Running, Quiet)):
                 continue

@@ -80,7 +80,7 @@ def by_launcher(runs: Iterable[FoundRun]) -> Iterator[tuple[Launcher, list[Found
 
 
 def refresh(workspace: Workspace, runs: Sequence[FoundRun]) -> set[str]:
-    """Bring the records of runs up to date where nobody dispatches; the names of those that have changed."""
+    """Bring the records of runs up to date where there is no dispatcher; the names of those that have changed."""
     changed: set[str] = set()
     for launcher, group in by_launcher(runs):
         changed |= launcher.refresh(workspace, group)
@@ -88,7 +88,7 @@ def refresh(workspace: Workspace, runs: Sequence[FoundRun]) -> set[str]:
 
 
 def find_fresh(workspace: Workspace) -> list[FoundRun]:
-    """Every run of a workspace, by name. Where nobody dispatches, launchers are asked how their jobs stand."""
+    """Every run of a workspace, by name. Without a dispatcher, launchers are asked how their jobs are."""
     found = find_runs(workspace.path)
     living = [run for run in found if run.job is not None and run.job.lives]
     if not living or workspace.dispatcher() is not None:

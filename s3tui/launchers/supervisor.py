@@ -1,4 +1,4 @@
-"""The supervisor of one run: starts its worker, outlives everybody, and writes down how the worker ended.
+"""The supervisor of one run: starts its worker, outlives its starter, and records how the worker ended.
 
     python -m s3tui.launchers.supervisor RUN_DIR WHERE GRACE COMMAND...
 
@@ -36,25 +36,25 @@ _SET_CHILD_SUBREAPER = 36  # of prctl: what loses its parent becomes ours, also 
 class Supervisor:
     """One worker from its start to its end; `job` is the id of the job on a cluster that it is, empty where it is none.
 
-    `term_is_shared` says that whoever sends SIGTERM sends it to the worker too.
+    `term_is_shared`: SIGTERM comes from a cluster that sends it to the worker too.
     """
 
     def __init__(self, run: RunDir, where: str, grace: float, job: str = "", term_is_shared: bool = False) -> None:
         self.run, self.where, self.grace, self.job = run, where, grace, job
         self.term_is_shared = term_is_shared
         self.worker = 0
-        self.asked = ""  # what was asked of us: "stop", "kill", or by a cluster "requeue"
+        self.asked = ""  # what the worker was asked to end for: "stop", "kill", or by a cluster "requeue"
         self._saved_before = _changed(run.checkpoint)
 
     def start(self, command: list[str]) -> Identity:
-        """Start the worker; it does nothing before `process.json` says who it is."""
+        """Start the worker, which does nothing before `process.json` identifies it."""
         go, release = os.pipe()
         self.worker = os.fork()
         if self.worker == 0:
             os.close(release)
             _become(command, go)
         os.close(go)
-        # Signals come in from here on, now that there is somebody to pass them on to.
+        # Signals are handled from here on, now that there is a worker to pass them to.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         worker, own = identity_of(self.worker), identity_of(os.getpid())
         assert worker is not None
@@ -145,7 +145,7 @@ def _parent(process: Path) -> int:
 
 
 def _become(command: list[str], go: int) -> None:
-    """In the child: wait for the word, then be the worker. Where the supervisor dies first, end."""
+    """In the child: wait until the supervisor is ready, then become the worker; end if the supervisor dies first."""
     try:
         os.setsid()
         if os.read(go, 1) != b"x":
@@ -201,8 +201,8 @@ def supervise(supervisor: Supervisor, command: list[str]) -> int:
     worker = supervisor.start([*command, str(supervisor.run.path)])
     status, peak = supervisor.wait()
     killed_by_kernel = not supervisor.asked and kernel_kills() > before
-    told = how_it_ended(status, killed_by_kernel)
-    if supervisor.asked == "requeue" and told["code"] == 0:
+    ending = how_it_ended(status, killed_by_kernel)
+    if supervisor.asked == "requeue" and ending["code"] == 0:
         supervisor.asked = ""  # it was done in time
     if supervisor.asked == "requeue" and not supervisor.has_saved:
         supervisor.asked = "too slow"  # where no step fits into the time of a job, the next one would come no further
@@ -210,8 +210,8 @@ def supervise(supervisor: Supervisor, command: list[str]) -> int:
         "asked": supervisor.asked, "seconds": round(time.monotonic() - began, 3), "peak_memory_bytes": peak,
         "gpu_joules": used_since(joules),
     }  # fmt: skip
-    write_json(supervisor.run.exit, {"v": 1, "worker": vars(worker)} | told | more | {"ended": time.time()})
-    return CANNOT_START if told["code"] is None else int(told["code"])
+    write_json(supervisor.run.exit, {"v": 1, "worker": vars(worker)} | ending | more | {"ended": time.time()})
+    return CANNOT_START if ending["code"] is None else int(ending["code"])
 
 
 def main(arguments: list[str]) -> int:

@@ -39,7 +39,7 @@ class Settings:
 
 @dataclass
 class Dispatcher:
-    """Dispatches the runs of a board; whoever makes one holds the lock of the workspace.
+    """Dispatches the runs of a board; its process holds the lock of the workspace.
 
     `reasons` says why each waiting run waits, `impossible` names those that can never start, and `trouble` is what the
     machine or a launcher refuses now.
@@ -148,7 +148,7 @@ class Dispatcher:
         attempt, now = run.attempt, time.time()
 
         def answer(queue: Queue) -> Queue:
-            # Somebody may have taken it out of the queue meanwhile.
+            # It may have been stopped or cancelled meanwhile.
             return after(queue, end, attempt, now, self.settings.backoff) if queue.wanted == "queued" else queue
 
         self.workspace.queue.change(run.directory, answer)

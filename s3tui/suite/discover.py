@@ -1,4 +1,4 @@
-"""The TOML files around: which of them are suites, and why the others are none."""
+"""Finds the TOML files in a folder: which of them are suites, and why the others are not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_FILES = 300
 class SuiteFile:
     """A TOML file. `problem` says why it is no suite, empty where it looks like one; `changed` is when, in seconds.
 
-    `is_toml` tells a file of another purpose from one that cannot be read.
+    `is_toml` is False for a file that cannot be read as TOML.
     """
 
     path: Path
@@ -41,9 +41,9 @@ def look_at(path: Path) -> SuiteFile:
     """What a file is at first sight; whether its settings are right is not asked."""
     changed = 0.0
     try:
-        told = path.stat()
-        changed = told.st_mtime
-        if told.st_size > MOST_BYTES:
+        status = path.stat()
+        changed = status.st_mtime
+        if status.st_size > MOST_BYTES:
             return SuiteFile(path, "", 0, "too large for a suite", True, changed)
         document = read_toml(path)
     except OSError as error:

@@ -187,7 +187,7 @@ def _check_order(suite: str, runs: Sequence[PlannedRun], problems: Problems) -> 
 
 
 def _planned_names(experiments: Table) -> frozenset[str]:
-    """The names of all runs; what is wrong with a matrix is told elsewhere."""
+    """The names of all runs; what is wrong with a matrix is reported elsewhere."""
     found: set[str] = set()
     for name, table in experiments.items():
         if len(found) > matrix.MOST_RUNS:

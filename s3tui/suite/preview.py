@@ -75,9 +75,9 @@ def _on_model(model: str, spaces: Sequence[SpaceSpec]) -> list[Size]:
     from s3tui.suite.model_sites import examine
 
     try:
-        told: dict[str, Any] = examine(model, spaces)
+        found: dict[str, Any] = examine(model, spaces)
         return [
-            Size(one["candidates"], one["parameters"], told["parameters"], one["problem"]) for one in told["spaces"]
+            Size(one["candidates"], one["parameters"], found["parameters"], one["problem"]) for one in found["spaces"]
         ]
     except (S3Error, OSError) as error:
         return [Size(problem=str(error)) for _ in spaces]

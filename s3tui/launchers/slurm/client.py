@@ -12,10 +12,10 @@ from s3tui.runs.records.former_job import meaning
 from s3tui.system.child import surroundings
 
 NAME = "s3tui-"  # what the names of our arrays begin with
-# The fields of squeue that tell of a job; the name comes last, as that of a stranger's may hold anything.
+# The fields of squeue for a job; the name comes last, as that of another user's job may hold anything.
 _FIELDS = "JobArrayID:|,State:|,Reason:|,NodeList:|,exit_code:|,RestartCnt:|,Name"
 # submitit's SlurmInfoWatcher asks sacct alone, which knows neither the reason nor anything at all where the cluster
-# keeps no accounts. squeue tells of what has ended too, for as long as Slurm remembers it (MinJobAge).
+# keeps no accounts. squeue lists what has ended too, for as long as Slurm remembers it (MinJobAge).
 SACCT = ("sacct", "--allocations", "--array", "--parsable2", "--noheader", "--format=JobID,State,ExitCode,NodeList")
 SQUEUE = ("squeue", "--me", "--states=all", "--array", "--noheader", f"--Format={_FIELDS}:|")
 
@@ -75,14 +75,14 @@ def why_no_slurm() -> str:
     """Why nothing can be given to Slurm here, empty where it answers."""
     if shutil.which("sbatch") is None:
         return "there is no Slurm on this machine: sbatch is not found"
-    code, told = call("sinfo", "--noheader", "--format=%R")
-    return f"Slurm does not answer: {_last_line(told)}" if code else ""
+    code, text = call("sinfo", "--noheader", "--format=%R")
+    return f"Slurm does not answer: {_last_line(text)}" if code else ""
 
 
 def partitions() -> list[str]:
     """The partitions that this cluster has for us."""
-    code, told = call("sinfo", "--noheader", "--format=%R")
-    return [] if code else list(dict.fromkeys(told.split()))
+    code, text = call("sinfo", "--noheader", "--format=%R")
+    return [] if code else list(dict.fromkeys(text.split()))
 
 
 def call(*command: str, seconds: float = 30.0) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from core.run.fields import Count
 
 SUBMITTING = "SUBMITTING"  # ours: the job has been submitted and has no id yet
-# States by the names of squeue's manual (JOB STATE CODES).
+# Codes of the states of jobs, as the cluster's manual has them.
 _WAITING = frozenset(
     {SUBMITTING, "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
