@@ -70,7 +70,7 @@ def resume(workspace: Workspace, run: FoundRun) -> str:
 
 
 def retry(workspace: Workspace, run: FoundRun) -> str:
-    """Put a run back into the queue with all its retries, whatever became of it; it goes on from its checkpoint."""
+    """Put a run back into the queue with all its retries, whatever its status; it goes on from its checkpoint."""
     if isinstance(run.status, Done):
         raise RefusedError(f"{run.name} is finished", "s3tui run --fresh does it anew")
     if isinstance(run.status, (Running, Quiet)):

@@ -1,4 +1,4 @@
-"""From a TOML file to the runs that it plans. Every problem of a file is reported at once."""
+"""Reads a suite from a TOML file. Every problem of the file is reported at once."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class _Document(TomlTable):
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run that a file asks for; the name is `EXPERIMENT` or `EXPERIMENT/seed=1,budget=0.0004`.
+    """One run of a suite; the name is `EXPERIMENT` or `EXPERIMENT/seed=1,budget=0.0004`.
 
-    `queue` is what it wants of the manager, which does not define the run.
+    `queue` is its queue entry, which does not define the run.
     """
 
     name: str
@@ -55,7 +55,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Suite:
-    """What a TOML file asks for: runs, and where they go."""
+    """The runs of a TOML file and the workspace that they belong to."""
 
     name: str
     workspace: Path
@@ -67,7 +67,7 @@ class Suite:
         return self.workspace / self.name
 
     def directory(self, run: PlannedRun) -> RunDir:
-        """Where a run of this suite lives."""
+        """The directory of a run of this suite."""
         return RunDir(self.folder / run.name)
 
 
@@ -141,7 +141,7 @@ def _runs(document: _Document, resolver: Resolver, suite: SuiteSettings, problem
 
 
 def _launch(shared: Table, own: Any, key: Key, problems: Problems) -> Launch:
-    """Where the runs of an experiment are started: as the suite says, but for what its own table says."""
+    """Where the runs of an experiment are started: its own `launcher` table over that of the suite."""
     if not isinstance(own, dict):
         problems.add(key, "should be a table")
         own = {}
@@ -152,7 +152,7 @@ def _launch(shared: Table, own: Any, key: Key, problems: Problems) -> Launch:
 
 
 def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
-    """A table of settings without what would keep the rest of it from being checked."""
+    """A table of settings without the faulty keys that would prevent checks of the rest."""
     known = (*TABLES[()].model_fields, *queue_settings.KEYS, "preset", "structure", *more)
     problems.unknown_keys(key, table, known)
     if table.get("preset", PRESETS[0]) not in PRESETS:
@@ -166,7 +166,7 @@ def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
 
 
 def _check_given(name: str, table: Table, problems: Problems) -> None:
-    """What a structure already says may not be said once more in the same table."""
+    """Report keys that contradict a given structure in the same table."""
     if table.get("structure", NO_STRUCTURE) != NO_STRUCTURE:
         for key in ("method", "space"):
             if key in table:
@@ -174,7 +174,7 @@ def _check_given(name: str, table: Table, problems: Problems) -> None:
 
 
 def _check_order(suite: str, runs: Sequence[PlannedRun], problems: Problems) -> None:
-    """No run may wait for itself, through however many others."""
+    """Report runs that would wait for themselves, directly or through others."""
     sources = {f"{suite}/{run.name}": awaited(run.spec) for run in runs}
     for name in sources:
         seen, source = {name}, sources[name]
@@ -199,19 +199,19 @@ def _planned_names(experiments: Table) -> frozenset[str]:
 
 
 def _apart(table: Table) -> tuple[Table, Table]:
-    """What a table wants of the manager, and the settings that define the run."""
+    """Split a table into the keys of the queue and the settings that define the run."""
     own = {k: v for k, v in table.items() if k in queue_settings.KEYS}
     return own, {k: v for k, v in table.items() if k not in queue_settings.KEYS}
 
 
 def _merged(defaults: Table, own: Table) -> Table:
-    """What is wanted, resources key by key."""
+    """The keys of the queue of an experiment over those of the defaults; `resources` are merged key by key."""
     resources = [t["resources"] for t in (defaults, own) if isinstance(t.get("resources"), dict)]
     return defaults | own | {"resources": {k: v for table in resources for k, v in table.items()}}
 
 
 def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
-    """The defaults with the errors they have by themselves, so that these are reported once."""
+    """The defaults with their own errors, so that these are reported once."""
     alone = {"model": "any"} | defaults | {"task": ANY_TASK, "space": ANY_SPACE}
     if alone.pop("structure", NO_STRUCTURE) != NO_STRUCTURE:
         alone["method"] = "given"

@@ -1,4 +1,4 @@
-"""What a suite would start: its runs, what is there of them already, and how large their spaces are."""
+"""The preview of a suite: its runs, which of them exist already, and the sizes of their spaces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE = ("full", "given")  # methods that choose from no space
 
 @dataclass(frozen=True)
 class Preview:
-    """A suite as it would be started now, with `fresh` in the place of what is there."""
+    """A suite as it would be started now; with `fresh`, existing runs are replaced."""
 
     file: Path
     suite: Suite
@@ -35,12 +35,12 @@ class Preview:
 
 
 def read(file: Path, fresh: bool) -> Preview:
-    """Read a suite and look at what is there; raises ConfigError with every problem of the file."""
+    """Read a suite and look for existing runs; raises ConfigError with every problem of the file."""
     return look(file, load(file), fresh)
 
 
 def look(file: Path, suite: Suite, fresh: bool) -> Preview:
-    """Look at what is there of the runs of a suite."""
+    """Look for existing runs of a suite."""
     return Preview(file, suite, tuple(outlook(suite, run, fresh) for run in suite.runs), fresh)
 
 
@@ -55,7 +55,7 @@ class Size:
 
 
 def key_of(spec: RunSpec) -> str:
-    """What the size depends on."""
+    """A key for the size of a space on a model."""
     return f"{spec.model}\n{spec.space.model_dump_json()}"
 
 

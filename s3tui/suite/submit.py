@@ -12,7 +12,7 @@ from s3tui.system.file_locks import locked
 
 
 def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str | None = None) -> Plan:
-    """Queue those of the runs that are not finished, or with `fresh` all of them anew, without what they had.
+    """Queue those of the runs that are not finished, or with `fresh` all of them anew.
 
     `launcher` comes before what the suite says of it. Raises RunDirError where the workspace is read-only, or where
     anything stands in the way, and SpecError for what a cluster refuses; then none is queued.
@@ -21,10 +21,10 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str 
     check_launchers(runs)
     workspace = Workspace(suite.workspace)
     workspace.make()
-    # Two who submit the same suite at the same instant do so one after the other.
+    # Concurrent submissions of one suite happen one after the other.
     with locked(workspace.submitting):
         todo = plan(suite, runs, fresh)
-        # What waits for the structure of another run comes last, so that none of a run that is replaced is taken.
+        # Runs that train the structure of another come last: they never take it from a run about to be replaced.
         for planned in sorted(todo.start, key=lambda planned: planned.spec.method == "given"):
             enqueue(suite, planned, fresh)
     return todo

@@ -273,6 +273,13 @@ def test_a_fault_of_its_table_is_reported_at_its_key_and_nothing_is_queued(place
     assert not workspace.path.exists()
 
 
+def test_a_launcher_that_is_not_there_is_named_with_the_nearest_one(tmp_path):
+    (tmp_path / "suite.toml").write_text(SUITE.format(launcher='kind = "local"', threads=1) + TWO)
+    code, _, err = s3tui_in(tmp_path, "run", "suite.toml", "--launcher", "lokal")
+    assert (code, err) == (2, "s3tui: there is no launcher called 'lokal': did you mean 'local'?\n")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_dry_run_submits_nothing(place, drive, s3tui, tmp_path, workspace):
     (tmp_path / "suite.toml").write_text(SUITE.format(launcher=place.launcher, threads=1) + TWO)
     code, out, err = s3tui("run", "suite.toml", "--dry-run")

@@ -10,10 +10,8 @@ from submitit.slurm.slurm import SlurmExecutor
 
 from s3tui.launchers.job_batches import Batch
 from s3tui.launchers.slurm.client import NAME
-from s3tui.launchers.slurm.options import JobOptions, job_options
+from s3tui.launchers.slurm.options import MAX_TASKS, JobOptions, job_options
 from s3tui.system.child import FOLDER, PYTHON
-
-MAX_TASKS = 1000  # of one array: Slurm's own limit, MaxArraySize, is 1001 where nobody has raised it
 
 
 class RunArray(SlurmExecutor):

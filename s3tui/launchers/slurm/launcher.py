@@ -13,7 +13,7 @@ from s3tui.launchers.job_batches import Batch
 from s3tui.launchers.job_launcher import JobLauncher
 from s3tui.launchers.job_reports import Answer, JobRefusedError, Report, Request
 from s3tui.launchers.slurm.client import accounts_of, all_jobs, call, partitions, why_no_slurm
-from s3tui.launchers.slurm.options import job_options
+from s3tui.launchers.slurm.options import MAX_TASKS, job_options
 from s3tui.runs.records.job import Job
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Slurm(JobLauncher):
 
     name = "slurm"
     title = "Slurm"
+    most_tasks = MAX_TASKS
 
     def settings(self) -> type[BaseModel]:
         """The keys of its table."""

@@ -11,6 +11,7 @@ from s3tui.launchers.job_reports import JobRefusedError
 
 Option = str | int | bool  # of sbatch
 WARN_SECONDS = 120
+MAX_TASKS = 1000  # of one array: Slurm's own limit, MaxArraySize, is 1001 by default
 
 
 def _pairs(table: dict[str, Option]) -> tuple[tuple[str, Option], ...]:
