@@ -50,7 +50,7 @@ class Session:
         self.seat = Seat(self.board, settings)
         mine = {f"{suite}/{name}" for name in names} if suite else None
         self.watcher = Watcher(self.board, mine, watch(), done, prefix=f"{suite}/" if suite else "")
-        self._told_who = False
+        self._announced_dispatcher = False
         self._trouble = ""
 
     def run(self, when_interrupted: Callable[[Session, Interrupts], Request]) -> list[FoundRun]:
@@ -76,8 +76,8 @@ class Session:
 
     def _tick(self) -> None:
         changed = self.seat.tick()
-        if self.seat.dispatcher is None and not self._told_who:
-            self._told_who = True
+        if self.seat.dispatcher is None and not self._announced_dispatcher:
+            self._announced_dispatcher = True
             self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
         self.watcher.update(changed)
         trouble = self.seat.trouble

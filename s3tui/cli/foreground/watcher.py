@@ -77,8 +77,8 @@ class Watcher:
             lives = isinstance(run.status, (Running, Quiet))
             if lives or name in changed:
                 # Report the start before the events, and an end after them.
-                for tell in (self._news, self._events) if lives else (self._events, self._news):
-                    tell(run, watched)
+                for report in (self._news, self._events) if lives else (self._events, self._news):
+                    report(run, watched)
             if lives:
                 living[self.shown(name)] = watched.state
             else:

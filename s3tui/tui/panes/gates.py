@@ -45,9 +45,9 @@ class GatesPane(GatedPane):
     PARTS = ("map", "top")
     BINDINGS: ClassVar[list[BindingType]] = [
         key("comma", "step(-1)", "Earlier", "Go back to the gates logged before", footer=True),
-        key("full_stop", "step(1)", "Later", "Go on to the gates logged next", footer=True),
+        key("full_stop", "step(1)", "Later", "Go to the gates logged next", footer=True),
         key("less_than_sign", "jump(-1)", "Jump back", "Go back by a tenth of the search"),
-        key("greater_than_sign", "jump(1)", "Jump on", "Go on by a tenth of the search"),
+        key("greater_than_sign", "jump(1)", "Jump on", "Go forward by a tenth of the search"),
         key("space", "live", "Live", "Go to the end, and follow it", footer=True),
         key("a", "play", "Play", "Play the search from here, or stop", footer=True),
         key("v", "part", "Part", "To the largest p and back to the map"),

@@ -93,7 +93,7 @@ def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> 
     elif one.state == "finished":
         lines.insert(0, _named("there", "finished before: is left as it is", "good"))
     elif one.state != "new":
-        lines.insert(0, _named("there", f"{one.state}: goes on with what it has"))
+        lines.insert(0, _named("there", f"{one.state}: is continued"))
     return lines
 
 
