@@ -139,7 +139,7 @@ def sites(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the sites of a model where deltas can be trained, and the sizes of spaces on it. Needs no weights."""
+    """List the sites of a model, and the sizes of spaces. Needs no weights."""
     from s3tui.cli.commands import sites
 
     raise typer.Exit(sites.sites(model, space, as_json))

@@ -56,7 +56,7 @@ Follow = Annotated[bool, typer.Option("--follow", "-f", help="Continue until the
 
 @commands.command()
 def attach(where: Where = None) -> None:
-    """Watch the runs of a workspace, and dispatch them unless another process does."""
+    """Watch the runs of a workspace. Dispatches them unless another process does."""
     from s3tui.cli.commands import suite as commands
 
     raise typer.Exit(commands.attach(where))
@@ -64,7 +64,7 @@ def attach(where: Where = None) -> None:
 
 @commands.command()
 def status(where: Where = None, as_json: Json = False) -> None:
-    """Show the state of all suites of a workspace, what runs, and what waits and why."""
+    """Show the state of all suites. Lists what runs, and what waits and why."""
     from s3tui.cli.commands import show as looking
 
     raise typer.Exit(looking.status(where, as_json))
@@ -102,7 +102,7 @@ def show(run: Run, where: Where = None, as_json: Json = False) -> None:
 
 @commands.command()
 def path(run: Run, where: Where = None, as_json: Json = False) -> None:
-    """Print the folder of a run, for example for cd \"$(s3tui path RUN)\"."""
+    """Print the folder of a run. Example: cd \"$(s3tui path RUN)\"."""
     from s3tui.cli.commands import show as looking
 
     raise typer.Exit(looking.path(run, where, as_json))
@@ -140,7 +140,7 @@ def mirror(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Send events of runs to experiment trackers, also of finished runs; nothing is sent twice."""
+    """Send events of runs to experiment trackers. Works for finished runs too; nothing is sent twice."""
     from s3tui.cli.commands import mirror as command
 
     raise typer.Exit(command.mirror(runs, to, where, as_json))
@@ -153,7 +153,7 @@ def stop(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Stop runs with a checkpoint, or keep them from starting, until `resume`."""
+    """Stop runs with a checkpoint, until `resume`. Waiting runs are kept from starting."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.stop(runs, now, where, as_json))
@@ -161,7 +161,7 @@ def stop(
 
 @commands.command()
 def pause(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> None:
-    """Pause the queue, so that nothing starts; or given runs, which is the same as `stop`."""
+    """Pause the queue, so that nothing starts. With runs it is the same as `stop`."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.pause(runs or [], where, as_json))
@@ -169,7 +169,7 @@ def pause(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> 
 
 @commands.command()
 def resume(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> None:
-    """Resume the queue; or given paused runs, from their checkpoint."""
+    """Resume the queue. With runs, resume those from their checkpoint."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.resume(runs or [], where, as_json))
@@ -177,7 +177,7 @@ def resume(runs: SomeRuns = None, where: Where = None, as_json: Json = False) ->
 
 @commands.command()
 def retry(runs: Runs, where: Where = None, as_json: Json = False) -> None:
-    """Queue runs again that failed, died or were cancelled; they resume from their checkpoint."""
+    """Queue failed, dead or cancelled runs again. They resume from their checkpoint."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.retry(runs, where, as_json))
@@ -185,7 +185,7 @@ def retry(runs: Runs, where: Where = None, as_json: Json = False) -> None:
 
 @commands.command()
 def cancel(runs: Runs, where: Where = None, as_json: Json = False) -> None:
-    """Kill runs at once, with all processes that they started, and remove them from the queue."""
+    """Kill runs, and remove them from the queue. All processes that they started are killed too."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.cancel(runs, where, as_json))
@@ -200,7 +200,7 @@ def priority(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Set the priority of runs: those with a higher one start first."""
+    """Set the priority of runs. Those with a higher one start first."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.priority(run, value, where, as_json))
@@ -221,7 +221,7 @@ def rm(
 
 @commands.command()
 def gc(where: Where = None, as_json: Json = False) -> None:
-    """Delete files that are not needed: leftovers of killed processes, and checkpoints of finished runs."""
+    """Delete files that are not needed. These are leftovers of killed processes, and checkpoints of finished runs."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.gc(where, as_json))

@@ -34,7 +34,7 @@ def root() -> None:
 
 @structure.command()
 def show(which: One, like: Like = None, where: Where = None, as_json: Json = False) -> None:
-    """Show what a structure trains: counts and parameters by delta, site and layer."""
+    """Show what a structure trains. Counts and parameters by delta, site and layer."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.show(which, like, where, as_json))
@@ -68,7 +68,7 @@ def mean(
 
 @structure.command()
 def agreement(which: Several, where: Where = None, as_json: Json = False) -> None:
-    """Show how far structures agree: how often each candidate is chosen, and the overlap of pairs."""
+    """Show how far structures agree. How often each candidate is chosen, and the overlap of pairs."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.agree(which, where, as_json))
@@ -128,7 +128,7 @@ def plot(
     ] = None,
     where: Where = None,
 ) -> None:
-    """Plot runs in the terminal or into a file: heat map, gates, losses, budget, scores, transfers."""
+    """Plot runs, in the terminal or into a file. Heat map, gates, losses, budget, scores, transfers."""
     from s3tui.cli.commands.plot import plot
 
     raise typer.Exit(plot(runs, kind, output, where))
@@ -144,7 +144,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write a report on a suite: results, structures, curves, settings, versions, time and energy."""
+    """Write a report on a suite. Results, structures, curves, settings, versions, time and energy."""
     from s3tui.cli.commands.report import report
 
     raise typer.Exit(report(path, output))
@@ -163,7 +163,7 @@ def export(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Export what a run trained as a folder that other programs can load, with a model card."""
+    """Export what a run trained. The folder can be loaded by other programs, and has a model card."""
     from s3tui.cli.commands import export as exporting
 
     raise typer.Exit(exporting.export(run, kind, output, push, where, as_json))
