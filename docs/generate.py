@@ -42,7 +42,7 @@ SITE_FAMILIES = {
 
 
 def page(text: str) -> str:
-    """The page with every generated part made anew; raises KeyError for one that is unknown or missing."""
+    """The page with every generated part replaced; raises KeyError for one that is unknown or missing."""
     missing = PARTS.keys() - {name for _, name, _ in BLOCK.findall(text)}
     if missing:
         raise KeyError(f"{PAGE.name} lacks the generated parts {sorted(missing)}")

@@ -164,8 +164,8 @@ class RunSpec(Frozen):
     eval_batch_size: Positive = Field(default=128, description="Examples in one batch of an evaluation.")
     checkpoint_every: Positive = Field(
         default=100,
-        description="Steps between two checkpoints, which a run that was stopped or killed goes on from; one is "
-        "written at the end of each phase and on SIGTERM too.",
+        description="Steps between two checkpoints, from which a stopped or killed run resumes; one is also written at "
+        "the end of each phase and on SIGTERM.",
     )
     evaluation: Literal["auto", "rank", "generate"] = Field(
         default="auto",

@@ -220,7 +220,7 @@ def knapsack(
     Dynamic programme over the used budget in units of the greatest common divisor of the counts:
     O(candidates x budget / gcd) time, two bytes of memory for each choice and unit.
     """
-    import numpy as np  # kept out of the import time of whoever only reads structures
+    import numpy as np  # imported here, as reading structures does not need it
 
     unit = math.gcd(*parameters) or 1
     weights = [n // unit for n in parameters]
@@ -256,7 +256,7 @@ def random_selection(
     parameters: Sequence[int], budget: float, seed: int, choices: Sequence[int] | None = None
 ) -> tuple[int, ...]:
     """A uniformly shuffled order, first fit under the budget: the random baseline at equal budget."""
-    import random  # kept out of the import time of whoever only reads structures
+    import random  # imported here, as reading structures does not need it
 
     order = list(range(len(parameters)))
     random.Random(seed).shuffle(order)

@@ -48,7 +48,7 @@ def _check_given(spec: RunSpec, parameters: int, budget: int | None) -> None:
     if budget is not None and parameters > budget:
         raise SpecError(
             f"the structure of {spec.space.name} trains {parameters:,} parameters, the budget is {budget:,}",
-            "raise the budget, or choose anew under it with s3tui structure reselect",
+            "raise the budget, or select again under it with s3tui structure reselect",
         )
 
 

@@ -71,9 +71,9 @@ def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
 def _cells(row: Row, gain: Gain | None) -> list[str]:
     share = row.parameters / row.backbone_parameters if row.backbone_parameters else None
     spread = "" if row.score_std is None else f" ± {points(row.score_std)}"
-    told = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
+    gained = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
     numbers = [count(row.budget), count(row.parameters), percent(share), f"{points(row.score_mean)}{spread}"]
-    return [row.experiment, row.method, *numbers, str(row.runs), *told, duration(row.seconds)]
+    return [row.experiment, row.method, *numbers, str(row.runs), *gained, duration(row.seconds)]
 
 
 def _gain(gain: Gain) -> str:

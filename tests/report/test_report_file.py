@@ -69,7 +69,7 @@ def test_it_tells_results_gains_settings_versions_and_that_no_energy_is_known(wr
     assert "+2.00 [+2.00, +2.00]" in text  # each seed is two points above its pair
     assert "by-chance" in text
     assert "second" not in text
-    assert "Energy is known only of runs" in text
+    assert "Energy is known only for runs" in text
     for part in ("Results", "Scores and parameters", "Transfer", "Structures", "Curves", "Settings"):
         assert part in text
 

@@ -29,7 +29,7 @@ DAMAGES = [
     ("summary.json", "score", "Infinity", "summary.json cannot be read: Infinity is no number of JSON"),
     ("summary.json", "step", "1.5", "summary.json is damaged: step should be a whole number of 0 or more, not 1.5"),
     ("spec.json", "seed", '"0"', "spec.json is damaged: seed should be a whole number of 0 or more, not '0'"),
-    ("spec.json", "space", "[]", "spec.json is damaged: space should be an object, not a list"),
+    ("spec.json", "space", "[]", "spec.json is damaged: space should be an object, not an empty list"),
     ("queue.json", "priority", "true", "queue.json is damaged: priority should be a whole number, not true"),
     ("process.json", "worker", "3", "process.json is damaged: worker should be an object, not 3"),
 ]

@@ -60,7 +60,7 @@ async def test_the_candidate_under_the_cursor_is_told_in_full(script, opened):
         p = p_at(40, 40, SPACE)
         rank = sorted(range(len(p)), key=lambda i: -p[i]).index(index) + 1
         assert f"p {p[index]:.4f}" in told
-        assert f"rank {rank} of {len(SPACE)}" in told
+        assert f"place by p {rank} of {len(SPACE)}" in told
         assert "parameters 30" in told
         # alpha = zeta + beta logit p; the scripted shift is 0.2.
         assert f"alpha {pane.frame.alpha(index, 1.0):+.3f}" in told

@@ -11,7 +11,7 @@ Kind = Literal["local", "slurm", "auto"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Option = str | int | bool  # of sbatch
 WARN_SECONDS = 120
-MAX_TASKS = 1000  # of one array: Slurm's own limit, MaxArraySize, is 1001 where nobody has raised it
+MAX_TASKS = 1000  # of one array: Slurm's own limit, MaxArraySize, is 1001 by default
 
 
 def _pairs(table: dict[str, Option]) -> tuple[tuple[str, Option], ...]:

@@ -1,4 +1,4 @@
-"""The parameters of a search: over time against the budget, by delta and site, and what is near the cut."""
+"""The Budget tab: the parameters of a search over time, by delta and site, and the candidates near the threshold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.plot import Plot
 
 BAR = 10
-NEAR = 8  # candidates on either side of the cut
+NEAR = 8  # candidates on either side of the threshold
 SHARES = (
     Column("name", "", 16), Column("count", "count", 7, right=True), Column("parameters", "params", 8, right=True),
     Column("share", "share", 5, right=True), Column("bar", "", BAR, rank=1),
@@ -38,7 +38,7 @@ CUT = (
 
 
 class BudgetPane(GatedPane):
-    """Parameters of a search."""
+    """The tab."""
 
     PARTS = ("expected", "shares", "cut", "shift")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,7 +50,7 @@ class BudgetPane(GatedPane):
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """What would be selected, and four parts."""
+        """A summary of the selection, and four parts."""
         yield MessageLines()
         with Container(classes="parts"):
             yield MainPlot(id="expected", classes="part")
@@ -59,7 +59,7 @@ class BudgetPane(GatedPane):
             yield _grid("cut", CUT, "near the cut")
 
     def draw(self) -> None:
-        """Draw what is new."""
+        """Draw what has changed."""
         history = self.history
         view = View()
         self.query_one("#expected", Plot).draw(figures.expected(history, view), view)

@@ -1,4 +1,4 @@
-"""The runs that a suite file would start, as rows of a table, and what there is to say of one of them. Pure."""
+"""Rows and details of the runs that a suite would start; pure functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IN_THE_WAY: Part = ("! ", "bad")
 
 
 def state_of(one: Outlook) -> str:
-    """What is there of a run already, in a word."""
+    """The existing state of a run, in a word."""
     return "in the way" if one.refusal else one.state
 
 
@@ -69,7 +69,7 @@ def _task(spec: RunSpec) -> str:
 
 
 def _budget(spec: RunSpec, size: Size | None) -> str:
-    """In parameters, where the size of the model is known or not needed."""
+    """The budget in parameters if the size of the model is known or not needed, else as given."""
     if spec.budget is None:
         return ABSENT
     if spec.budget >= 1:
@@ -78,7 +78,7 @@ def _budget(spec: RunSpec, size: Size | None) -> str:
 
 
 def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> list[list[Cell]]:
-    """What there is to say of a run: why it cannot be started, its model and space, how much that is."""
+    """The details of a run: why it cannot be started, its model, space and size."""
     from s3tui.suite.preview import WHOLE
 
     spec = one.run.spec
@@ -93,7 +93,7 @@ def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> 
     elif one.state == "finished":
         lines.insert(0, _named("there", "finished before: is left as it is", "good"))
     elif one.state != "new":
-        lines.insert(0, _named("there", f"{one.state}: goes on with what it has"))
+        lines.insert(0, _named("there", f"{one.state}: is continued"))
     return lines
 
 
