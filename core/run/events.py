@@ -109,11 +109,16 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Gates(Event):
-    """All gate probabilities, in the order of `space`; at most a few a second."""
+    """All gate probabilities, in the order of `space`; at most a few a second.
+
+    `order` are the candidates in the order in which the structure cut out now would take them, as far as they fit;
+    None where it goes by p.
+    """
 
     type: ClassVar[str] = "gates"
     step: Count
     p: list[Share]
+    order: list[Count] | None = None
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,20 @@ NO_CURVES: Mapping[str, Curve] = {}
 
 @dataclass(frozen=True)
 class Frame:
-    """The gate probabilities after a step, in the order of the space, and the shift that held the budget then."""
+    """The gate probabilities after a step, in the order of the space, and the shift that held the budget then.
+
+    `order` are the candidates in the order in which the structure takes them, None where p decides.
+    """
 
     step: int
     p: array[float]
     shift: float | None = None
+    order: array[int] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes, about."""
+        return sum(values.itemsize * len(values) for values in (self.p, self.order) if values)
 
     def alpha(self, index: int, temperature: float) -> float | None:
         """alpha_i = zeta + beta logit p_i; None where the shift is unknown or p is 0 or 1."""
@@ -62,7 +71,7 @@ class Frames:
             self._frames.pop()  # it was only there as the latest
         self._frames.append((self._told, frame))
         self._told += 1
-        if len(self._frames) > max(16, min(FRAMES, FRAME_BYTES // max(1, 4 * len(frame.p)))):
+        if len(self._frames) > max(16, min(FRAMES, FRAME_BYTES // max(1, frame.bytes))):
             self._every *= 2
             self._frames = [at for at in self._frames if at[0] % self._every == 0 or at[1] is frame]
 
@@ -145,7 +154,13 @@ class History:
     def _gates(self, event: Gates) -> None:
         if len(event.p) == len(self._candidates):
             at, shift = self._shift
-            self._frames.append(Frame(event.step, array("f", event.p), shift if at == event.step else None))
+            frame = Frame(event.step, array("f", event.p), shift if at == event.step else None, self._order(event))
+            self._frames.append(frame)
+
+    def _order(self, event: Gates) -> array[int] | None:
+        """The order of the candidates, where the event has one of these candidates."""
+        order = event.order
+        return None if order is None or max(order, default=0) >= len(self._candidates) else array("I", order)
 
     def _started(self, event: Started) -> None:
         """What was told of steps behind the one that this attempt goes on from is void."""

@@ -82,7 +82,7 @@ def test_the_gain_of_the_search_is_told_against_the_best_other_at_the_budget(fin
     finished("f", 0.52, method="fixed")
     finished("all", 0.9, method="full", budget=None)
     assert list(comparisons(results(tmp_path))) == [
-        "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best other method, "
+        "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best without a search, "
         "random (r, 56.00); runs: 1 and 2."
     ]
 

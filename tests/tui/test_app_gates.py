@@ -5,7 +5,7 @@ import json
 import pytest
 from scripted import BUDGET, candidates, p_at
 
-from core.run.structure import select
+from core.run.selection import select
 from s3tui.tui.panes.budget import BudgetPane
 from s3tui.tui.panes.gates import GatesPane
 from s3tui.tui.panes.structure import StructurePane

@@ -1,1 +1,1 @@
-"""The search methods, a module or a package each."""
+"""What the methods of `core.run.methods` compute: a module or a package for each that searches, one for the others."""

@@ -1,0 +1,59 @@
+"""The methods that search nothing: a structure drawn at random, as much of the space as fits, or one that is given."""
+
+from __future__ import annotations
+
+import math
+
+from core.run.errors import SpecError
+from core.run.given import awaited
+from core.run.selection import fill, random_selection
+from core.run.structure import Candidate, choices_of, whole_space
+from core.training.setup import Setup
+
+
+def at_random(setup: Setup) -> tuple[int, ...]:
+    """Candidates in an order drawn from the seed, those that fit into the budget."""
+    candidates = _candidates(setup)
+    counts = [c.parameters for c in candidates]
+    return random_selection(counts, _room(setup, counts), setup.spec.seed, choices_of(candidates))
+
+
+def last_layers_first(setup: Setup) -> tuple[int, ...]:
+    """The whole space, or where it exceeds the budget as much as fits, from the last layer down.
+
+    Of alternatives the largest that fits.
+    """
+    candidates = _candidates(setup)
+    counts, choices = [c.parameters for c in candidates], choices_of(candidates)
+    depth = [(c.stack == "decoder", _layer(c)) for c in candidates]
+    large_first = sorted(range(len(candidates)), key=lambda i: (choices[i], -counts[i]))
+    order = sorted(large_first, key=lambda i: depth[i], reverse=True)
+    return tuple(sorted(fill(order, counts, _room(setup, counts), choices)))
+
+
+def as_given(setup: Setup) -> tuple[int, ...]:
+    """A given structure as it is; raises SpecError where it is not there yet, or exceeds the budget."""
+    spec, budget, parameters = setup.spec, setup.budget, whole_space(_candidates(setup))
+    source = awaited(spec)
+    if source is not None:
+        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run once that one is done")
+    if budget is not None and parameters > budget:
+        raise SpecError(
+            f"the structure of {spec.space.name} trains {parameters:,} parameters, the budget is {budget:,}",
+            "raise the budget, or choose anew under it with s3tui structure reselect",
+        )
+    return last_layers_first(setup)
+
+
+def _candidates(setup: Setup) -> list[Candidate]:
+    return [placed.candidate for placed in setup.placed]
+
+
+def _room(setup: Setup, counts: list[int]) -> int:
+    """How many parameters a structure may have: without a budget as many as there are."""
+    return sum(counts) if setup.budget is None else setup.budget
+
+
+def _layer(candidate: Candidate) -> float:
+    """The number of the layer; what lies outside the layers (a final normalisation, a head) comes after the last."""
+    return math.inf if candidate.layer is None else candidate.layer
