@@ -40,4 +40,4 @@ def awaited(spec: RunSpec) -> str | None:
 
 def is_given(spec: RunSpec) -> bool:
     """Whether a run trains a structure that it did not choose."""
-    return method_of(spec.method).space == "given"
+    return method_of(spec.method).is_given

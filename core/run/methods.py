@@ -57,6 +57,16 @@ class MethodRow:
         """Whether the structure is searched, step by step."""
         return bool(self.length)
 
+    @property
+    def has_space(self) -> bool:
+        """Whether the structure comes from a space, all of it or a part."""
+        return self.space in ("chosen", "whole")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the structure is one that was found elsewhere."""
+        return self.space == "given"
+
 
 FULL = MethodRow("full", "fine-tunes all of the model", code="", space="none", trains="model", budget="ignored")
 

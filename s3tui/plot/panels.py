@@ -180,7 +180,7 @@ def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
     What was searched on the task itself stands on the diagonal; other methods have a row each.
     """
     by_name = {f"{RUN}{run.run.name}": run for run in runs}
-    if not any(_is_given(run) for run in runs):
+    if not any(method_of(run.method).is_given for run in runs):
         raise UsageError("none of these runs trains a structure of another", 'as with structure = "run:NAME"')
     scores: dict[tuple[str, str], list[float]] = {}
     own: dict[str, list[float]] = {}
@@ -188,20 +188,14 @@ def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
     for run in runs:
         if not isinstance(run.run.status, Done):
             continue
-        result = run.run.status.result
+        result, method = run.run.status.result, method_of(run.method)
         metrics[run.task] = result.metric
-        row = _source_label(_reference(run), by_name) if _is_given(run) else run.group.partition("/")[0]
-        here = (
-            own.setdefault(run.task, []) if method_of(run.method).searches else scores.setdefault((row, run.task), [])
-        )
+        row = _source_label(_reference(run), by_name) if method.is_given else run.group.partition("/")[0]
+        here = own.setdefault(run.task, []) if method.searches else scores.setdefault((row, run.task), [])
         here.append(100 * result.score)
     for task, values in own.items():
         scores.setdefault((task, task), values)
     return _matrix({cell: statistics.fmean(values) for cell, values in scores.items()}, metrics)
-
-
-def _is_given(run: Drawn) -> bool:
-    return method_of(run.method).space == "given"
 
 
 def _reference(run: Drawn) -> str:

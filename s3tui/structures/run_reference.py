@@ -50,7 +50,7 @@ def _is_run(workspace: Workspace, name: str) -> bool:
 def awaited_run(spec: Mapping[str, Any]) -> str | None:
     """The run whose structure these settings wait for, from a `spec.json` as it is; None where they are complete."""
     space = spec.get("space", {})
-    if method_of(spec.get("method")).space != "given" or space.get("groups"):
+    if not method_of(spec.get("method")).is_given or space.get("groups"):
         return None
     name: str = space.get("name", "")
     return name.removeprefix(RUN) if name.startswith(RUN) else None

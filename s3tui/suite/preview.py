@@ -53,11 +53,6 @@ class Size:
     problem: str = ""
 
 
-def has_space(spec: RunSpec) -> bool:
-    """Whether the run takes its structure from a space, all of it or a part."""
-    return method_of(spec.method).space in ("chosen", "whole")
-
-
 def key_of(spec: RunSpec) -> str:
     """What the size depends on."""
     return f"{spec.model}\n{spec.space.model_dump_json()}"
@@ -67,7 +62,7 @@ def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
     """The sizes of all spaces, by `key_of`: a child process builds each model without weights, which takes seconds."""
     by_model: dict[str, dict[str, SpaceSpec]] = {}
     for spec in specs:
-        if has_space(spec):
+        if method_of(spec.method).has_space:
             by_model.setdefault(spec.model, {})[key_of(spec)] = spec.space
     found: dict[str, Size] = {}
     for model, spaces in by_model.items():

@@ -96,7 +96,7 @@ class Resolver:
         value = data.get("structure", NO_STRUCTURE)
         if value != NO_STRUCTURE:
             return rest | {"method": GIVEN.name, "space": self._structure(value, report)}
-        if method_of(rest.get("method")).space == "given":
+        if method_of(rest.get("method")).is_given:
             report(("method",), 'needs the structure, as in structure = "run:NAME" or structure = "FILE.json"')
         return rest
 

@@ -42,8 +42,6 @@ def glyph_of(name: str) -> Part:
 
 def row_of(one: Outlook, marked: bool, size: Size | None) -> Row:
     """A run of the suite as a row."""
-    from s3tui.suite.preview import has_space
-
     spec, name = one.run.spec, state_of(one)
     tone = "" if marked else "muted"
     mark: Part = (MARK, "accent") if marked else (" ", "")
@@ -52,7 +50,7 @@ def row_of(one: Outlook, marked: bool, size: Size | None) -> Row:
         "name": text(clean(one.run.name), tone),
         "method": text(spec.method, tone),
         "task": text(clean(_task(spec)), tone),
-        "space": text(clean(spec.space.name) if has_space(spec) else ABSENT, tone),
+        "space": text(clean(spec.space.name) if method_of(spec.method).has_space else ABSENT, tone),
         "seed": text(str(spec.seed), tone),
         "candidates": _counted(size.candidates if size and not size.problem else None, tone),
         "parameters": _counted(size.parameters if size and not size.problem else None, tone),
@@ -80,11 +78,9 @@ def _budget(spec: RunSpec, size: Size | None) -> str:
 
 def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> list[list[Cell]]:
     """What there is to say of a run: why it cannot be started, its model and space, how much that is."""
-    from s3tui.suite.preview import has_space
-
     spec = one.run.spec
     lines = []
-    if has_space(spec):
+    if method_of(spec.method).has_space:
         lines = [_named("size", *_written_size(size, measuring)), _named("space", _space(spec))]
     lines += [_named("model", clean(spec.model)), _named("length", _length(spec))]
     if one.refusal:
