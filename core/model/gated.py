@@ -1,4 +1,4 @@
-"""A frozen backbone as a function of one vector of delta weights and one vector of gates."""
+"""The gated model: a frozen backbone as a function of a vector of delta weights and a vector of gates."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from core.tasks.randomness import generator
 
 
 class GatedModel:
-    """The backbone with the candidates attached to it.
+    """The backbone with all candidates attached.
 
-    `weights` (one fp32 vector, see Layout) and `gates` (one value a candidate) are arguments of every pass; the object
-    itself never changes. `head` names parameters of the backbone that are trained without a gate.
+    `weights` (one fp32 vector, see Layout) and `gates` (one value per candidate) are arguments of every pass; the
+    object itself has no trainable state. `head` names parameters of the backbone that are trained without a gate.
     """
 
     def __init__(self, backbone: nn.Module, placed: Sequence[Placed], head: Sequence[str] = ()) -> None:
@@ -44,18 +44,18 @@ class GatedModel:
 
     @property
     def parameters(self) -> list[int]:
-        """What each candidate would train."""
+        """The number of parameters of each candidate."""
         return [p.candidate.parameters for p in self.placed]
 
     @property
     def choices(self) -> list[int]:
-        """For each candidate the number of its first alternative, which share their weights: its own without any."""
+        """For each candidate the number of its first alternative, with which it shares weights, or its own number."""
         return choices_of([p.candidate for p in self.placed])
 
     def initial_weights(self, seed: int, original: bool = False) -> Tensor:
-        """The weights at the start, fp32: each tensor a pure function of the seed, its candidate and its name.
+        """The initial weights (fp32): each tensor is a pure function of the seed, its candidate and its name.
 
-        `original` starts adapters at random, as the paper's code does. A head starts as it was loaded.
+        `original` initialises adapters at random, as the paper's code does. A head keeps its loaded values.
         """
         parts = []
         for slot in self.layout.slots:
@@ -71,7 +71,7 @@ class GatedModel:
     def named(self, weights: Tensor) -> dict[str, Tensor]:
         """The tensors by name: `<module>/<delta>/<tensor>`, and the head's by their names in the backbone.
 
-        Alternatives are under the name of their choice.
+        Alternatives share the tensors under the name of their choice.
         """
         return {
             self._name(slot): tensor
@@ -79,13 +79,13 @@ class GatedModel:
         }
 
     def from_named(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The vector with these tensors; the opposite of `named`."""
+        """The vector of these tensors; the inverse of `named`."""
         parts = [slot.flat(tensors[self._name(slot)]).float() for slot in self.layout.slots]
         return torch.cat(parts).to(self.device) if parts else torch.zeros(0, device=self.device)
 
     @contextmanager
     def bound(self, weights: Tensor, gates: Tensor) -> Iterator[nn.Module]:
-        """The backbone, which computes with these weights (size) and gates (candidates) inside the context."""
+        """A context in which the backbone computes with these weights (size) and gates (candidates)."""
         self.bind(weights, gates)
         try:
             yield self.backbone
@@ -93,11 +93,11 @@ class GatedModel:
             self._unbind()
 
     def bind(self, weights: Tensor, gates: Tensor) -> None:
-        """Let the backbone compute with these from now on, until `detach`."""
+        """Make the backbone compute with these weights and gates until `detach`."""
         self._bind(self.layout.scale(weights, gates), gates)
 
     def detach(self) -> None:
-        """Give the backbone back as it was before; the object cannot be used afterwards."""
+        """Restore the backbone; the object cannot be used afterwards."""
         for attachment in self._attachments.values():
             attachment.detach()
         self._rows.detach()
@@ -133,7 +133,7 @@ class GatedModel:
 
 
 def _by_module(pools: Mapping[int, Pool]) -> dict[str, list[list[int]]]:
-    """For each module its stages, which are lists of pools: the linear layer first, then the sub-layer."""
+    """For each module its stages, as lists of pools: the linear layer first, then the sub-layer."""
     modules: dict[str, dict[str, list[int]]] = {}
     for owner, pool in pools.items():
         if pool.largest.delta.acts_on == "module":
@@ -144,7 +144,7 @@ def _by_module(pools: Mapping[int, Pool]) -> dict[str, list[list[int]]]:
 
 
 def _entry(backbone: nn.Module, pools: Mapping[int, Pool], stages: list[list[int]]) -> nn.Module | None:
-    """The module that first reads what the sub-layer reads which ends here, where it is known."""
+    """The module that reads the input of the sub-layer that ends at this module, if known."""
     sites = (pools[owner].largest.site for stage in stages for owner in stage)
     entries = [site.sublayer.entry for site in sites if site.sublayer is not None]
     return backbone.get_submodule(entries[0]) if entries else None

@@ -1,6 +1,6 @@
-"""RunSpec: all that defines one run, validated and fully resolved. Two equal specs are the same run.
+"""RunSpec: the complete settings of one run, validated and resolved. Two equal specs define the same run.
 
-The descriptions of the fields are the reference of the TOML (docs/toml.md is generated from them).
+The field descriptions are the reference of the TOML keys (docs/toml.md is generated from them).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from core.run.training import (
     Text,
 )
 
-# What the paper's code does where ours differs; `preset = "paper"` stands for these values.
+# The values of `preset = "paper"`: the behaviour of the paper's code where our defaults differ.
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch"}
 PAPER_TASK = {"flaws": "paper"}
-# How dropout masks are drawn on a CPU.
+# How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
 
 
@@ -40,7 +40,7 @@ _NEED = " and ".join(", ".join(f"`{row.name}`" for row in OWN if row.budget == "
 
 
 class NamedTask(Frozen):
-    """A task that comes by name."""
+    """A task named in the table of tasks."""
 
     name: str = Field(description=f"Which task: {', '.join(f'`{task.name}`' for task in TASKS)}.")
     data_root: Text | None = Field(
@@ -65,7 +65,7 @@ class NamedTask(Frozen):
 
 
 class FileTask(Frozen):
-    """A task from files of one's own: a file, or a folder with train, validation and test files."""
+    """A task from the user's files: one file, or a folder with train, validation and test files."""
 
     path: Text = Field(
         description="A jsonl, csv, tsv or parquet file, which is split 80/10/10 into training, validation and test; or "
@@ -119,14 +119,14 @@ TaskSpec = Annotated[Annotated[NamedTask, Tag("named")] | Annotated[FileTask, Ta
 
 
 def _filled(table: Any, choices: dict[str, Any]) -> Any:
-    """A table with `choices` where it says nothing else; what is no table stays, to be refused."""
+    """A table with missing keys filled in from `choices`; other values are returned as they are, and refused later."""
     if isinstance(table, Frozen):
         table = table.model_dump(exclude_unset=True)
     return choices | table if isinstance(table, dict) else table
 
 
 class RunSpec(Frozen):
-    """One run. Everything a worker needs is here."""
+    """The complete settings of one run."""
 
     model: Text = Field(description="`builtin:minilm`, a name on the hub, or a folder.")
     task: TaskSpec = Field(description="What is learned: the name of a task, or a table of either kind below.")
@@ -155,7 +155,8 @@ class RunSpec(Frozen):
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
-        description="Of the backbone; `auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates are fp32.",
+        description="Of the backbone; `auto` is bf16 on a GPU or CPU that computes in it (`s3tui doctor` says whether "
+        "this one does), fp32 elsewhere. Deltas, gates and losses are fp32.",
     )
     dropout: Dropout = Field(
         default="fast",
@@ -190,7 +191,7 @@ class RunSpec(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, data: Any) -> Any:
-        """`preset = "paper"` fills in the original's choices, of a named task too; keys given beside it win."""
+        """Apply `preset = "paper"`, to a named task too; keys given explicitly take precedence."""
         if not isinstance(data, dict) or "preset" not in data:
             return data
         if data["preset"] not in PRESETS:
@@ -221,7 +222,7 @@ class RunSpec(Frozen):
     @field_validator("budget", mode="before")
     @classmethod
     def _no_budget(cls, value: Any) -> Any:
-        """TOML has no null, with which an experiment could take back a budget of the defaults."""
+        """`"none"` removes a budget of the defaults, as TOML has no null."""
         return None if value == "none" else value
 
     @field_validator("budget")
@@ -254,18 +255,18 @@ class RunSpec(Frozen):
         return self
 
     def __eq__(self, other: object) -> bool:
-        """Specs are equal when they are written equally: the order of the patterns of a space counts too."""
+        """Specs are equal if their JSON is equal: the order of the patterns of a space counts too."""
         return isinstance(other, RunSpec) and self.model_dump_json() == other.model_dump_json()
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
 
     def parameter_budget(self, backbone_parameters: int) -> int | None:
-        """The budget in parameters: floor(share x backbone), or the count itself; None where there is none."""
+        """The budget in parameters: floor(share x backbone), or the count itself; None if there is no budget."""
         if self.budget is None:
             return None
         return int(self.budget * backbone_parameters if self.budget < 1 else self.budget)
 
     def digest(self) -> str:
-        """Twelve hex digits that equal specs share."""
+        """A hash of twelve hex digits, equal for equal specs."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What can be chosen and what was chosen: candidates and structures, as plain data without torch."""
+"""Candidates and structures, and the structure file. Plain data without torch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from core.run.rundir import read_json
 
 FORMAT = "s3tui-structure"
 VERSION = 1
-RUN = "run:"  # in front of the name of a run whose structure is meant
+RUN = "run:"  # prefix of a reference to the structure of a run
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A delta at a site: the unit that a gate opens or closes.
 
-    `stack` is "encoder", "decoder" or "" (the head); `layer` is None for sites outside the layers;
-    `module` is the module's path in the backbone; `parameters` is what the delta alone would train. Candidates of
-    one module with the same `choice`, a delta written with a list, are alternatives: a structure has at most one.
+    `stack` is "encoder", "decoder" or "" (the head); `layer` is None for sites outside the layers; `module` is the
+    module's path in the backbone; `parameters` is the number of parameters of the delta. Candidates of one module with
+    the same `choice`, a delta written with a list, are alternatives: a structure has at most one of them.
     """
 
     site: str
@@ -54,8 +54,8 @@ def site_label(site: str, stack: str, layer: int | None) -> str:
 class Structure:
     """Candidates with their probabilities, and which of them are chosen.
 
-    `p[i]` is the probability that candidate i is open (1 or 0 where nothing was searched);
-    `selected` holds indices in ascending order.
+    `p[i]` is the probability that the gate of candidate i is open (1 or 0 without a search); `selected` holds indices
+    in ascending order.
     """
 
     candidates: tuple[Candidate, ...]
@@ -71,7 +71,7 @@ class Structure:
 
     @property
     def parameters(self) -> int:
-        """How many parameters the chosen candidates train together."""
+        """The total number of parameters of the chosen candidates."""
         return sum(c.parameters for c in self.chosen)
 
     def to_json(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Structure:
 
     @classmethod
     def from_json(cls, data: Any) -> Structure:
-        """Read the content of `structure.json`; raises RunDirError that says what is wrong where it is not one."""
+        """Parse the content of `structure.json`; raises RunDirError that says what is wrong with it."""
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise RunDirError("this is not a structure file", f"its 'format' should be {FORMAT!r}")
         version = data.get("version")
@@ -112,7 +112,7 @@ class Structure:
 
 @dataclass(frozen=True, kw_only=True)
 class _Row(Candidate):
-    """A candidate as it stands in a file."""
+    """A candidate in a structure file."""
 
     p: Share
     selected: bool
@@ -120,7 +120,7 @@ class _Row(Candidate):
 
 @dataclass(frozen=True)
 class _File:
-    """What a structure file holds that is read."""
+    """The fields of a structure file that are read."""
 
     version: Positive
     budget: Count | None
@@ -129,7 +129,7 @@ class _File:
 
 
 def _check_rows(rows: Sequence[_Row]) -> None:
-    """No candidate is there twice, and of alternatives one at most is chosen."""
+    """Raise WrongError if a candidate occurs twice or two alternatives are both selected."""
     first: dict[tuple[str, str], int] = {}
     taken: dict[int, int] = {}
     for i, (row, choice) in enumerate(zip(rows, choices_of(rows), strict=True)):
@@ -141,7 +141,7 @@ def _check_rows(rows: Sequence[_Row]) -> None:
 
 
 def read_structure(path: Path) -> Structure:
-    """The structure in a file of ours; raises RunDirError that names the file where it cannot be read."""
+    """Read a structure file; raises RunDirError that names the file if it is missing or damaged."""
     data = read_json(path)
     try:
         return Structure.from_json(data)
@@ -150,7 +150,7 @@ def read_structure(path: Path) -> Structure:
 
 
 def read_candidate(row: Any) -> Candidate:
-    """A candidate from its row; raises WrongError, a ValueError, where something is missing or wrong."""
+    """A candidate from its row in a file; raises WrongError, a ValueError, if a field is missing or wrong."""
     return read(Candidate, row)
 
 
@@ -161,7 +161,7 @@ def choices_of(candidates: Sequence[Candidate]) -> list[int]:
 
 
 def whole_space(candidates: Sequence[Candidate]) -> int:
-    """How many parameters the largest structure trains: all candidates, of alternatives the largest."""
+    """The parameters of the largest structure: of all candidates, and of alternatives the largest one."""
     largest: dict[int, int] = {}
     for first, candidate in zip(choices_of(candidates), candidates, strict=True):
         largest[first] = max(largest.get(first, 0), candidate.parameters)

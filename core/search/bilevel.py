@@ -212,7 +212,7 @@ def outer_gradient(
 
     direction = -lr * validation_gradient
     if settings.virtual_scaling == "exact":
-        direction = optimizer.pull_back(step_gradient, state.weight_state, lr, validation_gradient)
+        direction = optimizer.vjp(step_gradient, state.weight_state, lr, validation_gradient)
         if settings.clip_virtual:
             direction = adamw.clip_transpose(gradient, settings.clip, direction)
     correction = METHODS[settings.hypergradient](passes, w, direction, here)

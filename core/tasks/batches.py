@@ -1,6 +1,6 @@
-"""From text to tensors: tokenised splits and their batches.
+"""Tokenised splits and their batches as tensors.
 
-The orders in which a loop asks for batches are in `core.tasks.order` and can be imported from here.
+The orders of batches come from `core.tasks.order`, and can be imported from here too.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = [
     "source_text", "steps_per_epoch", "target_text",
 ]  # fmt: skip
 
-# What torch's and transformers' cross-entropies leave out of the loss.
+# The label that cross-entropies of torch and transformers ignore.
 IGNORED_LABEL = -100
 
-# What a decoder reads after the source: here its answer begins.
+# The cue after the source text of a decoder; its answer follows.
 CUE = "\nanswer:\n"
 
-# How a model takes a task: a head answers, a text is written for a text, or a text goes on.
+# The form of tokenised examples: for a classification head, for text-to-text models, or for decoders alone.
 Form = Literal["head", "text", "prompt"]
 
 
@@ -48,7 +48,7 @@ class Encoded:
         return len(self.input_ids)
 
     def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The rows at `indices` as tensors, padded on the right to the longest: what a model's forward takes."""
+        """The rows at `indices` as tensors for a model's forward, padded on the right to the longest row."""
         rows = [self.input_ids[i] for i in indices]
         tensors = {
             "input_ids": _padded(rows, self.pad_id),
@@ -60,11 +60,11 @@ class Encoded:
         return tensors
 
     def loss_terms(self, indices: Sequence[int]) -> int:
-        """Of how many terms the mean loss of these rows is: the tokens of target texts, or the rows."""
+        """The number of terms in the mean loss of these rows: the tokens of target texts, or the rows."""
         return self.labels.size(indices) if isinstance(self.labels, Ragged) else len(indices)
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The same without the labels: what a model is to answer."""
+        """The same without labels."""
         tensors = self.batch(indices)
         del tensors["labels"]
         return tensors
@@ -72,7 +72,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Prompted(Encoded):
-    """A tokenised split for a decoder: the answer, in `labels`, goes on where the prompt in `input_ids` ends."""
+    """A tokenised split for a decoder: the answer in `labels` continues the prompt in `input_ids`."""
 
     def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """Prompts with their answers, padded on the right; the loss is on the answers alone.
@@ -90,7 +90,7 @@ class Prompted(Encoded):
         }
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The prompts, padded on the left, so that answers go on at their ends."""
+        """The prompts, padded on the left, so that generated answers follow directly."""
         prompts = [self.input_ids[i] for i in indices]
         return {
             "input_ids": _padded(prompts, self.pad_id, left=True),
@@ -99,7 +99,7 @@ class Prompted(Encoded):
 
 
 def encode_split(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, form: Form) -> Encoded:
-    """Tokenise a split in the form that a model takes."""
+    """Tokenise a split in the form for a model."""
     if form == "head":
         return encode_classification(task.splits[split], tokenizer, task.max_length)
     encode = encode_prompted if form == "prompt" else encode_text_to_text
@@ -109,7 +109,7 @@ def encode_split(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, f
 def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise examples for a model with a classification or regression head.
 
-    One field is a text, two are a pair of texts; three or more become one text that names them.
+    One field is one text, two are a text pair; three or more are joined into one text with their names.
     """
     width = len(examples[0].fields)
     if width <= 2:
@@ -120,7 +120,7 @@ def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedToke
 
 
 def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
-    """Tokenise a split for a model that writes its answer: `name field: text ...` in, the label's text out."""
+    """Tokenise a split for an encoder-decoder: `name field: text ...` is the source, the label's text the target."""
     examples = task.splits[split]
     sources = [source_text(task, example) for example in examples]
     targets = _tokens(tokenizer, text_target=[target_text(task, example) for example in examples])["input_ids"]
@@ -130,7 +130,7 @@ def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizer
 def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Prompted:
     """Tokenise a split for a decoder: `name field: text ...` and a cue make the prompt, the label's text the answer.
 
-    What is cut at `max_length` is the source; the cue is always there.
+    At `max_length` the source is truncated, never the cue.
     """
     examples = task.splits[split]
     sources = [source_text(task, example) for example in examples]
@@ -141,18 +141,18 @@ def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens with which a decoder writes these answers, each with the end of text after it."""
+    """The tokens of a decoder's answers, each followed by the end-of-text token."""
     written = _tokens(tokenizer, list(texts), add_special_tokens=False)["input_ids"]
     return [[*ids, tokenizer.eos_token_id] for ids in written]
 
 
 def source_text(task: Task, example: Example) -> str:
-    """What a text-to-text model reads: the name of the task, then each field after its name."""
+    """The source text of a text-to-text model: the task's name, then each field after its name."""
     return f"{task.name} {_described(example, task.bare)}"
 
 
 def target_text(task: Task, example: Example) -> str:
-    """What a text-to-text model is to write: a label string, a number to the task's steps, or the first answer."""
+    """The target text of a text-to-text model: a label, a number rounded to the task's steps, or the first answer."""
     if task.kind == "text":
         return example.answers[0]
     if task.kind == "regression":
@@ -161,7 +161,7 @@ def target_text(task: Task, example: Example) -> str:
 
 
 def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
-    """Indices in batches of similar length, each row once: little padding, for evaluation."""
+    """Indices in batches of similar length, each row once: for evaluation with little padding."""
     # The longest come first, so that a batch too large for the memory fails at once.
     lengths = encoded.input_ids.lengths
     order = sorted(range(len(encoded)), key=lambda i: -lengths[i])
@@ -169,7 +169,7 @@ def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
 
 
 def _described(example: Example, bare: Sequence[str] = ()) -> str:
-    """The fields in one text, each after its name."""
+    """All fields in one text, each after its name."""
     return " ".join(f"{name}{'' if name in bare else ':'} {text}" for name, text in example.fields)
 
 
@@ -180,14 +180,14 @@ def _encoded(
     labels: list[int | float] | Ragged,
 ) -> Encoded:
     tokens = _tokens(tokenizer, *columns, truncation=True, max_length=max_length)
-    # Padding is masked: any id will do for a tokenizer that has none of its own (GPT-2).
+    # Padding is masked, so any id serves for a tokenizer without a padding token (GPT-2).
     pad_id = tokenizer.pad_token_id or 0
     types = tokens.get("token_type_ids")
     return Encoded(Ragged.of(tokens["input_ids"]), labels, pad_id, None if types is None else Ragged.of(types))
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, *texts: str | list[str], **options: Any) -> Any:
-    """What the tokenizer makes of texts; raises ModelError where it cannot."""
+    """Apply the tokenizer to texts; raises ModelError if it fails."""
     with foreign("the tokenizer of the model cannot read the texts of the task"):
         return tokenizer(*texts, **options)
 

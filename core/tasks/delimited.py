@@ -1,6 +1,6 @@
-"""Rows of a csv or tsv file, checked against its lines: no quote swallows a row and no row loses a cell.
+"""Reading of csv and tsv files, strict about quotes and cell counts, so that no row is lost or merged with another.
 
-A csv is quoted as RFC 4180 has it. In a tsv a quote is text, unless the whole file is quoted in that way.
+A csv is quoted as in RFC 4180. In a tsv quotes are text, unless the whole file parses as quoted like a csv.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUOTING = (
 
 
 class _LayoutError(DataError):
-    """The rows of a file do not have the form of its header in one way of reading quotes; `fault` says which row."""
+    """A row does not fit the header when quotes are parsed in one of the two ways; `fault` says which row."""
 
     def __init__(self, path: Path, fault: str) -> None:
         super().__init__(f"{path}: {fault}", QUOTING)
@@ -31,7 +31,7 @@ class _LayoutError(DataError):
 
 
 class _Rows:
-    """The rows of a file in one way of reading quotes; `begins` and `ends` are the lines of the last one."""
+    """The rows of a file, with quotes parsed or taken as text; `begins` and `ends` are the lines of the last row."""
 
     def __init__(self, path: Path, quoted: bool) -> None:
         self.path, self.begins, self.ends = path, 0, 0
@@ -46,7 +46,7 @@ class _Rows:
             raise no_rows(path)
 
     def __iter__(self) -> Iterator[list[str]]:
-        """Rows of as many cells as the header; raises _LayoutError at the first other one. Blank lines are no rows."""
+        """Rows with as many cells as the header; raises _LayoutError at the first other. Blank lines are skipped."""
         width = len(self.header)
         for row in self._filled():
             if len(row) == width:
@@ -79,7 +79,7 @@ class _Rows:
 
 
 def read_delimited(path: Path, wanted: Sequence[str]) -> Content:
-    """The columns of these names, every cell as it is written; raises DataError that names the line at fault."""
+    """Read the columns of these names, cells unchanged; raises DataError that names the line at fault."""
     with _long_cells():
         try:
             content, joined = _read(path, wanted, quoted=True)
@@ -100,7 +100,7 @@ def read_delimited(path: Path, wanted: Sequence[str]) -> Content:
 
 
 def _read(path: Path, wanted: Sequence[str], quoted: bool) -> tuple[Content, tuple[int, int] | None]:
-    """The columns, and the lines of the first row that has several."""
+    """The columns, and the first and last line of the first row that spans several lines."""
     rows = _Rows(path, quoted)
     check_names(str(path), wanted, rows.header)
     places = [rows.header.index(name) for name in wanted]
@@ -121,7 +121,7 @@ def _read(path: Path, wanted: Sequence[str], quoted: bool) -> tuple[Content, tup
 
 
 def _as_text(path: Path) -> str:
-    """Why the lines of a file cannot be its rows, with quotes as text; empty where they can."""
+    """Why the file cannot be parsed with quotes as text; empty if it can."""
     try:
         rows = _Rows(path, quoted=False)
         if any('"' in name for name in rows.header):
@@ -136,7 +136,7 @@ def _as_text(path: Path) -> str:
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Cells as long as a line may be, in the place of the 131,072 characters of the csv module."""
+    """Raise the csv module's limit of 131,072 characters in a cell to the longest allowed line."""
     usual = csv.field_size_limit(LONGEST_LINE)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Tasks from files of one's own: one file that is split, or a folder of splits."""
+"""Tasks from the user's files: one file that is split, or a folder with a file for each split."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.run.datapath import check_data_path
-from core.run.errors import DataError, nearest, shown
+from core.run.errors import DataError, nearest, quoted
 from core.run.spec import FileTask
 from core.run.tasks import Kind
 from core.tasks.metrics import BY_KIND
@@ -22,9 +22,9 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 def load(spec: FileTask, data_seed: int) -> Task:
     """A task from a file, split 80/10/10 by `data_seed`, or from a folder with `train`, `validation` and `test` files.
 
-    A single file is split label by label for classification. Where a folder has no `test`, half of the
-    validation rows, drawn by `data_seed`, become the test rows, as the paper does for small data sets. Rows are not
-    compared: two equal rows of one file may fall into different splits.
+    For classification a single file is split stratified by label. If a folder has no `test`, half of the validation
+    rows, sampled by `data_seed`, become the test rows, as in the paper for small data sets. Duplicates are not
+    detected: two equal rows of a file may fall into different splits.
     """
     path = Path(spec.path)
     check_data_path(path, folder=True)
@@ -58,7 +58,7 @@ def _from_file(path: Path, spec: FileTask, data_seed: int) -> Parts:
 
 
 def _from_folder(folder: Path, spec: FileTask, data_seed: int) -> Parts:
-    """The splits of a folder; half of the validation rows are the test rows where it has no test file."""
+    """The splits of a folder; without a test file, half of the validation rows become the test rows."""
     files = _split_files(folder)
     parts: Parts = {split: read_rows(file, spec.text, spec.label) for split, file in files.items()}
     if "test" not in parts:
@@ -73,7 +73,7 @@ def _from_folder(folder: Path, spec: FileTask, data_seed: int) -> Parts:
 
 
 def _split_files(folder: Path) -> dict[Split, Path]:
-    """The file of each split; raises DataError where there is not exactly one (or, for test, none)."""
+    """The file of each split; raises DataError unless there is exactly one (or, for test, at most one)."""
     files: dict[Split, Path] = {}
     for split in SPLITS:
         if file := split_file(folder, split):
@@ -85,7 +85,7 @@ def _split_files(folder: Path) -> dict[Split, Path]:
 
 
 def _kind(spec: FileTask, rows: Sequence[Row]) -> Kind:
-    """Numbers with a decimal point are to be predicted as numbers, all other labels are classes."""
+    """The kind of task: regression if labels are numbers with a decimal point, else classification."""
     if spec.kind != "auto":
         return spec.kind
     numbers = spec.labels is None and all(isinstance(row.label, float) for row in rows)
@@ -93,11 +93,11 @@ def _kind(spec: FileTask, rows: Sequence[Row]) -> Kind:
 
 
 def _label_set(spec: FileTask, train: Sequence[Row]) -> tuple[str, ...]:
-    """The classes as given, or as the training rows have them: in the order of numbers or of the alphabet."""
+    """The classes as given, or those of the training rows in numerical or alphabetical order."""
     labels = spec.labels or tuple(sorted({_class_name(row) for row in train}))
     if len(set(labels)) < 2:
         raise DataError(
-            f"{train[0].path}: all labels in {spec.label!r} are {shown(labels[0])}", "two classes are the least"
+            f"{train[0].path}: all labels in {spec.label!r} are {quoted(labels[0])}", "two classes are the least"
         )
     if spec.labels is None and all(map(NUMBER.fullmatch, labels)):
         labels = tuple(sorted(labels, key=float))
@@ -105,12 +105,12 @@ def _label_set(spec: FileTask, train: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _class_name(row: Row) -> str:
-    """The label as a string: true and false as JSON writes them, everything else as it stands in the file."""
+    """The label as a string: booleans as in JSON, everything else as in the file."""
     return str(row.label).lower() if isinstance(row.label, bool) else str(row.label)
 
 
 def _examples(rows: Sequence[Row], kind: Kind, labels: Sequence[str], spec: FileTask) -> tuple[Example, ...]:
-    """The rows with their class index or number in the place of what the file says."""
+    """The rows as examples, with a class index or a number as label."""
     if kind == "regression":
         return tuple(Example(row.fields, _number(row, spec)) for row in rows)
     index = {name: i for i, name in enumerate(labels)}
@@ -118,7 +118,7 @@ def _examples(rows: Sequence[Row], kind: Kind, labels: Sequence[str], spec: File
         if _class_name(row) not in index:
             known = "in `labels`" if spec.labels else "among the training labels"
             raise DataError(
-                f"{row.where}: {spec.label!r} is {shown(_class_name(row))}, not {known}",
+                f"{row.where}: {spec.label!r} is {quoted(_class_name(row))}, not {known}",
                 nearest(_class_name(row), labels),
             )
     return tuple(Example(row.fields, index[_class_name(row)]) for row in rows)
@@ -131,7 +131,7 @@ def _number(row: Row, spec: FileTask) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise DataError(
-            f"{row.where}: {spec.label!r} is {shown(row.label)}, not a number",
+            f"{row.where}: {spec.label!r} is {quoted(row.label)}, not a number",
             'correct it or set kind = "classification"',
         )
     return value

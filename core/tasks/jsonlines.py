@@ -1,4 +1,4 @@
-"""Rows of a jsonl file: a JSON object on each line."""
+"""Reading of jsonl files: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.run.errors import DataError, shown
+from core.run.errors import DataError, quoted
 from core.tasks.content import MOST_ROWS, Content, check_names, no_rows, too_many_rows
 from core.tasks.textlines import text_lines
 
 
 class _TwiceError(ValueError):
-    """An object has a name twice."""
+    """An object has the same name twice."""
 
 
 def read_jsonl(path: Path, wanted: Sequence[str]) -> Content:
-    """The columns of these names, None where an object lacks one; raises DataError that names the line at fault."""
+    """Read the columns of these names, None for missing values; raises DataError that names the line at fault."""
     known: dict[str, None] = {}
     columns: dict[str, list[Any]] = {name: [] for name in wanted}
     lines: list[int] = []
@@ -50,7 +50,7 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     except UnicodeEncodeError:
         fault = "has half of a character (\\ud800 to \\udfff stand in pairs)"
     except _TwiceError as error:
-        fault = f"has {shown(error.args[0])} twice"
+        fault = f"has {quoted(error.args[0])} twice"
     except ValueError:
         fault = "has a number of too many digits"
     else:
@@ -61,7 +61,7 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, each of whose names stands there once."""
+    """An object from its pairs; raises _TwiceError if a name is repeated."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise _TwiceError(Counter(name for name, _ in pairs).most_common(1)[0][0])
@@ -69,7 +69,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _one_type(column: list[Any]) -> list[Any]:
-    """Numbers of which one has a decimal point are all floats, as in a parquet file."""
+    """Convert a column of numbers to floats if one of them has a decimal point, as in a parquet file."""
     kinds = set(map(type, column)) - {type(None)}
     if kinds == {int, float}:
         return [x if x is None else _float(x) for x in column]
@@ -77,5 +77,5 @@ def _one_type(column: list[Any]) -> list[Any]:
 
 
 def _float(number: float) -> float:
-    """A whole number as a float, infinite where it is too large for one."""
+    """An integer as a float; infinity if it is too large."""
     return float(str(number))

@@ -1,4 +1,4 @@
-"""Rows of a parquet file."""
+"""Reading of parquet files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BATCH_ROWS = 200
 
 
 def read_parquet(path: Path, wanted: Sequence[str]) -> Content:
-    """The columns of these names; raises DataError where the file is damaged or is none."""
+    """Read the columns of these names; raises DataError if the file is damaged or not a parquet file."""
     import pyarrow  # type: ignore[import-untyped]
 
     check_data_path(path)
@@ -30,12 +30,12 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> Content:
 
 
 def _columns(path: Path, wanted: Sequence[str]) -> dict[str, list[Any]]:
-    """The columns, read piece by piece, for a small file can stand for any amount of text."""
+    """The columns, read in chunks with a limit, as a small compressed file can expand to any amount of text."""
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     columns: dict[str, list[Any]] = {name: [] for name in wanted}
     size = 0
-    # An open file and not its name, which pyarrow could take for an address.
+    # An open file and not its name, which pyarrow could interpret as a URL.
     with path.open("rb") as file, pyarrow.parquet.ParquetFile(file) as parquet:
         check_names(str(path), wanted, parquet.schema_arrow.names)
         if parquet.metadata.num_rows > MOST_ROWS:
@@ -50,7 +50,7 @@ def _columns(path: Path, wanted: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _values(array: Any) -> list[Any]:
-    """The values of a column; those of a dictionary, which rows share, are made once."""
+    """The values of a column; those of a dictionary-encoded column are created once and shared."""
     import pyarrow
 
     if not isinstance(array, pyarrow.DictionaryArray):

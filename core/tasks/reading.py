@@ -1,4 +1,4 @@
-"""Rows of a jsonl, csv, tsv or parquet file, or one clear sentence about what is wrong with it."""
+"""Reading of labelled rows from a jsonl, csv, tsv or parquet file, with one clear error for a bad file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READERS: dict[str, Callable[[Path, Sequence[str]], Content]] = {
 }
 EXTENSIONS = tuple(READERS)
 
-# What may stand in a jsonl or parquet file and is neither a text nor a label.
+# Types of values in jsonl and parquet files that are neither text nor label.
 NO_VALUES: dict[type, str] = {list: "a list", dict: "a table", bytes: "bytes, not text"}
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -31,7 +31,7 @@ INTEGER = re.compile(r"[+-]?\d+")
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it was read: its texts by column, its label as the file has it, and where it stands."""
+    """One row as read: its texts by column, its label as in the file, and its place in the file."""
 
     path: Path
     place: str
@@ -45,7 +45,7 @@ class Row:
 
 
 def read_rows(path: Path, text: Sequence[str], label: str) -> list[Row]:
-    """The rows of a file, each with a text and a label; raises DataError that names the file, and the line."""
+    """Read the rows of a file, each with a text and a label; raises DataError that names the file and the line."""
     content = read_content(path, (*text, label))
     labels = content.columns[label]
     if path.suffix in SEPARATORS:
@@ -56,7 +56,7 @@ def read_rows(path: Path, text: Sequence[str], label: str) -> list[Row]:
 
 
 def read_content(path: Path, columns: Sequence[str]) -> Content:
-    """The columns of these names of a file; raises DataError where it cannot be read or lacks one."""
+    """Read the columns of these names; raises DataError if the file cannot be read or lacks one."""
     try:
         return READERS[path.suffix](path, list(dict.fromkeys(columns)))
     except OSError as error:
@@ -64,9 +64,9 @@ def read_content(path: Path, columns: Sequence[str]) -> Content:
 
 
 def split_file(folder: Path, split: str) -> Path | None:
-    """The file of a split in a folder, whatever its kind; raises DataError where there are two."""
+    """The file of a split in a folder, in any format; raises DataError if there are two."""
     found = [folder / f"{split}{extension}" for extension in EXTENSIONS]
-    # Whatever bears the name: reading says what is wrong with it.
+    # Any entry of that name, also one that is not a regular file: reading it reports what is wrong.
     found = [file for file in found if os.path.lexists(file)]
     if len(found) > 1:
         raise DataError(f"{folder} has {found[0].name} and {found[1].name}", "keep one file for each split")
@@ -74,7 +74,7 @@ def split_file(folder: Path, split: str) -> Path | None:
 
 
 def _row(path: Path, place: str, texts: Sequence[tuple[str, Any]], label: str, value: Any) -> Row:
-    """A checked row. One of several texts may be empty, but not all, and none may be absent."""
+    """A checked row. Some of several texts may be empty, but not all, and none may be missing."""
     row = Row(path, place, tuple((name, str(text)) for name, text in texts), value)
     for name, text in (*texts, (label, value)):
         if text is None or text != text:
@@ -88,6 +88,6 @@ def _row(path: Path, place: str, texts: Sequence[tuple[str, Any]], label: str, v
 
 
 def _typed(labels: Sequence[str]) -> Sequence[Any]:
-    """A CSV has no types: labels that are numbers, one with a decimal point, become floats as in the other files."""
+    """Give the labels of a CSV types: if all are numbers and one has a decimal point, they become floats."""
     numeric = all(map(NUMBER.fullmatch, labels))
     return [float(x) for x in labels] if numeric and not all(map(INTEGER.fullmatch, labels)) else labels

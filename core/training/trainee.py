@@ -1,4 +1,4 @@
-"""What retraining trains: a structure on a frozen backbone, or the whole backbone."""
+"""The trainable parameters in retraining: those of a structure on a frozen backbone, or the whole backbone."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from core.model.gated import GatedModel
 
 
 class Trainee(Protocol):
-    """Something with parameters to train: a structure on a frozen backbone, or the whole backbone."""
+    """The interface of a trainable model: a structure on a frozen backbone, or the whole backbone."""
 
     @property
     def parameters(self) -> Sequence[Tensor]:
-        """The tensors that an optimiser moves."""
+        """The tensors that an optimiser updates."""
 
     def bound(self) -> AbstractContextManager[nn.Module]:
         """A context in which the backbone computes with these parameters, forwards and backwards."""
 
     def named(self) -> dict[str, Tensor]:
-        """What is trained, by name."""
+        """The trained tensors by name."""
 
 
 class StructureTrainee:
-    """The deltas of a structure, every gate open, and the head.
+    """The deltas of a structure, with every gate open, and the head.
 
-    `separate` keeps every tensor for itself, for optimisers that look at whole tensors; else one vector holds them all.
+    With `separate`, every tensor is a parameter of its own, for optimisers that use the shapes of tensors; otherwise
+    one vector holds them all.
     """
 
     def __init__(self, model: GatedModel, weights: Tensor, separate: bool = False) -> None:
@@ -46,11 +47,11 @@ class StructureTrainee:
         return torch.cat([slot.flat(p) for slot, p in zip(slots, self.parameters, strict=True)])
 
     def bound(self) -> AbstractContextManager[nn.Module]:
-        """The backbone with the deltas."""
+        """A context in which the backbone computes with the deltas."""
         return self._model.bound(self._weights, self._gates)
 
     def named(self) -> dict[str, Tensor]:
-        """The tensors of deltas and head."""
+        """The tensors of the deltas and the head."""
         return self._model.named(self._weights.detach())
 
 
@@ -66,16 +67,16 @@ class FullTrainee:
         return list(self._backbone.parameters())
 
     def bound(self) -> AbstractContextManager[nn.Module]:
-        """Nothing to do: the parameters are the backbone's own."""
+        """A context without effect: the parameters are the backbone's own."""
         return nullcontext(self._backbone)
 
     def named(self) -> dict[str, Tensor]:
-        """The parameters by their names in the backbone; tied ones once."""
+        """The parameters by their names in the backbone; shared ones once."""
         return {name: p.detach() for name, p in self._backbone.named_parameters()}
 
 
 @torch.no_grad()
 def copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
-    """Give the tensors of `target` the values of `source`."""
+    """Copy the values of `source` into the tensors of `target`, in place."""
     for a, b in zip(source, target, strict=True):
         b.copy_(a)

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from s3tui.cli.diagnostics import console
-from s3tui.results.summary import Row, comparisons
+from s3tui.results.summary import Contest, Row, comparisons
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
 from s3tui.text.units import count, duration, percent, points
@@ -35,7 +35,7 @@ def print_table(rows: Sequence[Row]) -> None:
     from rich.text import Text
 
     terminal = console()
-    contests: dict[tuple[str, str, str], list[Row]] = {}
+    contests: dict[Contest, list[Row]] = {}
     for row in rows:
         contests.setdefault(row.contest, []).append(row)
     for contest in contests.values():
@@ -49,8 +49,9 @@ def _table(rows: Sequence[Row], wide: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    first = rows[0]
-    caption = f"score: {first.metric} x 100 on {first.task}, model {first.model}; {BEST} best"
+    task, model, metric, precision = rows[0].contest
+    computed = f" in {precision}" if precision else ""
+    caption = f"score: {metric} x 100 on {task}, model {model}{computed}; {BEST} best"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=Text(clean(caption)))
     table.caption_justify = "left"
     table.add_column("", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What the finished runs of a suite came to: one row for each experiment, averaged over its seeds."""
+"""The results table of a suite: one row for each experiment, averaged over its seeds."""
 
 from __future__ import annotations
 
@@ -8,20 +8,41 @@ import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from core.run.events import EventReader, Started
 from core.run.methods import MethodRow, method_of
 from s3tui.runs.records.result import Result
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun, find_runs
 from s3tui.text.units import count, points
 
+# As the event `started` names the types of the backbone, in runs whose results do not.
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
+FIRST_EVENT = 2**12  # bytes from which the first event of a run is read
+
+
+class Contest(NamedTuple):
+    """What rows have in common whose scores compare; `precision` is empty where it is not known."""
+
+    task: str
+    model: str
+    metric: str
+    precision: str
+
+    @property
+    def title(self) -> str:
+        """Task, model and precision."""
+        return ", ".join(filter(None, (self.task, self.model, self.precision)))
+
 
 @dataclass(frozen=True)
 class Row:
     """An experiment, or one point of its matrix, averaged over seeds.
 
-    `score_std` is the sample standard deviation, None for a single run. `parameters` (trained, rounded) and
-    `seconds` (of a whole run) are means; `budget` is in parameters, None where there is none.
+    `precision` is that of the backbone: runs of different precision are never averaged. `score_std` is the sample
+    standard deviation, None for a single run. `parameters` (trained, rounded) and `seconds` (of a whole run) are means;
+    `budget` is in parameters, None where there is none.
     """
 
     experiment: str
@@ -29,6 +50,7 @@ class Row:
     model: str
     method: str
     metric: str
+    precision: str
     budget: int | None
     parameters: int
     backbone_parameters: int
@@ -38,9 +60,9 @@ class Row:
     seconds: float
 
     @property
-    def contest(self) -> tuple[str, str, str]:
+    def contest(self) -> Contest:
         """Rows of one contest have scores that compare."""
-        return (self.task, self.model, self.metric)
+        return Contest(self.task, self.model, self.metric, self.precision)
 
 
 def results(folder: Path) -> list[Row]:
@@ -49,17 +71,17 @@ def results(folder: Path) -> list[Row]:
 
 
 def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
-    """The rows of those of the runs that are finished."""
+    """The rows of the finished ones of these runs."""
     return [row for row, _ in grouped(runs)]
 
 
 def grouped(runs: Iterable[FoundRun]) -> list[tuple[Row, list[FoundRun]]]:
     """The same rows, each with the runs that it averages."""
-    groups: dict[tuple[str, str], list[FoundRun]] = {}
+    groups: dict[tuple[str, str, str], list[FoundRun]] = {}
     for run in runs:
         if isinstance(run.status, Done):
             groups.setdefault(_group(run), []).append(run)
-    rows = [(_row(name, [_result(run) for run in group]), group) for (name, _), group in groups.items()]
+    rows = [(_row(name, precision, group), group) for (name, _, precision), group in groups.items()]
     return sorted(rows, key=lambda pair: (pair[0].contest, -pair[0].score_mean, pair[0].experiment))
 
 
@@ -68,10 +90,20 @@ def _result(run: FoundRun) -> Result:
     return run.status.result
 
 
-def _group(run: FoundRun) -> tuple[str, str]:
-    """Runs of a group differ in nothing but the seed; the first part is what a person calls the group."""
+def _group(run: FoundRun) -> tuple[str, str, str]:
+    """The name of a run's group, its settings and its precision. Runs of a group differ in nothing but the seed."""
     settings = {k: v for k, v in run.spec.items() if k != "seed"}
-    return without_seed(run.name), json.dumps(settings, sort_keys=True)
+    return without_seed(run.name), json.dumps(settings, sort_keys=True), _precision(run)
+
+
+def _precision(run: FoundRun) -> str:
+    """The precision of the backbone; of a result that does not have it, from the first event."""
+    if known := _result(run).precision:
+        return known
+    reader = EventReader(run.directory.events)
+    started = [event for event in reader.poll(FIRST_EVENT) if isinstance(event, Started)]
+    reader.close()
+    return PRECISIONS.get(started[0].precision, "") if started else ""
 
 
 def without_seed(name: str) -> str:
@@ -81,7 +113,8 @@ def without_seed(name: str) -> str:
     return str(path.with_name(",".join(keys)) if keys else path.parent)
 
 
-def _row(name: str, group: list[Result]) -> Row:
+def _row(name: str, precision: str, runs: list[FoundRun]) -> Row:
+    group = [_result(run) for run in runs]
     first = group[0]
     scores = [result.score for result in group]
     return Row(
@@ -90,6 +123,7 @@ def _row(name: str, group: list[Result]) -> Row:
         model=first.model,
         method=first.method,
         metric=first.metric,
+        precision=precision,
         budget=first.budget,
         parameters=round(statistics.mean(result.parameters for result in group)),
         backbone_parameters=first.backbone_parameters,
@@ -101,8 +135,8 @@ def _row(name: str, group: list[Result]) -> Row:
 
 
 def comparisons(rows: Iterable[Row]) -> Iterator[str]:
-    """What each search gained or lost: a sentence for each budget at which it and a method without a search ran."""
-    contests: dict[tuple[tuple[str, str, str], int], list[Row]] = {}
+    """For each budget, a sentence for each search that ran beside a method without one: the difference of scores."""
+    contests: dict[tuple[Contest, int], list[Row]] = {}
     for row in rows:
         if row.budget is not None:
             contests.setdefault((row.contest, row.budget), []).append(row)
@@ -133,7 +167,7 @@ def _comparison(budget: int, ours: Row, other: Row) -> str:
 
 
 def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:
-    """A line for each run that no row counts, and where it stands."""
+    """A line for each run without a result, with its status."""
     for run in runs:
         if not isinstance(run.status, Done):
             yield ": ".join(filter(None, (run.name, run.status.name, run.status.note)))

@@ -214,7 +214,7 @@ class Dispatcher:
         started |= self._start_there([run for run in ready if _for_slurm(run)], reasons)
         if reasons != self.reasons:
             self.reasons = reasons
-            self.workspace.tell(reasons)
+            self.workspace.write_reasons(reasons)
         return started
 
     def _start_here(self, runs: Sequence[FoundRun], reasons: dict[str, str]) -> set[str]:

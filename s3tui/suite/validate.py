@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, time
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from core.run.errors import nearest
+from core.run.errors import nearest, quoted
 from core.run.methods import FULL, OWN_TABLES
 from core.run.spaces import LIBRARY, library_space
 from core.run.spec import FileTask, NamedTask, RunSpec
@@ -103,23 +102,13 @@ def _in_words(loc: Loc, detail: Any) -> str:
         return unknown_key(str(loc[-1]), TABLES[loc[:-1]].model_fields)
     if kind == "literal_error":
         known = re.findall("'([^']+)'", context["expected"])
-        return f"unknown value {_shown(value)}, {nearest(str(value), known)}"
+        return f"unknown value {quoted(value)}, {nearest(str(value), known)}"
     if kind == "value_error":
-        return str(context["error"]) if isinstance(value, dict) else f"{_shown(value)} will not do: {context['error']}"
+        return str(context["error"]) if isinstance(value, dict) else f"{quoted(value)} will not do: {context['error']}"
     if kind in _SHOULD:
         whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
-        return f"{_SHOULD[kind].format(**whole)}, not {_shown(value)}"
-    return f"{_shown(value)} will not do"
-
-
-def _shown(value: Any) -> str:
-    """A value much as it stands in the TOML, cut to a readable length."""
-    if isinstance(value, (dict, tuple)):
-        return "a table" if isinstance(value, dict) else "a list" if value else "an empty list"
-    if isinstance(value, date | time):  # a datetime is a date
-        return value.isoformat()
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"{_SHOULD[kind].format(**whole)}, not {quoted(value)}"
+    return f"{quoted(value)} will not do"
 
 
 def _repaired(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:

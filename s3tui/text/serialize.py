@@ -1,4 +1,4 @@
-"""Rows as CSV and as JSON, numbers unrounded: what commands print and the app exports."""
+"""Rows as CSV and JSON with unrounded numbers, for commands and for exports of the app."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Form = Literal["table", "json", "csv"]
 
 
 def as_csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A header and a line for each row; what is unknown is empty, a list has blanks between its words."""
+    """CSV with a header; unknown values are empty, lists are separated by spaces."""
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
@@ -21,7 +21,7 @@ def as_csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def as_json(**content: Any) -> str:
-    """One object."""
+    """The keyword arguments as a JSON object."""
     return json.dumps(content, indent=1)
 
 

@@ -1,4 +1,4 @@
-"""How numbers are written for a person."""
+"""Formats numbers for display."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def percent(share: float | None) -> str:
 
 
 def loss(value: float | None) -> str:
-    """A loss, with as many digits as a person compares."""
+    """A loss, with three decimals."""
     return ABSENT if value is None else f"{value:.3f}"
 
 

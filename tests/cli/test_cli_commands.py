@@ -142,6 +142,8 @@ def test_doctor_tells_what_is_there(s3tui):
     assert "HF_HUB_OFFLINE" in checks["hub"]["detail"]
     assert checks["hub cache"]["detail"] == "/somewhere/hub"
     assert checks["workspace"]["ok"]
+    assert checks["precision"]["ok"]
+    assert checks["precision"]["detail"].startswith(("auto is bf16 on ", "auto is fp32 on "))
 
 
 def test_a_hub_that_cannot_be_reached_is_no_failure(s3tui):

@@ -108,7 +108,7 @@ def test_wrong_input_alone_exits_as_wrong_input(run):
     ("act", "manner", "last"),
     [
         ("kill-self", "the worker was ended by SIGKILL", "about to be killed"),
-        ("silent-exit", "the worker ended with exit code 3 and told nothing", "Segmentation fault, more or less"),
+        ("silent-exit", "the worker ended with exit code 3 and reported no error", "Segmentation fault, more or less"),
     ],
 )
 def test_a_worker_that_dies_is_told_with_the_end_of_its_log(run, act, manner, last):

@@ -6,6 +6,7 @@ import math
 import pytest
 from stand_in import BACKBONE, BUDGET, result
 
+from core.run.events import EventWriter, Started
 from core.run.rundir import RunDir, write_json
 from s3tui.cli.results_table import print_csv, print_json, print_table
 from s3tui.results.summary import comparisons, results, without_seed
@@ -51,6 +52,33 @@ def test_runs_with_other_settings_are_never_averaged_together(finished, tmp_path
     finished("a/seed=0", 0.5, 0, clip=1.0)
     finished("a/seed=1", 0.6, 1, clip=2.0)
     assert [row.runs for row in results(tmp_path)] == [1, 1]
+
+
+def test_runs_of_different_precision_are_never_averaged_and_the_table_says_which_is_which(finished, tmp_path, capsys):
+    finished("a/seed=0", 0.5, 0, precision="fp32")
+    finished("a/seed=1", 0.6, 1, precision="bf16")
+    finished("a/seed=2", 0.8, 2, precision="bf16")
+    rows = results(tmp_path)
+    assert [(row.precision, row.runs, round(row.score_mean, 2)) for row in rows] == [("bf16", 2, 0.7), ("fp32", 1, 0.5)]
+    print_table(rows)
+    out = capsys.readouterr().out
+    assert "model m in bf16" in out
+    assert "model m in fp32" in out
+    print_json(rows)
+    assert [row["precision"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["bf16", "fp32"]
+
+
+def test_results_of_older_versions_have_the_precision_that_their_worker_began_with(finished, tmp_path):
+    finished("old/seed=0", 0.5, 0)
+    finished("old/seed=1", 0.6, 1)
+    finished("unknown/seed=0", 0.6, 1)
+    for seed, precision in enumerate(("float32", "bfloat16")):
+        events = EventWriter(RunDir(tmp_path / f"old/seed={seed}").events)
+        events.write(Started("0", 1, 1, "cpu", precision, {"torch": "2.13.0"}))
+        events.close()
+    assert {(row.experiment, row.precision) for row in results(tmp_path)} == {
+        ("old", "fp32"), ("old", "bf16"), ("unknown", ""),
+    }  # fmt: skip
 
 
 def test_the_best_score_comes_first_within_its_task(finished, tmp_path):

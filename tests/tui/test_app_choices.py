@@ -15,7 +15,7 @@ from s3tui.structures.selection_history import (
     mean_entropy,
     near_cut,
     overlaps,
-    ranks,
+    places_by_p,
     shares,
     steady_since,
     warnings,
@@ -135,4 +135,4 @@ def test_shares_and_the_cut():
     }  # fmt: skip
     last_in, first_out = near_cut(frames()[2], frozenset({1, 2, 3}), 2)
     assert (last_in, first_out) == ([3, 2], [4, 0])
-    assert ranks(P[2]) == [5, 1, 2, 4, 3]
+    assert places_by_p(P[2]) == [5, 1, 2, 4, 3]

@@ -214,7 +214,7 @@ def test_gates_of_positions_and_of_ranks_move_in_turn(root):
     placed = place(spec.space, backbone.model)
     data = encode(load_task(spec.task, 0), backbone, cpu)
     model = GatedModel(backbone.model, placed, backbone.head)
-    searcher = Bipeft(Setup(spec, backbone, data, placed, BUDGET), model, BUDGET)
+    searcher = Bipeft(Setup(spec, backbone, data, placed, BUDGET, "fp32"), model, BUDGET)
     state, moved = searcher.start(None), []
     for _ in range(4):
         before = state

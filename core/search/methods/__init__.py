@@ -1,1 +1,1 @@
-"""What the methods of `core.run.methods` compute: a module or a package for each that searches, one for the others."""
+"""The code of the methods: a module or package for each one that searches, and one module for the others."""

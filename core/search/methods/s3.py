@@ -1,4 +1,4 @@
-"""The search of the S3 paper, as the search phase runs it: bi-level steps, and the p of the best evaluation."""
+"""The S3 searcher (arXiv 2206.07382): bi-level steps; the result is p at the best evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.training.setup import Setup
 
 
 class S3:
-    """Gates that hold the budget while they and the weights are learned (`core.search.bilevel`)."""
+    """The S3 search: gates under the budget and weights are learned together (`core.search.bilevel`)."""
 
     def __init__(self, setup: Setup, model: GatedModel, budget: int) -> None:
         self._spec, self._data = setup.spec, setup.data

@@ -1,4 +1,4 @@
-"""The methods that search nothing: a structure drawn at random, as much of the space as fits, or one that is given."""
+"""The methods without a search: a random structure, as much of the space as fits, a given structure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from core.training.setup import Setup
 
 
 def at_random(setup: Setup) -> tuple[int, ...]:
-    """Candidates in an order drawn from the seed, those that fit into the budget."""
+    """Candidates in a random order, as many as fit into the budget."""
     candidates = _candidates(setup)
     counts = [c.parameters for c in candidates]
     return random_selection(counts, _room(setup, counts), setup.spec.seed, choices_of(candidates))
 
 
 def last_layers_first(setup: Setup) -> tuple[int, ...]:
-    """The whole space, or where it exceeds the budget as much as fits, from the last layer down.
+    """The whole space, or if it exceeds the budget as much as fits, from the last layer down.
 
     Of alternatives the largest that fits.
     """
@@ -32,11 +32,11 @@ def last_layers_first(setup: Setup) -> tuple[int, ...]:
 
 
 def as_given(setup: Setup) -> tuple[int, ...]:
-    """A given structure as it is; raises SpecError where it is not there yet, or exceeds the budget."""
+    """A given structure, unchanged; raises SpecError if it is not complete or exceeds the budget."""
     spec, budget, parameters = setup.spec, setup.budget, whole_space(_candidates(setup))
     source = awaited(spec)
     if source is not None:
-        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run once that one is done")
+        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run after that one")
     if budget is not None and parameters > budget:
         raise SpecError(
             f"the structure of {spec.space.name} trains {parameters:,} parameters, the budget is {budget:,}",
@@ -50,10 +50,10 @@ def _candidates(setup: Setup) -> list[Candidate]:
 
 
 def _room(setup: Setup, counts: list[int]) -> int:
-    """How many parameters a structure may have: without a budget as many as there are."""
+    """The largest number of parameters of a structure: the budget, or that of all candidates."""
     return sum(counts) if setup.budget is None else setup.budget
 
 
 def _layer(candidate: Candidate) -> float:
-    """The number of the layer; what lies outside the layers (a final normalisation, a head) comes after the last."""
+    """The layer's number; candidates outside the layers (a final norm, a head) come after the last layer."""
     return math.inf if candidate.layer is None else candidate.layer

@@ -63,8 +63,8 @@ class Adafactor:
         change, after = self._direction(gradient, state)
         return weights * (1 - lr * weight_decay) - lr * change, after
 
-    def pull_back(self, gradient: Tensor, state: Factored, lr: float, direction: Tensor) -> Tensor:
-        """(d w' / d g)^T `direction`, in float64, as the step is steep where gradients are small.
+    def vjp(self, gradient: Tensor, state: Factored, lr: float, direction: Tensor) -> Tensor:
+        """The vector-Jacobian product (d w' / d g)^T `direction`, in float64, as the step is steep at small gradients.
 
         Zero where the gradient is exactly zero: that is so where the weight has no part in the loss yet (as the first
         factor of a LoRA whose second is zero), whatever the gates, and the slope there, 1e15, would drown the rest.

@@ -53,8 +53,8 @@ def derivative(gradient: Tensor, moments: Moments, lr: float) -> Tensor:
     return -lr * (direct - mean * through_root / denominator**2)
 
 
-def pull_back(gradient: Tensor, moments: Moments, lr: float, direction: Tensor) -> Tensor:
-    """(d w' / d g)^T `direction`, of which the matrix is diagonal."""
+def vjp(gradient: Tensor, moments: Moments, lr: float, direction: Tensor) -> Tensor:
+    """The vector-Jacobian product (d w' / d g)^T `direction`; the Jacobian is diagonal."""
     return derivative(gradient, moments, lr) * direction
 
 

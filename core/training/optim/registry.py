@@ -1,4 +1,4 @@
-"""What moves the delta weights in a search: pure functions over explicit state, with the derivative of the step."""
+"""The optimisers of the delta weights in a search: pure functions over explicit state, with the VJP of the step."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Optimizer(Protocol):
     ) -> tuple[Tensor, State]:
         """One step: the new weights and the new state."""
 
-    def pull_back(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
-        """(d w' / d g)^T `direction`, where w' are the weights after a step with the gradient g."""
+    def vjp(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
+        """The vector-Jacobian product (d w' / d g)^T `direction`, w' being the weights after a step with gradient g."""
 
 
 def optimizer_of(name: str, layout: Layout, device: torch.device) -> Optimizer:

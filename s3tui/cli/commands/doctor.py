@@ -1,11 +1,13 @@
-"""Tells whether this machine can run the default suite, and what is missing. Loads nothing heavy."""
+"""Tells whether this machine can run the default suite, and what is missing. Loads nothing heavy itself."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -15,9 +17,11 @@ from pathlib import Path
 
 from s3tui.devices.nvml import visible_gpus
 from s3tui.launchers.slurm.client import partitions, why_no_slurm
+from s3tui.system.child import PYTHON, surroundings
 from s3tui.system.cpu import usable_cores
 
 HUB_SECONDS = 3.0  # how long the hub has to answer
+TORCH_SECONDS = 60.0  # how long torch has to be imported by another process
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ def examine() -> list[Check]:
         Check("platform", True, platform.platform()),
         *_packages(),
         _gpus(),
+        _precision(),
         Check("cores", True, f"{usable_cores()} usable of {os.cpu_count()}"),
         _slurm(),
         _hub(),
@@ -79,6 +84,19 @@ def _gpus() -> Check:
         "none that NVML shows" if limit is None else f"none that NVML shows and CUDA_VISIBLE_DEVICES={limit!r} leaves"
     )
     return Check("gpus", bool(gpus), told or f"{none}; runs use the CPU", needed=False)
+
+
+def _precision() -> Check:
+    """What `precision = "auto"` is here. A process with torch is asked, as torch alone knows what it computes with."""
+    command = [*PYTHON, "-m", "core.precision"]
+    try:
+        child = subprocess.run(
+            command, capture_output=True, check=False, text=True, timeout=TORCH_SECONDS, **surroundings()
+        )
+        answer = json.loads(child.stdout)
+    except (ValueError, subprocess.TimeoutExpired):
+        return Check("precision", False, "torch does not answer: python -m core.precision", needed=False)
+    return Check("precision", True, f"auto is {answer['precision']} on {answer['device']}: {answer['reason']}")
 
 
 def _slurm() -> Check:

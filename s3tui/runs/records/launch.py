@@ -1,4 +1,4 @@
-"""What a run asks of a cluster: the `[launcher]` table. None of it defines the run, so it is kept in `queue.json`."""
+"""The `[launcher]` settings of a run. They do not affect its result, so they are kept in `queue.json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Slurm job of a run: `slurm.json`. Its last known state, told by Slurm and never guessed from processes."""
+"""The record of a run's Slurm job (`slurm.json`): its state as last reported by Slurm."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from core.run.fields import Count
 from core.run.rundir import RunDir, read_record_if_there, write_json
 
-SUBMITTING = "SUBMITTING"  # ours: sbatch has been called and has not answered
-GONE = "GONE"  # ours: Slurm does not know it any more
-# The states of Slurm's manual (squeue, JOB STATE CODES) from which a job still comes to something.
+SUBMITTING = "SUBMITTING"  # ours: sbatch was called and has not answered
+GONE = "GONE"  # ours: Slurm does not know the job any more
+# The states in Slurm's manual (squeue, JOB STATE CODES) in which a job is pending or active.
 WAITING = frozenset(
     {SUBMITTING, "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
@@ -18,10 +18,10 @@ AT_WORK = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING"
 
 @dataclass(frozen=True)
 class Job:
-    """One task of a job array; `id` is `ARRAY_TASK`, empty until Slurm has told it.
+    """One task of a job array; `id` is `ARRAY_TASK`, empty until Slurm has assigned it.
 
-    `batch` is the part of the array's name by which it is found where whoever submitted it died before it wrote the id
-    down. `exit_code` is as Slurm writes it, the signal behind a colon. `held` says that we hold it, not somebody else.
+    `batch` is the part of the array's name by which it is found if the submitting process died before it wrote the id.
+    `exit_code` is in Slurm's form, with the signal after a colon. `held`: whether s3tui holds the job.
     """
 
     batch: str
@@ -36,17 +36,17 @@ class Job:
 
     @property
     def waits(self) -> bool:
-        """Whether it has not begun, or waits to begin again."""
+        """Whether it has not started, or waits to be restarted."""
         return self.state in WAITING
 
     @property
     def lives(self) -> bool:
-        """Whether Slurm will still do something with it."""
+        """Whether it is pending or active in Slurm."""
         return self.waits or self.state in AT_WORK
 
     @property
     def attempt(self) -> str:
-        """What tells it from all other attempts at the run."""
+        """The identifier of the attempt."""
         return f"slurm {self.batch}/{self.task}"
 
     def __str__(self) -> str:
@@ -54,15 +54,15 @@ class Job:
 
 
 def array_name(batch: str) -> str:
-    """What an array is called in Slurm."""
+    """The name of an array in Slurm."""
     return f"s3tui-{batch}"
 
 
 def read_job(directory: RunDir) -> Job | None:
-    """The job of a run; None where it never had one, RunDirError where the file is damaged."""
+    """The job of a run; None if it never had one. Raises RunDirError if the file is damaged."""
     return read_record_if_there(directory.slurm, Job)
 
 
 def write_job(directory: RunDir, job: Job) -> None:
-    """Write it down."""
+    """Write the record of a job."""
     write_json(directory.slurm, {"v": 1} | asdict(job))

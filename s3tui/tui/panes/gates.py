@@ -15,7 +15,7 @@ from textual.timer import Timer
 
 from s3tui.runs.history import Frame
 from s3tui.structures.grid_layout import NO_MAP
-from s3tui.structures.selection_history import ranks
+from s3tui.structures.selection_history import places_by_p
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count
 from s3tui.tui.panes.gate_pane_base import GatedPane
@@ -149,7 +149,7 @@ class GatesPane(GatedPane):
         first = [text(clean(self.names[index]), "strong"), *_named("p", f"{frame.p[index]:.4f}")]
         first += _named("alpha", "-" if alpha is None else f"{alpha:+.3f}")
         first += _named("parameters", count(self.candidates[index].parameters))
-        second = [*_named("rank", f"{ranks(frame.p)[index]} of {len(frame.p)}", gap="")]
+        second = [*_named("rank", f"{places_by_p(frame.p)[index]} of {len(frame.p)}", gap="")]
         second += [text("  "), text("selected", "good") if index in self.marked else text("not selected", "muted")]
         second += self._history_of(index)
         self.query_one(MessageLines).show([first, second])

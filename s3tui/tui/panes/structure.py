@@ -17,7 +17,7 @@ from core.run.structure import Candidate, Structure
 from s3tui.structures import peers
 from s3tui.structures import selection_history as steady
 from s3tui.structures.grid_layout import NO_MAP, gate_map, short_deltas
-from s3tui.structures.peers import Rival
+from s3tui.structures.peers import Peer
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count
 from s3tui.tui.charts.figures import steadiness
@@ -55,7 +55,7 @@ class StructurePane(GatedPane):
     class Loaded(Message):
         """A structure to compare with is read."""
 
-        def __init__(self, other: Rival) -> None:
+        def __init__(self, other: Peer) -> None:
             self.other = other
             super().__init__()
 
@@ -68,7 +68,7 @@ class StructurePane(GatedPane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.other: Rival | None = None
+        self.other: Peer | None = None
         self._on_map: tuple[Candidate, ...] = ()
         self._drawn: object = None
 

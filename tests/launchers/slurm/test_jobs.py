@@ -185,7 +185,7 @@ def test_a_job_that_fails_before_its_worker_begins_is_told_with_its_log(drive, j
     process = drive("[experiment.x]\n", launcher='kind = "slurm"\nsetup = ["echo no such module", "exit 3"]')
     code, err = finish(process)
     assert code == 1
-    assert "its job ended as FAILED with exit code 3 and its worker did not begin" in err
+    assert "its job ended as FAILED with exit code 3 and its worker did not start" in err
     assert "no such module" in err  # the last lines of its log
     assert status("x").name == "dead"
 

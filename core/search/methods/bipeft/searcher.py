@@ -1,4 +1,4 @@
-"""BIPEFT: gates of positions and of ranks are learned in turn, and what matters least is pruned down to the budget.
+"""The BIPEFT searcher: learns gates of positions and of ranks alternately, and prunes the least sensitive positions.
 
 A position k (see `positions`) has an alpha a_k, and a candidate i of a choice has an alpha r_i. With u
 uniform, g a Gumbel variable and the temperature t, a draw is, straight through,
@@ -26,7 +26,7 @@ from torch import Tensor
 from core.model.gated import GatedModel
 from core.run.selection import Cut
 from core.runtime.checkpoint import Snapshot
-from core.runtime.log import tell
+from core.runtime.log import log_line
 from core.search.bilevel import StepMetrics
 from core.search.gates import EPSILON
 from core.search.loop import Best
@@ -296,7 +296,7 @@ class Bipeft:
     def result(self, state: BipeftState, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """p and the structure at the end, whatever the scores on the way; says where it was not pruned down to that."""
         if left := int(state.pruned.left):
-            tell(
+            log_line(
                 f"{left} of {self._own.pruning_steps} prunings were not done when the search ended: the structure is "
                 "what was most sensitive within the budget"
             )
