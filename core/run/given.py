@@ -39,5 +39,5 @@ def awaited(spec: RunSpec) -> str | None:
 
 
 def is_given(spec: RunSpec) -> bool:
-    """Whether a run trains a structure that it did not choose."""
+    """Whether the structure of a run is given by a file or by another run."""
     return method_of(spec.method).is_given

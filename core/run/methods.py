@@ -1,7 +1,7 @@
-"""The methods, a row each: how a run comes to the structure that it trains.
+"""The table of methods, a row each: how a run chooses the structure that it trains.
 
-Rows are read without torch; what a method computes is the class or function that its row names. What anybody wants to
-know of a method stands here: nothing else asks for one by its name.
+Rows are read without torch; the class or function that computes a method is named in its row. All properties of a
+method are in its row: no other code compares the name of a method.
 """
 
 from __future__ import annotations
@@ -15,25 +15,23 @@ from core.run.plugins import Registry
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method. `about` says what it does, to be read after its name; `title` is what papers call it.
+    """A method. `about` is a predicate that follows its name; `title` is its name in papers, `source` its publication.
 
-    `code`, `module:name`, makes the structure. Of a method that searches it is a `core.search.loop.Searcher`, called
-    with the setup, the gated model and the budget in parameters; of others a function of the setup (`Setup`) that gives
-    the indices of the candidates. It is empty where there is nothing to choose.
+    `code`, `module:name`, makes the structure. If the method searches, it is a `core.search.loop.Searcher`, called with
+    the `Setup`, the `GatedModel` and the budget in parameters; otherwise a function of the `Setup` that returns the
+    indices of the selected candidates. It is empty if there is nothing to choose.
 
-    - `space`: candidates of the space are "chosen", the "whole" of it is taken, it holds a structure that is "given",
-      or there is "none".
-    - `trains`: the "candidates" that are selected, or all weights of the "model".
-    - `budget`: "needed", "kept" where one is given, or "ignored".
-    - `length`: the table of the settings that says how long the search is, with `max_steps` or `epochs`; empty for a
-      method that searches nothing.
-    - `settings`: the table of the settings that is its own, empty where it has none.
-    - `gates`: whether every candidate has a probability, which is logged as the search goes on.
-    - `by`: what the structure is cut out by: "p", or the name of what the logged order of the candidates stands for.
-    - `bilevel`: whether the two halves of the training data that `search.bilevel` makes are needed.
-    - `strategy`: whether `search.strategy` says how the probabilities come about.
-    - `baseline`: whether searches are measured against it.
-    - `source`: where it was published, as it is cited.
+    - `space`: "chosen" if some candidates of the space are selected, "whole" if all are (as far as they fit), "given"
+      if the space holds exactly a structure that is given, "none" if there is no space.
+    - `trains`: the selected "candidates", or all weights of the "model".
+    - `budget`: "needed", "kept" if there is one, or "ignored".
+    - `length`: the settings table with the length of the search (`max_steps` or `epochs`); empty without a search.
+    - `settings`: the settings table that only this method reads; empty if there is none.
+    - `gates`: whether each candidate has a probability p, which is logged during the search.
+    - `by`: what the structure is selected by: "p", or the name of the quantity by which the logged order sorts.
+    - `bilevel`: whether it needs `search.bilevel`.
+    - `strategy`: whether it reads `search.strategy`.
+    - `baseline`: whether results are compared with it.
     """
 
     name: str
@@ -54,17 +52,17 @@ class MethodRow:
 
     @property
     def searches(self) -> bool:
-        """Whether the structure is searched, step by step."""
+        """Whether a run has a search phase."""
         return bool(self.length)
 
     @property
     def has_space(self) -> bool:
-        """Whether the structure comes from a space, all of it or a part."""
+        """Whether the structure consists of candidates of the run's space."""
         return self.space in ("chosen", "whole")
 
     @property
     def is_given(self) -> bool:
-        """Whether the structure is one that was found elsewhere."""
+        """Whether the structure is given by a file or by another run."""
         return self.space == "given"
 
 
@@ -121,14 +119,14 @@ OWN = (
 
 METHODS = Registry("methods", MethodRow, {row.name: row for row in OWN})
 
-# The tables of the settings that are a method's own.
+# The settings tables that only one method reads.
 OWN_TABLES = tuple(row.settings for row in OWN if row.settings)
 
 
 def method_of(name: object) -> MethodRow:
-    """The row of the method that a file names.
+    """The row of the method with this name, read from a file.
 
-    Of one that is not installed here, or whose package is broken, a row that rules nothing out: it may have gates.
+    If it is not installed here, or its package is broken, a row that makes no claims: it may have gates.
     """
     try:
         if isinstance(name, str) and name in METHODS:

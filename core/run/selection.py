@@ -1,6 +1,6 @@
-"""Which candidates make the structure: within the budget, and of alternatives one at most.
+"""Selection of a structure under a budget, with at most one of alternatives; random selection, averaged structures.
 
-A run decides by this, and the app shows by the same what would be selected now. No torch; numpy for a knapsack alone.
+A run selects with this code, and the app shows with it what would be selected now. No torch; numpy only for a knapsack.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from core.run.structure import Candidate, Structure, choices_of
 
 @dataclass(frozen=True)
 class Cut:
-    """How a structure is cut out of a space: within `budget` parameters, `how` = "first-fit" or "knapsack".
+    """The rule that selects a structure: at most `budget` parameters, `how` = "first-fit" or "knapsack".
 
-    `parameters` and `choices` are those of the candidates, in the order of the space (`choices_of`).
+    `parameters` and `choices` (see `choices_of`) are those of the candidates, in the order of the space.
     """
 
     parameters: Sequence[int]
@@ -27,11 +27,11 @@ class Cut:
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate], budget: float, how: str = "first-fit") -> Cut:
-        """The cut of these candidates."""
+        """The rule for these candidates."""
         return cls([c.parameters for c in candidates], choices_of(candidates), budget, how)
 
     def select(self, p: Sequence[float], order: Iterable[int] | None = None) -> tuple[int, ...]:
-        """The indices of what is selected, ascending: by p, or of an `order` the first that fit, whatever their p."""
+        """The selected indices, ascending: by p, or the first ones of an `order` that fit."""
         if order is None:
             return select(p, self.parameters, self.budget, self.how, self.choices)
         return tuple(sorted(fill(order, self.parameters, self.budget, self.choices)))
