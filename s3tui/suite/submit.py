@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.run.given import is_given
 from s3tui.runs.records.launch import Kind
 from s3tui.runs.workspace import Workspace
 from s3tui.suite.launcher_checks import check_cluster, decided
@@ -26,6 +27,6 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: Kind
     with locked(workspace.submitting):
         todo = plan(suite, runs, fresh)
         # What waits for the structure of another run comes last, so that none of a run that is replaced is taken.
-        for planned in sorted(todo.start, key=lambda planned: planned.spec.method == "given"):
+        for planned in sorted(todo.start, key=lambda planned: is_given(planned.spec)):
             enqueue(suite, planned, fresh)
     return todo

@@ -4,7 +4,8 @@ import pytest
 
 from core.run.comparing import drawn_like
 from core.run.rundir import RunDir, write_json
-from core.run.structure import Candidate, Structure, mean
+from core.run.selection import mean
+from core.run.structure import Candidate, Structure
 
 SELF = "encoder.block.{}.layer.0.SelfAttention.q"
 SPACE = tuple(

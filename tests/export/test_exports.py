@@ -24,6 +24,7 @@ from core.export.source import read_source
 from core.export.writing import export
 from core.model.backbone import load_backbone
 from core.run.errors import EXIT_OK, ModelError, RunDirError, S3Error
+from core.run.methods import OWN
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Structure
 from core.worker.execute import execute
@@ -196,6 +197,14 @@ HOSTILE = [
     "'\\\x1b]52;c;eA==\x07",
     "caf\udce9",
 ]
+
+
+@pytest.mark.parametrize("row", OWN, ids=lambda row: row.name)
+def test_a_card_cites_the_method_that_found_the_structure_and_no_other(runs, row):
+    source = read_source(runs["bert"].path)
+    text = card(replace(source, result=source.result | {"method": row.name}), "delta", "text-classification")
+    assert {one.source for one in OWN if one.source and one.source in text} == ({row.source} if row.source else set())
+    assert ("was not searched" in text) == (not row.searches)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from drawn import SPACE, make
 
+from core.run.methods import METHODS
 from s3tui.plot import matplotlib_figures
 from s3tui.plot import panels as data
 from s3tui.plot.load import read_all
@@ -141,6 +142,31 @@ def test_the_matrix_has_own_searches_on_the_diagonal_and_baselines_below(runs):
     assert (table["by-chance", "rte"], table["by-chance", "cb"]) == (pytest.approx(50.0), None)
     assert found.rows[:2] == found.columns
     assert dict(zip(found.columns, found.reference, strict=True)) == {"rte": pytest.approx(65), "cb": pytest.approx(80)}
+
+
+def test_every_search_stands_on_the_diagonal(tmp_path):
+    runs = tmp_path / "runs"
+    for task, score in (("rte", 0.6), ("cb", 0.8)):
+        make(runs, f"first/pruned/task={task}", task=task, method="bipeft", score=score)
+    space = {"name": "run:first/pruned/task=cb", "groups": [{"E0.attn.q": ["bitfit"]}]}
+    make(runs, "first/moved", task="rte", method="given", score=0.55, space=space)
+    workspace = Workspace(runs)
+    found = data.transfer_matrix(read_all(workspace, workspace.names()))
+    assert found.rows == found.columns
+    assert dict(zip(found.columns, found.reference, strict=True)) == {"rte": pytest.approx(60), "cb": pytest.approx(80)}
+
+
+def test_every_method_has_a_mark_of_its_own(tmp_path):
+    runs = tmp_path / "runs"
+    for method in [*METHODS, "of-tomorrow"]:
+        make(runs, f"first/{method}", method=method)
+    workspace = Workspace(runs)
+    rows = data.pareto_rows(read_all(workspace, workspace.names()))
+    figure = matplotlib_figures.figure_of(lambda: matplotlib_figures.pareto(rows))
+    marks = {str(container.get_label()): container[0].get_marker() for container in figure.axes[0].containers}
+    assert set(marks) == {*METHODS, "of-tomorrow"}
+    assert len(set(marks.values())) == len(marks)
+    assert (marks["s3"], marks["random"], marks["fixed"]) == ("o", "s", "^")
 
 
 def test_without_a_transfer_there_is_no_matrix(runs, s3tui):

@@ -14,7 +14,8 @@ from core.run.comparing import Agreement, agreement, difference, drawn_like
 from core.run.errors import EXIT_OK, UsageError, nearest
 from core.run.original import to_original
 from core.run.rundir import json_bytes
-from core.run.structure import Candidate, Structure, mean
+from core.run.selection import mean
+from core.run.structure import Candidate, Structure
 from s3tui.cli.diagnostics import PIPE_WIDTH, say
 from s3tui.structures.load import Heatmap, find, heatmap, is_original, summary
 from s3tui.structures.text_map import map_lines

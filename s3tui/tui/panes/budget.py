@@ -94,7 +94,7 @@ class BudgetPane(GatedPane):
             second += [text("expected ", "muted"), *_amount(expected.y[-1], state.budget)]
         if shift:
             second += [text("shift ", "muted"), text(f"{shift.y[-1]:+.3f}  ")]
-        second.append(text(f"{self.rule[1]}", "muted"))
+        second.append(text(str(self.rule), "muted"))
         self.query_one(MessageLines).show([first, second])
 
     def _shares(self, selected: frozenset[int]) -> Iterator[Row]:
@@ -109,9 +109,8 @@ class BudgetPane(GatedPane):
                 yield _share_row(f"{kind} {name}", name, share, total)
 
     def _cut(self, frame: Frame, selected: frozenset[int]) -> Iterator[Row]:
-        last_in, first_out = near_cut(frame.p, selected, NEAR)
-        budget = self.rule[0]
-        left = budget - self._spent
+        last_in, first_out = near_cut(frame, selected, NEAR)
+        left = self.rule.budget - self._spent
         yield Row("in", {"name": text("last ones in", "muted")}, heading=True)
         yield from (self._cut_row(frame, i, "") for i in reversed(last_in))
         room = f"first ones out: {count(left)} left" if math.isfinite(left) else "first ones out"

@@ -8,6 +8,7 @@ from textual import on
 from textual.message import Message
 from textual.widget import Widget
 
+from core.run.methods import method_of
 from core.run.structure import Candidate
 from s3tui.listing.run_row import Line
 from s3tui.runs.history import Frame, HistoryView
@@ -43,8 +44,8 @@ class GatedPane(Pane):
         self.map = NO_MAP
         self.names: tuple[str, ...] = ()  # of the candidates, short
         self.choices: tuple[Choice, ...] = ()
-        self._chooser = Choices((), (0, ""))
-        self.rule: Rule = (0, "")
+        self.rule = Rule()
+        self._chooser = Choices((), self.rule)
         self._is_choosing = False
         self._front = 0
 
@@ -100,7 +101,7 @@ class GatedPane(Pane):
     # Choices are computed in the feed's thread, in short slices
 
     def _choose(self) -> None:
-        frames, known = self.history.frames, self.choices
+        frames, known = self.rule.decided(self.history.frames), self.choices
         is_known = len(known) == len(frames) and (not frames or known[-1].frame is frames[-1])
         if self._is_choosing or is_known:
             return
@@ -163,8 +164,10 @@ def _why_empty(line: Line, detail: RunDetail) -> str:
     """Why there are no gates to show, and what to do."""
     if not detail.loaded:
         return "reading the events of this run"
-    if line.method != "s3":
-        return f"method {line.method!r} searches nothing, so it has no gates\n\nthe tab Structure shows what it trains"
+    method = method_of(line.method)
+    if not method.gates:
+        does = "has no gates" if method.searches else "searches nothing, so it has no gates"
+        return f"method {line.method!r} {does}\n\nthe tab Structure shows what it trains"
     if line.status in ("queued", "running", "quiet"):
         return "no gates yet: they show once the search begins"
     return (

@@ -138,7 +138,7 @@ class StructurePane(GatedPane):
         if frame is None:
             return []
         total = state.total if state.phase == "search" and state.total else frame.step
-        warnings = steady.warnings(self.candidates, frozenset(structure.selected), frame.p, frame.step / max(1, total))
+        warnings = steady.warnings(self.candidates, frozenset(structure.selected), frame, frame.step / max(1, total))
         return [text("; ".join(warnings), "warn")] if warnings else []
 
     def _draw_table(self, structure: Structure | None) -> None:
@@ -206,7 +206,8 @@ class StructurePane(GatedPane):
 
     def _why_no_structure(self) -> str:
         if self.history.candidates and self.history.frames:
-            return "computing"
+            known = self.rule.decided(self.history.frames)
+            return "computing" if known else f"this run did not log its {self.rule.by}, by which it will select"
         return self.empty
 
     # Against another run
@@ -232,11 +233,11 @@ class StructurePane(GatedPane):
             self.draw()
             return
         wanted = [runs[name] for name in peers.seeds_of(run, runs)] if answer == SEEDS else [runs[answer]]
-        budget, how = self.rule
+        rule = self.rule
 
         def read() -> None:
             try:
-                other = peers.of_seeds(wanted, budget, how) if answer == SEEDS else peers.of_run(wanted[0])
+                other = peers.of_seeds(wanted, rule.budget, rule.how) if answer == SEEDS else peers.of_run(wanted[0])
             except S3Error as error:
                 self.post_message(self.NotLoaded(error))
             else:
