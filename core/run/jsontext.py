@@ -10,13 +10,15 @@ LONGEST_BYTES = 2**24  # of a text; the structure of a space of 10,000 candidate
 DEEPEST = 64  # brackets in brackets; what we write has 7
 _DIGITS = 20  # of a whole number of 64 bits at most, with its sign
 _SAFE_DIGITS = 19  # what is shorter is one
+_LONGEST_KEY = 60  # characters of one in a message
 _INFINITIES = (float("inf"), float("-inf"))
 
 
 def parse_json(data: bytes) -> Any:
     """What a JSON text stands for; raises ValueError where it is none, or too long, too deep or too large a number.
 
-    Refused too are NaN, infinities and whole numbers beyond 64 bits.
+    Refused too are NaN, infinities, whole numbers beyond 64 bits, and a key that stands twice in one object: which of
+    its values is meant, nobody can say.
     """
     if len(data) > LONGEST_BYTES:
         raise ValueError(f"it has more than {LONGEST_BYTES // 2**20} MiB")
@@ -63,4 +65,13 @@ def _constant(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
 
 
-_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in made if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:_LONGEST_KEY]!r} stands twice in one object")
+    return made
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant, object_pairs_hook=_object)

@@ -1,6 +1,7 @@
 """Where text leaves for a terminal: what is printed there, by whomever, has no controls but lines and our own colours.
 
-A file or a pipe gets what is printed as it is, to the byte.
+A file or a pipe gets what is printed as it is, to the byte; halves of surrogate pairs, which no encoding has, become
+replacement characters there too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
+from s3tui.text.encode import AS_TEXT
 from s3tui.text.sanitize import harmless
 
 
@@ -39,7 +41,7 @@ def guarded_streams() -> Iterator[None]:
     """What is printed while this is entered is safe to look at, and names that are no UTF-8 stop no command."""
     before = sys.stdout, sys.stderr
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace" if sys.stdout.isatty() else "surrogateescape")
+        sys.stdout.reconfigure(errors="replace" if sys.stdout.isatty() else AS_TEXT)
     sys.stdout, sys.stderr = map(_guarded, before)
     try:
         yield
