@@ -1,4 +1,4 @@
-"""Text as bytes, for what leaves the program: no text of a record and no name of a file ends in a UnicodeEncodeError."""
+"""Text as bytes, as it leaves the program: no text of a record and no name of a file ends in a UnicodeEncodeError."""
 
 from __future__ import annotations
 

@@ -33,6 +33,8 @@ class Terminal:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # bytes that are written there would not be looked at
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
 

@@ -20,7 +20,7 @@ AT_WORK = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING"
 
 
 def _job_id(text: str) -> str:
-    """An id as Slurm gives them to tasks of arrays; it is an argument of scancel and scontrol, so it is nothing else."""
+    """An id as Slurm gives to the tasks of arrays; as it is an argument of scancel and scontrol, it is nothing else."""
     if re.fullmatch(r"([0-9]+(_[0-9]+)?)?", text) is None or len(text) > LONGEST_ID:
         raise WrongError(f"should be the id of a Slurm job as 17_3, not {shown(text)}")
     return text
