@@ -13,11 +13,15 @@ Form = Literal["table", "json", "csv"]
 
 def as_csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """A header and a line for each row; what is unknown is empty, a list has blanks between its words."""
+    table = [names, *([_plain(row[name]) for name in names] for row in rows)]
+    return "".join(map(_csv_line, table))
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    """One line. A writer quotes what holds a character of its line ends, and a lone carriage return ends a line too."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(row[name]) for name in names} for row in rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return f"{text.getvalue()[:-2]}\n"
 
 
 def as_json(**content: Any) -> str:

@@ -1,7 +1,11 @@
+import csv
+import io
+
 import pytest
 
 from s3tui.text.encode import AS_TEXT
 from s3tui.text.sanitize import LIMIT, clean
+from s3tui.text.serialize import as_csv
 from s3tui.text.units import duration
 
 
@@ -56,3 +60,11 @@ def test_a_pipe_gets_every_text_to_the_byte_and_what_no_encoding_has_as_a_mark(t
 )  # fmt: skip
 def test_a_time_span_is_short_however_long_it_is(seconds, written):
     assert duration(seconds) == written
+
+
+def test_a_line_of_csv_ends_where_the_row_does_whatever_is_in_it():
+    values = ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "", "\r"]
+    text = as_csv(["value", "n"], [{"value": value, "n": n} for n, value in enumerate(values)])
+    assert not text.endswith("\r\n")
+    read = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(row["value"], row["n"]) for row in read] == [(value, str(n)) for n, value in enumerate(values)]
