@@ -29,7 +29,7 @@ def card(source: Source, kind: str, pipeline: str) -> str:
         task_type=pipeline,
         dataset_type=task,
         dataset_name=task,
-        metric_type=str(result["metric"]),
+        metric_type=_one_line(str(result["metric"])),
         metric_value=result["score"],
     )
     header: Any = ModelCardData(

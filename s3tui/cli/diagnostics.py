@@ -33,7 +33,7 @@ def say(text: str) -> None:
 
 def report(error: S3Error) -> None:
     """Print an error, one line for each problem; problems of a file begin with its name, as editors expect."""
-    lines = [f"{PROGRAM}: {line}" for line in str(error).splitlines()]
+    lines = [f"{PROGRAM}: {line}" for line in str(error).split("\n")]
     for line in error.problems if isinstance(error, ConfigError) else lines:
         say(line)
 

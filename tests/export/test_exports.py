@@ -212,6 +212,9 @@ def test_a_card_cites_the_method_that_found_the_structure_and_no_other(runs, row
 def test_names_are_text_in_every_part_of_a_card(runs, name, kind):
     source = read_source(runs["bert"].path)
     source = replace(source, file=replace(source.file, model=f"nobody/{name}", task=f"/data/{name}.jsonl"))
+    result = source.result | {"metric": name, "method": name, "versions": {name: name}}
+    chosen = tuple(replace(c, site=f"{name}{i}", delta=name) for i, c in enumerate(source.structure.candidates))
+    source = replace(source, result=result, structure=replace(source.structure, candidates=chosen))
     text = card(source, kind, "text-classification")
     assert text.encode()
     read = ModelCard(text)

@@ -51,7 +51,8 @@ def _exported(run: Path, kind: str, output: Path, push: str | None) -> dict[str,
     """Run `core.export` and return its output; raises the errors that it reports."""
     child = subprocess.run(
         [*PYTHON, "-m", "core.export", str(run), kind, str(output), *([push] if push else [])],
-        capture_output=True, check=False, text=True, stdin=subprocess.DEVNULL, **surroundings(),
+        capture_output=True, check=False, text=True, errors="replace", stdin=subprocess.DEVNULL,
+        **surroundings(),
     )  # fmt: skip
     try:
         found: dict[str, Any] = json.loads(child.stdout.strip().rpartition("\n")[2])

@@ -45,7 +45,7 @@ class Answer:
 def read_squeue(text: str) -> dict[str, Told]:
     """The output of squeue; lines that are none are passed over."""
     found = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a name may have any other character that ends lines somewhere
         parts = line.split("|", 6)
         if len(parts) == 7 and parts[5].isdecimal():
             job, state, reason, node, code, restarts, name = parts
@@ -115,7 +115,7 @@ def accounts_of(ids: Iterable[str]) -> dict[str, Told]:
 def read_sacct(text: str, wanted: Iterable[str]) -> dict[str, Told]:
     """The output of sacct; `CANCELLED by 1000` is a state there."""
     wanted = set(wanted)
-    lines = (line.split("|") for line in text.splitlines())
+    lines = (line.split("|") for line in text.split("\n"))
     return {
         parts[0]: Told(parts[1].split()[0], "", parts[3], parts[2])
         for parts in lines

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
-from core.run.fields import Count
+from core.run.errors import quoted
+from core.run.fields import Count, Made, WrongError
 from core.run.rundir import RunDir, read_record_if_there, write_json
 
 SUBMITTING = "SUBMITTING"  # ours: sbatch was called and has not answered
+LONGEST_ID = 40  # characters
 GONE = "GONE"  # ours: Slurm does not know the job any more
 # The states in Slurm's manual (squeue, JOB STATE CODES) in which a job is pending or active.
 WAITING = frozenset(
     {SUBMITTING, "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
 AT_WORK = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"})
+
+
+def _job_id(text: str) -> str:
+    """An id as Slurm gives to the tasks of arrays; as it is an argument of scancel and scontrol, it is nothing else."""
+    if re.fullmatch(r"([0-9]+(_[0-9]+)?)?", text) is None or len(text) > LONGEST_ID:
+        raise WrongError(f"should be the id of a Slurm job as 17_3, not {quoted(text)}")
+    return text
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class Job:
 
     batch: str
     task: Count
-    id: str = ""
+    id: Annotated[str, Made(str, _job_id)] = ""
     state: str = SUBMITTING
     reason: str = ""
     node: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.run.errors import S3Error
 from core.run.rundir import write_bytes
+from s3tui.text.encode import AS_TEXT
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
 from s3tui.tui.charts import export_image
@@ -48,7 +49,7 @@ def _contents(screen: Exportable) -> dict[str, Content]:
         if not export_image.can_draw():
             found["svg"] = _screenshot(screen)
     if table is not None and table.rows:
-        found |= {"csv": lambda: as_csv(table.names, table.rows).encode(), "json": lambda: _json(table)}
+        found |= {"csv": lambda: as_csv(table.names, table.rows).encode(errors=AS_TEXT), "json": lambda: _json(table)}
     return found
 
 
