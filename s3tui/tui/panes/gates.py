@@ -157,7 +157,7 @@ class GatesPane(GatedPane):
     def _history_of(self, index: int) -> list[Cell]:
         """p of one candidate over the search as a sparkline; steps after the shown one are muted."""
         frames = self.history.frames
-        cells = min(SPARK_CELLS, max(8, self.size.width - 50), len(frames))
+        cells = min(SPARK_CELLS, max(8, self.size.width - 56), len(frames))
         places = [round(n * (len(frames) - 1) / max(1, cells - 1)) for n in range(cells)]
         values = [frames[place].p[index] for place in places]
         line, now = sparkline(values), sum(place <= self._place for place in places)
