@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 
-from hostile_runs import Hostile, places
+from hostile_runs import JOBS, Hostile, places
 
 from core.run.errors import S3Error
 from core.run.events import from_line
@@ -45,14 +45,14 @@ class Evil:
     def __init__(self, folder, text=IN_JSON, name=NAME):
         self.text, self.suite = text, f"suite-{name}"
         self.workspace = Workspace(folder / f"runs-{name}")
-        self.workspace.arrays.mkdir(parents=True)
+        self.workspace.of_launcher("slurm").mkdir(parents=True)
         self.workspace.pause.touch()  # nothing is ever started
         self._sound = Hostile(folder / "sound")
         self._taken, self._refused = self._tried()
         self.finished = self._run(f"finished-{name}")
         self.failed = self._run(f"failed-{name}", without=("result.json",), wanted="held")
         self.waits = self._run(f"waits-{name}", ("result.json", "exit.json", "process.json", "summary.json"))
-        self.in_slurm = self._run(f"in-slurm-{name}", ("result.json", "exit.json", "process.json"), job=True)
+        self.in_slurm = self._run(f"in-slurm-{name}", ("result.json", "exit.json", "process.json"), job="job.json")
         self.alone = [self._run(f"alone-{n}", only=place) for n, place in enumerate(self._refused)]
 
     @property
@@ -64,17 +64,17 @@ class Evil:
         """The places in all records at which the text may stand, and those at which it damages the run."""
         taken, refused = [], []
         for name, document in self._sound.documents.items():
-            self._sound.renew(finished=name == "result.json", job=name == "slurm.json")  # where it is looked at
+            self._sound.renew(finished=name == "result.json", job=name if name in JOBS else "")  # where it is looked at
             for path in texts(document):
                 (self._sound.bad.path / name).write_text(json.dumps(self._with_text(document, path)))
                 sound = is_sound(self._sound.bad, name) and path != ("state",)  # without which a job does not live
                 (taken if sound else refused).append((name, path))
         return taken, refused
 
-    def _run(self, folder, without=(), job=False, only=None, wanted="queued"):
+    def _run(self, folder, without=(), job="", only=None, wanted="queued"):
         name, path = only or ("", ())
         run = self.workspace.run(f"{self.suite}/{folder}")
-        self._sound.renew(finished=not only or name == "result.json", job=job or name == "slurm.json")
+        self._sound.renew(finished=not only or name == "result.json", job=job or (name if name in JOBS else ""))
         shutil.copytree(self._sound.bad.path, run.path)
         for file in without:
             (run.path / file).unlink()

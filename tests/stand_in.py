@@ -151,7 +151,7 @@ def result(spec: dict, score: float, **changes: object) -> dict:
 def drive(arguments: list[str]) -> int:
     from s3tui.cli.commands import suite
     from s3tui.cli.diagnostics import guarded
-    from s3tui.scheduling.dispatcher_seat import Settings
+    from s3tui.scheduling.dispatcher import Settings
 
     what, *rest = arguments
     globs = [a for a in rest if not a.startswith("--")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -95,8 +95,12 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
     launcher: Annotated[
-        Literal["slurm", "local", "auto"] | None,
-        typer.Option("--launcher", help="Where runs are started, whatever [launcher] of the suite says."),
+        str | None,
+        typer.Option(
+            "--launcher",
+            metavar="NAME",
+            help="Where runs are started, whatever [launcher] of the suite says: local, auto, or a cluster.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts and submit nothing.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a `matrix` multiplies out to, and what the runs of it are called."""
+"""Expands a `matrix` into its combinations, and names the runs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling import control
 from s3tui.scheduling.bulk_actions import Action, Done, apply
-from s3tui.scheduling.dispatcher_seat import Settings
+from s3tui.scheduling.dispatcher import Settings
 from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave

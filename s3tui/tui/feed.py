@@ -24,7 +24,8 @@ from s3tui.runs.log_reader import LogReader
 from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.dispatcher_seat import Seat, Settings, who_dispatches
+from s3tui.scheduling.dispatcher import Settings
+from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.system.cpu import usable_cores
 from s3tui.text.sanitize import clean
 from s3tui.tui.snapshot import Devices, RunDetail, Snapshot
@@ -99,7 +100,7 @@ class Feed:
         self.workspace = workspace
         self._publish, self._broken = publish, broken
         self._board = Board(workspace)
-        self._seat = Seat(self._board, settings)
+        self._dispatching = DispatcherLock(self._board, settings)
         self._read_only = ""
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._watched: frozenset[str] = frozenset()
@@ -124,7 +125,7 @@ class Feed:
         self._thread.join()
         for follower in self._followers.values():
             follower.close()
-        return self._seat.leave()
+        return self._dispatching.leave()
 
     def watch(self, names: Iterable[str]) -> None:
         """From now on load the details of exactly these runs."""
@@ -182,7 +183,7 @@ class Feed:
             return set()
         self._board_at = now
         may_dispatch = not self._read_only and self.workspace.shared.exists()
-        changed = self._seat.tick() if may_dispatch else self._board.refresh()
+        changed = self._dispatching.tick() if may_dispatch else self._board.refresh()
         reasons = self.workspace.reasons()
         if reasons != self._reasons:
             changed |= {name for name, run in self._board.runs.items() if isinstance(run.status, Queued)}
@@ -241,8 +242,21 @@ class Feed:
             self._lines[name] = line
 
     def _publish_what_is_new(self, runs_changed: bool) -> None:
-        who = "" if self._seat.dispatcher else who_dispatches(self.workspace) if self._is_dispatched() else "nobody"
-        rest = (self._devices, who, self.workspace.pause.exists(), self._seat.trouble, self._read_only, self._watched)
+        who = (
+            ""
+            if self._dispatching.dispatcher
+            else who_dispatches(self.workspace)
+            if self._is_dispatched()
+            else "nobody"
+        )
+        rest = (
+            self._devices,
+            who,
+            self.workspace.pause.exists(),
+            self._dispatching.trouble,
+            self._read_only,
+            self._watched,
+        )
         self._has_news |= runs_changed or rest != self._shown
         now = time.monotonic()
         # A long file is read in chunks, faster than is worth drawing each of them.
@@ -253,7 +267,7 @@ class Feed:
         self._publish(
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
-                self._seat.trouble, self._read_only, loaded=True,
+                self._dispatching.trouble, self._read_only, loaded=True,
             )
         )  # fmt: skip
 

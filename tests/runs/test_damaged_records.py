@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from hostile_runs import BAD, GOOD, Hostile
+from hostile_runs import BAD, GOOD, JOBS, Hostile
 
 from s3tui.runs.lookup import find_names
 from s3tui.runs.records.queue import Queue
@@ -59,17 +59,18 @@ def test_a_damaged_record_is_named_by_every_command_and_stops_none(there, name, 
     assert said.split(":")[0] in report.read_text()
 
 
-@pytest.mark.parametrize("id", ["--full", "17_3 18", "17_[0-9]", "17_3\n", "root", "٣", "1" * 50])
-def test_what_is_no_id_of_a_job_is_never_an_argument_of_slurm(there, id, tmp_path, monkeypatch):
+@pytest.mark.parametrize("id", ["--full", "17_3 18", "17_[0-9]", "17_3\n", "root", "٣", "1" * 250])
+@pytest.mark.parametrize("name", JOBS)
+def test_what_is_no_id_of_a_job_is_never_an_argument_of_slurm(there, id, name, tmp_path, monkeypatch):
     for program in ("scancel", "scontrol", "squeue", "sacct"):
         path = tmp_path / "bin" / program
         path.parent.mkdir(exist_ok=True)
         path.write_text(f'#!/bin/sh\nprintf "%s\\n" {program} "$@" >> {tmp_path}/asked\n')
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-    there.renew(finished=False, job=True)
-    there.put("slurm.json", ("id",), json.dumps(id))
-    assert "slurm.json is damaged: id should be the id of a Slurm job as 17_3, not" in there.on("show", BAD)[1]
+    there.renew(finished=False, job=name)
+    there.put(name, ("id",), json.dumps(id))
+    assert f"{name} is damaged: id should be the id of a job, as 17_3, not" in there.on("show", BAD)[1]
     for command in ("stop", "cancel", "resume", "retry"):
         there.on(command, BAD)
     assert there.on("rm", BAD, "--yes")[0] == 0

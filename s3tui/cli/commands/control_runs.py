@@ -110,11 +110,11 @@ def _ask(runs: Sequence[FoundRun]) -> None:
 
 def gc(where: Path | None, as_json: bool) -> int:
     """Delete files that are not needed."""
-    from s3tui.scheduling.garbage import delete, rubbish, size_of
+    from s3tui.scheduling.garbage import delete, garbage, size_of
 
     workspace = _writable(where)
     deleted: list[tuple[str, int]] = []
-    for found in list(rubbish(workspace)):
+    for found in list(garbage(workspace)):
         deleted.append((found.relative_to(workspace.path).as_posix(), size_of(found)))
         delete(found)
     total = sum(size for _, size in deleted)

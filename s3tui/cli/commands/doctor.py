@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.run.errors import SpecError
 from s3tui.devices.nvml import visible_gpus
-from s3tui.launchers.slurm.client import partitions, why_no_slurm
+from s3tui.launchers.registry import LAUNCHERS, launcher_named
+from s3tui.runs.records.launch import LOCAL
 from s3tui.system.child import PYTHON, surroundings
 from s3tui.system.cpu import usable_cores
 
@@ -43,7 +45,7 @@ def examine() -> list[Check]:
         _gpus(),
         _precision(),
         Check("cores", True, f"{usable_cores()} usable of {os.cpu_count()}"),
-        _slurm(),
+        *_launchers(),
         _hub(),
         Check("hub cache", True, str(_hub_cache()), needed=False),
         _workspace(Path("runs")),
@@ -86,6 +88,22 @@ def _gpus() -> Check:
     return Check("gpus", bool(gpus), found or f"{none}; runs use the CPU", needed=False)
 
 
+def _launchers() -> Iterator[Check]:
+    """Where else runs could be started from here."""
+    for name in LAUNCHERS:
+        if name != LOCAL:
+            yield _launcher(name)
+
+
+def _launcher(name: str) -> Check:
+    try:
+        launcher = launcher_named(name)
+        problem = launcher.unavailable()
+        return Check(name, not problem, problem or launcher.about(), needed=False)
+    except SpecError as error:
+        return Check(name, False, str(error), needed=False)
+
+
 def _precision() -> Check:
     """What `precision = "auto"` is here. A process with torch is asked, as torch alone knows what it computes with."""
     command = [*PYTHON, "-m", "core.precision"]
@@ -97,11 +115,6 @@ def _precision() -> Check:
     except (ValueError, subprocess.TimeoutExpired):
         return Check("precision", False, "torch does not answer: python -m core.precision", needed=False)
     return Check("precision", True, f"auto is {answer['precision']} on {answer['device']}: {answer['reason']}")
-
-
-def _slurm() -> Check:
-    problem = why_no_slurm()
-    return Check("slurm", not problem, problem or f"answers; partitions {', '.join(partitions())}", needed=False)
 
 
 def _hub() -> Check:

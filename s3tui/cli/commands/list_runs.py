@@ -8,7 +8,7 @@ from typing import Any
 
 from core.run.errors import EXIT_OK, UsageError, nearest
 from s3tui.cli.diagnostics import say
-from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.launchers.registry import find_fresh
 from s3tui.listing.columns import COLUMNS, as_row, in_list
 from s3tui.listing.filters import parse_filter, sorted_lines
 from s3tui.listing.grouping import OF_LINES, Group, flat, grouped

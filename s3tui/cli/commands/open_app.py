@@ -9,7 +9,7 @@ from core.run.errors import EXIT_OK, UsageError
 from s3tui.cli.diagnostics import say
 from s3tui.runs.lookup import DEFAULT_FILE, DEFAULT_WORKSPACE, find_workspace
 from s3tui.runs.workspace import Workspace
-from s3tui.scheduling.dispatcher_seat import Settings
+from s3tui.scheduling.dispatcher import Settings
 
 
 def open_app(where: Path | None, settings: Settings | None = None) -> int:

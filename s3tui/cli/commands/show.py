@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import EXIT_OK
-from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.launchers.registry import find_fresh
 from s3tui.listing.columns import as_row, progress
 from s3tui.listing.grouping import flat
 from s3tui.listing.run_row import Line, line_of

@@ -16,9 +16,8 @@ from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 
 if TYPE_CHECKING:
-    from s3tui.runs.records.launch import Kind
     from s3tui.runs.workspace import FoundRun, Workspace
-    from s3tui.scheduling.dispatcher_seat import Settings
+    from s3tui.scheduling.dispatcher import Settings
     from s3tui.suite.load import PlannedRun
     from s3tui.text.serialize import Form
 
@@ -38,11 +37,11 @@ def init(file: Path) -> int:
 
 def validate(file: Path, as_json: bool) -> int:
     """Print the runs that a suite plans; all problems of the file are raised at once."""
-    from s3tui.suite.launcher_checks import check_cluster, decided
+    from s3tui.suite.launcher_checks import check_launchers, decided
     from s3tui.suite.load import load
 
     suite = load(file)
-    check_cluster(decided(suite.runs, None))
+    check_launchers(decided(suite.runs, None))
     runs = [_planned(run) for run in suite.runs]
     if as_json:
         print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
@@ -75,7 +74,7 @@ def run(
     fresh: bool,
     detach: bool,
     settings: Settings | None = None,
-    launcher: Kind | None = None,
+    launcher: str | None = None,
 ) -> int:
     """Queue the runs of a suite and run them to the end; prints the results and the failures.
 
@@ -101,26 +100,28 @@ def run(
     return _print_outcome(suite.folder, runs, f"{suite.name}/", workspace.reasons())
 
 
-def dry_run(file: Path, only: Sequence[str], launcher: Kind | None) -> int:
-    """Print what would be given to Slurm, and submit nothing."""
-    from s3tui.suite.batch_scripts import scripts
+def dry_run(file: Path, only: Sequence[str], launcher: str | None) -> int:
+    """Print what would be submitted to a cluster, and submit nothing."""
+    from s3tui.runs.records.launch import LOCAL
     from s3tui.suite.launcher_checks import decided
+    from s3tui.suite.launcher_preview import previews
     from s3tui.suite.load import load
     from s3tui.suite.plan import select
 
     suite = load(file)
     runs = decided(select(suite, only), launcher)
     for run in runs:
-        if not run.queue.launch.is_slurm:
+        if run.queue.launch.kind == LOCAL:
             say(f"{run.name}: runs on this machine")
-    for text in scripts(suite, runs):
+    for text in previews(suite, runs):
         print(text)
     return EXIT_OK
 
 
 def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int:
-    from s3tui.scheduling.detached import start_detached
-    from s3tui.scheduling.dispatcher_seat import Settings, who_dispatches
+    from s3tui.scheduling.dispatcher import Settings
+    from s3tui.scheduling.dispatcher_lock import who_dispatches
+    from s3tui.scheduling.start_detached import start_detached
 
     failed = () if workspace.dispatcher() is not None else start_detached(workspace, (settings or Settings()).command)
     if failed:

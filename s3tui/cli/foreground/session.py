@@ -13,11 +13,13 @@ from core.run.errors import EXIT_INTERRUPTED, S3Error
 from s3tui.cli.diagnostics import say
 from s3tui.cli.foreground.progress import watch
 from s3tui.cli.foreground.watcher import Watcher, is_over
+from s3tui.launchers.base import RefusedError
 from s3tui.runs.index import Board
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.control import RefusedError, cancel, hold, wait_for_end
-from s3tui.scheduling.dispatcher_seat import Seat, Settings, who_dispatches
+from s3tui.scheduling.control import cancel, hold, wait_for_end
+from s3tui.scheduling.dispatcher import Settings
+from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.system.signals import Interrupts
 
 POLL_SECONDS = 0.25
@@ -47,7 +49,7 @@ class Session:
         self.workspace = workspace
         self.board = Board(workspace)
         self.board.refresh()
-        self.seat = Seat(self.board, settings)
+        self.dispatching = DispatcherLock(self.board, settings)
         mine = {f"{suite}/{name}" for name in names} if suite else None
         self.watcher = Watcher(self.board, mine, watch(), done, prefix=f"{suite}/" if suite else "")
         self._announced_dispatcher = False
@@ -66,7 +68,7 @@ class Session:
                     time.sleep(POLL_SECONDS)
             finally:
                 self.watcher.progress.close()
-                if self.seat.leave():
+                if self.dispatching.leave():
                     say("other queued runs continue in the background")
         return self.mine()
 
@@ -75,20 +77,20 @@ class Session:
         return [self.board.runs[name] for name in sorted(self.watcher.names) if name in self.board.runs]
 
     def _tick(self) -> None:
-        changed = self.seat.tick()
-        if self.seat.dispatcher is None and not self._announced_dispatcher:
+        changed = self.dispatching.tick()
+        if self.dispatching.dispatcher is None and not self._announced_dispatcher:
             self._announced_dispatcher = True
             self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
         self.watcher.update(changed)
-        trouble = self.seat.trouble
+        trouble = self.dispatching.trouble
         if trouble and trouble != self._trouble:
             self.watcher.progress.line(f"{trouble}; trying again")
         self._trouble = trouble
 
     def _is_over(self) -> bool:
-        if not self.seat.has_looked:
+        if not self.dispatching.has_looked:
             return False
-        dispatcher = self.seat.dispatcher
+        dispatcher = self.dispatching.dispatcher
         if dispatcher is None:
             return all(map(is_over, self.mine()))
         impossible = dispatcher.impossible

@@ -36,7 +36,7 @@ ABOUT = {
     "queue.json": "the requested state of the run",
     "process.json": "the process that executes it, or did last",
     "exit.json": "how that process ended",
-    "slurm.json": "its job on a Slurm cluster",
+    "job.json": "its job on a cluster",
 }
 
 
