@@ -59,7 +59,7 @@ def test_a_damaged_record_is_named_by_every_command_and_stops_none(there, name, 
     assert said.split(":")[0] in report.read_text()
 
 
-@pytest.mark.parametrize("id", ["--full", "17_3 18", "17_[0-9]", "17_3\n", "root", "٣", "1" * 250])
+@pytest.mark.parametrize("id", ["--full", "17_3 18", "17_[0-9]", "17_3\n", "٣", "1" * 250])
 @pytest.mark.parametrize("name", JOBS)
 def test_what_is_no_id_of_a_job_is_never_an_argument_of_slurm(there, id, name, tmp_path, monkeypatch):
     for program in ("scancel", "scontrol", "squeue", "sacct"):
