@@ -1,4 +1,4 @@
-"""What is written for others holds texts as texts: no mark of theirs is one of HTML or Markdown; data keep each byte."""
+"""What is written for others holds texts as texts: none of it is markup of HTML or Markdown; data keep each byte."""
 
 import csv
 import io
