@@ -1,7 +1,6 @@
 import os
 import pty
 import signal
-import subprocess
 
 import pytest
 from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker_pid
