@@ -37,7 +37,7 @@ def test_a_command_on_what_is_no_workspace_is_one_line_and_leaves_no_trace(words
     code = call(*words, *needed(command), "--in", where)
     out, err = capfd.readouterr()
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert err.startswith(("s3tui: ", f"{where}: cannot be read: it is no regular file"))
+    assert err.startswith("s3tui: ")
     assert tree(here) == before
 
 

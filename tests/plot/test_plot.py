@@ -1,9 +1,11 @@
 """`s3tui plot`: what is drawn of runs, and files that are pictures."""
 
+import os
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 from drawn import SPACE, make
+from every_command import call
 
 from core.run.methods import METHODS
 from s3tui.plot import matplotlib_figures
@@ -50,6 +52,38 @@ def test_every_kind_becomes_a_picture_of_every_form(workspace, s3tui, tmp_path, 
         assert ElementTree.fromstring(content).tag.endswith("svg")
     else:
         assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[form])
+
+
+@pytest.fixture(scope="module")
+def oddly_named(tmp_path_factory):
+    """Names with what begins a formula, with letters that no font of ours has, and with bytes that are no UTF-8."""
+    task = "cost$_{US$.csv"
+    runs = tmp_path_factory.mktemp("odd") / os.fsdecode(b"runs-\xe9$_{")
+    make(runs, "first/$_{", task=task)
+    make(runs, "first/\N{CJK UNIFIED IDEOGRAPH-6F22}$", task="\N{CJK UNIFIED IDEOGRAPH-6F22}^{$.csv")
+    space = {"name": "run:first/$_{", "groups": [{"E0.attn.q": ["bitfit"]}]}
+    make(runs, "first/moved$", task=task, method="given", space=space)
+    Workspace(runs).shared.mkdir()
+    return runs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_is_no_formula_and_may_have_letters_that_the_font_lacks(oddly_named, kind, tmp_path, capfd):
+    picture = tmp_path / os.fsdecode(b"picture-\xe9.svg")
+    assert call("plot", "*", "--kind", kind, "-o", str(picture), "--in", str(oddly_named)) == 0
+    assert capfd.readouterr().err.splitlines() == [f"wrote {tmp_path}/picture-\N{REPLACEMENT CHARACTER}.svg"]
+    ElementTree.fromstring(picture.read_bytes())
+    if kind != "structure":  # which is the mean over all of them
+        assert "$_{" in picture.read_text(encoding="utf-8")
+    assert call("plot", "*", "--kind", kind, "--in", str(oddly_named)) == 0
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_a_report_on_such_names_has_them_as_they_are(oddly_named, form, tmp_path, capfd):
+    assert call("report", str(oddly_named), "-o", str(tmp_path / f"report.{form}")) == 0
+    assert capfd.readouterr().err == f"wrote {tmp_path}/report.{form}\n"
+    text = (tmp_path / f"report.{form}").read_text(encoding="utf-8")
+    assert ("cost$_{US$.csv" if form == "html" else r"cost\$\_{US\$.csv") in text
 
 
 @pytest.mark.parametrize("kind", KINDS)
