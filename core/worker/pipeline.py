@@ -10,6 +10,7 @@ from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
+from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
@@ -47,7 +48,7 @@ def about(spec: RunSpec) -> dict[str, Any]:
 
 
 def _trainee(spec: RunSpec, structure: Structure, backbone: Backbone) -> Trainee:
-    if spec.method == "full":
+    if METHODS[spec.method].trains == "model":
         return FullTrainee(backbone.model)
     model = GatedModel(backbone.model, restore(structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
@@ -69,7 +70,7 @@ def _result(
         "metrics": tested,
         "validation": validation,
         "budget": setup.budget,
-        "parameters": backbone.parameters if spec.method == "full" else structure.parameters,
+        "parameters": _trained(setup, structure),
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,
         "precision": setup.precision,
@@ -78,6 +79,12 @@ def _result(
         "spec": spec.digest(),
         "versions": versions(),
     }
+
+
+def _trained(setup: Setup, structure: Structure) -> int:
+    """How many parameters were trained, those of a new head apart."""
+    is_whole = METHODS[setup.spec.method].trains == "model"
+    return setup.backbone.parameters if is_whole else structure.parameters
 
 
 def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from core.run.errors import SpecError
 from core.run.given import awaited
+from core.run.methods import GIVEN
 from core.run.rundir import RunDir
 from core.run.spec import PRESETS, RunSpec
 from s3tui.launchers.registry import kinds
@@ -214,7 +215,7 @@ def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
     """The defaults with their own errors, so that these are reported once."""
     alone = {"model": "any"} | defaults | {"task": ANY_TASK, "space": ANY_SPACE}
     if alone.pop("structure", NO_STRUCTURE) != NO_STRUCTURE:
-        alone["method"] = "given"
+        alone["method"] = GIVEN.name
     overridden = frozenset(key for table in experiments.values() for key in table)
     return Defaults(defaults, check(alone)[1], overridden)
 

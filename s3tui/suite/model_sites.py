@@ -24,6 +24,7 @@ def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
         capture_output=True,
         check=False,
         text=True,
+        errors="replace",
         **surroundings(),
     )
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.run.errors import RunDirError, S3Error, UsageError, nearest
+from core.run.given import is_given
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.runs.records.queue import Queue, queued
@@ -105,7 +106,7 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
     except (S3Error, ValidationError):
         return f"{run.name}: {directory.spec} is damaged or of another version; {FRESH}"
     now = comparable(run.spec, spec, Workspace(suite.workspace))
-    if now.method == spec.method == "given" and now == spec.model_copy(update={"space": now.space}) != spec:
+    if is_given(now) and now == spec.model_copy(update={"space": now.space}) != spec:
         return f"{run.name}: trained another structure than {now.space.name} is now; {FRESH}"
     changes = differences(spec.model_dump(), now.model_dump())
     return f"{run.name}: was run with other settings: {'; '.join(changes[:3])}; {FRESH}" if changes else ""

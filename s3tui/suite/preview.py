@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import S3Error
+from core.run.methods import method_of
 from core.run.spaces import SpaceSpec
 from core.run.spec import RunSpec
 from s3tui.suite.load import Suite, load
 from s3tui.suite.plan import Outlook, outlook
-
-WHOLE = ("full", "given")  # methods that choose from no space
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
     """The sizes of all spaces, by `key_of`: a child process builds each model without weights, which takes seconds."""
     by_model: dict[str, dict[str, SpaceSpec]] = {}
     for spec in specs:
-        if spec.method not in WHOLE:
+        if method_of(spec.method).has_space:
             by_model.setdefault(spec.model, {})[key_of(spec)] = spec.space
     found: dict[str, Size] = {}
     for model, spaces in by_model.items():

@@ -12,6 +12,7 @@ from core.run.datapath import check_data_path
 from core.run.deltas import parse_delta
 from core.run.errors import DataError, S3Error, SpecError, nearest
 from core.run.given import awaited_space, given_space
+from core.run.methods import GIVEN, method_of
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
 from core.run.structure import RUN
@@ -94,8 +95,8 @@ class Resolver:
         rest = {k: v for k, v in data.items() if k != "structure"}
         value = data.get("structure", NO_STRUCTURE)
         if value != NO_STRUCTURE:
-            return rest | {"method": "given", "space": self._structure(value, report)}
-        if rest.get("method") == "given":
+            return rest | {"method": GIVEN.name, "space": self._structure(value, report)}
+        if method_of(rest.get("method")).is_given:
             report(("method",), 'needs the structure, as in structure = "run:NAME" or structure = "FILE.json"')
         return rest
 

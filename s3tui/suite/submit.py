@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.run.given import is_given
 from s3tui.runs.workspace import Workspace
 from s3tui.suite.launcher_checks import check_launchers, decided
 from s3tui.suite.load import PlannedRun, Suite
@@ -25,6 +26,6 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str 
     with locked(workspace.submitting):
         todo = plan(suite, runs, fresh)
         # Runs that train the structure of another come last: they never take it from a run about to be replaced.
-        for planned in sorted(todo.start, key=lambda planned: planned.spec.method == "given"):
+        for planned in sorted(todo.start, key=lambda planned: is_given(planned.spec)):
             enqueue(suite, planned, fresh)
     return todo

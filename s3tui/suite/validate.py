@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from core.run.errors import nearest, quoted
+from core.run.methods import FULL, OWN_TABLES
 from core.run.spaces import LIBRARY, library_space
 from core.run.spec import FileTask, NamedTask, RunSpec
 from core.run.tasks import TASKS
-from core.run.training import BipeftSettings, RetrainSettings, SearchSettings
 from s3tui.text.problems import Key, Problems, unknown_key
 from s3tui.text.toml_types import RULE
 
@@ -23,9 +23,7 @@ M = TypeVar("M", bound=BaseModel)
 
 TABLES: Tables = {
     (): RunSpec,
-    ("search",): SearchSettings,
-    ("bipeft",): BipeftSettings,
-    ("retrain",): RetrainSettings,
+    **{(name,): type(RunSpec.model_fields[name].default) for name in ("search", *OWN_TABLES, "retrain")},
     ("task", "named"): NamedTask,
     ("task", "file"): FileTask,
 }
@@ -159,7 +157,7 @@ def _repaired(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
 
 def _harmless(loc: Loc) -> Any:
     """A value with which a field causes no further error."""
-    special = {"model": "any", "method": "full", "space": library_space("bitfit")}
+    special = {"model": "any", "method": FULL.name, "space": library_space("bitfit")}
     name = str(loc[-1])
     default = TABLES[loc[:-1]].model_fields[name].default
     # Optional fields, whose default is None, are all numbers that 1 suits.

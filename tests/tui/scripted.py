@@ -21,9 +21,10 @@ from core.run.events import (
     StructureChosen,
 )  # fmt: skip
 from core.run.rundir import write_json
+from core.run.selection import select
 from core.run.spaces import library_space
 from core.run.spec import RunSpec
-from core.run.structure import Candidate, Structure, select
+from core.run.structure import Candidate, Structure
 from s3tui.devices.placement import Place
 from s3tui.launchers.start_supervisor import start_supervisor
 from s3tui.runs.records.queue import Queue

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.model.gated import GatedModel
-from core.run.structure import select
+from core.run.selection import Cut
 from core.runtime.checkpoint import Snapshot
 from core.search.alternatives import Choices
 from core.search.bilevel import Problem, SearchState, StepMetrics, initial_state, one_level_step, search_step
@@ -33,6 +33,7 @@ class S3:
         costs = torch.tensor(model.parameters, device=model.device)
         choices = Choices.of(model.choices, model.device)
         self._problem = Problem(model, costs, budget, self.settings, self.total_steps, choices)
+        self.cut = Cut(model.parameters, model.choices, budget, self.settings.selection)
 
     def start(self, resumed: Snapshot | None) -> SearchState:
         """The state before the first step, or that of a checkpoint."""
@@ -70,9 +71,8 @@ class S3:
         p: list[float] = torch.sigmoid(self._problem.final_logits(state.alpha, state.step)).tolist()
         return p
 
-    def selected(self, state: SearchState, p: Sequence[float]) -> tuple[int, ...]:
-        """The structure that would be cut out now."""
-        return self._select(p)
+    def order(self, state: SearchState, p: Sequence[float]) -> None:
+        """None: p decides."""
 
     def evaluated_gates(self, p: Sequence[float], selected: Sequence[int]) -> Tensor:
         """Soft gates at their probabilities; with hard ones, the structure that would be cut out now is open."""
@@ -93,8 +93,4 @@ class S3:
 
     def result(self, state: SearchState, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """p at the best evaluation, and what it makes within the budget."""
-        return best.p, self._select(best.p)
-
-    def _select(self, p: Sequence[float]) -> tuple[int, ...]:
-        model = self.model
-        return select(p, model.parameters, self._problem.budget, self.settings.selection, model.choices)
+        return best.p, self.cut.select(best.p)

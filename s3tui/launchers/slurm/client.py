@@ -29,7 +29,7 @@ def report(state: str, name: str = "", task: str = "", **more: Any) -> Report:
 def read_squeue(text: str) -> dict[str, Report]:
     """The output of squeue; lines that are none are passed over."""
     found = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a name may have any other character that ends lines somewhere
         parts = line.split("|", 6)
         if len(parts) == 7 and parts[5].isdecimal():
             job, state, reason, node, code, restarts, name = parts
@@ -63,7 +63,7 @@ def accounts_of(ids: Iterable[str]) -> dict[str, Report]:
 def read_sacct(text: str, wanted: Iterable[str]) -> dict[str, Report]:
     """The output of sacct; `CANCELLED by 1000` is a state there."""
     wanted = set(wanted)
-    lines = (line.split("|") for line in text.splitlines())
+    lines = (line.split("|") for line in text.split("\n"))
     return {
         parts[0]: report(parts[1].split()[0], node=parts[3], exit_code=parts[2])
         for parts in lines

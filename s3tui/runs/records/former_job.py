@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from core.run.fields import Count
+from s3tui.runs.records.job_id import JobId
 
 SUBMITTING = "SUBMITTING"  # ours: the job has been submitted and has no id yet
 # Codes of the states of jobs, as the cluster's manual has them.
@@ -31,7 +32,7 @@ class FormerJob:
 
     batch: str
     task: Count
-    id: str = ""
+    id: JobId = ""
     state: str = SUBMITTING
     reason: str = ""
     node: str = ""

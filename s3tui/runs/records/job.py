@@ -8,6 +8,7 @@ from typing import Literal
 from core.run.fields import Count
 from core.run.rundir import RunDir, read_record_if_there, write_json
 from s3tui.runs.records.former_job import FormerJob
+from s3tui.runs.records.job_id import JobId
 
 Phase = Literal["waiting", "working", "ended"]
 # How the cluster ended a job: "" where the worker ended by itself, "restart" where the run may simply start again.
@@ -28,7 +29,7 @@ class Job:
     launcher: str
     batch: str
     task: Count
-    id: str = ""
+    id: JobId = ""
     phase: Phase = "waiting"
     end: End = ""
     state: str = ""
