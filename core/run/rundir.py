@@ -226,6 +226,6 @@ def read_record_if_there(path: Path, kind: Callable[..., T]) -> T | None:
     try:
         return read_record(path, kind)
     except RunDirError:
-        if os.path.lexists(path):
-            raise
-        return None
+        if not os.path.lexists(path):
+            return None
+    return read_record(path, kind)  # it is damaged, or was written between the two looks

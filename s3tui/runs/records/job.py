@@ -69,12 +69,11 @@ def read_job(directory: RunDir) -> Job | None:
 
 
 def write_job(directory: RunDir, job: Job) -> None:
-    """Write it down."""
+    """Write the record of a job; one of version 0.1 beside it does not count any more."""
     write_json(directory.job, {"v": 1} | asdict(job))
-    directory.former_job.unlink(missing_ok=True)
 
 
 def forget_job(directory: RunDir) -> None:
     """Delete the record."""
-    for path in (directory.job, directory.former_job):
+    for path in (directory.former_job, directory.job):
         path.unlink(missing_ok=True)
