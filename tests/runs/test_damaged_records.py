@@ -82,7 +82,7 @@ def test_what_a_report_cannot_tell_of_a_finished_run_is_said_in_it(there, name):
     there.put(name, ("worker",), "[]")
     report = there.outputs / "report.md"
     assert there.run("report", str(there.workspace.path), "--output", str(report))[0] == 0
-    assert f"{name} is damaged: worker should be an object, not a list" in report.read_text()
+    assert f"{name} is damaged: worker should be an object, not an empty list" in report.read_text()
     assert "2 of 2 runs are finished" in report.read_text()
 
 
