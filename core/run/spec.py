@@ -27,10 +27,12 @@ from core.run.training import (
 
 # What the paper's code does where ours differs; `preset = "paper"` stands for these values.
 PRESETS = ("paper",)
-PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch"}
+PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
 # How dropout masks are drawn on a CPU.
 Dropout = Literal["fast", "torch"]
+# How far weights move in a step.
+StepScale = Literal["balanced", "shared"]
 # The methods that search, and those that choose from a space within a budget.
 SEARCHING = ("s3", "bipeft")
 CHOOSING = (*SEARCHING, "random")
@@ -176,6 +178,13 @@ class RunSpec(Frozen):
         default="zero",
         description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "
         "random (`paper`).",
+    )
+    step_scale: StepScale = Field(
+        default="balanced",
+        description="How far the weights of different deltas move in a step: each with the multiple of the learning "
+        "rate at which a step changes the output of its module as much as that of a bias would (`balanced`), or all "
+        "with the learning rate (`shared`, the paper's), with which a LoRA of alpha 16 goes nine times as far as a "
+        "bias.",
     )
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
     bipeft: BipeftSettings = Field(

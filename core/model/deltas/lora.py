@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from core.model.deltas.balance import summed
 from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
 from core.model.site import Site
 
@@ -35,9 +36,10 @@ class LoRA(Standalone):
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """A and B."""
+        moved = self.factor * summed(self.rank)
         return {
             "lora_A": Weight((self.rank, site.inputs), uniform(1 / math.sqrt(site.inputs))),
-            "lora_B": Weight((site.outputs, self.rank), zeros, gated=True),
+            "lora_B": Weight((site.outputs, self.rank), zeros, gated=True, rate=math.sqrt(3) / moved),
         }
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.model.deltas.balance import KEPT, summed
 from core.model.deltas.base import Effect, Standalone, Weight, glorot, zeros
 from core.model.site import Site
 
@@ -36,13 +38,15 @@ class LowRankAdapter(Standalone):
         """The four thin matrices and two biases."""
         d, k = site.outputs, self.rank
         m = max(1, d // self.reduction)
+        inner = KEPT * math.sqrt(d * 2 / (d + k) * k * 2 / (k + m))
+        thin = inner * math.sqrt(m * 2 / (m + k))
         return {
             "down.left": Weight((d, k), glorot),
             "down.right": Weight((k, m), glorot),
             "down.bias": Weight((m,), zeros),
             "up.left": Weight((m, k), glorot),
-            "up.right": Weight((k, d), zeros, gated=True, original=glorot),
-            "up.bias": Weight((d,), zeros, gated=True),
+            "up.right": Weight((k, d), zeros, True, glorot, rate=0.5 / (summed(k) * thin)),
+            "up.bias": Weight((d,), zeros, gated=True, rate=0.5),
         }
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:

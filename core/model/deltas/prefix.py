@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from core.model.deltas.balance import share, summed
 from core.model.deltas.base import Effect, Rows, Standalone, Weight, normal
 from core.model.site import Site
+
+# The size of a mean of values over a text, of one.
+MEAN = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,13 @@ class Prefix(Standalone):
         """Keys and values."""
         assert site.sublayer is not None
         assert site.sublayer.attention is not None
-        shape = (self.length, site.sublayer.attention.heads * site.sublayer.attention.head_width)
-        return {"keys": Weight(shape, normal(0.02)), "values": Weight(shape, normal(0.02))}
+        heads, width = site.sublayer.attention.heads, site.sublayer.attention.head_width
+        shape, part = (self.length, heads * width), share(self.length)
+        scores = summed(width) / math.sqrt(width)
+        return {
+            "keys": Weight(shape, normal(0.02), rate=0.5 / (part * (1 - part) * scores * MEAN)),
+            "values": Weight(shape, normal(0.02), rate=0.5 / part),
+        }
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """The keys and values with the gates of their rows."""

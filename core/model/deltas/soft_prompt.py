@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from core.model.deltas.balance import share
 from core.model.deltas.base import Effect, Rows, Standalone, Weight, uniform
 from core.model.site import Site
 
@@ -34,7 +35,7 @@ class SoftPrompt(Standalone):
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """The prompt."""
-        return {"prompt": Weight((self.length, site.inputs), uniform(0.5))}
+        return {"prompt": Weight((self.length, site.inputs), uniform(0.5), rate=0.5 / share(self.length))}
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """The prompt with the gates of its rows."""

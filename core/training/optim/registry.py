@@ -24,11 +24,11 @@ class Optimizer(Protocol):
         """The state before the first step."""
 
     def update(
-        self, weights: Tensor, gradient: Tensor, state: State, lr: float, weight_decay: float = 0.0, /
+        self, weights: Tensor, gradient: Tensor, state: State, lr: float | Tensor, weight_decay: float = 0.0, /
     ) -> tuple[Tensor, State]:
-        """One step: the new weights and the new state."""
+        """One step: the new weights and the new state. `lr` is a number, or one for each weight."""
 
-    def pull_back(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
+    def pull_back(self, gradient: Tensor, state: State, lr: float | Tensor, direction: Tensor, /) -> Tensor:
         """(d w' / d g)^T `direction`, where w' are the weights after a step with the gradient g."""
 
 
