@@ -44,7 +44,8 @@ class Prefix(Standalone):
         assert site.sublayer is not None
         assert site.sublayer.attention is not None
         heads, width = site.sublayer.attention.heads, site.sublayer.attention.head_width
-        shape, part = (self.length, heads * width), share(self.length)
+        causal = site.stack == "decoder" and site.name == "block.attn"
+        shape, part = (self.length, heads * width), share(self.length, causal)
         scores = summed(width) / math.sqrt(width)
         return {
             "keys": Weight(shape, normal(0.02), rate=0.5 / (part * (1 - part) * scores * MEAN)),

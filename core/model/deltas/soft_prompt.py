@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -11,6 +12,8 @@ from torch import Tensor
 from core.model.deltas.balance import share
 from core.model.deltas.base import Effect, Rows, Standalone, Weight, uniform
 from core.model.site import Site
+
+BOUND = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class SoftPrompt(Standalone):
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """The prompt."""
-        return {"prompt": Weight((self.length, site.inputs), uniform(0.5), rate=0.5 / share(self.length))}
+        part = share(self.length, site.stack == "decoder")
+        size = BOUND / math.sqrt(3) if site.normalised else 1.0
+        return {"prompt": Weight((self.length, site.inputs), uniform(BOUND), rate=size / part)}
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """The prompt with the gates of its rows."""
