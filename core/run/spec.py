@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from core.run.added import not_in_digest, with_added
 from core.run.spaces import SpaceSpec
 from core.run.tasks import OWN as TASKS
 from core.run.training import (
@@ -194,6 +195,11 @@ class RunSpec(Frozen):
         default=RetrainSettings(), description="The training of what was found; its keys are below."
     )
 
+    @classmethod
+    def of_file(cls, written: Any) -> RunSpec:
+        """The settings that stand in a `spec.json`, which may be of an earlier version."""
+        return cls.model_validate(with_added(written) if isinstance(written, dict) else written)
+
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, data: Any) -> Any:
@@ -263,5 +269,6 @@ class RunSpec(Frozen):
         return int(self.budget * backbone_parameters if self.budget < 1 else self.budget)
 
     def digest(self) -> str:
-        """Twelve hex digits that equal specs share."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """Twelve hex digits that equal specs share; the same for settings that mean what they did before a key came."""
+        text = self.model_dump_json(exclude=not_in_digest(self.model_dump()))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from core.run.added import with_added
 from core.run.fields import Amount, Count, Like
 from core.run.rundir import RunDir, read_record, read_record_if_there
 
@@ -61,7 +62,7 @@ _SUMMARY: Any = Annotated[dict[str, Any], Like(lambda: _Summary)]
 def read_spec(directory: RunDir) -> dict[str, Any]:
     """The settings of a run; raises RunDirError where the file is missing or damaged."""
     spec: dict[str, Any] = read_record(directory.spec, _SPEC)
-    return spec
+    return with_added(spec)
 
 
 def read_summary(directory: RunDir) -> dict[str, Any]:
