@@ -23,6 +23,9 @@ class Adapter(Standalone):
 
     m is the bottleneck. D starts normal (std 0.01), the rest at zero; the paper's code starts U normal too. gelu is
     the tanh approximation. Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1.
+
+    Balanced steps: D h has elements of size 0.01 sqrt(out), of which gelu keeps half. U has the rate
+    1 / (0.01 sqrt(out) m^(3/4)), u a half.
     """
 
     bottleneck: int

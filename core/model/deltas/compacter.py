@@ -26,6 +26,10 @@ class Compacter(Standalone):
     2 n^3 + 2 k (out + m) + m + out parameters. A starts normal (std 0.01), S and T Glorot-uniform, but S of U and the
     biases at zero; the paper's code starts S of U Glorot-uniform too. Karimi Mahabadi et al. 2021, "Compacter:
     Efficient Low-Rank Hypercomplex Adapter Layers", section 3; as in the code of the S3 paper each has an A of its own.
+
+    Balanced steps: elements of D h have the size s = 0.01 sqrt(n k out 2 / (m / n + k) 2 / (k + out / n)), of which
+    relu keeps half, and what S of U multiplies has the size t = s / 2 0.01 sqrt(2 m / (k + m / n)). S of U has the
+    rate 1 / (2 t (n k)^(3/4)), u a half.
     """
 
     reduction: int

@@ -21,6 +21,9 @@ class LoRA(Standalone):
     A starts as a linear layer does, uniform in +-1/sqrt(in); B at zero. Hu et al. 2021, "LoRA: Low-Rank Adaptation
     of Large Language Models", section 4.1; alpha = 16 as in the code of the S3 paper.
 
+    Balanced steps: A x has elements of size 1/sqrt(3), so that a step of lr in B changes h by
+    lr (alpha / r) r^(3/4) / sqrt(3). B has the rate sqrt(3) r^(1/4) / alpha: 0.11 for alpha = 16 and r = 1.
+
     Ranks r_1, r_2, ... to choose from share the weights of the largest: h = W x + B G A x with the diagonal
     G_jj = sum of z_i alpha / r_i over the ranks r_i >= j.
     """

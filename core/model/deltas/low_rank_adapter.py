@@ -23,6 +23,10 @@ class LowRankAdapter(Standalone):
     m = out / reduction (at least 1), k = rank; 2 k (out + m) + m + out parameters. The factors start Glorot-uniform,
     but Ur and the biases at zero; the paper's code starts Ur Glorot-uniform too. gelu is the tanh approximation.
     Karimi Mahabadi et al. 2021, "Compacter", section 3 (the low-rank baseline).
+
+    Balanced steps: elements of h Dl Dr have the size s = sqrt(2 out / (out + k) 2 k / (k + m)), of which gelu keeps
+    half, and what Ur multiplies has the size t = s / 2 sqrt(2 m / (m + k)). Ur has the rate 1 / (2 t k^(3/4)), u a
+    half.
     """
 
     reduction: int

@@ -22,6 +22,9 @@ class ParallelAdapter(Standalone):
     m is the bottleneck, x what the sub-layer (or the linear layer) reads. D starts as a linear layer does, uniform in
     +-1/sqrt(in), the rest at zero. He et al. 2022, "Towards a Unified View of Parameter-Efficient Transfer
     Learning", section 3.3, without its constant scale.
+
+    Balanced steps: D x has elements of size 1/sqrt(3), of which relu keeps half; U has the rate sqrt(3) / m^(3/4), u a
+    half.
     """
 
     bottleneck: int

@@ -24,6 +24,9 @@ class SoftPrompt(Standalone):
     e^s, with s their score: with z = 0 they are not there. P starts uniform in +-0.5. Of an encoder-decoder the encoder
     reads it. Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 2 and its
     random start.
+
+    Balanced steps: the rate is one over the share of the prompt beside a text of 32 tokens, times the size
+    0.5 / sqrt(3) of its elements where the network normalises what it reads.
     """
 
     length: int
