@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
+from core.run.added import not_in_digest, with_added
 from core.run.errors import SpecError
 from core.run.methods import METHODS, OWN
 from core.run.spaces import SpaceSpec
@@ -30,10 +31,12 @@ from core.run.training import (
 
 # The values of `preset = "paper"`: the behaviour of the paper's code where our defaults differ.
 PRESETS = ("paper",)
-PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch"}
+PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
+# How far weights move in a step.
+StepScale = Literal["balanced", "shared"]
 
 
 _NEED = " and ".join(", ".join(f"`{row.name}`" for row in OWN if row.budget == "needed").rsplit(", ", 1))
@@ -180,6 +183,13 @@ class RunSpec(Frozen):
         description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "
         "random (`paper`).",
     )
+    step_scale: StepScale = Field(
+        default="balanced",
+        description="How far the weights of different deltas move in a step: each with the multiple of the learning "
+        "rate at which a step changes the output of its module as much as that of a bias would (`balanced`), or all "
+        "with the learning rate (`shared`, the paper's), with which a LoRA of alpha 16 goes nine times as far as a "
+        "bias.",
+    )
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
     bipeft: BipeftSettings = Field(
         default=BipeftSettings(), description='What `method = "bipeft"` has beside that; its keys are below.'
@@ -187,6 +197,11 @@ class RunSpec(Frozen):
     retrain: RetrainSettings = Field(
         default=RetrainSettings(), description="The training of what was found; its keys are below."
     )
+
+    @classmethod
+    def of_file(cls, written: Any) -> RunSpec:
+        """The settings that stand in a `spec.json`, which may be of an earlier version."""
+        return cls.model_validate(with_added(written) if isinstance(written, dict) else written)
 
     @model_validator(mode="before")
     @classmethod
@@ -268,5 +283,6 @@ class RunSpec(Frozen):
         return int(self.budget * backbone_parameters if self.budget < 1 else self.budget)
 
     def digest(self) -> str:
-        """A hash of twelve hex digits, equal for equal specs."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """A hash of twelve hex digits, equal for equal specs; a key added later changes none that means what it did."""
+        text = self.model_dump_json(exclude=not_in_digest(self.model_dump()))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -16,6 +16,7 @@ from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
+from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
 from core.training.trainee import FullTrainee, StructureTrainee, Trainee
@@ -49,10 +50,11 @@ def about(spec: RunSpec) -> dict[str, Any]:
 
 def _trainee(spec: RunSpec, structure: Structure, backbone: Backbone) -> Trainee:
     if METHODS[spec.method].trains == "model":
-        return FullTrainee(backbone.model)
+        return FullTrainee(backbone.model, backbone.head, head_scale(spec.retrain))
     model = GatedModel(backbone.model, restore(structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
-    return StructureTrainee(model, weights, separate=spec.retrain.optimizer == "adafactor")
+    scale = scale_of(model, spec.step_scale, spec.retrain)
+    return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
 
 
 def _result(

@@ -81,7 +81,7 @@ def complete(directory: RunDir, workspace: Workspace) -> None:
     """
     from core.run.spec import RunSpec
 
-    spec = with_structure(RunSpec.model_validate(read_json(directory.spec)), workspace)
+    spec = with_structure(RunSpec.of_file(read_json(directory.spec)), workspace)
     write_json(directory.spec, spec.model_dump(mode="json"))
 
 

@@ -102,7 +102,7 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
     if fresh or not directory.exists():
         return ""
     try:
-        spec = RunSpec.model_validate(read_json(directory.spec))
+        spec = RunSpec.of_file(read_json(directory.spec))
     except (S3Error, ValidationError):
         return f"{run.name}: {directory.spec} is damaged or of another version; {FRESH}"
     now = comparable(run.spec, spec, Workspace(suite.workspace))

@@ -18,6 +18,7 @@ from core.search.passes import Noise
 from core.training.data import search_orders, total_steps
 from core.training.optim import adamw
 from core.training.optim.registry import restored, tensors_of
+from core.training.optim.step_scale import scale_of
 from core.training.setup import Setup
 
 
@@ -31,8 +32,9 @@ class S3:
         self.total_steps = total_steps(self.settings, rows // 2 if self.settings.bilevel else rows)
         self._orders = search_orders(rows, self.settings, setup.spec.seed)
         costs = torch.tensor(model.parameters, device=model.device)
+        scale = scale_of(model, setup.spec.step_scale, self.settings)
         choices = Choices.of(model.choices, model.device)
-        self._problem = Problem(model, costs, budget, self.settings, self.total_steps, choices)
+        self._problem = Problem(model, costs, budget, self.settings, self.total_steps, choices, scale)
         self.cut = Cut(model.parameters, model.choices, budget, self.settings.selection)
 
     def start(self, resumed: Snapshot | None) -> SearchState:

@@ -37,6 +37,7 @@ from core.tasks.randomness import generator
 from core.training.data import search_orders, total_steps
 from core.training.optim import adamw
 from core.training.optim.registry import State, optimizer_of, restored, tensors_of
+from core.training.optim.step_scale import scale_of
 from core.training.setup import Setup
 
 # Alphas start at random and this small, so that no two ranks are equally good.
@@ -91,6 +92,7 @@ class Bipeft:
         self._prune_after = self.total_steps // 10 if self._own.prune_after is None else self._own.prune_after
         self._orders = search_orders(rows, self.settings, setup.spec.seed)
         self._optimizer = optimizer_of(self.settings.optimizer, model.layout, model.device)
+        self._scale = scale_of(model, setup.spec.step_scale, self.settings)
         self._positions = Positions(model)
         self._has_ranks = bool(self._positions.several.any())
 
@@ -153,7 +155,7 @@ class Bipeft:
         loss, gradient, _ = passes.all_gradients(state.weights)
         clipped, norm = adamw.clip(gradient, s.clip)
         weights, weight_state = self._optimizer.update(
-            state.weights, clipped, state.weight_state, self.rates(step)[0], s.weight_decay
+            state.weights, clipped, state.weight_state, self.rates(step)[0] * self._scale, s.weight_decay
         )
         pruned = self._prune(moved, state.weights * gradient, state.weights * of_validation)
 
