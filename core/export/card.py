@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.export.source import Source
-from core.run.spec import SEARCHING
+from core.run.methods import method_of
 from core.run.structure import Candidate
 
 LIBRARIES = {"merged": "transformers", "peft": "peft"}
@@ -29,7 +29,7 @@ def card(source: Source, kind: str, pipeline: str) -> str:
         task_type=pipeline,
         dataset_type=task,
         dataset_name=task,
-        metric_type=str(result["metric"]),
+        metric_type=_one_line(str(result["metric"])),
         metric_value=result["score"],
     )
     header: Any = ModelCardData(
@@ -95,10 +95,12 @@ def _code(text: str, language: str = "") -> str:
 
 
 def _origin(method: str) -> str:
-    """A sentence on how the structure was chosen."""
-    if method in SEARCHING:
-        return "Which few parameters to train was chosen by a sparse structure search (arXiv 2206.07382) of s3tui."
-    return "Trained with s3tui; what is trained was not searched."
+    """A sentence on how the structure was chosen, with the publication of the method."""
+    row = method_of(method)
+    named = f"{row.title or row.name} ({row.source})" if row.source else row.title or row.name
+    if row.searches:
+        return f"Which few parameters to train was found with s3tui by {named}."
+    return f"Trained with s3tui{f' by {named}' if row.source else ''}; what is trained was not searched."
 
 
 def _base_in_words(source: Source) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -67,6 +67,25 @@ class GatedModel:
             place = generator(seed, "init", self.placed[slot.owner].candidate.name, slot.name)
             parts.append(slot.flat(init(slot.shape, place)).to(self.device))
         return torch.cat(parts) if parts else torch.zeros(0, device=self.device)
+
+    def balanced(self) -> Tensor:
+        """How many times the learning rate each weight moves with, so that all deltas step alike (size, fp32).
+
+        See `core.model.deltas.balance`. A head moves with the learning rate.
+        """
+        return self._by_slot(lambda slot: self._pools[slot.owner].rates(slot) if slot.owner != HEAD else [1.0])
+
+    def of_head(self) -> Tensor:
+        """Whether each weight is one of the head's (size)."""
+        return self._by_slot(lambda slot: [slot.owner == HEAD]).bool()
+
+    def _by_slot(self, values: Callable[[Slot], Sequence[float]]) -> Tensor:
+        """A vector as the weights (size), with the values of each slot in parts of equal length."""
+        rows = [(float(v), slot.size // len(of)) for slot in self.layout.slots for of in [values(slot)] for v in of]
+        if not rows:
+            return torch.zeros(0, device=self.device)
+        numbers, lengths = map(torch.tensor, zip(*rows, strict=True))
+        return numbers.repeat_interleave(lengths).to(self.device)
 
     def named(self, weights: Tensor) -> dict[str, Tensor]:
         """The tensors by name: `<module>/<delta>/<tensor>`, and the head's by their names in the backbone.

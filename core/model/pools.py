@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,18 @@ class Pool:
             Slot(self.owner, name, w.shape, self._pieces(name, w), axes.get(name, 0))
             for name, w in self.weights.items()
         ]
+
+    def rates(self, slot: Slot) -> list[float]:
+        """The multiples of the learning rate of a tensor: one for all of it, or one for each index that is shared.
+
+        An index has the rate of the smallest alternative that reaches it, which without the larger ones is balanced.
+        """
+        own = [p.delta.weights(p.site)[slot.name] for p in self.placed]
+        if len(own) == 1 or slot.name not in self.largest.delta.axes:
+            return [own[-1].rate]
+        sizes = [0, *(w.shape[slot.axis] for w in own)]
+        spans = zip(own, itertools.pairwise(sizes), strict=True)
+        return [w.rate for w, (start, end) in spans for _ in range(start, end)]
 
     def effects(self, tensors: Mapping[str, Tensor], gates: Tensor) -> list[Effect]:
         """Its effects with these tensors, which the layout has scaled, and the gates (candidates) of the pass."""

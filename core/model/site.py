@@ -36,7 +36,8 @@ class Site:
     `kind` says what the module is: a linear map from `inputs` to `outputs` features, a normalisation whose weight has
     `outputs` elements, a sub-layer whose output has `outputs` features (before the residual is added), or a stack of
     layers, which reads vectors of `inputs` features. `sublayer` is known of canonical sub-layers, see
-    `core.model.sublayers`.
+    `core.model.sublayers`; `normalised` says of a stack whether it brings the vectors to one size before they are
+    attended to.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Site:
     inputs: int
     outputs: int
     sublayer: Sublayer | None = None
+    normalised: bool = False
 
     @property
     def label(self) -> str:

@@ -25,6 +25,8 @@ ENCODERS = {
     "electra": "electra.encoder",
     "distilbert": "distilbert.transformer",
 }
+# Of these the stack reads vectors that are normalised already; the others normalise what they read.
+READ_AS_THEY_ARE = ("bert", "roberta", "xlm-roberta", "electra", "distilbert")
 DECODERS = {"t5": "decoder", "mt5": "decoder", "bart": "model.decoder"}
 SINGLE = {
     "gpt2": "transformer",
@@ -55,7 +57,8 @@ def input_site(model: nn.Module) -> Site | None:
     if family not in modules:
         return None
     width = int(config_of(model).hidden_size)
-    return Site("input", stack, None, modules[family], "stack", width, width)
+    normalised = family not in READ_AS_THEY_ARE
+    return Site("input", stack, None, modules[family], "stack", width, width, normalised=normalised)
 
 
 def attention_modules(sites: Iterable[Site], name: str, stack: str) -> list[str]:

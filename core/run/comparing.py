@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from core.run.structure import Candidate, Structure, choices_of, jaccard, random_selection
+from core.run.selection import random_selection
+from core.run.structure import Candidate, Structure, choices_of, jaccard
 
 RESAMPLES = 2000  # bootstrap resamples
 DRAWS = 100  # random structures for each searched one, as the baseline of the overlap

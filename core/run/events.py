@@ -109,11 +109,16 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Gates(Event):
-    """All gate probabilities, in the order of `space`; written a few times a second at most."""
+    """All gate probabilities, in the order of `space`; written a few times a second at most.
+
+    `order` holds the candidates in the order in which the structure selected now would take them, as far as they fit;
+    None if it goes by p.
+    """
 
     type: ClassVar[str] = "gates"
     step: Count
     p: list[Share]
+    order: list[Count] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 
 from core.run.errors import SpecError
+from core.run.methods import method_of
 from core.run.spaces import SITES, SpaceSpec
 from core.run.spec import RunSpec
 from core.run.structure import RUN, Candidate, Structure
@@ -33,5 +34,10 @@ def awaited_space(run: str) -> SpaceSpec:
 
 def awaited(spec: RunSpec) -> str | None:
     """The name of the run whose structure is not filled in yet; None if the settings are complete."""
-    waits = spec.method == "given" and not spec.space.groups and spec.space.name.startswith(RUN)
+    waits = is_given(spec) and not spec.space.groups and spec.space.name.startswith(RUN)
     return spec.space.name.removeprefix(RUN) if waits else None
+
+
+def is_given(spec: RunSpec) -> bool:
+    """Whether the structure of a run is given by a file or by another run."""
+    return method_of(spec.method).is_given

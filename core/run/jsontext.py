@@ -10,13 +10,14 @@ LONGEST_BYTES = 2**24  # the structure of a space of 10,000 candidates takes 3 M
 DEEPEST = 64  # levels of nesting; our own files have 7
 _DIGITS = 20  # most characters of an integer of 64 bits, sign included
 _SAFE_DIGITS = 19  # an integer of fewer characters has at most 64 bits
+_LONGEST_KEY = 60  # characters of a key in a message
 _INFINITIES = (float("inf"), float("-inf"))
 
 
 def parse_json(data: bytes) -> Any:
     """Parse a JSON text; raises ValueError if it is invalid, too long or nested too deeply.
 
-    NaN, infinities and integers beyond 64 bits are refused too.
+    NaN, infinities, integers beyond 64 bits, and a key that occurs twice in one object are refused too.
     """
     if len(data) > LONGEST_BYTES:
         raise ValueError(f"it has more than {LONGEST_BYTES // 2**20} MiB")
@@ -63,4 +64,13 @@ def _constant(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
 
 
-_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in made if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:_LONGEST_KEY]!r} stands twice in one object")
+    return made
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant, object_pairs_hook=_object)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import os
-import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -63,6 +62,8 @@ def entry_points(group: str) -> Mapping[str, EntryPoint]:
 
 def resolve(code: str, what: str) -> Any:
     """Import the object that `module:attribute` names; raises SpecError, beginning with `what`, if that fails."""
+    import pkgutil  # which those who only read rows do without
+
     try:
         return pkgutil.resolve_name(code)
     except Exception as error:  # third-party code may raise anything

@@ -14,7 +14,7 @@
 | `queue.json` | the requested state of the run: queued, held or cancelled; priority, retries |
 | `process.json` | the process that executes it, or did last; written by its supervisor |
 | `exit.json` | how that process ended; written by its supervisor |
-| `slurm.json` | its job on a Slurm cluster; written by the dispatcher |
+| `job.json` | its job on a cluster, as last reported by its launcher; `slurm.json` if version 0.1 wrote it |
 | `mirror/` | how far each experiment tracker has received its events, and the files of trackers that write files |
 """
 
@@ -104,8 +104,13 @@ class RunDir:
         return self.path / "exit.json"
 
     @property
-    def slurm(self) -> Path:
-        """Its job on a cluster, as last reported by Slurm."""
+    def job(self) -> Path:
+        """Its job on a cluster, as last reported by the launcher."""
+        return self.path / "job.json"
+
+    @property
+    def former_job(self) -> Path:
+        """The same as version 0.1 wrote it, which knew one kind of cluster; its name is that of the launcher."""
         return self.path / "slurm.json"
 
     @property
@@ -221,6 +226,6 @@ def read_record_if_there(path: Path, kind: Callable[..., T]) -> T | None:
     try:
         return read_record(path, kind)
     except RunDirError:
-        if os.path.lexists(path):
-            raise
-        return None
+        if not os.path.lexists(path):
+            return None
+    return read_record(path, kind)  # it is damaged, or was written between the two looks

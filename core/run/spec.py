@@ -10,7 +10,11 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
+from core.run.added import not_in_digest, with_added
+from core.run.errors import SpecError
+from core.run.methods import METHODS, OWN
 from core.run.spaces import SpaceSpec
 from core.run.tasks import OWN as TASKS
 from core.run.training import (
@@ -27,13 +31,15 @@ from core.run.training import (
 
 # The values of `preset = "paper"`: the behaviour of the paper's code where our defaults differ.
 PRESETS = ("paper",)
-PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch"}
+PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
-# The methods that search, and those that choose from a space within a budget.
-SEARCHING = ("s3", "bipeft")
-CHOOSING = (*SEARCHING, "random")
+# How far weights move in a step.
+StepScale = Literal["balanced", "shared"]
+
+
+_NEED = " and ".join(", ".join(f"`{row.name}`" for row in OWN if row.budget == "needed").rsplit(", ", 1))
 
 
 class NamedTask(Frozen):
@@ -131,16 +137,15 @@ class RunSpec(Frozen):
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
         "file of the paper's code (`FILE.json`)."
     )
-    method: Literal["s3", "bipeft", "random", "fixed", "full", "given"] = Field(
+    method: str = Field(
         default="s3",
-        description="`s3` searches a structure; `bipeft` searches one by pruning, with ranks in turn; `random` draws "
-        "one within the budget; `fixed` takes the whole space, or as much as the budget allows from the last layer "
-        "down; `full` fine-tunes all of the model; `given` trains the structure that [`structure`](#structure) names.",
+        description=f"{'; '.join(f'`{row.name}` {row.about}' for row in OWN)}.",
+        json_schema_extra={"enum": [row.name for row in OWN]},
     )
     budget: Rate | None = Field(
         default=None,
         description="What the structure may train at most: under 1 a share of the backbone's parameters, from 1 on "
-        "their number. `s3`, `bipeft` and `random` need one. A new classification head is not counted. "
+        f"their number. {_NEED} need one. A new classification head is not counted. "
         '`"none"` takes back '
         "a budget of the defaults.",
     )
@@ -164,8 +169,8 @@ class RunSpec(Frozen):
     eval_batch_size: Positive = Field(default=128, description="Examples in one batch of an evaluation.")
     checkpoint_every: Positive = Field(
         default=100,
-        description="Steps between two checkpoints, which a run that was stopped or killed goes on from; one is "
-        "written at the end of each phase and on SIGTERM too.",
+        description="Steps between two checkpoints, from which a stopped or killed run resumes; one is also written at "
+        "the end of each phase and on SIGTERM.",
     )
     evaluation: Literal["auto", "rank", "generate"] = Field(
         default="auto",
@@ -178,6 +183,13 @@ class RunSpec(Frozen):
         description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "
         "random (`paper`).",
     )
+    step_scale: StepScale = Field(
+        default="balanced",
+        description="How far the weights of different deltas move in a step: each with the multiple of the learning "
+        "rate at which a step changes the output of its module as much as that of a bias would (`balanced`), or all "
+        "with the learning rate (`shared`, the paper's), with which a LoRA of alpha 16 goes nine times as far as a "
+        "bias.",
+    )
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
     bipeft: BipeftSettings = Field(
         default=BipeftSettings(), description='What `method = "bipeft"` has beside that; its keys are below.'
@@ -185,6 +197,11 @@ class RunSpec(Frozen):
     retrain: RetrainSettings = Field(
         default=RetrainSettings(), description="The training of what was found; its keys are below."
     )
+
+    @classmethod
+    def of_file(cls, written: Any) -> RunSpec:
+        """The settings that stand in a `spec.json`, which may be of an earlier version."""
+        return cls.model_validate(with_added(written) if isinstance(written, dict) else written)
 
     @model_validator(mode="before")
     @classmethod
@@ -199,6 +216,16 @@ class RunSpec(Frozen):
         if "task" in rest and _task_kind(rest["task"]) == "named":
             rest["task"] = _filled(rest["task"], PAPER_TASK)
         return PAPER_RUN | rest
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        if value not in METHODS:
+            raise PydanticKnownError("literal_error", {"expected": " or ".join(map(repr, METHODS))})
+        try:
+            return METHODS[value].name
+        except SpecError as error:  # of a package that is broken
+            raise ValueError(str(error)) from error
 
     @field_validator("device")
     @classmethod
@@ -222,22 +249,23 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _budget_where_needed(self) -> RunSpec:
-        if self.budget is None and self.method in CHOOSING:
+        row = METHODS[self.method]
+        if self.budget is None and row.budget == "needed":
             raise ValueError(f"method {self.method!r} needs a budget, as in budget = 4e-4")
-        if self.method in CHOOSING and not any(self.space.deltas()):
+        if row.space == "chosen" and not any(self.space.deltas()):
             raise ValueError(f"method {self.method!r} has nothing to choose from in the empty space")
         return self
 
     @model_validator(mode="after")
-    def _bipeft_has_two_levels(self) -> RunSpec:
-        if self.method == "bipeft" and not self.search.bilevel:
-            raise ValueError("method 'bipeft' compares two halves of the data: leave bilevel = false out")
+    def _two_levels_where_needed(self) -> RunSpec:
+        if METHODS[self.method].bilevel and not self.search.bilevel:
+            raise ValueError(f"method {self.method!r} compares two halves of the data: leave bilevel = false out")
         return self
 
     @model_validator(mode="after")
     def _alternatives_are_of_shift(self) -> RunSpec:
         several = [str(delta) for _, _, delta in self.space.deltas() if len(delta.alternatives) > 1]
-        if self.method == "s3" and several and self.search.strategy != "shift":
+        if METHODS[self.method].strategy and several and self.search.strategy != "shift":
             raise ValueError(f'{several[0]} is a choice of one, which needs strategy = "shift"')
         return self
 
@@ -255,5 +283,6 @@ class RunSpec(Frozen):
         return int(self.budget * backbone_parameters if self.budget < 1 else self.budget)
 
     def digest(self) -> str:
-        """A hash of twelve hex digits, equal for equal specs."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """A hash of twelve hex digits, equal for equal specs; a key added later changes none that means what it did."""
+        text = self.model_dump_json(exclude=not_in_digest(self.model_dump()))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -68,6 +68,10 @@ class Training(Frozen):
         "no scaling by the size of the parameters, so that `learning_rate` is the rate).",
     )
     learning_rate: Rate = Field(default=3e-4, description="Peak learning rate of the weights.")
+    head_learning_rate: Rate | None = Field(
+        default=None,
+        description="Peak learning rate of a new classification head; by default that of the other weights.",
+    )
     weight_decay: NotNegativeReal = Field(
         default=0.0, description="Weight decay of the weights, decoupled as AdamW has it."
     )

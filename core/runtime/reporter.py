@@ -79,15 +79,15 @@ class Reporter:
         known = {"best": best} if math.isfinite(best) else {}
         self.event(event, phase=event.phase, step=step, total=event.total, **known)
 
-    def gates(self, step: int, p: list[float]) -> None:
+    def gates(self, step: int, p: list[float], order: list[int] | None = None) -> None:
         """Write the gate probabilities, at most once every GATES_INTERVAL."""
         if time.monotonic() - self._last_gates > GATES_INTERVAL:
-            self.all_gates(step, p)
+            self.all_gates(step, p, order)
 
-    def all_gates(self, step: int, p: list[float]) -> None:
-        """Write the gate probabilities."""
+    def all_gates(self, step: int, p: list[float], order: list[int] | None = None) -> None:
+        """Write the gate probabilities, and the order of the candidates where the structure does not go by p."""
         self._last_gates = time.monotonic()
-        self.event(Gates(step, [round(value, 6) for value in p]))
+        self.event(Gates(step, [round(value, 6) for value in p], order))
 
     def evaluation(self, event: Eval) -> None:
         """Write an evaluation; the summary keeps the last and the best score."""

@@ -91,7 +91,7 @@ def _watch(others: list[Any], leaving: threading.Event) -> None:
     if not any(other.exitcode for other in others) or leaving.wait(NOTICE_SECONDS):
         return
     died = [f"process {i} (exit code {other.exitcode})" for i, other in enumerate(others, 1) if other.exitcode]
-    log_line(f"crash: the run cannot go on without {', '.join(died)}")
+    log_line(f"crash: the run cannot continue without {', '.join(died)}")
     for other in others:
         other.kill()
     os._exit(EXIT_FAILED)

@@ -15,6 +15,7 @@ from torch import Tensor
 from core.model.gated import GatedModel
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import EndedEarly, Eval, Phase, Step, score_of
+from core.run.selection import Cut
 from core.run.training import SearchSettings
 from core.runtime.checkpoint import Snapshot
 from core.runtime.checkpointer import Checkpointer
@@ -77,6 +78,7 @@ class Searcher(Protocol[State]):
     model: GatedModel
     settings: SearchSettings
     total_steps: int
+    cut: Cut
 
     def start(self, resumed: Snapshot | None) -> State:
         """The initial state, or the one of a checkpoint."""
@@ -93,8 +95,8 @@ class Searcher(Protocol[State]):
     def probabilities(self, state: State) -> list[float]:
         """The probability p of every candidate under the budget."""
 
-    def selected(self, state: State, p: Sequence[float]) -> tuple[int, ...]:
-        """The structure that would be selected now, as ascending indices."""
+    def order(self, state: State, p: Sequence[float]) -> list[int] | None:
+        """The candidates in the order in which the structure takes them (`Cut.select`); None if it goes by p."""
 
     def evaluated_gates(self, p: Sequence[float], selected: Sequence[int]) -> Tensor:
         """The gates with which the network is evaluated (candidates)."""
@@ -138,8 +140,9 @@ def _evaluate(
 ) -> None:
     """Score the network on the validation split; keep the probabilities if the score is the best so far."""
     p = searcher.probabilities(state)
-    reporter.all_gates(state.step, p)
-    selected = searcher.selected(state, p)
+    order = searcher.order(state, p)
+    reporter.all_gates(state.step, p, order)
+    selected = searcher.cut.select(p, order)
     with searcher.model.bound(state.weights, searcher.evaluated_gates(p, selected)):
         metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, checkpointer.check)
     score = score_of(metrics)
@@ -159,10 +162,11 @@ def _report(searcher: Searcher[State], state: State, metrics: StepMetrics, repor
         what = bad[0].replace("_", " ") if bad else "a gate probability is not finite"
         raise DivergedError(f"the search diverged at step {state.step}: {what}", "lower the learning rates")
     lr, alpha_lr = searcher.rates(state.step - 1)
-    selected = sum(searcher.model.parameters[i] for i in searcher.selected(state, p))
+    order = searcher.order(state, p)
+    selected = sum(searcher.model.parameters[i] for i in searcher.cut.select(p, order))
     event = Step("search", state.step, learning_rate=lr, alpha_learning_rate=alpha_lr, selected=selected, **numbers)
     reporter.event(event, step=state.step)
-    reporter.gates(state.step, p)
+    reporter.gates(state.step, p, order)
 
 
 def _to_host(m: StepMetrics) -> tuple[dict[str, Any], list[float]]:

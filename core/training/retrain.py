@@ -160,13 +160,21 @@ def _train_step(
             torch.autograd.backward(losses[-1])
     loss = _together(torch.stack(losses).detach().sum(), trainee)
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
-    optimizer.step()
+    take_step(trainee, optimizer)
     values = torch.stack([loss.double(), norm.double()]).tolist()
     if not all(map(math.isfinite, values)):
         raise DivergedError(
             f"retraining diverged at step {step + 1}: the loss is {values[0]}", "lower the learning rate"
         )
     reporter.event(Step("retrain", step + 1, values[0], values[1], lr), step=step + 1)
+
+
+def take_step(trainee: Trainee, optimizer: torch.optim.Optimizer) -> None:
+    """One step of the optimiser, in which each weight moves its multiple of that step: w' = w + scale (step(w) - w)."""
+    before = {i: trainee.parameters[i].detach().clone() for i in trainee.scales}
+    optimizer.step()
+    for i, scale in trainee.scales.items():
+        copy([torch.lerp(before[i], trainee.parameters[i], scale)], [trainee.parameters[i]])
 
 
 def _together(loss: Tensor, trainee: Trainee) -> Tensor:

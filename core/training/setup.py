@@ -13,8 +13,9 @@ from core.model.backbone import Backbone, Pretrained, open_pretrained
 from core.model.space import Placed, place
 from core.run.errors import SpecError
 from core.run.events import Space, Started, read_events
+from core.run.methods import METHODS
 from core.run.rundir import RunDir
-from core.run.spec import CHOOSING, RunSpec
+from core.run.spec import RunSpec
 from core.run.structure import whole_space
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
@@ -54,7 +55,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
     _log_unused(spec.model, backbone.unused)
     check_passes(spec.model, backbone, data)
-    placed = [] if spec.method == "full" else place(spec.space, backbone.model)
+    placed = [] if METHODS[spec.method].space == "none" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
     total = whole_space([p.candidate for p in placed])
@@ -72,7 +73,7 @@ def _precision(spec: RunSpec, device: torch.device, attempts: list[Started]) -> 
 
     bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
     """
-    if spec.method == "full":
+    if METHODS[spec.method].trains == "model":
         return torch.float32
     if spec.precision == "auto" and attempts:
         return torch.bfloat16 if attempts[-1].precision == "bfloat16" else torch.float32
@@ -123,7 +124,7 @@ def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int)
             f"raise it, to {min(counts) / backbone_parameters:.1e} of the backbone or more",
         )
     total = whole_space([p.candidate for p in placed])
-    if budget > total and spec.method in CHOOSING:
+    if budget > total and METHODS[spec.method].space == "chosen":
         raise SpecError(
             f"the budget of {budget:,} parameters is above the whole space ({total:,})",
             "lower it, or train the whole space with method = 'fixed'",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.model.gated import GatedModel
+from core.training.optim.step_scale import Scale
 
 
 class Trainee(Protocol):
@@ -18,6 +19,10 @@ class Trainee(Protocol):
     @property
     def parameters(self) -> Sequence[Tensor]:
         """The tensors that an optimiser updates."""
+
+    @property
+    def scales(self) -> Mapping[int, Scale]:
+        """By the number of a parameter: how many times the optimiser's own step it moves. Those left out move once."""
 
     def bound(self) -> AbstractContextManager[nn.Module]:
         """A context in which the backbone computes with these parameters, forwards and backwards."""
@@ -33,9 +38,11 @@ class StructureTrainee:
     one vector holds them all.
     """
 
-    def __init__(self, model: GatedModel, weights: Tensor, separate: bool = False) -> None:
+    def __init__(self, model: GatedModel, weights: Tensor, scale: Scale = 1.0, separate: bool = False) -> None:
         parts = [t.contiguous().clone() for t in model.layout.tensors(weights)] if separate else [weights]
         self.parameters: Sequence[Tensor] = [part.requires_grad_() for part in parts]
+        scales = [] if isinstance(scale, float) else model.layout.tensors(scale) if separate else [scale]
+        self.scales: Mapping[int, Scale] = dict(enumerate(scales))
         self._model, self._separate = model, separate
         self._gates = torch.ones(len(model.placed), device=model.device)
 
@@ -56,10 +63,12 @@ class StructureTrainee:
 
 
 class FullTrainee:
-    """Every parameter of the backbone, as in full fine-tuning."""
+    """Every parameter of the backbone, as in full fine-tuning; those of a new head move `head_scale` times as far."""
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: Sequence[str] = (), head_scale: float = 1.0) -> None:
         self._backbone = backbone.requires_grad_()
+        names = [name for name, _ in backbone.named_parameters()]
+        self.scales: Mapping[int, Scale] = {names.index(name): head_scale for name in head if head_scale != 1.0}
 
     @property
     def parameters(self) -> Sequence[Tensor]:

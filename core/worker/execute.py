@@ -132,7 +132,7 @@ def read_spec(run: RunDir) -> RunSpec:
     """The settings of a run; raises RunDirError if they are missing or damaged."""
     data = read_json(run.spec)
     try:
-        return RunSpec.model_validate(data)
+        return RunSpec.of_file(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -10,11 +10,13 @@ from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
+from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
+from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
 from core.training.trainee import FullTrainee, StructureTrainee, Trainee
@@ -47,11 +49,12 @@ def about(spec: RunSpec) -> dict[str, Any]:
 
 
 def _trainee(spec: RunSpec, structure: Structure, backbone: Backbone) -> Trainee:
-    if spec.method == "full":
-        return FullTrainee(backbone.model)
+    if METHODS[spec.method].trains == "model":
+        return FullTrainee(backbone.model, backbone.head, head_scale(spec.retrain))
     model = GatedModel(backbone.model, restore(structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
-    return StructureTrainee(model, weights, separate=spec.retrain.optimizer == "adafactor")
+    scale = scale_of(model, spec.step_scale, spec.retrain)
+    return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
 
 
 def _result(
@@ -69,7 +72,7 @@ def _result(
         "metrics": tested,
         "validation": validation,
         "budget": setup.budget,
-        "parameters": backbone.parameters if spec.method == "full" else structure.parameters,
+        "parameters": _trained(setup, structure),
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,
         "precision": setup.precision,
@@ -78,6 +81,12 @@ def _result(
         "spec": spec.digest(),
         "versions": versions(),
     }
+
+
+def _trained(setup: Setup, structure: Structure) -> int:
+    """How many parameters were trained, those of a new head apart."""
+    is_whole = METHODS[setup.spec.method].trains == "model"
+    return setup.backbone.parameters if is_whole else structure.parameters
 
 
 def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:

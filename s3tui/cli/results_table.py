@@ -1,4 +1,4 @@
-"""The results as a table for a terminal, as JSON and as CSV."""
+"""Prints results as a table, as JSON or as CSV."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BEST = "*"
-WIDE = 100  # columns of a terminal from which on a long name has room beside the numbers
+WIDE = 100  # from this terminal width on, long names fit beside the numbers
 
 
 def print_json(rows: Sequence[Row]) -> None:
-    """One object with `rows`, numbers unrounded."""
+    """Print a JSON object with `rows`, numbers unrounded."""
     print(as_json(rows=[asdict(row) for row in rows]))
 
 
 def print_csv(rows: Sequence[Row]) -> None:
-    """A header and a line for each row, numbers unrounded."""
+    """Print CSV with a header, numbers unrounded."""
     print(as_csv([field.name for field in fields(Row)], map(asdict, rows)), end="")
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """A table for each contest, the best of it marked, and what the search gained under it."""
+    """Print a table for each contest with the best score marked, and comparisons with baselines below."""
     from rich.text import Text
 
     terminal = console()
@@ -64,7 +64,7 @@ def _table(rows: Sequence[Row], wide: bool) -> Table:
         is_best = row.score_mean == best
         mark, name, *others = (clean(text) for text in _cells(row, is_best))
         if not wide:
-            name = re.sub("[/,]", r"\g<0>\n", name)  # better broken where its parts meet than anywhere
+            name = re.sub("[/,]", r"\g<0>\n", name)  # break lines between the parts of a name
         table.add_row(*map(Text, (mark, name, *others)), style="bold" if is_best else "")
     return table
 

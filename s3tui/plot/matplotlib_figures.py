@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.run.errors import UsageError
+from core.run.methods import METHODS
 from s3tui.plot.labels import labelled
 from s3tui.plot.panels import Matrix, Panel
 from s3tui.results.summary import Row
@@ -27,7 +29,7 @@ DOTS = 300  # per inch, of a png
 # The colours of Okabe and Ito, distinguishable with all common kinds of colour vision, without the yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", ":", "-.")
-MARKERS = {"s3": "o", "random": "s", "fixed": "^", "full": "D", "given": "P"}
+MARKERS = "ovs^DPX<>phd*"  # of the methods, in the order of their table
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # bundled with matplotlib, so that figures are the same everywhere
@@ -73,7 +75,9 @@ def rendered(figure: Figure, form: str) -> bytes:
 
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes, which its reader sees.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         figure.savefig(buffer, format=form, dpi=DOTS, bbox_inches="tight", pad_inches=0.02, metadata=undated[form])
     return buffer.getvalue()
 
@@ -230,7 +234,7 @@ def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> Non
             axes.errorbar(
                 [row.parameters for row in mine], [100 * row.score_mean for row in mine],
                 yerr=[100 * (row.score_std or 0.0) for row in mine], color=colour, label=name,
-                marker=MARKERS.get(mine[0].method, "o"), markersize=4.5, capsize=2, linewidth=0.9, elinewidth=0.8,
+                marker=_marker(mine[0].method), markersize=4.5, capsize=2, linewidth=0.9, elinewidth=0.8,
             )  # fmt: skip
     axes.set_xscale("log")
     sizes = [row.parameters for row in rows if row.parameters]
@@ -246,6 +250,12 @@ def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> Non
     )
     axes.grid(color="0.92", linewidth=0.5)
     axes.set_axisbelow(True)
+
+
+def _marker(method: str) -> str:
+    """The mark of a method; all that are not known here share one that no other has."""
+    known = [*METHODS]
+    return MARKERS[known.index(method) % len(MARKERS)] if method in known else "."
 
 
 def _experiment(row: Row) -> str:

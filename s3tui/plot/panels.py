@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.run.errors import UsageError
+from core.run.methods import method_of
 from core.run.structure import RUN
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.results.summary import Row, rows_of
@@ -179,7 +180,7 @@ def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
     Structures searched on the same task are on the diagonal; other methods have a row each.
     """
     by_name = {f"{RUN}{run.run.name}": run for run in runs}
-    if not any(run.method == "given" for run in runs):
+    if not any(method_of(run.method).is_given for run in runs):
         raise UsageError("none of these runs trains a structure of another", 'as with structure = "run:NAME"')
     scores: dict[tuple[str, str], list[float]] = {}
     own: dict[str, list[float]] = {}
@@ -187,10 +188,10 @@ def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
     for run in runs:
         if not isinstance(run.run.status, Done):
             continue
-        result = run.run.status.result
+        result, method = run.run.status.result, method_of(run.method)
         metrics[run.task] = result.metric
-        row = _source_label(_reference(run), by_name) if run.method == "given" else run.group.partition("/")[0]
-        here = own.setdefault(run.task, []) if run.method == "s3" else scores.setdefault((row, run.task), [])
+        row = _source_label(_reference(run), by_name) if method.is_given else run.group.partition("/")[0]
+        here = own.setdefault(run.task, []) if method.searches else scores.setdefault((row, run.task), [])
         here.append(100 * result.score)
     for task, values in own.items():
         scores.setdefault((task, task), values)

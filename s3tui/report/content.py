@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.run.comparing import agreement
 from core.run.errors import RunDirError, S3Error
+from core.run.methods import method_of
 from core.run.rundir import RunDir
 from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
@@ -71,9 +72,9 @@ def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
 def _cells(row: Row, gain: Gain | None) -> list[str]:
     share = row.parameters / row.backbone_parameters if row.backbone_parameters else None
     spread = "" if row.score_std is None else f" ± {points(row.score_std)}"
-    told = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
+    gained = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
     numbers = [count(row.budget), count(row.parameters), percent(share), f"{points(row.score_mean)}{spread}"]
-    return [row.experiment, row.method, *numbers, str(row.runs), *told, duration(row.seconds)]
+    return [row.experiment, row.method, *numbers, str(row.runs), *gained, duration(row.seconds)]
 
 
 def _gain(gain: Gain) -> str:
@@ -104,7 +105,7 @@ def _scores(runs: Sequence[Drawn]) -> Iterator[Block]:
 
 
 def _structures(runs: Sequence[Drawn]) -> Iterator[Block]:
-    searched = {name: group for name, group in groups_of(runs).items() if group[0].method == "s3"}
+    searched = {name: group for name, group in groups_of(runs).items() if method_of(group[0].method).gates}
     searched = {name: [run for run in group if run.structure] for name, group in searched.items()}
     if any(searched.values()):
         yield Heading("Structures")
@@ -138,7 +139,7 @@ def _curves(runs: Sequence[Drawn]) -> Iterator[Block]:
         tasks.setdefault(run.task, []).append(run)
     for task, group in tasks.items():
         yield from _panels(f"{task}: losses (a moving mean; faint: single runs) and validation scores.", group)
-    searches = [run for run in runs if run.method == "s3"]
+    searches = [run for run in runs if method_of(run.method).gates]
     searched = searches[:MOST]
     which = f"of the first {MOST} searches" if len(searches) > MOST else "of each search"
     shown = _if_any(lambda: panels.budget_panels(searched))

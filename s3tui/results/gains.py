@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.run.comparing import RESAMPLES, Interval, percentiles
+from core.run.methods import method_of
 from s3tui.results.summary import Row, grouped
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
 
-BASELINES = ("random", "fixed")
 Seeds = dict[int, float]
 
 
@@ -37,12 +37,13 @@ def with_gains(runs: Sequence[FoundRun], seed: int = 0) -> list[tuple[Row, Gain 
 
 
 def _gain(row: Row, group: Sequence[FoundRun], rows: list[tuple[Row, list[FoundRun]]], seed: int) -> Gain | None:
-    if row.budget is None or row.method in (*BASELINES, "full"):
+    method = method_of(row.method)
+    if row.budget is None or method.baseline or method.budget == "ignored":
         return None
     baselines = [
         (other, members)
         for other, members in rows
-        if other.method in BASELINES and (other.contest, other.budget) == (row.contest, row.budget)
+        if method_of(other.method).baseline and (other.contest, other.budget) == (row.contest, row.budget)
     ]
     if not baselines:
         return None

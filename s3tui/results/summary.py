@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from core.run.events import EventReader, Started
+from core.run.methods import MethodRow, method_of
 from s3tui.runs.records.result import Result
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun, find_runs
@@ -134,16 +135,21 @@ def _row(name: str, precision: str, runs: list[FoundRun]) -> Row:
 
 
 def comparisons(rows: Iterable[Row]) -> Iterator[str]:
-    """A sentence for each budget at which both a search and another method ran, with the difference of scores."""
+    """For each budget, a sentence for each search that ran beside a method without one: the difference of scores."""
     contests: dict[tuple[Contest, int], list[Row]] = {}
     for row in rows:
         if row.budget is not None:
             contests.setdefault((row.contest, row.budget), []).append(row)
     for (_, budget), contest in contests.items():
-        searched = [row for row in contest if row.method == "s3"]
-        others = [row for row in contest if row.method != "s3"]
-        if searched and others:
-            yield _comparison(budget, max(searched, key=_score), max(others, key=_score))
+        others = [row for row in contest if not _way(row).searches and _way(row).budget != "ignored"]
+        for method in dict.fromkeys(row.method for row in contest if _way(row).searches):
+            if others:
+                searched = max((row for row in contest if row.method == method), key=_score)
+                yield _comparison(budget, searched, max(others, key=_score))
+
+
+def _way(row: Row) -> MethodRow:
+    return method_of(row.method)
 
 
 def _score(row: Row) -> float:
@@ -154,8 +160,8 @@ def _comparison(budget: int, ours: Row, other: Row) -> str:
     difference = round(100 * (ours.score_mean - other.score_mean), 2)
     gained = f"{abs(difference):.2f} points {'above' if difference > 0 else 'below'}" if difference else "the same as"
     return (
-        f"At a budget of {count(budget)} parameters, s3 ({ours.experiment}, {points(ours.score_mean)}) is {gained} "
-        f"the best other method, {other.method} ({other.experiment}, {points(other.score_mean)}); "
+        f"At a budget of {count(budget)} parameters, {ours.method} ({ours.experiment}, {points(ours.score_mean)}) is "
+        f"{gained} the best without a search, {other.method} ({other.experiment}, {points(other.score_mean)}); "
         f"runs: {ours.runs} and {other.runs}."
     )
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from core.run.errors import RunDirError
 from core.run.events import Event, from_line
 from core.run.rundir import RunDir, open_plain
+from s3tui.runs.records.job import Job, read_job
 from s3tui.runs.records.process import Process, read_exit, read_process
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.records.result import read_result
-from s3tui.runs.records.slurm_job import Job, read_job
 from s3tui.runs.status import Damaged, Facts, Status, attempt_of, status_of
 from s3tui.system.file_locks import is_locked
 from s3tui.system.process_identity import is_alive, this_boot, this_host
@@ -39,7 +39,7 @@ def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
         return _of_job(directory, queue, job, now)
     process = read_process(directory)
     if process is not None and process.job:
-        process = None  # it belongs to a former Slurm job; the run is on this machine now
+        process = None  # it belongs to a former job; the run is on this machine now
     alive = process is not None and lives(process)
     locked = is_locked(directory.log)
     here = {"boot": this_boot(), "host": this_host()}
@@ -56,7 +56,7 @@ def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
 
 
 def _of_job(directory: RunDir, queue: Queue | None, job: Job, now: float) -> Facts:
-    """The facts of a run on a cluster: Slurm says whether it is alive, local processes and locks are not checked."""
+    """The facts of a run on a cluster: its launcher says whether it is alive, local processes and locks do not."""
     process = read_process(directory)
     if process is not None and process.job != job.id:
         process = None

@@ -29,11 +29,20 @@ NO_CURVES: Mapping[str, Curve] = {}
 
 @dataclass(frozen=True)
 class Frame:
-    """The gate probabilities after a step, in the order of the space, and the shift of that step."""
+    """The gate probabilities after a step, in the order of the space, and the shift of that step.
+
+    `order` holds the candidates in the order in which the structure takes them; None if it goes by p.
+    """
 
     step: int
     p: array[float]
     shift: float | None = None
+    order: array[int] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes, about."""
+        return sum(values.itemsize * len(values) for values in (self.p, self.order) if values)
 
     def alpha(self, index: int, temperature: float) -> float | None:
         """alpha_i = zeta + beta logit p_i; None if the shift is unknown or p is 0 or 1."""
@@ -63,7 +72,7 @@ class Frames:
             self._frames.pop()  # it was kept only as the latest
         self._frames.append((self._received, frame))
         self._received += 1
-        if len(self._frames) > max(16, min(FRAMES, FRAME_BYTES // max(1, 4 * len(frame.p)))):
+        if len(self._frames) > max(16, min(FRAMES, FRAME_BYTES // max(1, frame.bytes))):
             self._every *= 2
             self._frames = [at for at in self._frames if at[0] % self._every == 0 or at[1] is frame]
 
@@ -146,7 +155,13 @@ class History:
     def _gates(self, event: Gates) -> None:
         if len(event.p) == len(self._candidates):
             at, shift = self._shift
-            self._frames.append(Frame(event.step, array("f", event.p), shift if at == event.step else None))
+            frame = Frame(event.step, array("f", event.p), shift if at == event.step else None, self._order(event))
+            self._frames.append(frame)
+
+    def _order(self, event: Gates) -> array[int] | None:
+        """The order of the candidates, where the event has one of these candidates."""
+        order = event.order
+        return None if order is None or max(order, default=0) >= len(self._candidates) else array("I", order)
 
     def _started(self, event: Started) -> None:
         """Remove steps after the one from which this attempt resumes."""

@@ -112,7 +112,7 @@ def _is_inside(name: str) -> bool:
 def _has_moved(run: FoundRun) -> bool:
     """Whether a live run has started or ended since, judged cheaply from its processes alone.
 
-    The processes of a job cannot be seen from here; its end is reported by Slurm or found at the next full check.
+    The processes of a job cannot be seen from here; its end is found by its launcher or at the next full check.
     """
     process: Process | None = getattr(run.status, "process", None)
     return run.job is None and (process is None or not lives(process))

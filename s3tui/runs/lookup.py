@@ -24,6 +24,10 @@ def find_workspace(where: Path | None) -> Workspace:
             raise UsageError("there is no workspace here", "name one, or the file of a suite, with --in")
     if not where.exists():
         raise UsageError(f"there is no {where}", "name a workspace, or the file of a suite, with --in")
+    if not where.is_dir() and not where.is_file():
+        raise UsageError(
+            f"{where} is neither a folder nor a file", "name a workspace, or the file of a suite, with --in"
+        )
     if not where.is_dir():
         return _in_or_above(_of_file(where))  # it may not exist yet
     found = _in_or_above(where.resolve())

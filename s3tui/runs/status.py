@@ -1,7 +1,7 @@
 """Run status: a closed union of nine states, derived from files and live processes.
 
 It is derived from the files of the run and from whether its processes are alive, in this order: damaged files; a live
-worker; a result; the requested state; the end of the last attempt. On a cluster, Slurm says whether a job is alive.
+worker; a result; the requested state; the end of the last attempt. On a cluster the launcher says what is alive.
 """
 
 from __future__ import annotations
@@ -11,25 +11,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.run.events import Event, Failed, Finished
+from s3tui.runs.records.job import Job
 from s3tui.runs.records.process import Exit, Process
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.records.result import Result
-from s3tui.runs.records.slurm_job import Job
 
 QUIET_SECONDS = 60.0  # without an event; a step of a large model takes seconds
 HEARTBEAT_SECONDS = 30.0  # without a heartbeat: six were missed
-# Slurm states of a job that was lost through no fault of its own, and of one that exceeded its resources.
-LOST = {
-    "NODE_FAIL": "a node of its job failed",
-    "BOOT_FAIL": "the node of its job did not start",
-    "PREEMPTED": "its job was preempted",
-    "REVOKED": "its job went to another cluster",
-}
-KILLED = {
-    "TIMEOUT": ("its job ran out of time before it could leave a checkpoint", "crash"),
-    "DEADLINE": ("the deadline of its job was over", "crash"),
-    "OUT_OF_MEMORY": ("killed by Slurm: its job used more memory than it asked for", "out-of-memory"),
-}
 
 
 @dataclass(frozen=True)
@@ -190,7 +178,7 @@ class Facts:
     heartbeat_age: float | None = None
     boot: str = ""
     host: str = ""
-    job: Job | None = None  # of the last attempt, if that was submitted to Slurm
+    job: Job | None = None  # of the last attempt, if that was submitted to a cluster
 
 
 def status_of(facts: Facts) -> Status:
@@ -200,7 +188,7 @@ def status_of(facts: Facts) -> Status:
     if facts.result is not None:
         return Done(facts.result)
     if facts.job is not None and facts.job.lives and not _is_over(facts.exit):
-        return _in_slurm(facts, facts.job)
+        return _in_queue(facts, facts.job)
     queue = facts.queue
     if queue is not None and queue.wanted == "cancelled":
         return Cancelled(queue.reason)
@@ -237,8 +225,8 @@ def _lives_elsewhere(facts: Facts) -> bool:
     return facts.exit is None and facts.heartbeat_age < HEARTBEAT_SECONDS
 
 
-def _in_slurm(facts: Facts, job: Job) -> Status:
-    """The status of a run whose job Slurm still has."""
+def _in_queue(facts: Facts, job: Job) -> Status:
+    """The status of a run whose job its cluster still has."""
     queue = facts.queue or Queue()
     if not job.waits:
         # A process from before a requeue does not count.
@@ -248,7 +236,7 @@ def _in_slurm(facts: Facts, job: Job) -> Status:
     if queue.wanted == "held":
         return Paused(queue.reason or "held")
     reason = job.reason or job.state.lower()
-    return Queued(queue.submitted, 0.0, f"{job}: {reason}" if job.id else "being submitted to Slurm")
+    return Queued(queue.submitted, 0.0, f"{job}: {reason}" if job.id else f"being submitted to {job.launcher}")
 
 
 def _live(facts: Facts) -> Status:
@@ -266,7 +254,7 @@ def _live(facts: Facts) -> Status:
 def _ended(facts: Facts) -> Status:
     """The status that follows from the end of the last attempt."""
     reason = facts.queue.reason if facts.queue else ""
-    if facts.job is not None and (status := _ended_in_slurm(facts, facts.job, reason)) is not None:
+    if facts.job is not None and (status := _ended_by_cluster(facts, facts.job, reason)) is not None:
         return status
     if isinstance(facts.last, Failed):
         return _failed(facts, facts.last, reason)
@@ -279,20 +267,20 @@ def _ended(facts: Facts) -> Status:
     return Dead(*manner_of_death(facts), reason)
 
 
-def _ended_in_slurm(facts: Facts, job: Job, reason: str) -> Status | None:
-    """The status of an end that only Slurm knows; None if the run's own files decide."""
-    if _is_over(facts.exit) and job.state != "OUT_OF_MEMORY":
+def _ended_by_cluster(facts: Facts, job: Job, reason: str) -> Status | None:
+    """The status of an end that only the cluster knows; None if the run's own files decide."""
+    if _is_over(facts.exit) and job.end != "out-of-memory":
         return None
     asked = facts.exit.asked if facts.exit is not None else ""
-    if job.state == "CANCELLED":
-        return Cancelled("its job was cancelled in Slurm")
+    if job.end == "cancelled":
+        return Cancelled(job.manner)
     if asked == "too slow":
         message = "no checkpoint was reached within the time of its job"
         return Broken("time-limit", message, "ask for more time in [launcher], or lower checkpoint_every", reason)
-    if asked == "requeue" or job.state in LOST:
-        return Dead(LOST.get(job.state, "the time of its job was over"), "restart", reason)
-    if job.state in KILLED:
-        return Dead(*KILLED[job.state], reason)
+    if asked == "requeue" and job.end != "restart":
+        return Dead("the time of its job was over", "restart", reason)
+    if job.end:
+        return Dead(job.manner, job.end, reason)
     queue = facts.queue
     if facts.process is None and queue is not None and queue.wanted == "held" and queue.settled != job.attempt:
         return Paused(reason or "stopped before its worker began")

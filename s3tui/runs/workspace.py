@@ -12,9 +12,9 @@ from core.run.errors import RunDirError
 from core.run.fields import Moment
 from core.run.rundir import RunDir, read_record, write_json
 from s3tui.runs.gather import last_attempt, read_status
+from s3tui.runs.records.job import Job
 from s3tui.runs.records.queue import Queue, QueueFiles, read_queue
 from s3tui.runs.records.settings import read_spec, read_summary
-from s3tui.runs.records.slurm_job import Job
 from s3tui.runs.status import Damaged, Quiet, Running, Status, attempt_of
 from s3tui.system.file_locks import is_locked
 from s3tui.system.process_identity import Pid
@@ -26,7 +26,7 @@ RUN_DEPTHS = ("*", "*/*", "*/*/*")  # a run's folder is SUITE/EXPERIMENT or SUIT
 class FoundRun:
     """A run of a workspace; `name` is its path there. `spec` and `summary` are the content of these files.
 
-    `job` is that of the last attempt, if that was submitted to Slurm; `attempt` is the identifier of that attempt.
+    `job` is that of the last attempt, if that was submitted to a cluster; `attempt` is the identifier of that attempt.
     """
 
     name: str
@@ -94,10 +94,9 @@ class Workspace:
         """The folder of device locks of this machine."""
         return self.shared / "leases" / os.uname().nodename
 
-    @property
-    def arrays(self) -> Path:
-        """The batch scripts of job arrays, with links to the runs that are their tasks."""
-        return self.shared / "slurm"
+    def of_launcher(self, name: str) -> Path:
+        """The folder in which a launcher keeps what it needs, as batch scripts with links to their runs."""
+        return self.shared / name
 
     @property
     def queue(self) -> QueueFiles:

@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from core.run.errors import RunDirError
-from core.run.structure import Structure, jaccard, mean
+from core.run.selection import mean
+from core.run.structure import Structure, jaccard
 from s3tui.runs.workspace import FoundRun
 from s3tui.structures import load
 

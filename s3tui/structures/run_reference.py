@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.run.errors import RunDirError, S3Error, SpecError, nearest
+from core.run.methods import method_of
 from core.run.rundir import RunDir, read_json, write_json
 from core.run.structure import RUN
 from s3tui.runs.records.result import read_result
@@ -49,7 +50,7 @@ def _is_run(workspace: Workspace, name: str) -> bool:
 def awaited_run(spec: Mapping[str, Any]) -> str | None:
     """The run for whose structure the settings in a `spec.json` wait; None if they are complete."""
     space = spec.get("space", {})
-    if spec.get("method") != "given" or space.get("groups"):
+    if not method_of(spec.get("method")).is_given or space.get("groups"):
         return None
     name: str = space.get("name", "")
     return name.removeprefix(RUN) if name.startswith(RUN) else None
@@ -80,7 +81,7 @@ def complete(directory: RunDir, workspace: Workspace) -> None:
     """
     from core.run.spec import RunSpec
 
-    spec = with_structure(RunSpec.model_validate(read_json(directory.spec)), workspace)
+    spec = with_structure(RunSpec.of_file(read_json(directory.spec)), workspace)
     write_json(directory.spec, spec.model_dump(mode="json"))
 
 
@@ -98,10 +99,10 @@ def comparable(planned: RunSpec, there: RunSpec, workspace: Workspace) -> RunSpe
 
     While the source of a structure has no result, a run keeps the structure that it has.
     """
-    from core.run.given import awaited
+    from core.run.given import awaited, is_given
 
     source = awaited(planned)
-    if source is None or there.method != "given" or awaited(there) == source:
+    if source is None or not is_given(there) or awaited(there) == source:
         return planned
     try:
         read_result(workspace.run(source))

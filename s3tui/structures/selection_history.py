@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.run.structure import Candidate, select
+from core.run.methods import method_of
+from core.run.selection import Cut
+from core.run.structure import Candidate
 from s3tui.runs.curves import Curve
 from s3tui.runs.history import Frame, HistoryView
 
@@ -28,15 +30,35 @@ class Choice:
     peak: float
 
 
-Rule = tuple[float, str]  # the budget in parameters, and "first-fit" or "knapsack"
+@dataclass(frozen=True)
+class Rule:
+    """By which a run selects: the budget in parameters, "first-fit" or "knapsack", and what the candidates go by.
+
+    That is "p", or what the order stands for that the run logs with its gates.
+    """
+
+    budget: float = 0
+    how: str = "first-fit"
+    by: str = "p"
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order decides, and not p."""
+        return self.by != "p"
+
+    def decided(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """The frames from which a selection follows: runs of before the order was logged have none."""
+        return tuple(frame for frame in frames if frame.order is not None) if self.is_ordered else frames
+
+    def __str__(self) -> str:
+        return f"by {self.by}" if self.is_ordered else self.how
 
 
 class Choices:
     """The choices after all frames of a run, each computed once."""
 
     def __init__(self, candidates: Sequence[Candidate], rule: Rule) -> None:
-        self._counts = [c.parameters for c in candidates]
-        self._rule = rule
+        self._cut = Cut.of(candidates, rule.budget, rule.how)
         self._known: dict[int, Choice] = {}
 
     def advance(self, frames: Sequence[Frame], seconds: float) -> tuple[Choice, ...]:
@@ -56,18 +78,22 @@ class Choices:
         return tuple(known[step] for step in sorted(known))
 
     def _choose(self, frame: Frame) -> Choice:
-        budget, how = self._rule
-        chosen = select(frame.p, self._counts, budget, how)
-        spent = sum(self._counts[i] for i in chosen)
+        chosen = self._cut.select(frame.p, frame.order)
+        spent = sum(self._cut.parameters[i] for i in chosen)
         return Choice(frame, frozenset(chosen), spent, mean_entropy(frame.p), max(frame.p, default=0.0))
 
 
 def rule_of(history: HistoryView, spec: object) -> Rule:
     """The rule by which a run selects its structure; without a budget everything fits."""
-    search = spec.get("search") if isinstance(spec, dict) else None
+    settings = spec if isinstance(spec, dict) else {}
+    search = settings.get("search")
     how = search.get("selection") if isinstance(search, dict) else None
     budget = history.state.budget
-    return math.inf if budget is None else budget, how if how in ("first-fit", "knapsack") else "first-fit"
+    return Rule(
+        math.inf if budget is None else budget,
+        how if how in ("first-fit", "knapsack") else "first-fit",
+        method_of(settings.get("method")).by,
+    )
 
 
 def entropy(p: float) -> float:
@@ -138,12 +164,11 @@ def shares(
     return {name: Share(chosen[name], number, spent[name]) for name, number in total.items()}
 
 
-def warnings(
-    candidates: Sequence[Candidate], selected: frozenset[int], p: Sequence[float], progress: float
-) -> list[str]:
+def warnings(candidates: Sequence[Candidate], selected: frozenset[int], frame: Frame, progress: float) -> list[str]:
     """Warnings about a selection: one delta dominates, or p is still flat.
 
-    `progress` is the completed share of the search, as p is flat at the start of every search.
+    `progress` is the completed share of the search, as p is flat at the start of every search. There is no
+    warning about p if the selection goes by an order.
     """
     found = []
     spent = shares(candidates, selected, lambda c: c.delta)
@@ -151,16 +176,21 @@ def warnings(
     for delta, share in spent.items():
         if len(spent) > 1 and share.parameters > TAKEN_OVER * total:
             found.append(f"{delta} has {share.parameters / total:.0%} of the selected parameters")
-    if progress >= 0.5 and len(p) > 1 and flatness(p) > FLAT:
+    p = frame.p
+    if frame.order is None and progress >= 0.5 and len(p) > 1 and flatness(p) > FLAT:
         found.append(
             f"p is still flat ({flatness(p):.0%} of the entropy of equal gates): what is selected is near chance"
         )
     return found
 
 
-def near_cut(p: Sequence[float], selected: frozenset[int], count: int) -> tuple[list[int], list[int]]:
-    """The selected candidates with the lowest p and the others with the highest p, closest to the threshold first."""
-    order = sorted(range(len(p)), key=lambda i: -p[i])
+def near_cut(frame: Frame, selected: frozenset[int], count: int) -> tuple[list[int], list[int]]:
+    """The last of the selected candidates and the first of the others, closest to the threshold first.
+
+    They are sorted by the frame's order, or by p if it has none.
+    """
+    p = frame.p
+    order = sorted(range(len(p)), key=lambda i: -p[i]) if frame.order is None else frame.order
     last_in = [i for i in reversed(order) if i in selected][:count]
     first_out = [i for i in order if i not in selected][:count]
     return last_in, first_out

@@ -1,4 +1,4 @@
-"""What a suite would start: its runs, what is there of them already, and how large their spaces are."""
+"""The preview of a suite: its runs, which of them exist already, and the sizes of their spaces."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import S3Error
+from core.run.methods import method_of
 from core.run.spaces import SpaceSpec
 from core.run.spec import RunSpec
 from s3tui.suite.load import Suite, load
 from s3tui.suite.plan import Outlook, outlook
 
-WHOLE = ("full", "given")  # methods that choose from no space
-
 
 @dataclass(frozen=True)
 class Preview:
-    """A suite as it would be started now, with `fresh` in the place of what is there."""
+    """A suite as it would be started now; with `fresh`, existing runs are replaced."""
 
     file: Path
     suite: Suite
@@ -35,12 +34,12 @@ class Preview:
 
 
 def read(file: Path, fresh: bool) -> Preview:
-    """Read a suite and look at what is there; raises ConfigError with every problem of the file."""
+    """Read a suite and look for existing runs; raises ConfigError with every problem of the file."""
     return look(file, load(file), fresh)
 
 
 def look(file: Path, suite: Suite, fresh: bool) -> Preview:
-    """Look at what is there of the runs of a suite."""
+    """Look for existing runs of a suite."""
     return Preview(file, suite, tuple(outlook(suite, run, fresh) for run in suite.runs), fresh)
 
 
@@ -55,7 +54,7 @@ class Size:
 
 
 def key_of(spec: RunSpec) -> str:
-    """What the size depends on."""
+    """A key for the size of a space on a model."""
     return f"{spec.model}\n{spec.space.model_dump_json()}"
 
 
@@ -63,7 +62,7 @@ def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
     """The sizes of all spaces, by `key_of`: a child process builds each model without weights, which takes seconds."""
     by_model: dict[str, dict[str, SpaceSpec]] = {}
     for spec in specs:
-        if spec.method not in WHOLE:
+        if method_of(spec.method).has_space:
             by_model.setdefault(spec.model, {})[key_of(spec)] = spec.space
     found: dict[str, Size] = {}
     for model, spaces in by_model.items():
@@ -75,9 +74,9 @@ def _on_model(model: str, spaces: Sequence[SpaceSpec]) -> list[Size]:
     from s3tui.suite.model_sites import examine
 
     try:
-        told: dict[str, Any] = examine(model, spaces)
+        found: dict[str, Any] = examine(model, spaces)
         return [
-            Size(one["candidates"], one["parameters"], told["parameters"], one["problem"]) for one in told["spaces"]
+            Size(one["candidates"], one["parameters"], found["parameters"], one["problem"]) for one in found["spaces"]
         ]
     except (S3Error, OSError) as error:
         return [Size(problem=str(error)) for _ in spaces]

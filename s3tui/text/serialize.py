@@ -13,11 +13,15 @@ Form = Literal["table", "json", "csv"]
 
 def as_csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """CSV with a header; unknown values are empty, lists are separated by spaces."""
+    table = [names, *([_plain(row[name]) for name in names] for row in rows)]
+    return "".join(map(_csv_line, table))
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    """One line; values that contain a lone carriage return are quoted too."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(row[name]) for name in names} for row in rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return f"{text.getvalue()[:-2]}\n"
 
 
 def as_json(**content: Any) -> str:

@@ -1,6 +1,7 @@
 """Guards stdout and stderr: output to a terminal is sanitised, whoever prints it, except for our own colours.
 
-Output to a file or a pipe is unchanged.
+Output to a file or a pipe is unchanged, except that lone surrogates, which cannot be encoded, become replacement
+characters.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
+from s3tui.text.encode import AS_TEXT
 from s3tui.text.sanitize import harmless
 
 
@@ -31,6 +33,8 @@ class Terminal:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # bytes that are written there would not be looked at
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
 
@@ -39,7 +43,7 @@ def guarded_streams() -> Iterator[None]:
     """A context in which output to a terminal is sanitised, and file names that are not UTF-8 can be printed."""
     before = sys.stdout, sys.stderr
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace" if sys.stdout.isatty() else "surrogateescape")
+        sys.stdout.reconfigure(errors="replace" if sys.stdout.isatty() else AS_TEXT)
     sys.stdout, sys.stderr = map(_guarded, before)
     try:
         yield

@@ -48,8 +48,8 @@ class Mirror:
         self._run, self._name, self._kind, self._alive = workspace.run(name), name, tracker, alive
         self._store = workspace.path
         self._place = self._run.mirror / f"{tracker}.json"
-        told = read_record_if_there(self._place, _Place) or _Place("", -1)
-        self._known_as, self._seq = told.known_as, told.seq
+        place = read_record_if_there(self._place, _Place) or _Place("", -1)
+        self._known_as, self._seq = place.known_as, place.seq
         self._reader, self._records = EventReader(self._run.events), EventRecords()
         self._tracker: Tracker | None = None
         self._ok = False

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from s3tui.runs.workspace import Workspace
 from s3tui.system.child import PYTHON, surroundings
+from s3tui.text.sanitize import clean
 
 
 def start_mirrors(workspace: Workspace, name: str, trackers: Sequence[str]) -> list[subprocess.Popen[bytes]]:
@@ -18,7 +19,7 @@ def start_mirrors(workspace: Workspace, name: str, trackers: Sequence[str]) -> l
     try:
         return [start_follower(workspace, name, tracker, log, new_session=True) for tracker in trackers]
     except OSError as error:
-        os.write(log, f"s3tui mirror: no tracker could be started: {error}\n".encode())
+        os.write(log, f"s3tui mirror: no tracker could be started: {clean(str(error))}\n".encode())
         return []
     finally:
         os.close(log)

@@ -185,7 +185,7 @@ def test_groups_are_listed_with_mean_and_spread(three, s3tui):
 
 def test_what_runs_cannot_be_grouped_by_is_told(three, s3tui):
     assert "'methd': did you mean 'method'" in s3tui("list", "--group", "methd")[2]
-    assert "its runs are what is averaged" in s3tui("list", "--group", "seed")[2]
+    assert "scores are averaged over seeds" in s3tui("list", "--group", "seed")[2]
 
 
 def test_a_list_as_csv_is_unrounded(three, s3tui):

@@ -110,9 +110,27 @@ def test_the_gain_of_the_search_is_told_against_the_best_other_at_the_budget(fin
     finished("f", 0.52, method="fixed")
     finished("all", 0.9, method="full", budget=None)
     assert list(comparisons(results(tmp_path))) == [
-        "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best other method, "
+        "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best without a search, "
         "random (r, 56.00); runs: 1 and 2."
     ]
+
+
+def test_each_search_is_told_against_what_was_not_searched(finished, tmp_path):
+    finished("s", 0.61)
+    finished("b", 0.7, method="bipeft")
+    finished("r", 0.55, method="random")
+    finished("all", 0.9, method="full")  # with the budget of the defaults, which binds it to nothing
+    assert list(comparisons(results(tmp_path))) == [
+        f"At a budget of 9,086 parameters, {ours} points above the best without a search, random (r, 55.00); "
+        "runs: 1 and 1."
+        for ours in ("bipeft (b, 70.00) is 15.00", "s3 (s, 61.00) is 6.00")
+    ]
+
+
+def test_two_searches_alone_are_no_comparison(finished, tmp_path):
+    finished("s", 0.61)
+    finished("b", 0.7, method="bipeft")
+    assert list(comparisons(results(tmp_path))) == []
 
 
 @pytest.mark.parametrize(("other", "words"), [(0.625, "is 1.50 points below"), (0.61, "is the same as")])

@@ -24,11 +24,11 @@ class Optimizer(Protocol):
         """The state before the first step."""
 
     def update(
-        self, weights: Tensor, gradient: Tensor, state: State, lr: float, weight_decay: float = 0.0, /
+        self, weights: Tensor, gradient: Tensor, state: State, lr: float | Tensor, weight_decay: float = 0.0, /
     ) -> tuple[Tensor, State]:
-        """One step: the new weights and the new state."""
+        """One step: the new weights and the new state. `lr` is a number, or one for each weight."""
 
-    def vjp(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
+    def vjp(self, gradient: Tensor, state: State, lr: float | Tensor, direction: Tensor, /) -> Tensor:
         """The vector-Jacobian product (d w' / d g)^T `direction`, w' being the weights after a step with gradient g."""
 
 

@@ -14,7 +14,7 @@ class Process:
     """The worker of a run and its supervisor; `where` names their devices, such as `gpu 0`.
 
     `log_start` and `events_start` are the byte offsets at which the output of this attempt begins. `job` is the id of
-    their Slurm job, empty if they have none.
+    their job on a cluster, empty if they have none.
     """
 
     worker: Identity

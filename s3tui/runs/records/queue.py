@@ -12,7 +12,7 @@ from typing import Any, Literal
 from core.run.errors import RunDirError, SpecError
 from core.run.fields import LATER, Count, Moment, Positive, WrongError, read
 from core.run.rundir import RunDir, read_record_if_there, write_json
-from s3tui.runs.records.launch import Launch
+from s3tui.runs.records.launch import Launch, LaunchTable
 from s3tui.system.file_locks import locked
 
 Wanted = Literal["queued", "held", "cancelled"]
@@ -52,7 +52,7 @@ class Queue:
     tags: tuple[str, ...] = ()
     log_to: tuple[str, ...] = field(default=(), metadata=LATER)
     resources: Resources = field(default_factory=Resources)
-    launch: Launch = field(default_factory=Launch, metadata=LATER)
+    launch: LaunchTable = field(default_factory=Launch, metadata=LATER)
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
+from core.run.added import with_added
 from core.run.fields import Amount, Count, Like
 from core.run.rundir import RunDir, read_record, read_record_if_there
 
@@ -63,7 +64,7 @@ _SUMMARY: Any = Annotated[dict[str, Any], Like(lambda: _Summary)]
 def read_spec(directory: RunDir) -> dict[str, Any]:
     """Read the settings of a run; raises RunDirError if the file is missing or damaged."""
     spec: dict[str, Any] = read_record(directory.spec, _SPEC)
-    return spec
+    return with_added(spec)
 
 
 def read_summary(directory: RunDir) -> dict[str, Any]:

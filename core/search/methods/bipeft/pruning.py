@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.run.structure import fill
+from core.run.selection import fill
 
 
 def within_budget(
