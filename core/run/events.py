@@ -22,6 +22,7 @@ from typing import Annotated, Any, ClassVar
 from core.run.fields import Between, Count, Like, Moment, Share, event_reader
 
 VERSION = 1
+TRAINING = ("search", "retrain")  # the phases in which something is trained, in their order
 LONGEST_LINE = 2**24  # bytes; a longer line without an end is damage, and is not kept in memory
 
 

@@ -20,6 +20,7 @@ from core.search.alternatives import Choices
 from core.search.gates import STRATEGIES, l0_penalty, sample
 from core.search.hypergradient import METHODS
 from core.search.passes import SECOND, THIRD, VALIDATION, VIRTUAL, WEIGHTS, Noise, TrainPasses
+from core.search.schedule import learning_rates
 from core.training.data import Batches
 from core.training.optim import adamw
 from core.training.optim.registry import Optimizer, State, optimizer_of
@@ -68,9 +69,7 @@ class Problem:
 
     def rates(self, step: int) -> tuple[float, float]:
         """The learning rates of weights and alphas at this 0-based step."""
-        s, total = self.settings, self.total_steps
-        weights = s.learning_rate * adamw.linear_decay(step, total, s.warmup_steps)
-        return weights, s.alpha_learning_rate * adamw.linear_decay(step, total, s.alpha_warmup_steps)
+        return learning_rates(self.settings, self.total_steps, step)
 
     def sample(self, logits: Tensor, u: Tensor) -> Tensor:
         """Gates for logit p (candidates) and uniform noise u (..., candidates)."""

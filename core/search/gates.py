@@ -44,14 +44,20 @@ def solve_shift(
     narrowed by evaluating PROBES points at once, which keeps the number of kernels small on a GPU.
     """
     alpha, parameters = alpha.detach().double(), parameters.double()
-    low = alpha.min() - REACH * temperature
-    high = alpha.max() + REACH * temperature
-    steps = torch.linspace(0, 1, PROBES + 2, dtype=torch.float64, device=alpha.device)
+
+    def spent(probes: Tensor) -> Tensor:
+        return torch.sigmoid(_marginal((alpha - probes[:, None]) / temperature, choices)) @ parameters
+
+    return _root(spent, budget, alpha.min() - REACH * temperature, alpha.max() + REACH * temperature)
+
+
+def _root(spent: Callable[[Tensor], Tensor], budget: float, low: Tensor, high: Tensor) -> Tensor:
+    """Where `spent`, a falling function of probes (n), is the budget; 0-dim, between `low` and `high`."""
+    steps = torch.linspace(0, 1, PROBES + 2, dtype=torch.float64, device=low.device)
     for _ in range(ROUNDS):
         probes = low + (high - low) * steps
-        spent = torch.sigmoid(_marginal((alpha - probes[:, None]) / temperature, choices)) @ parameters
         # The first probe under the budget and the one before it hold the root between them.
-        above = (spent[1:-1] > budget).sum()
+        above = (spent(probes)[1:-1] > budget).sum()
         low, high = _pair(probes, above)
     return (low + high) / 2
 
@@ -104,14 +110,12 @@ def solve_tau(alpha: Tensor, parameters: Tensor, budget: float, temperature: flo
     behind = alpha - alpha.max()
     low = torch.zeros((), dtype=torch.float64, device=alpha.device)
     high = low + 1 / temperature
-    steps = torch.linspace(0, 1, PROBES + 2, dtype=torch.float64, device=alpha.device)
-    hottest = torch.exp(behind * high) @ parameters >= budget
-    for _ in range(ROUNDS):
-        probes = low + (high - low) * steps
-        room = torch.exp(behind * probes[:, None]) @ parameters
-        above = (room[1:-1] > budget).sum()
-        low, high = _pair(probes, above)
-    return torch.where(hottest, 1 / temperature, (low + high) / 2)
+
+    def room(probes: Tensor) -> Tensor:
+        return torch.exp(behind * probes[:, None]) @ parameters
+
+    hottest = room(high[None])[0] >= budget
+    return torch.where(hottest, 1 / temperature, _root(room, budget, low, high))
 
 
 def tau_theta_logits(

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
+from core.run.events import TRAINING
 from core.run.structure import Structure
 from s3tui.listing.columns import COLUMNS, as_row
 from s3tui.listing.grouping import flat
@@ -19,7 +20,7 @@ from s3tui.runs.history import HistoryView
 from s3tui.runs.workspace import FoundRun
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count, points
-from s3tui.tui.charts import figures, run_overlays
+from s3tui.tui.charts import run_overlays
 from s3tui.tui.charts.figures import Figure, View
 from s3tui.tui.panes.base import GridPane, Pane
 from s3tui.tui.panes.loss import LossPane
@@ -109,7 +110,7 @@ class CurvesPane(ComparePane, LossPane):
     def action_phase(self) -> None:
         """Show one phase or both."""
         known = {phase for history in self._overlaid.values() for phase in history.phases}
-        self._look(self._view.next_phase([phase for phase in figures.PHASES if phase in known]))
+        self._look(self._view.next_phase([phase for phase in TRAINING if phase in known]))
 
 
 class ResultsPane(ComparePane, GridPane):

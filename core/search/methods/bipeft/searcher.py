@@ -33,6 +33,7 @@ from core.search.loop import Best
 from core.search.methods.bipeft.positions import Positions
 from core.search.methods.bipeft.pruning import is_steady, to_fix, to_prune, within_budget
 from core.search.passes import VALIDATION, WEIGHTS, Noise, TrainPasses
+from core.search.schedule import learning_rates
 from core.tasks.randomness import generator
 from core.training.data import search_orders, total_steps
 from core.training.optim import adamw
@@ -138,9 +139,7 @@ class Bipeft:
 
     def rates(self, step: int) -> tuple[float, float]:
         """The learning rates of weights and alphas at this 0-based step."""
-        s, total = self.settings, self.total_steps
-        weights = s.learning_rate * adamw.linear_decay(step, total, s.warmup_steps)
-        return weights, s.alpha_learning_rate * adamw.linear_decay(step, total, s.alpha_warmup_steps)
+        return learning_rates(self.settings, self.total_steps, step)
 
     def step(self, state: BipeftState) -> tuple[BipeftState, StepMetrics]:
         """Move the gates of one space once, then the weights, then prune where it is time."""
