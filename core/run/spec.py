@@ -9,7 +9,15 @@ import hashlib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from core.run.spaces import SpaceSpec
 from core.run.tasks import OWN as TASKS
@@ -61,12 +69,17 @@ class NamedTask(Frozen):
     )
 
 
+# Keys of FileTask that the first versions did not have.
+LATER = ("delimiter", "encoding", "quoting", "on_bad_rows", "fold_labels", "class_weights", "score")
+
+
 class FileTask(Frozen):
     """A task from files of one's own: a file, or a folder with train, validation and test files."""
 
     path: Text = Field(
-        description="A jsonl, csv, tsv or parquet file, which is split 80/10/10 into training, validation and test; or "
-        "a folder with a `train`, a `validation` and, if there is one, a `test` file of these kinds."
+        description="A jsonl (ndjson), json, csv, tsv, txt, parquet, arrow (feather) or xlsx file, or one of these "
+        "with `.gz` behind, which is split 80/10/10 into training, validation and test; or a folder with a `train`, a "
+        "`validation` (or `valid`, `val`, `dev`, `eval`) and, if there is one, a `test` file of these kinds."
     )
     text: tuple[Text, ...] = Field(
         min_length=1, description="The columns that hold the text, in order; a single one may stand without a list."
@@ -82,11 +95,69 @@ class FileTask(Frozen):
         description="The classes, in order, two or more; by default the labels of the training data, sorted.",
     )
     max_length: Positive = Field(default=128, description="Longer texts are cut to so many tokens.")
+    delimiter: Text | None = Field(
+        default=None,
+        description="Of csv, tsv and txt: the character between two cells. By default a comma, or a tab in a tsv or "
+        "txt; where that makes no column of the names given, a semicolon, a tab, a comma or a bar that does.",
+    )
+    encoding: Text | None = Field(
+        default=None,
+        description="Of text files: their encoding by a name that Python knows, such as `cp1252`. By default UTF-8, "
+        "or what the file's byte order mark says, or what its bytes look like, which `s3tui validate` names.",
+    )
+    quoting: Literal["auto", "quoted", "none"] = Field(
+        default="auto",
+        description="Of csv, tsv and txt: cells may be in quotes (`quoted`), or quotes are text (`none`); `auto` takes "
+        "them as text between tabs, unless the file is quoted as a whole, and refuses a file that is neither.",
+    )
+    on_bad_rows: Literal["error", "drop"] = Field(
+        default="error",
+        description="Rows without a text or a label, or with one that cannot be read: an error that counts them, or "
+        "left out and counted in the events, the result and the report of the run.",
+    )
+    fold_labels: bool = Field(
+        default=False,
+        description="Whether labels that differ in upper and lower case or in spaces around them are one class, "
+        "written in lower case.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none",
+        description="`balanced` weighs each row in the training loss by rows / (classes x rows of its class), so that "
+        "rare classes count as much as frequent ones; for models that answer with a head.",
+    )
+    score: Literal["auto", "accuracy", "macro_f1"] = Field(
+        default="auto",
+        description="Which metric of a classification is the score, by which the best step is kept; `auto` is "
+        "accuracy, and macro F1 where more than 90 % of the training rows are of one class.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keys that came later are written where they say something: a task without them is the run that it was."""
+        fields = type(self).model_fields
+        return {k: v for k, v in dump(self).items() if k not in LATER or v != fields[k].default}
 
     @field_validator("text", mode="before")
     @classmethod
     def _one_column(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) != 1 or value in '"\r\n\0'):
+            raise ValueError('it is one character, as in ";" or "\\t", and no quote or line end')
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            if value is None or "text".encode(value):
+                return value
+        except (LookupError, ValueError):
+            pass
+        raise ValueError('Python knows no text encoding of this name; "utf-8", "cp1252" and "utf-16" are some')
 
     @field_validator("labels")
     @classmethod
@@ -104,6 +175,9 @@ class FileTask(Frozen):
     def _numbers_have_no_classes(self) -> FileTask:
         if self.labels is not None and self.kind == "regression":
             raise ValueError("regression predicts numbers, so leave labels out")
+        given = [key for key in ("fold_labels", "class_weights", "score") if key in self.model_fields_set]
+        if given and self.kind == "regression":
+            raise ValueError(f"regression predicts numbers, so leave {given[0]} out")
         return self
 
 

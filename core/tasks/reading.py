@@ -1,26 +1,37 @@
-"""Rows of a jsonl, csv, tsv or parquet file, or one clear sentence about what is wrong with it."""
+"""Rows of a data file of any kind, or one clear sentence about what is wrong with it."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.run.errors import DataError
-from core.tasks.content import Content
-from core.tasks.delimited import SEPARATORS, read_delimited
-from core.tasks.jsonlines import read_jsonl
-from core.tasks.parquet import read_parquet
+from core.tasks.content import Content, Layout
+from core.tasks.delimited import SEPARATORS, TAB, read_delimited
+from core.tasks.encodings import UTF8
+from core.tasks.faults import Faults
+from core.tasks.jsonlines import read_json, read_jsonl
+from core.tasks.opening import COMPRESSED, ending
+from core.tasks.parquet import read_arrow, read_parquet
+from core.tasks.spreadsheet import read_xlsx
 
-READERS: dict[str, Callable[[Path, Sequence[str]], Content]] = {
+READERS: dict[str, Callable[[Path, Sequence[str], Layout], Content]] = {
     ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_json,
     **dict.fromkeys(SEPARATORS, read_delimited),
     ".parquet": read_parquet,
+    ".arrow": read_arrow,
+    ".feather": read_arrow,
+    ".xlsx": read_xlsx,
 }
 EXTENSIONS = tuple(READERS)
+
+# What the file of a split may be called; the first is the name that messages give.
+SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev", "eval")}
 
 # What may stand in a jsonl or parquet file and is neither a text nor a label.
 NO_VALUES: dict[type, str] = {list: "a list", dict: "a table", bytes: "bytes, not text"}
@@ -28,66 +39,139 @@ NO_VALUES: dict[type, str] = {list: "a list", dict: "a table", bytes: "bytes, no
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 INTEGER = re.compile(r"[+-]?\d+")
 
+CORRECT = "correct them or leave these rows out"
+
 
 @dataclass(frozen=True)
 class Row:
     """One row as it was read: its texts by column, its label as the file has it, and where it stands."""
 
-    path: Path
-    place: str
+    number: int
     fields: tuple[tuple[str, str], ...]
     label: Any
 
-    @property
-    def where(self) -> str:
-        """The file and the place, for messages."""
-        return f"{self.path}: {self.place}"
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file that have a text and a label, and the mistakes of the others.
+
+    `length` counts all of them, and `found` says how the file is written.
+    """
+
+    path: Path
+    rows: list[Row]
+    faults: Faults
+    length: int
+    found: Layout
+
+    def where(self, number: int) -> str:
+        """The place of a row, for messages."""
+        return f"{self.faults.unit} {number}"
+
+    def check(self) -> None:
+        """Raise DataError with all mistakes, counted."""
+        if self.faults:
+            hint = f'{CORRECT}, or set on_bad_rows = "drop"'
+            raise self.faults.error(self.length, hint)
+
+    def notes(self) -> list[str]:
+        """How the file is written, in words, as far as it is not as its name says."""
+        notes = []
+        if self.found.encoding not in (None, UTF8):
+            notes.append(f"read as {self.found.encoding}")
+        if self.found.delimiter not in (None, SEPARATORS.get(ending(self.path))):
+            mark = "tabs" if self.found.delimiter == TAB else repr(self.found.delimiter)
+            notes.append(f"cells are separated by {mark}")
+        return notes
 
 
-def read_rows(path: Path, text: Sequence[str], label: str) -> list[Row]:
-    """The rows of a file, each with a text and a label; raises DataError that names the file, and the line."""
-    content = read_content(path, (*text, label))
+def read_table(path: Path, text: Sequence[str], label: str, layout: Layout) -> Table:
+    """The rows of a file, each with a text and a label; raises DataError where it cannot be read, or lacks a column."""
+    content = content_of(path, (*text, label), layout)
     labels = content.columns[label]
-    if path.suffix in SEPARATORS:
+    if ending(path) in SEPARATORS:
         labels = _typed(labels)
-    texts = zip(*(content.columns[name] for name in text), strict=True)
-    fields = [tuple(zip(text, values, strict=True)) for values in texts]
-    return [_row(path, content.place(i), fields[i], label, labels[i]) for i in range(len(labels))]
+    length = len(content) + len(content.faults)
+    texts = [content.columns[name] for name in text]
+    rows = []
+    for i, number in enumerate(content.numbers):
+        values = [(name, column[i]) for name, column in zip(text, texts, strict=True)]
+        faults = list(_faults(values, (label, labels[i])))
+        for one, many in faults:
+            content.faults.add(number, f"{content.place(i)} {one}", many)
+        if not faults:
+            rows.append(Row(number, tuple((name, str(value)) for name, value in values), labels[i]))
+    return Table(path, rows, content.faults, length, content.found)
 
 
-def read_content(path: Path, columns: Sequence[str]) -> Content:
+def read_content(path: Path, columns: Sequence[str], layout: Layout | None = None) -> Content:
+    """The columns of these names of a file; raises DataError where a row cannot be read, too."""
+    content = content_of(path, columns, layout or Layout())
+    if content.faults:
+        raise content.faults.error(len(content) + len(content.faults), CORRECT)
+    return content
+
+
+def content_of(path: Path, columns: Sequence[str], layout: Layout) -> Content:
     """The columns of these names of a file; raises DataError where it cannot be read or lacks one."""
+    if ending(path) not in READERS:
+        raise DataError(f"{path} is of no kind that can be read", f"known: {', '.join(EXTENSIONS)}, and these with .gz")
     try:
-        return READERS[path.suffix](path, list(dict.fromkeys(columns)))
+        return READERS[ending(path)](path, list(dict.fromkeys(columns)), layout)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "check the file and who may read it") from None
+        reason = error.strerror or str(error)
+        raise DataError(f"{path} cannot be read: {reason}", "check the file and who may read it") from None
 
 
 def split_file(folder: Path, split: str) -> Path | None:
     """The file of a split in a folder, whatever its kind; raises DataError where there are two."""
-    found = [folder / f"{split}{extension}" for extension in EXTENSIONS]
+    names = SPLIT_NAMES.get(split, (split,))
+    try:
+        there = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return None
     # Whatever bears the name: reading says what is wrong with it.
-    found = [file for file in found if os.path.lexists(file)]
+    found = [name for stem in names for known in EXTENSIONS for name in there if _is_called(name, stem, known)]
     if len(found) > 1:
-        raise DataError(f"{folder} has {found[0].name} and {found[1].name}", "keep one file for each split")
-    return found[0] if found else None
+        raise DataError(f"{folder} has {found[0]} and {found[1]}", "keep one file for each split")
+    return folder / found[0] if found else None
 
 
-def _row(path: Path, place: str, texts: Sequence[tuple[str, Any]], label: str, value: Any) -> Row:
-    """A checked row. One of several texts may be empty, but not all, and none may be absent."""
-    row = Row(path, place, tuple((name, str(text)) for name, text in texts), value)
-    for name, text in (*texts, (label, value)):
-        if text is None or text != text:
-            raise DataError(f"{row.where} has no {name!r}", "fill it in or leave the row out")
-        if type(text) in NO_VALUES:
-            raise DataError(f"{row.where}: {name!r} holds {NO_VALUES[type(text)]}", "it should be one text or number")
-    if value == "" or not any(text.strip() for _, text in row.fields):
-        empty = label if value == "" else ", ".join(name for name, _ in texts)
-        raise DataError(f"{row.where} is empty in {empty!r}", "fill it in or leave the row out")
-    return row
+def _is_called(name: str, stem: str, known: str) -> bool:
+    """Whether a file has this name and ending, in whatever case the ending is."""
+    return name.startswith(f"{stem}.") and name[len(stem) :].lower() in (known, known + COMPRESSED)
+
+
+def _faults(texts: Sequence[tuple[str, Any]], label: tuple[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a row, of one and of several such. Of several texts some may be empty, but none absent."""
+    absent = False
+    for name, value in (*texts, label):
+        what = _fault(name, value)
+        if what:
+            absent = True
+            yield f"has {what}", f"have {what}"
+    if not absent and not any(str(value).strip() for _, value in texts):
+        empty = ", ".join(name for name, _ in texts)
+        yield f"has an empty {empty!r}", f"have an empty {empty!r}"
+    if not absent and not str(label[1]).strip():
+        yield f"has an empty {label[0]!r}", f"have an empty {label[0]!r}"
+
+
+def _fault(name: str, value: Any) -> str:
+    """What a row has in the place of a text or label; nothing where it has one."""
+    if value is None or value != value:
+        return f"no {name!r}"
+    what = NO_VALUES.get(type(value))
+    return f"{what} in {name!r}, where one text or number should be" if what else ""
 
 
 def _typed(labels: Sequence[str]) -> Sequence[Any]:
-    """A CSV has no types: labels that are numbers, one with a decimal point, become floats as in the other files."""
-    numeric = all(map(NUMBER.fullmatch, labels))
-    return [float(x) for x in labels] if numeric and not all(map(INTEGER.fullmatch, labels)) else labels
+    """A CSV has no types: labels that are numbers, one with a decimal point, become floats as in the other files.
+
+    Empty cells are no labels, and stay empty.
+    """
+    given = [label for label in labels if label.strip()]
+    numeric = bool(given) and all(map(NUMBER.fullmatch, given))
+    if not numeric or all(map(INTEGER.fullmatch, given)):
+        return labels
+    return [float(x) if x.strip() else x for x in labels]

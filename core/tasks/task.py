@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.run.tasks import Kind
@@ -35,6 +35,10 @@ class Task:
     `name` is how the source of a text-to-text model begins, `metrics` are names of `core.tasks.metrics`, the first
     of which is the score. Numbers are written to the nearest of `steps` parts of one. After the name of a field stands
     a colon, but for those of `bare`.
+
+    `left_out` counts the rows of its files that could not be used, by what is wrong with them, and `notes` are words on
+    how the files were read. `class_weights` has the weight of a row of each class in the loss, and is empty where all
+    weigh the same.
     """
 
     name: str
@@ -45,6 +49,9 @@ class Task:
     metrics: tuple[str, ...]
     steps: int = 5
     bare: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
     def without_texts(self) -> Task:
         """The task as it is once it is tokenised: its examples keep what answers are compared with."""

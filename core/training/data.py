@@ -20,6 +20,7 @@ from core.tasks.batches import Encoded, Form, encode_split
 from core.tasks.order import batch_indices, halves, steps_per_epoch
 from core.tasks.ragged import Ragged
 from core.tasks.task import Split, Task
+from core.training.loss import ROW_WEIGHTS
 
 # How a model answers: by the logits of its head, the likelihood of each label, or what it writes.
 Answering = Literal["head", "rank", "generate"]
@@ -72,8 +73,11 @@ class Data:
         return max(labels.lengths) if isinstance(labels, Ragged) else 0
 
     def batch(self, split: Split, rows: Sequence[int]) -> Batch:
-        """Rows of a split as tensors on the device."""
-        return self._moved(self.splits[split].batch(rows))
+        """Rows of a split as tensors on the device; those to learn from with their weights, where these differ."""
+        batch = self.splits[split].batch(rows)
+        if split == "train" and self.task.class_weights:
+            batch[ROW_WEIGHTS] = torch.tensor(self.task.class_weights)[batch["labels"]]
+        return self._moved(batch)
 
     def questions(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
         """The same without what is to be answered."""
@@ -132,6 +136,8 @@ def form_of(model: Reads) -> Form:
 
 def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "rank", "generate"]) -> Answering:
     """How a model answers a task: an encoder with its head, others as they are asked to, if the task has it."""
+    if text_to_text and task.class_weights:
+        raise SpecError('class_weights = "balanced" is for models that answer with a head', "leave it out")
     if not text_to_text:
         if task.kind == "text":
             raise SpecError(f"task {task.name!r} is answered in free text, which no encoder writes", "try t5-small")

@@ -18,6 +18,9 @@ from core.model.sites import config_of
 from core.run.spec import Dropout
 from core.tasks.batches import IGNORED_LABEL
 
+# The weight of each row of a batch in its loss, beside what the model reads; absent where all weigh one.
+ROW_WEIGHTS = "row_weights"
+
 # How many random bits decide about one element.
 BITS = 16
 
@@ -26,8 +29,11 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
     """The mean loss of a batch with labels, computed without what only serves writing or is not asked for.
 
     Keys and values are not kept. A decoder is given the labels of its last tokens alone, and gives the logits of these:
-    as large as the vocabulary for each token, those of prompts would cost most of the memory.
+    as large as the vocabulary for each token, those of prompts would cost most of the memory. Rows with weights w and
+    losses l have the mean of w l as theirs.
     """
+    if ROW_WEIGHTS in batch:
+        return _weighted_loss(model, batch, dropout)
     known = _arguments(type(model).forward)
     options: dict[str, Any] = {"use_cache": False} if "use_cache" in known else {}
     labels = batch["labels"]
@@ -40,6 +46,14 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
     with drawn(dropout, labels.device):
         loss: Tensor = model(**{**batch, **options}).loss
     return loss
+
+
+def _weighted_loss(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
+    """The same of a model with a head, which would weigh all rows alike."""
+    read = {key: value for key, value in batch.items() if key not in ("labels", ROW_WEIGHTS)}
+    with drawn(dropout, batch["labels"].device):
+        logits = model(**read).logits
+    return (F.cross_entropy(logits.float(), batch["labels"], reduction="none") * batch[ROW_WEIGHTS]).mean()
 
 
 @cache

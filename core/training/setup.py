@@ -12,6 +12,7 @@ import torch
 from core.model.backbone import Backbone, Pretrained, open_pretrained
 from core.model.space import Placed, place
 from core.run.errors import SpecError
+from core.run.events import Data as DataEvent
 from core.run.events import Space, Started, read_events
 from core.run.rundir import RunDir
 from core.run.spec import CHOOSING, RunSpec
@@ -48,6 +49,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
 
     model = open_pretrained(spec.model)
     data = load_data(spec, model, device, lambda task: _check_length(task, model))
+    _tell_data(data.task, reporter)
     _check_parts(spec, len(data.splits["train"]))
     outputs = len(data.task.labels) or 1
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
@@ -70,6 +72,16 @@ def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, 
     attempt = 1 + sum(isinstance(event, Started) for event in read_events(run.events)[0])
     place = (resumed.phase, resumed.step) if resumed else ("", 0)
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
+
+
+def _tell_data(task: Task, reporter: Reporter) -> None:
+    rows: dict[str, int] = {split: len(examples) for split, examples in task.splits.items()}
+    reporter.event(DataEvent(rows, list(task.labels), dict(task.left_out), list(task.notes)))
+    if process_group.rank() == 0:
+        for note in task.notes:
+            tell(note)
+        for what, count in task.left_out.items():
+            tell(f"{count:,} rows are left out: they {what}")
 
 
 def _tell_unused(name: str, unused: tuple[str, ...]) -> None:

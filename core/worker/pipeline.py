@@ -60,7 +60,7 @@ def _result(
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """The content of `result.json`."""
-    spec, backbone = setup.spec, setup.backbone
+    spec, backbone, task = setup.spec, setup.backbone, setup.data.task
     return about(spec) | {
         "score": score_of(tested),
         "metric": next(iter(tested)),
@@ -68,6 +68,8 @@ def _result(
         "validation": validation,
         "budget": setup.budget,
         "parameters": backbone.parameters if spec.method == "full" else structure.parameters,
+        "rows": {split: len(examples) for split, examples in task.splits.items()},
+        "left_out": dict(task.left_out),
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,
         "seconds": {name: round(seconds[name], 3) for name in ("search", "retrain")}

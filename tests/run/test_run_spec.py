@@ -72,6 +72,13 @@ OTHER_FILE = {
     "kind": "regression",
     "labels": ("good", "bad"),
     "max_length": 16,
+    "delimiter": ";",
+    "encoding": "cp1252",
+    "quoting": "none",
+    "on_bad_rows": "drop",
+    "fold_labels": True,
+    "class_weights": "balanced",
+    "score": "macro_f1",
 }
 OTHER_RUN = {
     "model": "other",
@@ -426,11 +433,23 @@ def test_labels_of_a_file_are_kept_in_their_order():
         ({"text": []}, "text"),
         ({"kind": "guess"}, "kind"),
         ({"max_length": 0}, "max_length"),
+        ({"delimiter": "::"}, "it is one character"),
+        ({"delimiter": '"'}, "it is one character"),
+        ({"encoding": "latin-nine"}, "no text encoding of this name"),
+        ({"encoding": "base64"}, "no text encoding of this name"),
+        ({"class_weights": "balanced", "kind": "regression"}, "leave class_weights out"),
     ],
 )
 def test_a_file_task_that_makes_no_sense_is_refused(changes, says):
     with pytest.raises(ValidationError, match=says):
         FileTask.model_validate(FILE | changes)
+
+
+def test_a_task_without_the_later_keys_is_the_run_that_it_was():
+    """Runs of the first version are known by the digest of settings that had no such keys."""
+    assert FileTask(**FILE, quoting="auto", fold_labels=False).model_dump() == {
+        **FILE, "text": ("title", "body"), "kind": "auto", "labels": None, "max_length": 128,
+    }  # fmt: skip
 
 
 def test_an_unknown_delta_in_a_frozen_spec_is_told_in_our_words():

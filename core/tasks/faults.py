@@ -1,0 +1,56 @@
+"""Rows of a data file with which something is wrong, counted over all of it: which, how many, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from core.run.errors import DataError
+
+SHOWN = 5  # places of one kind of mistake
+
+
+@dataclass
+class _Kind:
+    """A kind of mistake: the sentence of its first row, and where the first of them are."""
+
+    first: str
+    count: int = 0
+    numbers: list[int] = field(default_factory=list)
+
+
+class Faults:
+    """The mistakes of one file. `unit` is what its numbers count: lines or rows."""
+
+    def __init__(self, source: str, unit: str) -> None:
+        self.source, self.unit = source, unit
+        self._kinds: dict[str, _Kind] = {}
+        self._rows: set[int] = set()
+
+    def __len__(self) -> int:
+        """How many rows have a mistake."""
+        return len(self._rows)
+
+    def add(self, number: int, one: str, many: str) -> None:
+        """Note a mistake of the row at `number`: the whole sentence of it alone, and what several of its kind do."""
+        kind = self._kinds.setdefault(many, _Kind(one))
+        kind.count += 1
+        self._rows.add(number)
+        kind.numbers = sorted([*kind.numbers, number])[:SHOWN]
+
+    def lines(self, total: int) -> Iterator[str]:
+        """A sentence for each kind, of a file with `total` rows."""
+        for many, kind in self._kinds.items():
+            if kind.count == 1:
+                yield kind.first
+                continue
+            where = ", ".join(map(str, kind.numbers)) + (", ..." if kind.count > len(kind.numbers) else "")
+            yield f"{kind.count:,} of {total:,} rows {many}: {self.unit}s {where}"
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each kind has, by what they do."""
+        return {many: kind.count for many, kind in self._kinds.items()}
+
+    def error(self, total: int, hint: str) -> DataError:
+        """All of them as one error."""
+        return DataError(f"{self.source}: {'; '.join(self.lines(total))}", hint)
