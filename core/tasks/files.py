@@ -13,6 +13,7 @@ from core.run.errors import DataError, nearest, shown
 from core.run.spec import FileTask
 from core.run.tasks import Kind
 from core.tasks.content import Layout
+from core.tasks.labels import MAJORITY, folded
 from core.tasks.metrics import BY_KIND
 from core.tasks.opening import title
 from core.tasks.order import permutation, three_way
@@ -21,8 +22,6 @@ from core.tasks.task import Example, Split, Task
 
 Parts = dict[Split, list[Row]]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-# From this share of the training rows on, one class decides about the accuracy.
-MAJORITY = 0.9
 
 
 @dataclass(frozen=True)
@@ -182,11 +181,6 @@ def class_name(row: Row, spec: FileTask) -> str:
     """The label as a string: true and false as JSON writes them, everything else as it stands in the file."""
     name = str(row.label).lower() if isinstance(row.label, bool) else str(row.label)
     return folded(name) if spec.fold_labels else name
-
-
-def folded(label: str) -> str:
-    """A label without what may differ by accident: spaces around it, upper and lower case."""
-    return label.strip().lower()
 
 
 def _examples(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,11 +10,12 @@ import torch
 
 from core.model.backbone import Backbone, Pretrained, open_pretrained
 from core.model.space import Placed, place
+from core.run.budgets import check_budget
 from core.run.errors import SpecError
 from core.run.events import Data as DataEvent
 from core.run.events import Space, Started, read_events
 from core.run.rundir import RunDir
-from core.run.spec import CHOOSING, RunSpec
+from core.run.spec import RunSpec
 from core.run.structure import whole_space
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
@@ -23,6 +23,7 @@ from core.runtime.device import resolve_device, resolve_precision
 from core.runtime.log import tell
 from core.runtime.reporter import Reporter
 from core.tasks import Task
+from core.tasks.lengths import check_length
 from core.training.data import Data, load_data
 from core.training.firstpass import check_passes
 
@@ -91,13 +92,8 @@ def _tell_unused(name: str, unused: tuple[str, ...]) -> None:
 
 
 def _check_length(task: Task, model: Pretrained) -> None:
-    """A model with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody."""
     positions = getattr(model.config, "max_position_embeddings", None)
-    limit = math.inf if positions is None else positions
-    if not model.text_to_text:
-        limit = min(limit, model.tokenizer.model_max_length)
-    if task.max_length > limit:
-        raise SpecError(f"task.max_length = {task.max_length}, but {model.name} reads {limit} tokens", "lower it")
+    check_length(task.max_length, model.name, positions, model.tokenizer.model_max_length, model.text_to_text)
 
 
 def _check_parts(spec: RunSpec, rows: int) -> None:
@@ -113,19 +109,8 @@ def _check_parts(spec: RunSpec, rows: int) -> None:
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:
     """The budget in parameters; raises SpecError where no structure, or every one, would be under it."""
-    budget = spec.parameter_budget(backbone_parameters)
-    if budget is None or not placed:
-        return budget
-    counts = [p.candidate.parameters for p in placed]
-    if budget < min(counts):
-        raise SpecError(
-            f"the budget of {budget:,} parameters is below the smallest candidate ({min(counts):,})",
-            f"raise it, to {min(counts) / backbone_parameters:.1e} of the backbone or more",
-        )
-    total = whole_space([p.candidate for p in placed])
-    if budget > total and spec.method in CHOOSING:
-        raise SpecError(
-            f"the budget of {budget:,} parameters is above the whole space ({total:,})",
-            "lower it, or train the whole space with method = 'fixed'",
-        )
-    return budget
+    if placed:
+        candidates = [p.candidate for p in placed]
+        smallest = min(candidate.parameters for candidate in candidates)
+        check_budget(spec, smallest, whole_space(candidates), backbone_parameters)
+    return spec.parameter_budget(backbone_parameters)

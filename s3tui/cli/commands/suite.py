@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from s3tui.runs.records.launch import Kind
     from s3tui.runs.workspace import FoundRun, Workspace
     from s3tui.scheduling.dispatcher_seat import Settings
+    from s3tui.suite.beforehand import Beforehand, Look
     from s3tui.suite.load import PlannedRun
     from s3tui.text.serialize import Form
 
@@ -37,19 +38,50 @@ def init(file: Path) -> int:
 
 
 def validate(file: Path, as_json: bool) -> int:
-    """Print the runs that a file plans; every problem of the file is raised at once."""
+    """Print the runs that a file plans and a look at their data; every problem is raised at once."""
+    from s3tui.suite.beforehand import examine
     from s3tui.suite.launcher_checks import check_cluster, decided
     from s3tui.suite.load import load
+    from s3tui.text.problems import ConfigError
 
-    suite = load(file)
+    try:
+        suite = load(file)
+    except ConfigError as error:
+        if as_json:
+            print(json.dumps({"suite": None, "workspace": None, "runs": [], "tasks": [], "problems": error.problems}))
+        raise
     check_cluster(decided(suite.runs, None))
+    seen = examine(suite.runs)
     runs = [_planned(run) for run in suite.runs]
+    problems = [f"{file}: {problem}" for problem in seen.problems]
     if as_json:
-        print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
-        return EXIT_OK
-    print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
-    print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
+        about = {"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}
+        lines = {"problems": problems, "warnings": seen.warnings, "notes": seen.notes}
+        print(json.dumps(about | {"tasks": [_without_key(look) for look in seen.tasks]} | lines, indent=1))
+    else:
+        print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
+        columns = [[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs]
+        print_aligned(columns)
+        _print_data(seen)
+    if problems:
+        raise ConfigError(problems)
     return EXIT_OK
+
+
+def _without_key(look: Look) -> Look:
+    return {name: value for name, value in look.items() if name != "key"}
+
+
+def _print_data(seen: Beforehand) -> None:
+    from s3tui.suite.data_text import examples, lines
+
+    for look in seen.tasks:
+        print()
+        print(clean(f"data of {', '.join(look['experiments'])}: {look['task']}"))
+        for line in (*lines(look), *examples(look)):
+            print(clean(f"  {line}"))
+    said = [*(f"warning: {line}" for line in seen.warnings), *(f"note: {line}" for line in seen.notes)]
+    print("\n".join(["", *map(clean, said)]) if said else "", end="\n" if said else "")
 
 
 def _planned(run: PlannedRun) -> dict[str, str | float | None]:

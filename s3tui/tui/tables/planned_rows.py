@@ -13,8 +13,9 @@ from s3tui.tui.widgets.grid import Column, Row
 
 if TYPE_CHECKING:
     from core.run.spec import RunSpec
+    from s3tui.suite.data_text import Look
     from s3tui.suite.plan import Outlook
-    from s3tui.suite.preview import Size
+    from s3tui.suite.size import Size
 
 COLUMNS = (
     Column("state", "state", 13, rank=1), Column("name", "run", 0, rank=0), Column("method", "method", 8, rank=2),
@@ -23,6 +24,7 @@ COLUMNS = (
     Column("parameters", "of parameters", 13, right=True, rank=6), Column("budget", "budget", 11, right=True, rank=4),
 )  # fmt: skip
 NEW: Part = ("+ ", "accent")
+MOST_LINES = 3  # of problems, and of warnings, that there is room for
 IN_THE_WAY: Part = ("! ", "bad")
 
 
@@ -95,6 +97,20 @@ def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> 
     elif one.state != "new":
         lines.insert(0, _named("there", f"{one.state}: goes on with what it has"))
     return lines
+
+
+def data_lines(one: Outlook, look: Look | None, size: Size | None) -> list[list[Cell]]:
+    """What is to be known of the data and the budget of a run, the worst first, in few lines."""
+    from s3tui.suite.beforehand import misfit
+    from s3tui.suite.data_text import lines
+
+    budget = misfit(one.run.spec, size)
+    problems = [_named("problem", clean(line), "bad") for line in ([budget] if budget else [])]
+    if look is None:
+        return problems
+    problems += [_named("problem", clean(line), "bad") for line in look["problems"][:MOST_LINES]]
+    warned = [_named("warning", clean(line), "warn") for line in look["warnings"][:MOST_LINES]]
+    return [*problems, *warned, *(_named("data", clean(line)) for line in lines(look))]
 
 
 def _named(name: str, value: str, tone: str = "") -> list[Cell]:
