@@ -1,7 +1,7 @@
 """`python -m core.preview < TASKS`: what there is to say of the data of tasks before they are trained on, as JSON.
 
-TASKS is a JSON list of `{"task": ..., "data_seed": ..., "models": [...]}`, each task as its settings dump it. The answer is
-a list of what `core.tasks.preview` says of each. Torch is not loaded, and the hub is not asked.
+TASKS is a JSON list of `{"task": ..., "data_seed": ..., "models": [...]}`, each task as its settings dump it. The answer
+is a list of what `core.tasks.preview` says of each. Torch is not loaded, and the hub is not asked.
 """
 
 from __future__ import annotations

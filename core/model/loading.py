@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.model.deltafile import DeltaFile, read_delta
 from core.model.gated import GatedModel
+from core.model.label_names import LabelNames
 from core.model.space import Placed, restore
 from core.run.errors import ModelError
 from core.run.structure import Candidate
@@ -21,17 +22,26 @@ class LoadedDelta:
     `candidates` are what it is made of.
     """
 
-    def __init__(self, model: nn.Module, placed: Sequence[Placed], deltas: Mapping[str, Tensor], own: Own) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        placed: Sequence[Placed],
+        deltas: Mapping[str, Tensor],
+        own: Own,
+        labels: Sequence[str] = (),
+    ) -> None:
         self.candidates: tuple[Candidate, ...] = tuple(p.candidate for p in placed)
         self._own = own
+        self._names = LabelNames(model, labels)
         self._gated = GatedModel(model, placed)
         with torch.no_grad():
             self._gated.bind(self._gated.from_named(deltas), torch.ones(len(placed), device=self._gated.device))
 
     def detach(self) -> None:
-        """Take the deltas off, and give the head back that the model had."""
+        """Take the deltas off, and give the head and the names of classes back that the model had."""
         self._gated.detach()
         self._own.give_back()
+        self._names.give_back()
 
 
 class Own:
@@ -63,14 +73,14 @@ def load_delta(model: nn.Module, path: str | Path) -> LoadedDelta:
 
     `path` is the directory of a run, or a folder of `s3tui export --to delta`. `model` is what the run started from, as
     transformers loads it: with `num_labels` outputs where it was a classifier, on the device where it will compute. The
-    deltas are constants of fp32, added in the model's own precision; call `detach` before the model is saved or
+    classes get the names of the run in `model.config.id2label`. The deltas are constants of fp32, added in the model's own precision; call `detach` before the model is saved or
     trained. Raises RunDirError where there is nothing to load, SpecError or ModelError where it is not of this model.
     """
     file = read_delta(path)
     placed = fitting(model, file)
     own = Own(model, file.own)
     try:
-        return LoadedDelta(model, placed, file.deltas, own)
+        return LoadedDelta(model, placed, file.deltas, own, file.labels)
     except BaseException:
         own.give_back()
         raise

@@ -1,7 +1,7 @@
 """The sizes of spaces on models, kept on the disk: to count them, a model is built, which takes seconds of a processor.
 
-A size is known by a digest of all that decides about it: the configuration of the model, the space, and the code that counts.
-All of it can be deleted at any time.
+A size is known by a digest of all that decides about it: the configuration of the model, the space, the code that
+counts. All of them can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import core
+import core.run.spaces
 from core.run.deltas import DELTAS
 from core.run.errors import RunDirError, S3Error
 from core.run.modelfiles import model_file
@@ -58,5 +58,5 @@ def _path(model: str, space: SpaceSpec) -> Path | None:
 
 def _code() -> list[Path]:
     """The modules that build models and place spaces on them."""
-    root = Path(core.__file__).parent
+    root = Path(core.run.spaces.__file__).parents[1]
     return sorted([root / "sites.py", *(root / "run").glob("*.py"), *(root / "model").rglob("*.py")])
