@@ -77,7 +77,7 @@ class _Look:
 def _of_files(spec: FileTask, data_seed: int, look: _Look) -> Task | None:
     """The task of files; what is wrong with it is noted, and the rest is looked at all the same."""
     with tempfile.TemporaryDirectory(prefix="s3tui-") as folder:
-        spec = _beginnings(spec, Path(folder), look)
+        spec = beginnings(spec, Path(folder), look.notes)
         found = files.read(spec)
         task = None
         try:
@@ -146,8 +146,8 @@ def _texts(count: int) -> str:
     return "1 text" if count == 1 else f"{count:,} texts"
 
 
-def _beginnings(spec: FileTask, folder: Path, look: _Look) -> FileTask:
-    """The same task, of large files the first lines alone, so that a look takes seconds."""
+def beginnings(spec: FileTask, folder: Path, notes: list[str]) -> FileTask:
+    """The same task, of large files the first lines alone, put into `folder`, so that a look takes seconds."""
     large = [path for path in files.data_files(spec) if path.is_file() and path.stat().st_size > LARGE_BYTES]
     if not large:
         return spec
@@ -158,7 +158,7 @@ def _beginnings(spec: FileTask, folder: Path, look: _Look) -> FileTask:
         elif ending(path) in BY_LINES:
             target = target.with_name(f"{title(path)}{ending(path)}")
             target.write_bytes(_first_lines(path))
-            look.notes.append(f"{path}: only the first {BEGINNING_BYTES // 2**20} MiB are looked at, as it is large")
+            notes.append(f"{path}: only the first {BEGINNING_BYTES // 2**20} MiB are looked at, as it is large")
         else:
             raise DataError(f"{path} is too large to be looked at beforehand", "a run reads all of it")
     whole = Path(spec.path)

@@ -76,13 +76,19 @@ class Table:
 
     def notes(self) -> list[str]:
         """How the file is written, in words, as far as it is not as its name says."""
-        notes = []
-        if self.found.encoding not in (None, UTF8):
-            notes.append(f"read as {self.found.encoding}")
-        if self.found.delimiter not in (None, SEPARATORS.get(ending(self.path))):
-            mark = "tabs" if self.found.delimiter == TAB else repr(self.found.delimiter)
+        keys = layout_keys(self.path, self.found)
+        notes = [f"read as {keys['encoding']}"] if "encoding" in keys else []
+        if "delimiter" in keys:
+            mark = "tabs" if keys["delimiter"] == TAB else repr(keys["delimiter"])
             notes.append(f"cells are separated by {mark}")
         return notes
+
+
+def layout_keys(path: Path, found: Layout) -> dict[str, str]:
+    """The keys of a task that say how a file is written, as far as its name does not."""
+    keys = {"encoding": found.encoding, "delimiter": found.delimiter}
+    usual = (None, UTF8, SEPARATORS.get(ending(path)))
+    return {key: value for key, value in keys.items() if value is not None and value not in usual}
 
 
 def read_table(path: Path, text: Sequence[str], label: str, layout: Layout) -> Table:

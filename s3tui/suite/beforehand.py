@@ -66,7 +66,7 @@ def data_of(runs: Sequence[PlannedRun]) -> list[Look]:
         for key, value in (("models", spec.model), ("experiments", run.name.partition("/")[0])):
             if value not in one[key]:
                 one[key].append(value)
-    looks = _looks(list(asked.values())) if asked else []
+    looks = looked(list(asked.values())) if asked else []
     named = [{"key": key, "task": _name(one["task"]), "experiments": one["experiments"]} for key, one in asked.items()]
     return [one | look for one, look in zip(named, looks, strict=True)]
 
@@ -81,8 +81,8 @@ def by_run(runs: Sequence[PlannedRun]) -> dict[str, Look]:
     return {run.name: seen[key] for run in runs if (key := _key(run)) in seen}
 
 
-def _looks(asked: Sequence[dict[str, Any]]) -> list[Look]:
-    """What `core.preview` says of each task."""
+def looked(asked: Sequence[dict[str, Any]]) -> list[Look]:
+    """What `core.preview` says of each task, or of the columns of a file."""
     child = subprocess.run(
         [*PYTHON, "-m", "core.preview"],
         input=json.dumps(asked),

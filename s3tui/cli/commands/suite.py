@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +34,37 @@ def init(file: Path) -> int:
     from s3tui.system.output_file import write_output
 
     write_output(file, files("s3tui").joinpath("starter.toml").read_bytes())
-    say(f"wrote {file}; next: s3tui validate {file}, then s3tui run {file}")
+    _say_next(file)
     return EXIT_OK
+
+
+def _say_next(file: Path) -> None:
+    say(f"wrote {file}; next: s3tui validate {file}, then s3tui run {file}")
+
+
+def init_for(file: Path, data: Path, text: Sequence[str], label: str | None) -> int:
+    """Write a suite for a data file, and show what was seen of it."""
+    from s3tui.suite.data_text import examples, lines
+    from s3tui.suite.own_data import described, suite_text
+    from s3tui.system.output_file import check_output, write_output
+
+    check_output(file)
+    own = described(data, text, label, _ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
+    write_output(file, suite_text(own.keys, file).encode())
+    print(clean(f"{data}: text in {', '.join(own.keys['text'])}; label in {own.keys['label']}"))
+    for line in (*lines(own.look), *examples(own.look)):
+        print(clean(f"  {line}"))
+    for kind in ("warnings", "notes"):
+        for line in own.look[kind]:
+            print(clean(f"{kind[:-1]}: {line}"))
+    _say_next(file)
+    return EXIT_OK
+
+
+def _ask(question: str, guess: str) -> str:
+    """A question on the terminal; Enter takes the guess."""
+    say(f"{question} {f'[{guess}] ' if guess else ''}")
+    return sys.stdin.readline().strip() or guess
 
 
 def validate(file: Path, as_json: bool) -> int:
