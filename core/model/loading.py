@@ -74,8 +74,8 @@ def load_delta(model: nn.Module, path: str | Path) -> LoadedDelta:
     `path` is the directory of a run, or a folder of `s3tui export --to delta`. `model` is what the run started from, as
     transformers loads it: with `num_labels` outputs where it was a classifier, on the device where it will compute. Its
     classes get the names of the run, in `model.config.id2label`. The deltas are constants of fp32, added in the model's
-    own precision; call `detach` before the model is saved or trained. Raises RunDirError where there is nothing to load,
-    SpecError or ModelError where it is not of this model.
+    own precision; call `detach` before the model is saved or trained. Raises RunDirError where there is nothing to
+    load, SpecError or ModelError where it is not of this model.
     """
     file = read_delta(path)
     placed = fitting(model, file)
