@@ -97,7 +97,7 @@ async def test_what_is_in_the_data_is_shown_and_read_again(here, opened):
     write(here, f"[experiment.a]\n{task}")
     async with opened() as app:
         await preview(app)
-        await app.until(lambda: app.shows("20 rows: train 16", "2 of 22 rows have an empty 'text': lines 22, 23"))
+        await app.until(lambda: app.shows("20 rows: train 16", "own.csv: 2 of 22 rows have an empty 'text'"))
         (here / "own.csv").write_text(data)
         await app.press("r")
         await app.until(lambda: app.shows("20 rows: train 16") and not app.shows("have an empty"))

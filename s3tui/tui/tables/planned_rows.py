@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from s3tui.text.sanitize import clean
@@ -108,8 +109,12 @@ def data_lines(one: Outlook, look: Look | None, size: Size | None) -> list[list[
     problems = [_named("problem", clean(line), "bad") for line in ([budget] if budget else [])]
     if look is None:
         return problems
-    problems += [_named("problem", clean(line), "bad") for line in look["problems"][:MOST_LINES]]
-    warned = [_named("warning", clean(line), "warn") for line in look["warnings"][:MOST_LINES]]
+    folder = f"{PurePath(look['task']).parent}/"  # there is no room for it in each line
+    told = {
+        kind: [clean(line.replace(folder, "")) for line in look[kind][:MOST_LINES]] for kind in ("problems", "warnings")
+    }
+    problems += [_named("problem", line, "bad") for line in told["problems"]]
+    warned = [_named("warning", line, "warn") for line in told["warnings"]]
     return [*problems, *warned, *(_named("data", clean(line)) for line in lines(look))]
 
 
