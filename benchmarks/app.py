@@ -2,7 +2,7 @@
 
     python benchmarks/app.py
 
-64 runs live and tell 20 events a second each, 1,000 runs are finished. Measured are: from Textual's start to the first
+64 runs live and write 20 events a second each, 1,000 runs are finished. Measured are: from Textual's start to the first
 full table; from a key to what it changes on the screen; from an event to the screen; the share of a core while all
 that goes on, and while nothing runs; memory after hours' worth of events. Prints the figures with their targets and
 keeps them in benchmarks/results.
@@ -197,7 +197,7 @@ def idle(folder: Path) -> dict[str, Any]:
 
 
 def memory(folder: Path) -> dict[str, Any]:
-    """The run that is looked at tells as much as in a day."""
+    """The run on the screen writes as many events as in a day."""
     workspace = Workspace(folder / "long")
     workspace.make_writable()
     finished_run(RunDir(workspace.path / "old/run"), 0, folder / "events")

@@ -28,7 +28,7 @@ from core.run.rundir import RunDir, write_json
 from s3tui.cli.foreground.progress import Lines
 from s3tui.cli.foreground.watcher import Watcher
 from s3tui.devices.placement import Place
-from s3tui.launchers.local import Local
+from s3tui.launchers.start_supervisor import start_supervisor
 from s3tui.runs.index import Board
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.status import Running
@@ -131,7 +131,7 @@ def living_runs(workspace: Workspace) -> Iterator[list[EventWriter]]:
             directory = workspace.run(f"first/{number:02d}")
             directory.create(SPEC | {"seed": number})
             write_json(directory.queue, Queue().to_json())
-            children.append(Local(sleeper).start(directory, Place(1), "cpu", ()))
+            children.append(start_supervisor(directory, Place(1), "cpu", (), sleeper))
             writers.append(EventWriter(directory.events))
         while not all(workspace.run(f"first/{n:02d}").process.exists() for n in range(WORKERS)):
             time.sleep(0.1)
@@ -171,7 +171,7 @@ def dispatcher(folder: Path) -> dict[str, Any]:
             board = Board(workspace)
             board.refresh()
             assert all(isinstance(run.status, Running) for run in board.runs.values())
-            told = Dispatcher(board, Local(), list)
+            told = Dispatcher(board, gpus=list)
             watcher = Watcher(board, None, Silent())
             watched = _share(lambda: watcher.update(told.tick()))
             alone = _share(told.tick)

@@ -1,9 +1,9 @@
-"""What mirroring into a tracker costs: a `step` and a `gates` event of 916 candidates, told while a process follows.
+"""What mirroring into a tracker costs: a `step` and a `gates` event of 916 candidates, written while a mirror follows.
 
     python benchmarks/mirror.py
 
 The worker is not touched, so what can slow it is a core that both want. Here events come as fast as they can be
-written, hundreds of times as many a second as a search tells. `two_events_ms` is what telling costs the worker;
+written, hundreds of times as many a second as a search writes. `two_events_ms` is the cost of writing for the worker;
 `cpu_ms_of_two_events` and `cpu_s_to_start` is what the process that mirrors, at low priority, computes itself.
 The figures are printed, and kept in benchmarks/results/mirror.json.
 """

@@ -4,7 +4,7 @@
 
 The floor of a pass (`bare`) is a forward and backward of the frozen backbone alone as transformers have it, with a
 gradient to the embeddings' output only; `bare-undropped` is the same without dropout. Every variant is timed in turn,
-round after round on the same batch, so that drift of the machine meets all of them. Medians are told, and the ratios
+round after round on the same batch, so that drift of the machine meets all of them. Medians are printed, and the ratios
 are what counts: of a variant to `bare` or `naive` in the same round. Peak memory is that of a fresh process for each.
 The figures go to benchmarks/results/.
 """
@@ -212,7 +212,7 @@ def parts(options: argparse.Namespace) -> dict[str, float]:
 
 
 def write_events(writer: EventWriter, p: list[float]) -> None:
-    """What a step tells, and the gates, which are told a few times a second at most."""
+    """The events of a step, and the gates, which are written a few times a second at most."""
     writer.write(Step("search", 1, 1 / 3, 1 / 7, 3e-4, 1 / 3, 1 / 70, 0.1, 102_457.99, 231_004.5, 102_400, 1.4))
     writer.write(Gates(1, [round(value, 6) for value in p]))
 

@@ -1,11 +1,11 @@
-"""Sparse structure search for parameter-efficient tuning: one process, no screen, no scheduling.
+"""Sparse structure search for parameter-efficient fine-tuning, without user interface and scheduling.
 
-Importing `core` or anything under `core.run` loads neither torch nor transformers; the heavy parts are
-`core.tasks`, `core.model` and `core.search`. What other people's code needs is here, and loaded when it is used:
+Importing `core` or anything under `core.run` loads neither torch nor transformers; the heavy parts are `core.tasks`,
+`core.model` and `core.search`. The functions meant for other programs are here and imported on first use:
 
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=21)
-    core.load_delta(model, "runs/first/searched")    # computes with the structure and the head of that run
-    core.merge_delta(model, "runs/first/searched")   # or: folds into the weights what can be folded exactly
+    core.load_delta(model, "runs/first/searched")    # attaches the structure and the head of that run
+    core.merge_delta(model, "runs/first/searched")   # or: folds into the weights whatever can be folded exactly
 """
 
 from __future__ import annotations

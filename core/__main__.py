@@ -1,6 +1,6 @@
-"""`python -m core [--processes N] RUN_DIR`: one whole run, headless. Exit codes are those of `core.run.errors`.
+"""`python -m core [--processes N] RUN_DIR`: execute one run without a terminal. Exit codes: see `core.run.errors`.
 
-With N processes, each computes its part of every batch, on a GPU of its own where there are GPUs.
+With N processes, each computes its part of every batch, on a GPU of its own if there are GPUs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from core.run.rundir import RunDir
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run that `arguments` name."""
-    parser = argparse.ArgumentParser(prog="python -m core", description="Do a run, or what is left of it.")
-    parser.add_argument("--processes", type=int, default=1, help="how many processes share each batch")
+    """Execute the run that `arguments` name; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m core", description="Execute a run, or resume it.")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes that share each batch")
     parser.add_argument("run", metavar="RUN_DIR", type=Path)
     options = parser.parse_args(arguments)
     if options.processes < 1:
-        parser.error("--processes is 1 or more")
-    # Imports leave a million objects and hardly any garbage; to look for it again and again takes a seventh of the
-    # start. Collecting begins when everything is loaded, see core.worker.pipeline.
+        parser.error("--processes must be 1 or more")
+    # Imports create a million objects and hardly any garbage; collecting meanwhile takes a seventh of the start time.
+    # Collection is enabled when everything is loaded, see core.worker.pipeline.
     gc.disable()
     from core.worker.execute import execute
 
@@ -36,9 +36,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _import_models() -> None:
-    """Import what every model of transformers needs, but not scipy for the losses of object detection.
+    """Import what every transformers model needs, but not scipy, which only losses of object detection need.
 
-    That alone takes a fifteenth of the start; metrics, which do need scipy, come with the first evaluation.
+    scipy alone takes a fifteenth of the start time; metrics, which need it, are imported at the first evaluation.
     """
     from transformers import utils
 

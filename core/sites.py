@@ -1,7 +1,7 @@
-"""`python -m core.sites MODEL < SPACES`: where deltas can stand on a model, and what spaces have there, as JSON.
+"""`python -m core.sites MODEL < SPACES`: print the sites of a model and the sizes of spaces on it, as JSON.
 
-The network is built without weights, so any model can be looked at in seconds. SPACES is a JSON list of spaces, each as
-`SpaceSpec` dumps it. A failure is told as `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
+The network is built without weights, so any model takes only seconds. SPACES is a JSON list of spaces, each as
+`SpaceSpec` dumps it. An error is printed as `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core.run.structure import whole_space
 
 
 def main(arguments: list[str]) -> int:
-    """Describe the model that `arguments` name."""
+    """Print the description of the model that `arguments` name; returns the exit code."""
     if len(arguments) != 1:
         print("usage: python -m core.sites MODEL < SPACES", file=sys.stderr)
         return EXIT_USAGE
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 
 def describe(name: str, spaces: Sequence[SpaceSpec]) -> dict[str, Any]:
-    """A model by its sites, and the spaces by their candidates on it."""
+    """The sites of a model, and the number and size of each space's candidates on it."""
     model, kind = load_shape(name)
     head = head_of(model) if kind == "encoder" else ()
     backbone = count_parameters(model, head)
@@ -55,19 +55,19 @@ def describe(name: str, spaces: Sequence[SpaceSpec]) -> dict[str, Any]:
 
 
 def sites_of(model: nn.Module) -> list[Site]:
-    """The canonical sites; of a family without any, the linear layers and norms, named by their paths."""
+    """The canonical sites; for an unknown family, the linear layers and norms, named by their paths."""
     paths = (site_at(model, path) for path in module_paths(model))
     return find_sites(model) or [site for site in paths if site.kind != "block"]
 
 
 def candidates(space: SpaceSpec, model: nn.Module) -> dict[str, Any]:
-    """How many candidates a space has on the model, and the parameters they have together; or why it does not fit."""
+    """How many candidates a space has on the model, and their parameters in total; or why it does not fit."""
     try:
         placed = place(space, model)
     except S3Error as error:
         none = {"candidates": 0, "parameters": 0, "smallest": 0}
         return {"name": space.name} | none | {"problem": error.message, "hint": error.hint}
-    # Of alternatives at a site at most one is chosen.
+    # At most one of the alternatives at a site is chosen.
     found = [p.candidate for p in placed]
     smallest = min((candidate.parameters for candidate in found), default=0)
     counted = {"candidates": len(found), "parameters": whole_space(found), "smallest": smallest}

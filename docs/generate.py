@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from core.run.deltas import OWN as DELTAS
+from core.run.methods import OWN_TABLES
 from core.run.spaces import FAMILIES, LIBRARY, SITES
 from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
 from core.run.tasks import ENTRIES
-from core.run.training import LARGEST, MOST, PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings
+from core.run.training import LARGEST, MOST, PAPER_SEARCH, RetrainSettings, SearchSettings
 
 PAGE = Path(__file__).with_name("toml.md")
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Fields that are models of their own, and what one writes for them.
-WRITTEN_AS = {"task": "text or table", "space": "text", "search": "table", "bipeft": "table", "retrain": "table"}
+TABLES = ("search", *OWN_TABLES, "retrain")
+WRITTEN_AS = {"task": "text or table", "space": "text"} | dict.fromkeys(TABLES, "table")
 
 SITE_FAMILIES = {
     "attn": "Self-attention: the linear layers of query, key, value and output; `attn.qkv` where one layer "
@@ -42,7 +45,7 @@ SITE_FAMILIES = {
 
 
 def page(text: str) -> str:
-    """The page with every generated part made anew; raises KeyError for one that is unknown or missing."""
+    """The page with every generated part replaced; raises KeyError for one that is unknown or missing."""
     missing = PARTS.keys() - {name for _, name, _ in BLOCK.findall(text)}
     if missing:
         raise KeyError(f"{PAGE.name} lacks the generated parts {sorted(missing)}")
@@ -169,7 +172,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tasks": tasks,
     "file-task": lambda: keys(FileTask),
     "search": lambda: keys(SearchSettings),
-    "bipeft": lambda: keys(BipeftSettings),
+    **{name: partial(keys, type(RunSpec.model_fields[name].default)) for name in OWN_TABLES},
     "retrain": lambda: keys(RetrainSettings),
     "spaces": spaces,
     "deltas": deltas,

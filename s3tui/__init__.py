@@ -1,4 +1,4 @@
-"""The experiment manager: suites of sparse structure searches from TOML, run and watched on one machine.
+"""The experiment manager: runs suites of sparse structure searches that are defined in TOML, and shows their progress.
 
-Nothing here imports torch; what runs a search is `core`, in a process of its own.
+Nothing here imports torch; each run executes `core` in a process of its own.
 """

@@ -1,4 +1,4 @@
-"""`python -m s3tui` is the command `s3tui`."""
+"""`python -m s3tui`: the same as the command `s3tui`."""
 
 from s3tui.cli.main import main
 

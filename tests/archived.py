@@ -21,6 +21,8 @@ PLACE = "/home/user/experiments"  # where the folder was when its runs were made
 PYTHON = "/home/user/venv/bin/python"
 LOCAL, CLUSTER = "runs", "cluster-runs"  # its workspaces
 SUITES = {LOCAL: "tiny.toml", CLUSTER: "cluster.toml"}
+# Keys that a suite of this version has to have today to mean what it did then.
+MEANT = {"0.1.0": 'step_scale = "shared"'}
 SILENT_SLURM = {"sinfo": "echo main", "sbatch": "exit 0"} | dict.fromkeys(
     ("squeue", "scontrol", "scancel", "sacct"), "echo it does not answer; exit 1"
 )
@@ -41,6 +43,9 @@ def unpack(version: str, folder: Path) -> Path:
         # As it is, with the links to absolute paths that a filter would refuse: the file is ours.
         archive.extractall(folder, **({"filter": "fully_trusted"} if hasattr(tarfile, "data_filter") else {}))
     root = folder / "experiments"
+    for suite in SUITES.values():
+        text = (root / suite).read_text()
+        (root / suite).write_text(text.replace("[defaults]", f"[defaults]\n{MEANT.get(version, '')}", 1))
     for path in (root / CLUSTER / ".s3tui" / "slurm").rglob("*"):
         if path.is_symlink():
             target = str(path.readlink()).replace(PLACE, str(root))

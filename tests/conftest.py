@@ -36,7 +36,7 @@ def pytest_xdist_make_scheduler(config, log):
 
     class OneCluster(LoadGroupScheduling):
         def _split_scope(self, nodeid):
-            return "slurm" if nodeid.startswith("tests/launchers/slurm/") else nodeid
+            return "slurm" if nodeid.startswith(("tests/launchers/slurm/", "tests/launchers/test_laws")) else nodeid
 
     return OneCluster(config, log) if config.getvalue("dist") == "loadgroup" else None
 

@@ -29,13 +29,19 @@ from core.run.spec import RunSpec
 from core.run.structure import Candidate, Structure
 from s3tui.cli.diagnostics import guarded
 from s3tui.cli.main import app
+from s3tui.runs.records.former_job import FormerJob
+from s3tui.runs.records.job import Job
 from s3tui.runs.records.queue import Queue
-from s3tui.runs.records.slurm_job import Job, write_job
 from s3tui.runs.workspace import Workspace
 
 GOOD, BAD = "first/good", "first/bad"
 BEGAN = 1_790_000_000.0
 PLACE = "PLACE-OF-THE-VALUE"
+
+JOBS = {
+    "job.json": Job("slurm", "b", 3, "17_3", "working", state="RUNNING"),
+    "slurm.json": FormerJob("b", 3, "17_3", "RUNNING"),
+}
 
 # Values as they stand in a file: of every kind, at and beyond every limit, and some that are no JSON.
 VALUES = (
@@ -160,15 +166,15 @@ class Hostile:
             for name in ("spec.json", "queue.json", "process.json", "exit.json", "result.json", "summary.json",
                          "structure.json", "mirror/tensorboard.json")
         }  # fmt: skip
-        self.documents["slurm.json"] = json.loads(json.dumps({"v": 1} | vars(Job("b", 3, "17_3", "RUNNING"))))
+        self.documents |= {name: json.loads(json.dumps({"v": 1} | vars(job))) for name, job in JOBS.items()}
         self.lines = [json.loads(line) for line in self._model.events.read_bytes().splitlines()]
 
     @property
     def bad(self):
         return self.workspace.run(BAD)
 
-    def renew(self, finished=True, job=False):
-        """The bad run as it should be: with its result or without, on this machine or on a cluster."""
+    def renew(self, finished=True, job=""):
+        """The bad run as it should be: with its result or without, on this machine or with a job in this file."""
         shutil.rmtree(self.bad.path, ignore_errors=True)
         shutil.rmtree(self.outputs, ignore_errors=True)
         shutil.copytree(self._model.path, self.bad.path)
@@ -176,7 +182,7 @@ class Hostile:
         if not finished:
             self.bad.result.unlink()
         if job:
-            write_job(self.bad, Job("b", 3, "17_3", "RUNNING"))
+            write_json(self.bad.path / job, self.documents[job])
 
     def put(self, name, path, value):
         """Let a value stand in the place that a path names in a file of the bad run."""

@@ -65,8 +65,8 @@ def kill(pid, number):
 @contextlib.contextmanager
 def nothing_left(workspace):
     """At the end, end whatever dispatches or runs in a workspace."""
+    from s3tui.launchers.processes import kill_all
     from s3tui.runs.workspace import Workspace
-    from s3tui.scheduling.control import kill_all
     from s3tui.system.file_locks import is_locked
 
     try:

@@ -40,6 +40,8 @@ def play(directory: RunDir) -> int:
     if act == "bad-data":
         writer.write(Failed("data", "the file has no column 'label'", "its columns are a, b"))
         return 2
+    if act.startswith("says "):
+        return _say(writer, act.removeprefix("says "))
     if act == "crash":
         writer.write(Failed("error", "ZeroDivisionError: division by zero", ""))
         return 1
@@ -87,6 +89,16 @@ def play(directory: RunDir) -> int:
     _train(writer, spec, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
     _result(directory, spec, writer)
     return 0
+
+
+def _say(writer: EventWriter, text: str) -> int:
+    """Every text of a run that is shown while it goes on is `text`, for long enough to be seen."""
+    writer.write(Phase(text, 100))
+    writer.write(Step(text, 1, 1.0, 1.0, 1e-3))
+    writer.write(Eval(text, 1, text, {text: 0.5}, True))
+    time.sleep(1)
+    writer.write(Failed(text, text, text))
+    return 1
 
 
 def _stopped(writer: EventWriter) -> None:
@@ -139,7 +151,7 @@ def result(spec: dict, score: float, **changes: object) -> dict:
 def drive(arguments: list[str]) -> int:
     from s3tui.cli.commands import suite
     from s3tui.cli.diagnostics import guarded
-    from s3tui.scheduling.dispatcher_seat import Settings
+    from s3tui.scheduling.dispatcher import Settings
 
     what, *rest = arguments
     globs = [a for a in rest if not a.startswith("--")]

@@ -211,6 +211,7 @@ def run_spec(model: Path, data: Path, **changes: Any) -> RunSpec:
         "task": {"path": str(data), "text": ["text"], "label": "label", "max_length": 24},
         "space": space(),
         "budget": 300,
+        "precision": "fp32",  # whatever this processor would take
         "search": {"max_steps": 6, "eval_every": 3, "batch_size": 8, "learning_rate": 1e-2},
         "retrain": {"max_steps": 8, "eval_every": 4, "batch_size": 8, "learning_rate": 1e-2},
     }

@@ -99,12 +99,12 @@ class Worker:
         return False
 
 
-def make_spec(root: Path, family: str = "bert", method: str = "s3", every: int = 5) -> RunSpec:
+def make_spec(root: Path, family: str = "bert", method: str = "s3", every: int = 5, precision: str = "fp32") -> RunSpec:
     """Texts are evaluated one by one, so that an evaluation takes as long as several steps."""
     length = {"max_steps": STEPS, "eval_every": EVAL_EVERY}
     return run_spec(
         root / family, root / "reviews.jsonl", method=method, budget=METHODS[method], checkpoint_every=every,
-        eval_batch_size=1, search=length, retrain=length,
+        eval_batch_size=1, precision=precision, search=length, retrain=length,
     )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""What a run found, as folders that other people's code loads: our delta, a merged model, a PEFT adapter."""
+"""Export of a run's result as a folder for other programs: our delta format, a merged model, or a PEFT adapter."""

@@ -1,6 +1,6 @@
-"""`python -m core.export RUN_DIR KIND OUTPUT [NAME]`: an export of a run, told as JSON.
+"""`python -m core.export RUN_DIR KIND OUTPUT [NAME]`: export a run, and print what was written as JSON.
 
-A failure is told as `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
+An error is printed as `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error
 
 
 def main(arguments: list[str]) -> int:
-    """Write the export that `arguments` ask for."""
+    """Write the export that `arguments` describe; returns the exit code."""
     if len(arguments) not in (3, 4) or arguments[1] not in WRITERS:
         print(f"usage: python -m core.export RUN_DIR {'|'.join(WRITERS)} OUTPUT [NAME]", file=sys.stderr)
         return EXIT_USAGE

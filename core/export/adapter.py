@@ -1,7 +1,7 @@
-"""A structure as an adapter of PEFT: its `adapter_config.json` and its `adapter_model.safetensors`.
+"""Conversion of a structure into a PEFT adapter: `adapter_config.json` and `adapter_model.safetensors`.
 
-PEFT is not needed to write one. Its LoraConfig holds LoRA by exact module, rank and alpha; with `bias = "all"` biases
-that a module has; with `modules_to_save` whole copies of norms and of a head. Its LNTuningConfig holds norms alone.
+PEFT need not be installed. A LoraConfig can express LoRA by exact module, rank and alpha; with `bias = "all"` biases of
+modules that have one; with `modules_to_save` whole copies of norms and of a head. An LNTuningConfig can express norms.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from core.model.space import Placed, weight_change
 from core.run.errors import ModelError
 
 PREFIX = "base_model.model."
-SHOWN = 3  # candidates that a refusal names
+SHOWN = 3  # candidates named in an error message
 INSTEAD = "--to delta holds every structure, --to merged what folds into weights"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A candidate with its effect, not scaled by the factor of its delta; None where it is no change of weights."""
+    """A candidate with its effect, not scaled by its delta's factor; None if the effect is no change of weights."""
 
     placed: Placed
     effect: Effect | None
 
     @property
     def path(self) -> str:
-        """The module."""
+        """The path of the module."""
         return self.placed.site.module
 
     @property
     def goes_to(self) -> Literal["lora", "norm", "bias", ""]:
-        """Where PEFT keeps it; empty where it has no place for it."""
+        """The part of a PEFT adapter that can express it; empty if none can."""
         parts = {name for name, value in vars(self.effect).items() if value is not None} if self.effect else set()
         if parts == {"low_rank"}:
             return "lora"
@@ -51,7 +51,7 @@ class Change:
 
 
 def adapter(backbone: Backbone, file: DeltaFile, base: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The configuration and the tensors; raises ModelError that names what PEFT has no place for."""
+    """The configuration and the tensors; raises ModelError that names the candidates that PEFT cannot express."""
     model = backbone.model
     changes = [Change(p, weight_change(p, file.deltas, 1.0)) for p in fitting(model, file)]
     _check(model, changes, file)
@@ -80,7 +80,7 @@ def _check(model: nn.Module, changes: Sequence[Change], file: DeltaFile) -> None
 
 
 def _obstacle(model: nn.Module, change: Change, has_lora: bool) -> str:
-    """Why PEFT has no place for a candidate; empty where it has."""
+    """Why PEFT cannot express a candidate; empty if it can."""
     if change.effect is None or not change.goes_to:
         return "none of its methods beside LoRA and norms"
     if change.effect.bias is not None and model.get_submodule(change.path)._parameters.get("bias") is None:
@@ -110,7 +110,7 @@ def _lora_config(
 
 
 def _ranks(loras: Sequence[Change]) -> tuple[dict[str, int], dict[str, float]]:
-    """Rank and alpha by module. Several LoRA at one become one of their ranks together, its B scaled already."""
+    """Rank and alpha by module; several LoRAs of a module become one with the sum of ranks and a scaled B."""
     ranks: dict[str, int] = {}
     alphas: dict[str, float] = {}
     for change in loras:
@@ -122,7 +122,7 @@ def _ranks(loras: Sequence[Change]) -> tuple[dict[str, int], dict[str, float]]:
 
 
 def _whole(alpha: float) -> float:
-    """An alpha as the whole number that it is but for rounding: 16 / 3 is a factor, 16 its alpha."""
+    """Alpha, rounded to an integer if it differs from one by rounding errors alone."""
     return round(alpha) if math.isclose(alpha, round(alpha)) else alpha
 
 
@@ -161,7 +161,7 @@ def _biases(model: nn.Module, changes: Sequence[Change]) -> dict[str, Tensor]:
 
 
 def _norms(model: nn.Module, changes: Sequence[Change], infix: str) -> dict[str, Tensor]:
-    """Whole norms with the changes of their weights and biases."""
+    """The complete weights and biases of norms, changes included."""
     tensors: dict[str, Tensor] = {}
     for change in changes:
         if change.goes_to == "norm" and change.effect is not None:

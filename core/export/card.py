@@ -1,4 +1,4 @@
-"""The README.md of an export: a model card with the header that the hub reads."""
+"""The README.md of an export: a model card with the metadata header of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.export.source import Source
-from core.run.spec import SEARCHING
+from core.run.methods import method_of
 from core.run.structure import Candidate
 
 MOST_CLASSES = 50  # that are named
@@ -22,7 +22,7 @@ CLASSES = {
 
 
 def card(source: Source, kind: str, pipeline: str) -> str:
-    """The whole text; `pipeline` is what the hub calls what the model does."""
+    """The text of the card; `pipeline` is the hub's name of the model's task."""
     from huggingface_hub import EvalResult, ModelCardData
 
     result = source.result
@@ -31,7 +31,7 @@ def card(source: Source, kind: str, pipeline: str) -> str:
         task_type=pipeline,
         dataset_type=task,
         dataset_name=task,
-        metric_type=str(result["metric"]),
+        metric_type=_one_line(str(result["metric"])),
         metric_value=result["score"],
     )
     header: Any = ModelCardData(
@@ -81,28 +81,30 @@ Made with {_markdown(versions)}.
 
 
 def _one_line(text: str) -> str:
-    """A name as it can be shown and written: names of files may have line ends, controls and bytes that are no text."""
+    """A name made printable: file names may contain line ends, control characters and invalid UTF-8."""
     text = " ".join(text.split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _markdown(text: str) -> str:
-    """The text as Markdown that shows it: none of its characters starts markup, a table cell or HTML."""
+    """The text escaped for Markdown: no character starts markup, a table cell or HTML."""
     return re.sub(r"([\\`*_\[\]<>|&#~$])", r"\\\1", _one_line(text))
 
 
 def _code(text: str, language: str = "") -> str:
-    """A block of code, whatever backticks are in the text."""
+    """A fenced code block, whose fence is longer than any run of backticks in the text."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _origin(method: str) -> str:
-    """Where the structure comes from; only a search is called one."""
-    if method in SEARCHING:
-        return "Which few parameters to train was chosen by a sparse structure search (arXiv 2206.07382) of s3tui."
-    return "Trained with s3tui; what is trained was not searched."
+    """A sentence on how the structure was chosen, with the publication of the method."""
+    row = method_of(method)
+    named = f"{row.title or row.name} ({row.source})" if row.source else row.title or row.name
+    if row.searches:
+        return f"Which few parameters to train was found with s3tui by {named}."
+    return f"Trained with s3tui{f' by {named}' if row.source else ''}; what is trained was not searched."
 
 
 def _base_in_words(source: Source) -> str:
@@ -116,7 +118,7 @@ def _classes(labels: Sequence[str]) -> str:
 
 
 def _loading(source: Source, kind: str, name: str) -> str:
-    """The lines that load it, with DIR for the folder of the export."""
+    """The Python code that loads the export; DIR stands for its folder."""
     outputs = f", num_labels={source.file.outputs}" if source.file.outputs else ""
     if kind == "peft" and source.classes:
         outputs = ', config=AutoConfig.from_pretrained("DIR")'  # which has the names of the classes
@@ -131,7 +133,7 @@ def _loading(source: Source, kind: str, name: str) -> str:
 
 
 def structure_map(chosen: tuple[Candidate, ...]) -> str:
-    """Sites with deltas as rows, layers as columns, # where one is trained."""
+    """A text map: deltas at sites as rows, layers as columns, # for each trained candidate."""
     if not chosen:
         return "nothing but the head, or all of the model"
     rows = list(dict.fromkeys((_one_line(c.site), _one_line(c.delta)) for c in chosen))

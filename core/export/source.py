@@ -1,4 +1,4 @@
-"""A finished run with all that an export of it tells."""
+"""The files of a finished run that an export needs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from core.run.fields import Count, Like
 from core.run.rundir import RunDir, read_record
 from core.run.structure import Structure, read_structure
 
-# What the builtin models are called on the hub, where other people find them.
+# The names of the builtin models on the hub.
 HUB_NAMES = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
 @dataclass(frozen=True)
 class _Result:
-    """What an export tells of a result."""
+    """The fields of a result that an export needs."""
 
     method: str
     metric: str
@@ -39,7 +39,7 @@ _RESULT: Any = Annotated[dict[str, Any], Like(lambda: _Result)]
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a run, read."""
+    """A finished run: its trained tensors, structure and result."""
 
     run: RunDir
     file: DeltaFile
@@ -53,16 +53,16 @@ class Source:
 
     @property
     def is_on_hub(self) -> bool:
-        """Whether the base is a name that others know, and no folder of this machine."""
+        """Whether the base is a model of the hub, and not a local folder."""
         return not Path(self.base).is_dir()
 
     @property
     def task(self) -> str:
-        """The task by name; of files the name alone, as folders may tell what is nobody's business."""
+        """The task's name; for a task from files the file name alone, as folder names may be private."""
         return Path(self.file.task).stem
 
     def chosen(self) -> Structure:
-        """The structure without what was not chosen."""
+        """The structure without the candidates that were not chosen."""
         p = tuple(self.structure.p[i] for i in self.structure.selected)
         selected = tuple(range(len(p)))
         return replace(self.structure, candidates=self.structure.chosen, p=p, selected=selected)
@@ -81,7 +81,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Read a run; raises RunDirError where it is not finished, or one of its files is damaged."""
+    """Read a run; raises RunDirError if it is not finished or one of its files is damaged."""
     run = RunDir(path)
     if not run.result.exists():
         raise RunDirError(f"{path} has no result yet", "export a run that is finished")

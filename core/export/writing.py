@@ -1,4 +1,4 @@
-"""The folders of an export. One is complete or not there, and none that is there is changed."""
+"""Writes the folder of an export, atomically; an existing folder is never changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import core
 from core.export.adapter import adapter
 from core.export.card import card
 from core.export.source import Source, read_source
-from core.model.backbone import Kind, load_shape
+from core.model.backbone import load_shape
+from core.model.configuration import Kind
 from core.run.errors import ModelError, RunDirError, S3Error
 
 PIPELINES: dict[Kind, str] = {
@@ -23,13 +24,13 @@ PIPELINES: dict[Kind, str] = {
     "decoder": "text-generation",
     "encoder-decoder": "text2text-generation",
 }
-SHOWN = 3  # candidates that a refusal names
+SHOWN = 3  # candidates named in an error message
 
 
 def export(path: Path, kind: str, output: Path, push: str | None = None) -> dict[str, Any]:
-    """Write the export of a run, and upload it under a name; tells what was written, with the sizes of files in bytes.
+    """Export a run, and upload the export if `push` names a repository; returns a description with file sizes in bytes.
 
-    Raises RunDirError where the run is not finished or `output` is there already, ModelError where the form cannot hold
+    Raises RunDirError if the run is not finished or `output` exists, ModelError if this kind of export cannot express
     the structure.
     """
     token = _token() if push else ""
@@ -58,13 +59,13 @@ def _make(half: Path, output: Path) -> None:
 
 
 def _delta(source: Source, folder: Path) -> None:
-    """Our form: the file of the run as it is, and the chosen part of its structure."""
+    """Our own format: a copy of the run's delta file, and the chosen part of its structure."""
     shutil.copyfile(source.run.delta, folder / source.run.delta.name)
     _json(folder / source.run.structure.name, source.chosen().to_json())
 
 
 def _merged(source: Source, folder: Path) -> None:
-    """A complete model: weights in fp32 with everything folded in, configuration and tokenizer."""
+    """A complete model: fp32 weights with everything merged in, configuration and tokenizer."""
     backbone = source.backbone()
     model: Any = backbone.model
     merged = core.merge_delta(model, source.run.path)
@@ -78,7 +79,7 @@ def _merged(source: Source, folder: Path) -> None:
 
 
 def _peft(source: Source, folder: Path) -> None:
-    """An adapter of PEFT."""
+    """A PEFT adapter."""
     backbone = source.backbone()
     config, tensors = adapter(backbone, source.file, source.base)
     _json(folder / "adapter_config.json", config)
@@ -106,7 +107,7 @@ def _token() -> str:
 
 
 def _push(folder: Path, name: str, token: str) -> str:
-    """Upload the folder as one commit; a repository that is not there yet is made, and is private."""
+    """Upload the folder as one commit; a missing repository is created as a private one."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 

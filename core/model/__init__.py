@@ -1,1 +1,1 @@
-"""What is trained: backbones, their sites, the deltas at them, and the space of candidates."""
+"""Models: backbones, their sites, the deltas attached to sites, and the candidates of a space."""

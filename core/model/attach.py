@@ -1,4 +1,4 @@
-"""Deltas at one module: their effects are bound for the time of a forward pass, the module itself stays as it is."""
+"""Attaches deltas to one module: effects are bound for a forward pass, and the module's own parameters never change."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from core.model.lowrank import low_rank_linear
 class Attachment:
     """All deltas of one module, fused.
 
-    A module may carry several sites (a BERT's output projection, and the sub-layer that ends with it); each is a stage
+    A module may have several sites (a BERT's output projection, and the sub-layer that ends with it); each is a stage
     with its own effects: h = f(x) + B A x for the stacked low-rank factors + parallel(x), then y = h + bias +
-    residuals(h), and y is what the next stage sees. Changes of weight and bias are bound in the place of the module's
-    own, so they cost no operation; a linear layer adds B A x itself; the rest is added by a forward hook. `entry` is
-    the module that reads the input of the sub-layer which ends here; that input is the x of the last stage.
+    residuals(h), and y is the input of the next stage. Changed weights and biases replace the module's own while bound,
+    so they cost no operation; a linear layer adds B A x itself; the rest is added by a forward hook. `entry` is the
+    module that reads the input of the sub-layer that ends here; that input is the x of the last stage.
     """
 
     def __init__(self, module: nn.Module, entry: nn.Module | None = None) -> None:
@@ -35,7 +35,7 @@ class Attachment:
             self._handles.append(entry.register_forward_pre_hook(self._enter))
 
     def bind(self, stages: Sequence[Sequence[Effect]]) -> None:
-        """Let the module compute with these effects from now on."""
+        """Make the module compute with these effects from now on."""
         merged = [_merge(effects) for effects in stages]
         self._widened = self._is_wider(merged[0])
         if self._widened:
@@ -45,7 +45,7 @@ class Attachment:
         self._active = True
 
     def unbind(self) -> None:
-        """Let the module compute as it was loaded."""
+        """Restore the module's own computation."""
         self._module._parameters.update(self._own)
         if self._fused:
             del vars(self._module)["forward"]
@@ -53,15 +53,15 @@ class Attachment:
         self._active = self._widened = False
 
     def detach(self) -> None:
-        """Take the hooks away; the module is again as it was."""
+        """Remove the hooks; the module is as before."""
         self.unbind()
         for handle in self._handles:
             handle.remove()
 
     def _is_wider(self, effect: Effect) -> bool:
-        """Whether the change of a normalisation comes in fp32 to a bf16 network, which would round small ones away.
+        """Whether an fp32 change of a normalisation is applied in a bf16 network, which would round small changes away.
 
-        The module then computes in fp32 altogether, as no kernel takes its input and its weights in two precisions.
+        The module then computes in fp32, as no kernel takes inputs and weights of different precisions.
         """
         weight, change = self._own.get("weight"), effect.scale if effect.scale is not None else effect.bias
         return weight is not None and change is not None and change.dtype != weight.dtype
@@ -73,20 +73,20 @@ class Attachment:
         return (args[0].float(), *args[1:]) if self._widened else None
 
     def _fold(self, effect: Effect, has_functions: bool) -> Effect:
-        """Put the first stage's scales and bias into the module's own weight and bias; return what is left."""
+        """Bind the first stage's scales and bias as changed weight and bias; returns the remaining effect."""
         bias = effect.bias
         if effect.input_scale is not None:
             self._scale_inputs(effect.input_scale)
         if effect.scale is not None:
             self._add("weight", effect.scale)
-        # A residual of the same stage must see the output without the bias.
+        # A residual of the same stage must get the output without the bias.
         if bias is not None and "bias" in self._own and not has_functions:
             self._add("bias", bias)
             bias = None
         return Effect(low_rank=self._fuse(effect.low_rank), bias=bias)
 
     def _fuse(self, low_rank: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
-        """Let a plain linear layer, whose forward nobody else has changed, add B A x; return what it does not add."""
+        """Make a plain linear layer, whose forward is not patched, add B A x; returns the factors if it cannot."""
         if low_rank is None or type(self._module) is not nn.Linear or "forward" in vars(self._module):
             return low_rank
         module, (down, up) = self._module, low_rank
@@ -95,13 +95,13 @@ class Attachment:
         return None
 
     def _scale_inputs(self, change: Tensor) -> None:
-        """Bind f((1 + change) * x) as other weights; a Conv1D has the inputs in rows, a Linear in columns."""
+        """Bind f((1 + change) * x) as changed weights; a Conv1D has the inputs in rows, a Linear in columns."""
         own: Any = self._own["weight"]
         factor = 1 + change
         self._module._parameters["weight"] = own * (factor if isinstance(self._module, nn.Linear) else factor[:, None])
 
     def _add(self, name: str, change: Tensor) -> None:
-        """Bind the module's own vector with the change; a bias that the module lacks is the change alone."""
+        """Bind the module's own vector plus the change; if the module has no bias, the change alone."""
         own = self._module._parameters[name]
         self._module._parameters[name] = change if own is None else own + change  # type: ignore[assignment]
 
@@ -126,7 +126,7 @@ class Attachment:
         return h if rest is None else (h, *rest)
 
     def _read(self, args: tuple[Any, ...], is_last: bool) -> Tensor:
-        """What a stage reads: the last one the input of the sub-layer, where one ends here."""
+        """The input x of a stage: for the last one the input of the sub-layer, if one ends here."""
         return self._entered if is_last and self._entered is not None else args[0]
 
 

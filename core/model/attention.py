@@ -1,8 +1,8 @@
-"""Attention with keys and values beside those of the text, on the attention functions of transformers.
+"""Attention with additional keys and values (prefixes, soft prompts), as an attention function of transformers.
 
-The modules of transformers look up how they attend by a name in their configuration. While deltas are attached, the
-name is that of `attend`, which is their `sdpa` where a module has been given nothing further. Caches know nothing of
-it: what is further stands before the keys and values that they return.
+Modules of transformers look up their attention function by a name in their configuration. While deltas are attached,
+the name is that of `attend`, which equals their `sdpa` for modules without additional keys. Caches are not affected:
+additional keys and values are put before those that the cache returns.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 NAME = "s3tui"
-# Keeps the logarithm of a closed gate finite, and is lost beside any key of the text.
+# Keeps the logarithm of a closed gate finite; its weight is negligible against any key of the text.
 CLOSED = 1e-20
 
 
 @dataclass(frozen=True)
 class Further:
-    """What a module attends to beside the text.
+    """The additional keys and values that a module attends to.
 
     `keys`, `values`: (n, heads x width), before the first of the text, with gates (n). `prompt`: gates (m) of the
     first m positions of the text itself, which are those of a soft prompt.
@@ -34,7 +34,7 @@ class Further:
     prompt: Tensor | None = None
 
     def followed_by(self, keys: Tensor, values: Tensor, gates: Tensor) -> Further:
-        """These keys and values after its own."""
+        """Append these keys and values to its own."""
         if self.keys is None or self.values is None or self.gates is None:
             return replace(self, keys=keys, values=values, gates=gates)
         keys, values, gates = map(torch.cat, ((self.keys, keys), (self.values, values), (self.gates, gates)))
@@ -45,7 +45,7 @@ _FURTHER: WeakKeyDictionary[nn.Module, Further] = WeakKeyDictionary()
 
 
 def give(module: nn.Module, further: Further | None) -> None:
-    """Let the module attend to these as well, or with None to the text alone."""
+    """Set the additional keys and values of a module; None removes them."""
     if further is None:
         _FURTHER.pop(module, None)
     else:
@@ -53,12 +53,12 @@ def give(module: nn.Module, further: Further | None) -> None:
 
 
 def further_of(module: nn.Module) -> Further | None:
-    """What the module has been given."""
+    """The additional keys and values of a module, or None."""
     return _FURTHER.get(module)
 
 
 class Route:
-    """Leads the attention of modules through `attend`, and back."""
+    """Switches the attention function of modules to `attend`, and back."""
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
@@ -74,7 +74,7 @@ class Route:
                 config._attn_implementation = NAME
 
     def back(self) -> None:
-        """Let the modules attend as they did before."""
+        """Restore the previous attention functions."""
         for config, name in self._before:
             config._attn_implementation = name
 
@@ -89,10 +89,10 @@ def attend(
     is_causal: bool | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """softmax(scores + log gates) over what is further and the text; query: (batch, heads, queries, width).
+    """Attention softmax(scores + log gates) over additional and text keys; query: (batch, heads, queries, width).
 
-    The gate of a key multiplies its weight before the weights are made to sum to one: with a gate of 0 the key is not
-    there, and with 1 it is as any other.
+    The gate of a key multiplies its weight before normalisation: with a gate of 0 the key has no effect, with 1 it is
+    an ordinary key.
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -127,7 +127,7 @@ def _before(rows: Tensor, of: Tensor) -> Tensor:
 
 
 def _additive(mask: Tensor | None, position_bias: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -> Tensor:
-    """What is added to the scores: (batch or 1, heads or 1, queries, keys)."""
+    """The additive attention mask: (batch or 1, heads or 1, queries, keys)."""
     queries, keys = query.shape[2], key.shape[2]
     if mask is None and is_causal and queries > 1:
         mask = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril()[None, None]

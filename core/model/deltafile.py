@@ -1,4 +1,4 @@
-"""What a run trained, in the one file that holds it: tensors, and in the metadata what they are."""
+"""The file `delta.safetensors`: the trained tensors of a run, with their description in the metadata."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DeltaFile:
 def write_delta(
     tensors: Mapping[str, Tensor], model: str, task: str, labels: tuple[str, ...], candidates: tuple[Candidate, ...]
 ) -> bytes:
-    """A file of these tensors, with what is said of them and a digest of both."""
+    """The content of a file with these tensors, their description, and a digest of both."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     rows = [vars(c) for c in candidates]
     about = {"version": VERSION, "model": model, "task": task, "labels": labels, "candidates": rows}
@@ -58,7 +58,7 @@ def write_delta(
 
 
 def digest(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """The sha256 of all that a file says, and of its tensors by name: shape, type and bytes."""
+    """The SHA-256 of the description and of all tensors: name, shape, type and bytes."""
     found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
@@ -67,7 +67,7 @@ def digest(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 
 def read_delta(path: str | Path) -> DeltaFile:
-    """What was trained, of a run directory or an exported folder; raises RunDirError where it is missing or damaged."""
+    """Read the delta file of a run directory or an exported folder; raises RunDirError if it is missing or damaged."""
     folder = Path(path).expanduser()
     file = RunDir(folder).delta
     if not file.is_file():
@@ -81,14 +81,14 @@ def read_delta(path: str | Path) -> DeltaFile:
         return _content(about, tensors)
     except RunDirError:
         raise
-    except Exception as error:  # whatever safetensors and torch make of garbage
+    except Exception as error:  # safetensors and torch raise various exceptions on garbage
         if is_out_of_memory(error):
             raise
         raise RunDirError(f"{file} is damaged", reason(error)) from None
 
 
 def _check_digest(file: Path, about: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Refuse a file that is not what was written; those of the first versions have no digest."""
+    """Raise RunDirError if the digest is wrong; files of the first versions have none."""
     written = about.pop(DIGEST, None)
     if written is not None and written != digest(about, tensors):
         raise RunDirError(

@@ -1,4 +1,4 @@
-"""What the modules of each model family are called here: paths to canonical site names.
+"""The module paths of each known model family, mapped to canonical site names.
 
 `#` in a path is the number of the layer. One module may be two sites: the output projection of a BERT's attention is
 `attn.o`, and its output is also that of the sub-layer, `block.attn`.
@@ -28,13 +28,13 @@ def _t5_stack(stack: str, ffn: int) -> Family:
 
 
 def _attention(path: str, site: str, output: str) -> Family:
-    """Four projections by the names that most families since BART have, and the sub-layer that they make."""
+    """The four projections, by the names that most families since BART use, and their sub-layer."""
     projections = {f"{path}.{x}_proj": (f"{site}.{x}",) for x in "qkv"}
     return {path: (f"block.{site}",), **projections, f"{path}.{output}": (f"{site}.o",)}
 
 
 def _bart_stack(stack: str) -> Family:
-    """A BART stack. Its feed-forward is no module of its own: what comes out of fc2 is the sub-layer's output."""
+    """A BART stack. Its feed-forward is not a module of its own: the output of fc2 is the sub-layer's output."""
     layer = f"model.{stack}.layers.#"
     return {
         **_attention(f"{layer}.self_attn", "attn", "out_proj"),

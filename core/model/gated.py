@@ -1,8 +1,8 @@
-"""A frozen backbone as a function of one vector of delta weights and one vector of gates."""
+"""The gated model: a frozen backbone as a function of a vector of delta weights and a vector of gates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -18,10 +18,10 @@ from core.tasks.randomness import generator
 
 
 class GatedModel:
-    """The backbone with the candidates attached to it.
+    """The backbone with all candidates attached.
 
-    `weights` (one fp32 vector, see Layout) and `gates` (one value a candidate) are arguments of every pass; the object
-    itself never changes. `head` names parameters of the backbone that are trained without a gate.
+    `weights` (one fp32 vector, see Layout) and `gates` (one value per candidate) are arguments of every pass; the
+    object itself has no trainable state. `head` names parameters of the backbone that are trained without a gate.
     """
 
     def __init__(self, backbone: nn.Module, placed: Sequence[Placed], head: Sequence[str] = ()) -> None:
@@ -44,18 +44,18 @@ class GatedModel:
 
     @property
     def parameters(self) -> list[int]:
-        """What each candidate would train."""
+        """The number of parameters of each candidate."""
         return [p.candidate.parameters for p in self.placed]
 
     @property
     def choices(self) -> list[int]:
-        """For each candidate the number of its first alternative, which share their weights: its own without any."""
+        """For each candidate the number of its first alternative, with which it shares weights, or its own number."""
         return choices_of([p.candidate for p in self.placed])
 
     def initial_weights(self, seed: int, original: bool = False) -> Tensor:
-        """The weights at the start, fp32: each tensor a pure function of the seed, its candidate and its name.
+        """The initial weights (fp32): each tensor is a pure function of the seed, its candidate and its name.
 
-        `original` starts adapters at random, as the paper's code does. A head starts as it was loaded.
+        `original` initialises adapters at random, as the paper's code does. A head keeps its loaded values.
         """
         parts = []
         for slot in self.layout.slots:
@@ -68,10 +68,29 @@ class GatedModel:
             parts.append(slot.flat(init(slot.shape, place)).to(self.device))
         return torch.cat(parts) if parts else torch.zeros(0, device=self.device)
 
+    def balanced(self) -> Tensor:
+        """How many times the learning rate each weight moves with, so that all deltas step alike (size, fp32).
+
+        See `core.model.deltas.balance`. A head moves with the learning rate.
+        """
+        return self._by_slot(lambda slot: self._pools[slot.owner].rates(slot) if slot.owner != HEAD else [1.0])
+
+    def of_head(self) -> Tensor:
+        """Whether each weight is one of the head's (size)."""
+        return self._by_slot(lambda slot: [slot.owner == HEAD]).bool()
+
+    def _by_slot(self, values: Callable[[Slot], Sequence[float]]) -> Tensor:
+        """A vector as the weights (size), with the values of each slot in parts of equal length."""
+        rows = [(float(v), slot.size // len(of)) for slot in self.layout.slots for of in [values(slot)] for v in of]
+        if not rows:
+            return torch.zeros(0, device=self.device)
+        numbers, lengths = map(torch.tensor, zip(*rows, strict=True))
+        return numbers.repeat_interleave(lengths).to(self.device)
+
     def named(self, weights: Tensor) -> dict[str, Tensor]:
         """The tensors by name: `<module>/<delta>/<tensor>`, and the head's by their names in the backbone.
 
-        Alternatives are under the name of their choice.
+        Alternatives share the tensors under the name of their choice.
         """
         return {
             self._name(slot): tensor
@@ -79,13 +98,13 @@ class GatedModel:
         }
 
     def from_named(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The vector with these tensors; the opposite of `named`."""
+        """The vector of these tensors; the inverse of `named`."""
         parts = [slot.flat(tensors[self._name(slot)]).float() for slot in self.layout.slots]
         return torch.cat(parts).to(self.device) if parts else torch.zeros(0, device=self.device)
 
     @contextmanager
     def bound(self, weights: Tensor, gates: Tensor) -> Iterator[nn.Module]:
-        """The backbone, which computes with these weights (size) and gates (candidates) inside the context."""
+        """A context in which the backbone computes with these weights (size) and gates (candidates)."""
         self.bind(weights, gates)
         try:
             yield self.backbone
@@ -93,11 +112,11 @@ class GatedModel:
             self._unbind()
 
     def bind(self, weights: Tensor, gates: Tensor) -> None:
-        """Let the backbone compute with these from now on, until `detach`."""
+        """Make the backbone compute with these weights and gates until `detach`."""
         self._bind(self.layout.scale(weights, gates), gates)
 
     def detach(self) -> None:
-        """Give the backbone back as it was before; the object cannot be used afterwards."""
+        """Restore the backbone; the object cannot be used afterwards."""
         for attachment in self._attachments.values():
             attachment.detach()
         self._rows.detach()
@@ -133,7 +152,7 @@ class GatedModel:
 
 
 def _by_module(pools: Mapping[int, Pool]) -> dict[str, list[list[int]]]:
-    """For each module its stages, which are lists of pools: the linear layer first, then the sub-layer."""
+    """For each module its stages, as lists of pools: the linear layer first, then the sub-layer."""
     modules: dict[str, dict[str, list[int]]] = {}
     for owner, pool in pools.items():
         if pool.largest.delta.acts_on == "module":
@@ -144,7 +163,7 @@ def _by_module(pools: Mapping[int, Pool]) -> dict[str, list[list[int]]]:
 
 
 def _entry(backbone: nn.Module, pools: Mapping[int, Pool], stages: list[list[int]]) -> nn.Module | None:
-    """The module that first reads what the sub-layer reads which ends here, where it is known."""
+    """The module that reads the input of the sub-layer that ends at this module, if known."""
     sites = (pools[owner].largest.site for stage in stages for owner in stage)
     entries = [site.sublayer.entry for site in sites if site.sublayer is not None]
     return backbone.get_submodule(entries[0]) if entries else None

@@ -1,4 +1,4 @@
-"""Whether the weights of a folder are those of a network: what is missing, what is left over, and what explains it."""
+"""Checks that the weights of a model folder fit its configuration, and explains missing or renamed tensors."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from torch import nn
 
 from core.run.errors import ModelError
 
-SHOWN = 3  # keys that a refusal names
+SHOWN = 3  # keys named in an error message
 
 
 def may_be_missing(model: nn.Module, key: str) -> bool:
-    """Whether a checkpoint of a pretrained encoder may lack this key: it is of a head, or of a pooler.
+    """Whether a checkpoint of a pretrained encoder may lack this key, as it belongs to a head or a pooler.
 
-    A head is what stands outside of the network that transformers calls the base. A pooler is trained with a head too;
-    most checkpoints have none.
+    The head is everything outside the base model of transformers. A pooler is trained with a head too; most checkpoints
+    have none.
     """
     prefix = f"{model.base_model_prefix}."
     return not key.startswith(prefix) or "pooler" in key.removeprefix(prefix).split(".")[:1]
 
 
 def check_keys(name: str, missing: Collection[str], unexpected: Collection[str]) -> None:
-    """Refuse weights that lack these keys of the network; `unexpected` are those that it has no place for."""
+    """Raise ModelError if keys are missing; `unexpected` keys of the file help to explain why."""
     if not missing:
         return
     first = ", ".join(sorted(missing)[:SHOWN])
@@ -34,7 +34,7 @@ def check_keys(name: str, missing: Collection[str], unexpected: Collection[str])
 
 
 def _what_to_do(theirs: str, ours: str) -> str:
-    """What mends a file whose names have the prefix `theirs` and should have `ours`."""
+    """The hint for a file whose names have the prefix `theirs` instead of `ours`."""
     if not ours:
         return f"the names in the file start with {theirs!r}: save the model inside that wrapper, or take it off"
     if not theirs:
@@ -43,7 +43,7 @@ def _what_to_do(theirs: str, ours: str) -> str:
 
 
 def renamed(missing: Collection[str], unexpected: Collection[str]) -> tuple[str, str] | None:
-    """The prefix that keys have and the one that they should have, where that alone explains all that are missing."""
+    """The prefix in the file and the expected one, if that difference explains all missing keys."""
     key = min(missing)
     for cut in _cuts(key):
         ours, rest = key[:cut], key[cut:]
@@ -56,12 +56,12 @@ def renamed(missing: Collection[str], unexpected: Collection[str]) -> tuple[str,
 
 
 def _cuts(key: str) -> Iterable[int]:
-    """Where a key can be cut in two at a dot, the longest rest first."""
+    """The positions at which a key can be split at a dot, the longest rest first."""
     return [0, *(i + 1 for i, c in enumerate(key) if c == ".")]
 
 
 def check_shapes(name: str, mismatched: Iterable[Any], head: Collection[str]) -> None:
-    """A head of another task may be replaced; anything else of another shape is of another model."""
+    """Raise ModelError for tensors of wrong shape, except those of a head, which may be replaced."""
     wrong = [str(key if isinstance(key, str) else key[0]) for key in mismatched]
     wrong = [key for key in wrong if key not in head]
     if wrong:

@@ -1,8 +1,7 @@
-"""All delta weights in one vector: where each tensor lies, and how gates scale the vector.
+"""The layout of all delta weights in one vector: the place of each tensor, and how gates scale it.
 
-One vector makes a virtual step, a perturbation, a norm or an optimiser a single operation, whatever the number of
-candidates. What gates do not scale comes first; then the gated pieces, those of equal size side by side, so that
-scaling is one product for each size.
+With one vector, a virtual step, a perturbation, a norm or an optimiser is a single operation, whatever the number of
+candidates. Ungated tensors come first, then the gated pieces, grouped by size, so that scaling is one product per size.
 """
 
 from __future__ import annotations
@@ -44,17 +43,17 @@ class Slot:
 
     @property
     def stored(self) -> tuple[int, ...]:
-        """Its shape as it lies in the vector."""
+        """Its shape in the vector."""
         return (self.shape[self.axis], *(n for i, n in enumerate(self.shape) if i != self.axis))
 
     def view(self, part: Tensor) -> Tensor:
-        """Its part of the vector in its shape, without copying."""
+        """A view of its part of the vector in its own shape."""
         if self.axis == 0:
             return part.view(self.shape)
         return part.view(self.stored).movedim(0, self.axis)
 
     def flat(self, tensor: Tensor) -> Tensor:
-        """The tensor as it lies in the vector; the opposite of `view`."""
+        """The tensor flattened as in the vector; the inverse of `view`."""
         return tensor.movedim(self.axis, 0).reshape(-1)
 
 
@@ -74,7 +73,7 @@ class Layout:
     def scale(self, weights: Tensor, gates: Tensor) -> list[Tensor]:
         """The weights (size) in blocks, with every gated piece multiplied by its gates (candidates) and factors.
 
-        The first block is what no gate scales: apart, so that gradients to the gates alone leave it out.
+        The first block holds the ungated tensors: separate, so that gradients to the gates alone do not involve it.
         """
         free, *blocks = torch.split(weights, self._blocks)
         scaled_gates = gates * self._factors
@@ -85,7 +84,7 @@ class Layout:
         return [free, *scaled]
 
     def tensors(self, *blocks: Tensor) -> list[Tensor]:
-        """The vector, or its blocks, cut into the tensors of the slots, in their order, without copying."""
+        """Views of the tensors of all slots, in their order, on the vector or its blocks."""
         slots, tensors = iter(self.slots), list[Tensor]()
         for block in blocks:
             own = list(_within(slots, len(block)))
@@ -95,7 +94,7 @@ class Layout:
 
 
 def _within(slots: Iterator[Slot], size: int) -> Iterator[Slot]:
-    """The next slots, as many as fill so many elements."""
+    """The next slots that fill `size` elements."""
     while size > 0:
         slot = next(slots)
         size -= slot.size
@@ -103,7 +102,7 @@ def _within(slots: Iterator[Slot], size: int) -> Iterator[Slot]:
 
 
 class _Gains:
-    """What scales each of several pieces: the sum of the gates of its candidates."""
+    """Computes the scale of each piece: the sum of the gates of its candidates."""
 
     def __init__(self, pieces: Sequence[Sequence[int]], device: torch.device) -> None:
         self.count = len(pieces)

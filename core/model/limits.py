@@ -1,4 +1,4 @@
-"""What a configuration may ask for: numbers that would take hours or all memory are refused before they are tried."""
+"""Limits on a model's configuration: sizes that would take hours or all memory are refused before they are built."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import nn
 
 from core.run.errors import ModelError
 
-# How keys end whose numbers are counts of what is built one by one, and the most of each.
+# Endings of keys that count things built one by one, with an upper bound for each.
 LIMITS = {
     r"layers?|blocks|block_sizes": 1_000,
     r"experts": 100_000,
     r"num_labels": 100_000,
 }
-# Elements of tables that are computed, not loaded: positions, masks.
+# Most elements of computed buffers (positions, masks), which are not loaded from a file.
 COMPUTED_ELEMENTS = 2**28
 
 
 def check_counts(name: str, config: dict[str, Any]) -> None:
-    """Refuse a configuration, as its file has it, with counts that no network has."""
+    """Raise ModelError for a configuration, as read from its file, with counts that no network has."""
     for key, value in _numbers("", config):
         for ending, most in LIMITS.items():
             if re.search(rf"({ending})$", key) and value > most:
@@ -30,16 +30,16 @@ def check_counts(name: str, config: dict[str, Any]) -> None:
 
 
 def check_filled(name: str, model: nn.Module) -> None:
-    """Refuse a network with a weight of no elements: nothing flows through it."""
+    """Raise ModelError for a network with an empty parameter."""
     empty = next((n for n, p in model.named_parameters() if not p.numel()), None)
     if empty is not None:
         raise ModelError(f"config.json of {name} asks for a weight of no elements, {empty}", "a size in it is 0")
 
 
 def check_size(name: str, source: str, model: nn.Module, new: Iterable[str]) -> None:
-    """Refuse a network, on the meta device, that the weights in the folder cannot fill; `new` need not be there.
+    """Raise ModelError for a network (on the meta device) larger than its weight files, parameters in `new` aside.
 
-    A parameter takes a byte or more, so that whatever passes needs no more memory than a few times the files.
+    A parameter takes at least a byte, so a network that passes needs no more memory than a few times its files.
     """
     held = sum(file.stat().st_size for pattern in ("*.safetensors", "*.bin") for file in Path(source).glob(pattern))
     left_out = set(new)

@@ -1,4 +1,4 @@
-"""A found structure with its weights, on a model that somebody else has loaded."""
+"""Attaches the trained structure of a run to a model that the user has loaded with transformers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from core.run.structure import Candidate
 
 
 class LoadedDelta:
-    """A structure that a model computes with, until `detach` gives the model back as it was.
+    """A structure attached to a model, until `detach` restores the model.
 
-    `candidates` are what it is made of.
+    `candidates` are the attached candidates.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class LoadedDelta:
             self._gated.bind(self._gated.from_named(deltas), torch.ones(len(placed), device=self._gated.device))
 
     def detach(self) -> None:
-        """Take the deltas off, and give the head and the names of classes back that the model had."""
+        """Remove the deltas, and restore the model's own head and class names."""
         self._gated.detach()
         self._own.give_back()
         self._names.give_back()
 
 
 class Own:
-    """Parameters of a model with other values, and what they were before."""
+    """Replaced parameters of a model, with their previous values."""
 
     def __init__(self, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         parameters = dict(model.named_parameters())
@@ -59,7 +59,7 @@ class Own:
         self._take(tensors)
 
     def give_back(self) -> None:
-        """Let the parameters be what they were."""
+        """Restore the previous values."""
         self._take(self._before)
 
     @torch.no_grad()
@@ -69,13 +69,13 @@ class Own:
 
 
 def load_delta(model: nn.Module, path: str | Path) -> LoadedDelta:
-    """Let a model compute with the structure that a run has found and trained, and with the head it has trained.
+    """Attach the structure and the head that a run has trained to a model.
 
-    `path` is the directory of a run, or a folder of `s3tui export --to delta`. `model` is what the run started from, as
-    transformers loads it: with `num_labels` outputs where it was a classifier, on the device where it will compute. Its
-    classes get the names of the run, in `model.config.id2label`. The deltas are constants of fp32, added in the model's
-    own precision; call `detach` before the model is saved or trained. Raises RunDirError where there is nothing to
-    load, SpecError or ModelError where it is not of this model.
+    `path` is a run directory or a folder written by `s3tui export --to delta`. `model` is the base model of the run as
+    loaded by transformers: for a classifier with the same `num_labels`, on the device on which it will compute. The
+    class names of the run are set in `model.config.id2label`. The deltas are fp32 constants, added in the model's own
+    precision; call `detach` before saving or training the model. Raises RunDirError if there is nothing to load,
+    SpecError or ModelError if it does not fit the model.
     """
     file = read_delta(path)
     placed = fitting(model, file)
@@ -88,7 +88,7 @@ def load_delta(model: nn.Module, path: str | Path) -> LoadedDelta:
 
 
 def fitting(model: nn.Module, file: DeltaFile) -> list[Placed]:
-    """The candidates of the file on the model; raises SpecError or ModelError where they are of another one."""
+    """The candidates of the file placed on the model; raises SpecError or ModelError if they do not fit it."""
     placed = restore(file.candidates, model)
     for p in placed:
         prefix = f"{p.candidate.module}/{p.candidate.delta}"
@@ -97,7 +97,7 @@ def fitting(model: nn.Module, file: DeltaFile) -> list[Placed]:
 
 
 def _check_shapes(here: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> None:
-    """Whether the tensors are those of a model of these shapes."""
+    """Raise ModelError unless the tensors have these names and shapes."""
     for name, shape in here.items():
         if name not in tensors:
             raise ModelError(f"the file lacks the tensor {name!r}", "it is damaged")

@@ -1,4 +1,4 @@
-"""A frozen linear layer and the low-rank update beside it, as one operation."""
+"""A frozen linear layer plus a low-rank update, as one differentiable operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deltas folded into the weights of a model, where the result is the same function."""
+"""Merging: folds trained deltas into the weights of a model, if the result computes the same function."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from core.model.sites import find_sites
 from core.model.space import Placed, weight_change
 from core.run.structure import Candidate
 
-# The projection with which a sub-layer ends that is a module of its own.
+# The last projection of each sub-layer that is a module of its own.
 ENDS = {"block.attn": "attn.o", "block.cross": "cross.o", "block.ffn": "ffn.out"}
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What became of a structure: what is in the weights now, and for each other candidate by name why it is not.
+    """The result of merging: the `folded` candidates, and the names of those `left` with the reasons.
 
-    What is left is attached to the model, which computes the same as with all of it attached; `attached` takes it off.
+    Candidates left over are attached to the model, which computes the same function; `attached.detach()` removes them.
     """
 
     folded: tuple[Candidate, ...]
@@ -36,7 +36,7 @@ class Merged:
 
 
 def merge_delta(model: nn.Module, path: str | Path) -> Merged:
-    """Fold a structure that a run has trained into the weights of the model, and attach what cannot be folded.
+    """Fold the trained structure of a run into the weights of a model, and attach what cannot be folded.
 
     With W the weight, b the bias of a linear layer: LoRA W + (alpha / r) B A; (IA)3 diag(1 + w) W and (1 + w) b, at
     `ffn.out` W diag(1 + w); BitFit b + b', where there is a bias; LNFit g + w; what a package brings, if its effect is
@@ -58,7 +58,7 @@ def merge_delta(model: nn.Module, path: str | Path) -> Merged:
 
 
 class Folding:
-    """Folds candidates into a model stage by stage: what acts within a module, then what its output becomes."""
+    """Folds candidates into a model stage by stage: first those within a module, then those on its output."""
 
     def __init__(self, model: nn.Module, placed: Sequence[Placed], tensors: Mapping[str, Tensor]) -> None:
         self._model, self._placed = model, placed
@@ -69,7 +69,7 @@ class Folding:
 
     @torch.no_grad()
     def fold(self) -> dict[int, str]:
-        """Fold what can be; gives the numbers of the others with the reason."""
+        """Fold whatever can be folded; returns the numbers of the other candidates with the reasons."""
         left: dict[int, str] = {}
         stages = self._stages()
         for (path, is_last), numbers in sorted(stages.items(), key=lambda item: item[0][1]):
@@ -79,7 +79,7 @@ class Folding:
         return left
 
     def _stages(self) -> dict[tuple[str, bool], list[int]]:
-        """The candidates by the module whose weights they would change, those of sub-layers apart."""
+        """The candidates grouped by the module whose weights they would change; those of sub-layers separately."""
         stages: dict[tuple[str, bool], list[int]] = {}
         for number, placed in enumerate(self._placed):
             stages.setdefault((self._target(placed), placed.site.kind == "block"), []).append(number)
@@ -90,18 +90,18 @@ class Folding:
         if site.kind != "block" or _is_linear(self._model.get_submodule(site.module)):
             return site.module
         end = self._ends.get((ENDS.get(site.name, ""), site.stack, site.layer), "")
-        # A sub-layer that a normalisation ends has its projection before that.
+        # If a sub-layer ends with a normalisation, its projection comes before that.
         return end if end.startswith(f"{site.module}.") else site.module
 
     def _unfolded(self, path: str, numbers: Sequence[int], before: Sequence[int]) -> dict[int, str]:
-        """Which of one stage cannot be folded; `before` are those of an earlier stage that were not."""
+        """The candidates of a stage that cannot be folded; `before` are those of an earlier stage that were not."""
         why = {n: reason for n in numbers if (reason := self._obstacle(path, n))}
         first = next(iter([*before, *why]), None)
         if first is None:
             return why
         name = self._placed[first].candidate.name
         behind = f"{name} cannot be folded, and is beside or before it"
-        # What acts within the module is added there, whatever else is; the others see the sum.
+        # Parallel candidates are independent of each other; sequential ones depend on the sum before them.
         return {n: why.get(n, behind) for n in numbers if n in why or before or self._is_sequential(n)}
 
     def _is_sequential(self, number: int) -> bool:
@@ -109,7 +109,7 @@ class Folding:
         return effect is not None and (effect.output_scale is not None or effect.bias is not None)
 
     def _obstacle(self, path: str, number: int) -> str:
-        """Why a candidate by itself cannot be folded into the module; empty where it can."""
+        """Why a candidate by itself cannot be folded into the module; empty if it can."""
         effect, module = self._effects[number], self._model.get_submodule(path)
         if effect is None:
             return "it is no change of weights"

@@ -1,7 +1,8 @@
-"""Candidates that share their weights: the alternatives of a choice, of which the smaller are parts of the largest."""
+"""Pools: candidates that share weights; the weights of a smaller alternative are a part of the largest one's."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ from core.run.structure import choices_of
 
 @dataclass(frozen=True)
 class Pool:
-    """A candidate, or the alternatives of one choice in ascending size, with the numbers by which gates know them.
+    """A candidate, or the alternatives of one choice in ascending size; `numbers` are their indices in the gates.
 
-    The weights are those of the largest; an alternative is their first part along the axes that its delta names.
+    The weights are those of the largest; a smaller alternative uses the first part along the axes that its delta names.
     """
 
     numbers: tuple[int, ...]
@@ -26,7 +27,7 @@ class Pool:
 
     @property
     def largest(self) -> Placed:
-        """The candidate that the others are parts of."""
+        """The largest candidate."""
         return self.placed[-1]
 
     @property
@@ -36,25 +37,37 @@ class Pool:
 
     @property
     def name(self) -> str:
-        """How its tensors are called in files: `<module>/<delta>`."""
+        """The prefix of its tensors in files: `<module>/<delta>`."""
         candidate = self.largest.candidate
         return f"{candidate.module}/{candidate.choice if len(self.numbers) > 1 else candidate.delta}"
 
     @property
     def weights(self) -> dict[str, Weight]:
-        """The tensors that it trains."""
+        """The trained tensors."""
         return self.largest.delta.weights(self.largest.site)
 
     def slots(self) -> list[Slot]:
-        """Where its tensors lie, and which gates scale them."""
+        """Its tensors as slots of the layout, with the gates that scale them."""
         axes = self.largest.delta.axes if len(self.numbers) > 1 else {}
         return [
             Slot(self.owner, name, w.shape, self._pieces(name, w), axes.get(name, 0))
             for name, w in self.weights.items()
         ]
 
+    def rates(self, slot: Slot) -> list[float]:
+        """The multiples of the learning rate of a tensor: one for all of it, or one for each index that is shared.
+
+        An index has the rate of the smallest alternative that reaches it, which without the larger ones is balanced.
+        """
+        own = [p.delta.weights(p.site)[slot.name] for p in self.placed]
+        if len(own) == 1 or slot.name not in self.largest.delta.axes:
+            return [own[-1].rate]
+        sizes = [0, *(w.shape[slot.axis] for w in own)]
+        spans = zip(own, itertools.pairwise(sizes), strict=True)
+        return [w.rate for w, (start, end) in spans for _ in range(start, end)]
+
     def effects(self, tensors: Mapping[str, Tensor], gates: Tensor) -> list[Effect]:
-        """What it does with its tensors, scaled by the layout, under the gates (candidates) of the pass."""
+        """Its effects with these tensors, which the layout has scaled, and the gates (candidates) of the pass."""
         delta = self.largest.delta
         if delta.acts_on != "module":
             return [delta.effect(dict(tensors) | {"gates": self._row_gates(gates)})]
@@ -63,24 +76,24 @@ class Pool:
         return [self._part(number, p, tensors, gates) for number, p in zip(self.numbers, self.placed, strict=True)]
 
     def _pieces(self, name: str, weight: Weight) -> tuple[tuple[int, ...], ...]:
-        """The gates of a tensor: of all candidates together, or for each index those that reach so far."""
+        """The gates of a tensor: those of all candidates, or for each index those of the candidates that include it."""
         if not weight.gated or (len(self.numbers) > 1 and not self.largest.delta.folds):
             return ()
         return self._reaching() if len(self.numbers) > 1 and name in self.largest.delta.axes else (self.numbers,)
 
     def _reaching(self) -> tuple[tuple[int, ...], ...]:
-        """For each index along the shared axes the candidates that have it."""
+        """For each index along the shared axes the candidates that include it."""
         sizes = [self._size(p) for p in self.placed]
         pairs = list(zip(self.numbers, sizes, strict=True))
         return tuple(tuple(i for i, size in pairs if size > index) for index in range(sizes[-1]))
 
     def _size(self, placed: Placed) -> int:
-        """How far a candidate reaches along the shared axes."""
+        """The size of a candidate along the shared axes."""
         name, axis = next(iter(self.largest.delta.axes.items()))
         return placed.delta.weights(placed.site)[name].shape[axis]
 
     def _row_gates(self, gates: Tensor) -> Tensor:
-        """A gate for each row of what is attended to: the sum of those of the candidates that have it."""
+        """A gate for each additional key: the sum of the gates of the candidates that include it."""
         spans, before = [], 0
         for k, placed in enumerate(self.placed):
             size = self._size(placed)
@@ -90,7 +103,7 @@ class Pool:
         return torch.cat(spans)
 
     def _part(self, number: int, placed: Placed, tensors: Mapping[str, Tensor], gates: Tensor) -> Effect:
-        """One alternative by itself, where the sum of several is not one of the same kind."""
+        """The effect of one alternative by itself, for deltas whose alternatives cannot be summed into one effect."""
         gain = gates[number] * placed.delta.factor
         own = placed.delta.weights(placed.site)
         parts = {}
@@ -102,7 +115,7 @@ class Pool:
 
 
 def pools_of(placed: Sequence[Placed]) -> list[Pool]:
-    """The candidates, alternatives together, in the order of the space."""
+    """The candidates grouped into pools, in the order of the space."""
     groups: dict[int, list[int]] = {}
     for number, first in enumerate(choices_of([p.candidate for p in placed])):
         groups.setdefault(first, []).append(number)

@@ -1,4 +1,4 @@
-"""A soft prompt beside the tokens that an encoder reads."""
+"""A soft prompt of an encoder: learned vectors before the token embeddings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 
 class PromptAttachment:
-    """A soft prompt at a stack of layers, bound for the time of a forward pass.
+    """A soft prompt of a stack of layers, bound for a forward pass.
 
-    A stack that embeds tokens itself reads the prompt before them, and the decoder sees what became of it. Where it
-    adds their positions too (BART), those of the text stay what they were, and the prompt has the first ones as well.
-    Where the stack reads vectors (BERT), which have their positions by then, the prompt is taken off its output again.
+    In a stack that embeds tokens itself, the prompt comes before them, and the decoder attends to its output too. If
+    the stack also adds positions (BART), those of the text do not change, and the prompt gets the first positions too.
+    If the stack reads vectors that have positions already (BERT), the prompt is removed from its output again.
     """
 
     def __init__(self, stack: nn.Module, decoder: nn.Module | None) -> None:
@@ -30,15 +30,15 @@ class PromptAttachment:
             self._handles.append(decoder.register_forward_pre_hook(self._widen, with_kwargs=True))
 
     def bind(self, prompts: Sequence[Tensor], gates: Sequence[Tensor]) -> None:
-        """Let the stack read these prompts, each (n, width); their gates are for those who attend to them."""
+        """Make the stack read these prompts, each (n, width); the gates are used by the attention modules."""
         self._prompt = torch.cat(list(prompts))
 
     def unbind(self) -> None:
-        """Let the stack read the text alone."""
+        """Make the stack read the text alone."""
         self._prompt = None
 
     def detach(self) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
 
@@ -69,18 +69,18 @@ class PromptAttachment:
         return args, kwargs | {"encoder_attention_mask": self._widened(kwargs.get("encoder_attention_mask"))}
 
     def _widened(self, mask: Tensor | None) -> Tensor | None:
-        """A mask over tokens (batch, length), or over keys (batch, 1, queries, keys), that shows the prompt too."""
+        """A mask over tokens (batch, length), or over keys (batch, 1, queries, keys), extended by the prompt."""
         if mask is None or self._prompt is None:
             return None
         n = len(self._prompt)
         shown = torch.ones if mask.dtype == torch.bool or mask.ndim == 2 else torch.zeros
         more = shown(*mask.shape[:-1], n, dtype=mask.dtype, device=mask.device)
         wide = torch.cat([more, mask], -1)
-        # In both directions every query sees the same keys.
+        # In a bidirectional stack all queries attend to the same keys.
         return wide if mask.ndim == 2 else torch.cat([wide[:, :, :1].expand(-1, -1, n, -1), wide], 2)
 
 
 def _as_without_prompt(positions: Tensor, n: int) -> Tensor:
-    """What moves the positions (.., n + length, width) of a text after a prompt of n to where it begins without one."""
+    """The correction that gives a text after a prompt of n the position embeddings that it has without a prompt."""
     moved = positions[..., : positions.shape[-2] - n, :] - positions[..., n:, :]
     return nn.functional.pad(moved, (0, 0, n, 0))

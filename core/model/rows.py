@@ -1,4 +1,4 @@
-"""What attentions and encoders read beside the text: prefixes and soft prompts, bound for the time of a pass."""
+"""Attaches prefixes and soft prompts: rows (keys and values, or vectors) that a network reads besides the text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RowsAttachment:
         self._route = Route(self._modules)
 
     def bind(self, effects: Mapping[int, Sequence[Effect]]) -> None:
-        """Let the modules read the rows of these effects from now on."""
+        """Make the modules read the rows of these effects from now on."""
         given = {module: _together(_rows(effects, owners)) for module, owners in self._prefixes.items()}
         if self._stack is not None:
             rows = _rows(effects, self._prompts)
@@ -48,14 +48,14 @@ class RowsAttachment:
             give(module, further)
 
     def unbind(self) -> None:
-        """Let the modules read the text alone."""
+        """Make the modules read the text alone."""
         for module in self._modules:
             give(module, None)
         if self._stack is not None:
             self._stack.unbind()
 
     def detach(self) -> None:
-        """Give the backbone back as it was."""
+        """Restore the backbone."""
         self.unbind()
         self._route.back()
         if self._stack is not None:
@@ -63,7 +63,7 @@ class RowsAttachment:
 
 
 def _check_positions(backbone: nn.Module, pools: Sequence[Pool]) -> None:
-    """A network that adds positions to embeddings has no more of them than its table."""
+    """Raise an error if a soft prompt takes all positions of a network with a table of positions."""
     config = config_of(backbone)
     name = {"gpt2": "n_positions", "bart": "max_position_embeddings"}.get(config.model_type, "")
     positions = getattr(config, name, None)
@@ -75,7 +75,7 @@ def _check_positions(backbone: nn.Module, pools: Sequence[Pool]) -> None:
 
 
 def _prompted(backbone: nn.Module, pool: Pool) -> tuple[list[nn.Module], PromptAttachment | DecoderPromptAttachment]:
-    """What attends to a soft prompt, and the attachment of the stack that reads it."""
+    """The modules that attend to a soft prompt, and the attachment of the stack that reads it."""
     site, sites = pool.largest.site, find_sites(backbone)
     stack = backbone.get_submodule(site.module)
     paths = attention_modules(sites, "attn", site.stack)
@@ -89,7 +89,7 @@ def _prompted(backbone: nn.Module, pool: Pool) -> tuple[list[nn.Module], PromptA
 
 
 def _by_module(backbone: nn.Module, pools: Sequence[Pool]) -> dict[nn.Module, list[int]]:
-    """The modules that attend, each with the owners of its prefixes."""
+    """The attention modules, each with the owners of its prefixes."""
     modules: dict[nn.Module, list[int]] = {}
     for pool in pools:
         sublayer = pool.largest.site.sublayer
@@ -104,7 +104,7 @@ def _rows(effects: Mapping[int, Sequence[Effect]], owners: Sequence[int]) -> lis
 
 
 def _together(rows: Sequence[Rows]) -> Further:
-    """Several prefixes of one attention, one after the other."""
+    """The concatenation of several prefixes of one attention module."""
     return Further(
         keys=torch.cat([r.keys for r in rows]),
         values=torch.cat([r.values for r in rows if r.values is not None]),

@@ -1,4 +1,4 @@
-"""What can be trained where: a site of a network and the sub-layer around it."""
+"""Sites: the modules of a network at which deltas can be attached, with the sub-layer around each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.run.structure import site_label
 
 @dataclass(frozen=True)
 class Attention:
-    """A module that attends: its path, its heads of keys and values, and the width of each."""
+    """An attention module: its path, the number of key and value heads, and their width."""
 
     module: str
     heads: int
@@ -19,7 +19,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Sublayer:
-    """A sub-layer: the module that first reads its input, of `inputs` features, and what attends in it."""
+    """A sub-layer: the module that first reads its input, of `inputs` features, and its attention if it has one."""
 
     entry: str
     inputs: int
@@ -31,12 +31,13 @@ Kind = Literal["linear", "norm", "block", "stack"]
 
 @dataclass(frozen=True)
 class Site:
-    """A module of the backbone at which deltas may stand.
+    """A module of the backbone at which deltas can be attached.
 
     `kind` says what the module is: a linear map from `inputs` to `outputs` features, a normalisation whose weight has
     `outputs` elements, a sub-layer whose output has `outputs` features (before the residual is added), or a stack of
     layers, which reads vectors of `inputs` features. `sublayer` is known of canonical sub-layers, see
-    `core.model.sublayers`.
+    `core.model.sublayers`; `normalised` says of a stack whether it brings the vectors to one size before they are
+    attended to.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Site:
     inputs: int
     outputs: int
     sublayer: Sublayer | None = None
+    normalised: bool = False
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""Where deltas may stand: the sites of a network by canonical name, on every known family.
+"""Finds the sites of a network by canonical name, for every known model family.
 
 A site is a module with a place: `attn.q` of encoder layer 3 is `encoder.block.3.layer.0.SelfAttention.q` in a T5 and
 `bert.encoder.layer.3.attention.self.query` in a BERT. Any other module becomes a site when a pattern names its path.
@@ -39,7 +39,7 @@ def config_of(model: nn.Module) -> Any:
 
 
 def reads_both_ways(config: Any) -> bool:
-    """Whether each token sees those after it too: so does an encoder, and no decoder that stands alone."""
+    """Whether attention is bidirectional, as in an encoder."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     return bool(config.is_encoder_decoder) or config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -65,7 +65,7 @@ def _site(model: nn.Module, name: str, path: str, module: nn.Module) -> Site:
 
 
 def _width(config: Any) -> int:
-    """Features of what flows between the layers; a model of several inputs tells of each apart."""
+    """The hidden size; a multimodal configuration has one for each input."""
     own = config if hasattr(config, "hidden_size") else config.get_text_config(decoder=True)
     if not hasattr(own, "hidden_size"):
         raise ModelError(f"the width of a {config.model_type!r} is not known", "take a model of docs/models.md")
@@ -73,13 +73,13 @@ def _width(config: Any) -> int:
 
 
 def _stack(model: nn.Module, path: str) -> str:
-    """Which stack a module is in: the one that its path names, or the only one that the model has."""
+    """The stack that a module belongs to: the one named in its path, or the model's only one."""
     named = [part for part in path.split(".") if part in ("encoder", "decoder")]
     return named[0] if named else "encoder" if reads_both_ways(config_of(model)) else "decoder"
 
 
 def _without_number(path: str) -> tuple[str, int | None]:
-    """`a.3.b.0.c` to (`a.#.b.0.c`, 3): the first number of a path is that of the layer."""
+    """Split off the layer, the first number of a path: `a.3.b.0.c` to (`a.#.b.0.c`, 3)."""
     match = re.search(r"(?<=\.)\d+(?=\.|$)", path)
     if match is None:
         return path, None

@@ -1,4 +1,4 @@
-"""The candidates of a space on a model: sites x deltas, in the order of the paper's code."""
+"""Places a space on a model: its candidates are sites x deltas, in the order of the paper's code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.run.structure import Candidate
 
 @dataclass(frozen=True)
 class Placed:
-    """A candidate with what it is made of."""
+    """A candidate with its site and its delta."""
 
     candidate: Candidate
     site: Site
@@ -29,9 +29,9 @@ class Placed:
 
 
 def place(space: SpaceSpec, model: nn.Module) -> list[Placed]:
-    """Every candidate of the space on the model; raises SpecError for a pattern or delta that fits no site.
+    """All candidates of the space on the model; raises SpecError for a pattern or delta that fits no site.
 
-    Within a group, candidates follow the model's modules; a delta stands at a module at most once.
+    Within a group, candidates follow the order of modules; a delta occurs at most once at a module.
     """
     placed: dict[tuple[str, str], Placed] = {}
     canonical = _all_sites(model)
@@ -47,7 +47,7 @@ def place(space: SpaceSpec, model: nn.Module) -> list[Placed]:
 
 
 def restore(candidates: tuple[Candidate, ...], model: nn.Module) -> list[Placed]:
-    """The same candidates on a model of the same kind, as when a structure is read from its file."""
+    """Place the candidates of a structure file on a model of the same kind."""
     canonical = {(s.name, s.module): s for s in _all_sites(model)}
     paths = set(module_paths(model))
     result = []
@@ -60,7 +60,7 @@ def restore(candidates: tuple[Candidate, ...], model: nn.Module) -> list[Placed]
 
 
 def weight_change(placed: Placed, tensors: Mapping[str, Tensor], factor: float) -> Effect | None:
-    """The effect of trained tensors, named as in files, scaled by `factor`; None where it is no change of weights."""
+    """The effect of trained tensors, named as in files, scaled by `factor`; None if it is no change of weights."""
     if placed.delta.acts_on != "module":
         return None
     prefix = f"{placed.candidate.module}/{placed.candidate.delta}/"
@@ -71,13 +71,13 @@ def weight_change(placed: Placed, tensors: Mapping[str, Tensor], factor: float) 
 
 
 def _all_sites(model: nn.Module) -> list[Site]:
-    """The canonical sites with their sub-layers, and the input of an encoder."""
+    """The canonical sites with their sub-layers, and the site `input`."""
     own = input_site(model)
     return with_sublayers(model, find_sites(model)) + ([own] if own else [])
 
 
 def _placed(site: Site, text: str) -> Iterator[Placed]:
-    """The candidates that a delta, or a choice of several, is at a site: none where it does not fit."""
+    """The candidates of a delta, or of several alternatives, at a site: none if it does not fit."""
     spec = parse_delta(text)
     choice = text if len(spec.alternatives) > 1 else ""
     for one in spec.alternatives:
@@ -90,7 +90,7 @@ def _placed(site: Site, text: str) -> Iterator[Placed]:
 
 
 def _with_own(canonical: list[Site], group: dict[str, tuple[str, ...]], model: nn.Module) -> list[Site]:
-    """The canonical sites, and those of further modules that a pattern names by path, in the model's order."""
+    """The canonical sites, and further modules that a pattern names by path, in the model's order."""
     by_module: dict[str, list[Site]] = {}
     for site in canonical:
         by_module.setdefault(site.module, []).append(site)
@@ -104,7 +104,7 @@ def _with_own(canonical: list[Site], group: dict[str, tuple[str, ...]], model: n
 
 
 def _is_canonical(pattern: str) -> bool:
-    """Whether the pattern is meant as a canonical name: a bare `*` should not reach into every module."""
+    """Whether the pattern names canonical sites: a bare `*` should not match every module."""
     return any(matches(pattern, name, f"E0.{name}", "") for name in SITES)
 
 
@@ -124,7 +124,7 @@ def _check_fits(space: str, group: dict[str, tuple[str, ...]], sites: list[Site]
 
 
 def _what_to_name(pattern: str, names: list[str], family: str) -> str:
-    """What may help where a pattern names nothing."""
+    """The hint for a pattern that matches nothing."""
     if not names:
         return f"name modules of {family} by their paths; s3tui sites lists them"
     if pattern == "input":
@@ -133,12 +133,12 @@ def _what_to_name(pattern: str, names: list[str], family: str) -> str:
 
 
 def _what_is_there(delta: Delta, site: Site) -> str:
-    """Why the delta does not fit the site."""
+    """The hint why the delta does not fit the site."""
     if delta.acts_on == "attention" and site.kind == "block":
         return "nothing attends there that can be given further keys and values"
     return f"that is a {site.kind}"
 
 
 def _absent_in_family(pattern: str) -> bool:
-    """A canonical pattern may name what a family does not have, such as `head` on a classifier."""
+    """Whether a canonical pattern names sites that a family may lack, such as `head` on a classifier."""
     return pattern == "head"

@@ -1,4 +1,4 @@
-"""What surrounds a site: where its sub-layer begins, which module attends there, and the stack that reads the text."""
+"""Finds the sub-layer of each site (its first module, its attention), and the stack that reads the text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from core.model.site import Attention, Site, Sublayer
 from core.model.sites import config_of
 
-# What attention modules call the width of a head.
+# The attribute of attention modules that holds the width of a head.
 HEAD_WIDTHS = ("head_dim", "key_value_proj_dim", "attention_head_size")
 # The stack that reads the text: of an encoder or of an encoder-decoder that attends with what `core.model.attention`
 # replaces, or of a decoder that stands alone.
@@ -25,6 +25,8 @@ ENCODERS = {
     "electra": "electra.encoder",
     "distilbert": "distilbert.transformer",
 }
+# Of these the stack reads vectors that are normalised already; the others normalise what they read.
+READ_AS_THEY_ARE = ("bert", "roberta", "xlm-roberta", "electra", "distilbert")
 DECODERS = {"t5": "decoder", "mt5": "decoder", "bart": "model.decoder"}
 SINGLE = {
     "gpt2": "transformer",
@@ -33,7 +35,7 @@ SINGLE = {
 
 
 def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
-    """The sites, those of sub-layers with what is known of them."""
+    """The same sites, with `sublayer` set for sub-layers."""
     parts: dict[tuple[str, int | None, str], list[Site]] = {}
     for site in sites:
         parts.setdefault((site.stack, site.layer, site.name.split(".")[0]), []).append(site)
@@ -49,17 +51,18 @@ def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
 
 
 def input_site(model: nn.Module) -> Site | None:
-    """The stack that reads the text; None where the family is unknown, or attends in a way of its own."""
+    """The site of the stack that reads the text; None if the family is unknown or has an unsupported attention."""
     family = config_of(model).model_type
     stack, modules = ("encoder", ENCODERS) if family in ENCODERS else ("decoder", SINGLE)
     if family not in modules:
         return None
     width = int(config_of(model).hidden_size)
-    return Site("input", stack, None, modules[family], "stack", width, width)
+    normalised = family not in READ_AS_THEY_ARE
+    return Site("input", stack, None, modules[family], "stack", width, width, normalised=normalised)
 
 
 def attention_modules(sites: Iterable[Site], name: str, stack: str) -> list[str]:
-    """The paths of what attends in the sub-layers of this name ("attn" or "cross") of a stack."""
+    """The paths of the attention modules in the sub-layers of this name ("attn" or "cross") of a stack."""
     return [s.module.rpartition(".")[0] for s in sites if s.stack == stack and s.name.startswith(name) and _has_keys(s)]
 
 
@@ -69,7 +72,7 @@ def _has_keys(site: Site) -> bool:
 
 
 def _attention(model: nn.Module, parts: list[Site]) -> Attention | None:
-    """The attention of a sub-layer; None where it has none, or one that cannot be given further keys and values."""
+    """The attention of a sub-layer; None if it has none, or one that cannot take additional keys and values."""
     keys = next((s for s in parts if _has_keys(s)), None)
     if keys is None or not getattr(model, "_supports_sdpa", False):
         return None

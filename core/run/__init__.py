@@ -1,1 +1,1 @@
-"""The contract between a run and whoever watches it: plain data and files, no torch."""
+"""The interface between core and manager: settings, events, structures and files of a run; no torch."""

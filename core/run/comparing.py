@@ -1,6 +1,6 @@
-"""Structures compared: what two of them share, how far several agree, and how far chance alone would.
+"""Comparison of structures: the difference of two, and the agreement of several against random structures.
 
-Candidates are the same where site and delta are, so that structures of different spaces compare too.
+Candidates with equal site and delta count as the same, so that structures of different spaces can be compared too.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from core.run.structure import Candidate, Structure, choices_of, jaccard, random_selection
+from core.run.selection import random_selection
+from core.run.structure import Candidate, Structure, choices_of, jaccard
 
-RESAMPLES = 2000  # of a bootstrap
-DRAWS = 100  # random structures for each that was searched, to tell what chance would share
+RESAMPLES = 2000  # bootstrap resamples
+DRAWS = 100  # random structures for each searched one, as the baseline of the overlap
 LEVEL = 0.95
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two structures choose apart and together, in the order of their spaces; `jaccard` is |both| / |either|."""
+    """Candidates chosen by one or both of two structures, in the order of their spaces; `jaccard` is their overlap."""
 
     only_a: tuple[Candidate, ...]
     only_b: tuple[Candidate, ...]
@@ -31,7 +32,7 @@ class Difference:
 
 
 def difference(a: Structure, b: Structure) -> Difference:
-    """What only `a`, only `b` and both of them choose."""
+    """The candidates chosen by only `a`, by only `b`, and by both."""
     in_a, in_b = ({c.name for c in s.chosen} for s in (a, b))
     return Difference(
         only_a=tuple(c for c in a.chosen if c.name not in in_b),
@@ -43,12 +44,12 @@ def difference(a: Structure, b: Structure) -> Difference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far several structures agree.
+    """Agreement of several structures.
 
-    `frequency` is, for each candidate that any of them chooses, the share of them that do, the most frequent first;
-    `pairs[i][j]` the Jaccard overlap of structures i and j; `overlap` the mean over the pairs i < j; `interval` its
-    95 % bootstrap interval over structures (None for fewer than three); `by_chance` the mean overlap of structures
-    drawn at random from the same spaces under the same budgets.
+    `frequency`: for each candidate chosen by any of them, the share of structures that choose it, most frequent first;
+    `pairs[i][j]`: the Jaccard overlap of structures i and j; `overlap`: its mean over the pairs i < j; `interval`: the
+    95 % bootstrap interval of that mean over structures (None for fewer than three); `by_chance`: the mean overlap of
+    structures drawn at random from the same spaces under the same budgets.
     """
 
     frequency: tuple[tuple[Candidate, float], ...]
@@ -59,7 +60,7 @@ class Agreement:
 
 
 def agreement(structures: Sequence[Structure], seed: int = 0) -> Agreement:
-    """How far two or more structures agree; `seed` fixes the resamples and the random structures."""
+    """The agreement of two or more structures; `seed` fixes the resamples and the random structures."""
     pairs = tuple(tuple(jaccard(a, b) for b in structures) for a in structures)
     numbers = range(len(structures))
     overlap = statistics.mean(pairs[i][j] for i, j in itertools.combinations(numbers, 2))
@@ -69,13 +70,13 @@ def agreement(structures: Sequence[Structure], seed: int = 0) -> Agreement:
 def _frequency(structures: Sequence[Structure]) -> tuple[tuple[Candidate, float], ...]:
     candidates = {c.name: c for s in structures for c in s.chosen}
     counts = Counter(c.name for s in structures for c in s.chosen)
-    # Sorting keeps the order of the space among equals.
+    # Sorting is stable: equally frequent candidates keep the order of the space.
     order = sorted(candidates, key=lambda name: -counts[name])
     return tuple((candidates[name], counts[name] / len(structures)) for name in order)
 
 
 def _interval(pairs: Sequence[Sequence[float]], seed: int) -> Interval | None:
-    """Resamples structures, not pairs, which are not independent; a structure is no pair with itself."""
+    """Bootstrap over structures, not pairs, as pairs are not independent; a structure is not paired with itself."""
     if len(pairs) < 3:
         return None
     place = random.Random(seed)
@@ -89,7 +90,7 @@ def _interval(pairs: Sequence[Sequence[float]], seed: int) -> Interval | None:
 
 
 def percentiles(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """The interval that holds the middle `level` of the values."""
+    """The percentile interval that contains the middle `level` of the values."""
     ordered = sorted(values)
     cut = (1 - level) / 2
     last = len(ordered) - 1
@@ -105,7 +106,7 @@ def _by_chance(structures: Sequence[Structure], seed: int) -> float:
 
 
 def drawn_like(structure: Structure, seed: int) -> Structure:
-    """A structure drawn at random from the same space, under the same budget or, without one, of the same size."""
+    """A random structure from the same space, under the same budget or, without one, with as many candidates."""
     budget = structure.parameters if structure.budget is None else structure.budget
     counts = [c.parameters for c in structure.candidates]
     selected = random_selection(counts, budget, seed, choices_of(structure.candidates))

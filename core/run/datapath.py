@@ -1,4 +1,4 @@
-"""What may stand at the path of a task's data: a file with an end to it, or a folder."""
+"""Checks that the path of a task's data is a regular file of limited size, or a folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.run.errors import DataError
 
-# Everything that is read is held in memory, at several times the size of the file.
+# All rows are held in memory, at several times the size of the file.
 LARGEST_FILE = 4 * 2**30
 
 SPECIAL = {
@@ -21,9 +21,9 @@ SPECIAL = {
 
 
 def check_data_path(path: Path, folder: bool = False) -> None:
-    """Raise DataError unless there is a regular file of a size that can be read, or, where allowed, a folder.
+    """Raise DataError unless the path is a regular file of a readable size or, if `folder`, a folder.
 
-    Reading a pipe waits for ever and reading a device may never end, so neither is opened.
+    Reading a pipe could block for ever and reading a device may never end, so neither is opened.
     """
     try:
         found = path.stat()

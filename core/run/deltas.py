@@ -1,8 +1,8 @@
-"""The deltas, a row each, and how they are written: `lora(rank=1)`, `bitfit`, `lora(rank=[1, 2, 4])`.
+"""The table of deltas, and the syntax in which they are written: `lora(rank=1)`, `bitfit`, `lora(rank=[1, 2, 4])`.
 
-A list is a choice: one candidate for each of its values, of which a structure has at most one.
+A list stands for alternatives: one candidate for each value, at most one of which is in a structure.
 
-Rows are read without torch; what a delta computes, with its equation, is the class that its row names.
+This module does not need torch; the class that a row names implements the delta and states its equation.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Literal
 from core.run.errors import SpecError, nearest
 from core.run.plugins import Registry
 
-# The most of any argument, unless its row says less: no module of a network is as wide.
+# The upper bound of any argument unless its row sets a lower one; no module of a network is as wide.
 MOST = 65_536
-LONGEST = 1000  # characters of a delta as it is written
+LONGEST = 1000  # characters of a written delta
 
 
 @dataclass(frozen=True)
 class Argument:
-    """A whole number: its default and its bounds.
+    """An integer argument of a delta: its default and its bounds.
 
-    One that is `listed` may be a list of alternatives; a delta has at most one such, and the smaller alternative is a
-    part of the larger one.
+    A `listed` argument may be a list of alternatives; a delta has at most one such argument, and the weights of a
+    smaller alternative are part of those of a larger one.
     """
 
     default: int
@@ -36,11 +36,11 @@ class Argument:
 
     @property
     def bounds(self) -> str:
-        """Which numbers it takes, in words."""
+        """The accepted numbers, in words."""
         return f"of {self.least} or more" if self.most == MOST else f"of {self.least} to {self.most:,}"
 
     def takes(self, value: object) -> bool:
-        """Whether the value is a whole number within the bounds."""
+        """Whether the value is an integer within the bounds."""
         if not isinstance(value, int) or isinstance(value, bool):
             return False
         return self.least <= value <= self.most
@@ -48,7 +48,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Original:
-    """A delta as the paper's files name it: where it is inserted, and its arguments, ours to theirs."""
+    """A delta in the structure files of the paper's code: its name, its insertion, and our argument names to theirs."""
 
     name: str
     insertion: Literal["parallel", "sequential"]
@@ -57,10 +57,10 @@ class Original:
 
 @dataclass(frozen=True)
 class DeltaRow:
-    """A delta: `code` is its class, `module:class`, and `about` what it is, in a sentence.
+    """A delta: `code` names its class as `module:class`, `about` describes it in a sentence.
 
-    `short` is its name on a map of the network, as papers write it; the name itself by default. `original` is how the
-    files of the paper's code name it, None where they have no such delta.
+    `short` is the label on maps of a network, as papers write it; by default the name. `original` is its form in files
+    of the paper's code, None if those have no such delta.
     """
 
     name: str
@@ -72,11 +72,11 @@ class DeltaRow:
 
     @property
     def listed(self) -> str:
-        """The argument that may be a list; empty where none may."""
+        """The argument that may be a list; empty if none may."""
         return next((key for key, argument in self.arguments.items() if argument.listed), "")
 
 
-# Defaults are those of the paper's code, where it has the delta.
+# Defaults are those of the paper's code if it has the delta.
 OWN = (
     DeltaRow(
         "lora",
@@ -160,24 +160,24 @@ DELTAS = Registry("deltas", DeltaRow, {row.name: row for row in OWN})
 
 @dataclass(frozen=True)
 class DeltaSpec:
-    """A delta by name, with every argument that differs from its default; a choice where one is a list."""
+    """A delta's name with the arguments that differ from their defaults; a tuple is a list of alternatives."""
 
     name: str
     arguments: tuple[tuple[str, int | tuple[int, ...]], ...] = ()
 
     def __getitem__(self, argument: str) -> int:
-        """The value of an argument, given or default; the largest where it is a list."""
+        """The value of an argument, given or default; the largest one of a list."""
         value = dict(self.arguments).get(argument, DELTAS[self.name].arguments[argument].default)
         return value[-1] if isinstance(value, tuple) else value
 
     def __str__(self) -> str:
-        """The delta as it is written; equal deltas are written equally."""
+        """The delta in its canonical syntax; equal deltas give equal strings."""
         inside = ", ".join(f"{k}={list(v) if isinstance(v, tuple) else v}" for k, v in self.arguments)
         return f"{self.name}({inside})" if inside else self.name
 
     @property
     def alternatives(self) -> tuple[DeltaSpec, ...]:
-        """One delta for each value of the list, in ascending order; the delta alone where nothing is a list."""
+        """One delta for each value of the list, in ascending order; the delta itself if no argument is a list."""
         for key, value in self.arguments:
             if isinstance(value, tuple):
                 given = dict(self.arguments)
@@ -186,7 +186,7 @@ class DeltaSpec:
 
 
 def parse_delta(text: str) -> DeltaSpec:
-    """Read `name` or `name(key=value, ...)`; raises SpecError with what is wrong and what is near."""
+    """Parse `name` or `name(key=value, ...)`; raises SpecError that names the fault and the nearest known name."""
     if len(text) > LONGEST:
         raise SpecError(f"the delta {text[:30]!r}... is too long", f"it may have at most {LONGEST:,} characters")
     name, _, rest = text.partition("(")
@@ -197,7 +197,7 @@ def parse_delta(text: str) -> DeltaSpec:
 
 
 def make_delta(name: str, arguments: Mapping[str, object]) -> DeltaSpec:
-    """A delta with checked arguments, in the order of their definition, defaults left out."""
+    """A delta with validated arguments, in the order of their definition and without defaults."""
     row = DELTAS[name]
     for key in arguments:
         if key not in row.arguments:
@@ -208,10 +208,10 @@ def make_delta(name: str, arguments: Mapping[str, object]) -> DeltaSpec:
 
 
 def _value(row: DeltaRow, key: str, value: object) -> int | tuple[int, ...]:
-    """A whole number, or for the argument that may be one a list of them, ascending and each once."""
+    """A validated integer, or for the `listed` argument the distinct values of a list in ascending order."""
     values = value if isinstance(value, list | tuple) else [value]
     argument, name = row.arguments[key], row.name
-    shown = reprlib.repr(value)  # which may be nested as deeply as a file is
+    shown = reprlib.repr(value)  # limits the depth too: a value from a file may be deeply nested
     if not values or not all(map(argument.takes, values)):
         large = any(isinstance(v, int) and v > argument.most for v in values)
         rule = f"should be at most {argument.most:,}" if large else f"should be a whole number {argument.bounds}"
@@ -224,7 +224,7 @@ def _value(row: DeltaRow, key: str, value: object) -> int | tuple[int, ...]:
 
 
 def _arguments(text: str, rest: str) -> dict[str, object]:
-    """The keyword arguments of `name(...)`, literals only."""
+    """The keyword arguments of `name(...)`; only literals are allowed."""
     try:
         call = ast.parse(f"f({rest}", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:

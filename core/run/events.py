@@ -1,11 +1,11 @@
-"""What a run tells while it works: one JSON object a line in `events.jsonl`.
+"""The event stream of a run: one JSON object per line in `events.jsonl`.
 
-Every line has `v` (version of the format), `seq` (a counter within the file), `t` (wall time, seconds since
-the epoch) and `type`; the other fields are those of the type's class below. A run that ends on its own ends
-with `finished` or `failed`. Readers take whole lines, keep a torn tail for later, and count what they cannot parse.
+Every line has `v` (version of the format), `seq` (a counter within the file), `t` (wall time, seconds since the epoch)
+and `type`; the other fields are those of the type's class below. A run that is not killed ends with `finished` or
+`failed`. Readers parse complete lines, keep an incomplete last line until it is completed, and count invalid lines.
 
-A new type or a new field (with a default, so that old files stay readable) leaves the version as it is: older
-readers drop what they do not know. The version rises when an older reader would misunderstand a line.
+A new type or a new field (with a default, so that old files stay readable) does not change the version: older readers
+ignore what they do not know. The version rises when an older reader would misunderstand a line.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Annotated, Any, ClassVar
 from core.run.fields import Between, Count, Like, Moment, Share, event_reader
 
 VERSION = 1
-LONGEST_LINE = 2**24  # bytes; a longer tail without an end is damage, and is not kept in memory
+LONGEST_LINE = 2**24  # bytes; a longer line without an end is damage, and is not kept in memory
 
 
 @dataclass(frozen=True)
 class Event:
-    """What all events share: where in the file, and when."""
+    """The base of all events: the number within the file, and the time."""
 
     type: ClassVar[str] = ""
     seq: Annotated[int, Between(-1, 2**63 - 1)] = field(default=-1, kw_only=True)
@@ -36,9 +36,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """A worker begins the run, or goes on with it after `resumed_step` of `resumed_phase`.
+    """A worker starts the run, or resumes it after `resumed_step` of `resumed_phase`.
 
-    What an earlier attempt told of later steps is void then: the new attempt tells them again.
+    Events of later steps from an earlier attempt are void then: the new attempt repeats those steps.
     """
 
     type: ClassVar[str] = "started"
@@ -53,7 +53,7 @@ class Started(Event):
 
 
 def _candidate() -> type[Any]:
-    from core.run.structure import Candidate  # which most readers of events do not need
+    from core.run.structure import Candidate  # imported here, as most readers of events do not need it
 
     return Candidate
 
@@ -87,9 +87,9 @@ class Data(Event):
 
 @dataclass(frozen=True)
 class Phase(Event):
-    """A phase (`search`, `retrain` or `test`) of so many steps begins, or a resumed attempt goes on in it.
+    """A phase (`search`, `retrain` or `test`) of `total` steps begins or is resumed.
 
-    After which step it goes on, `resumed_step` of `started` says.
+    A resumed attempt continues after the `resumed_step` of its `started` event.
     """
 
     type: ClassVar[str] = "phase"
@@ -99,12 +99,12 @@ class Phase(Event):
 
 @dataclass(frozen=True)
 class Step(Event):
-    """One optimisation step. Retraining leaves the fields of the gates None; a search of one level has no validation
-    loss, and only gates of the strategy `shift` have a shift.
+    """One optimisation step.
 
-    `train_loss` and `validation_loss` are the inner and outer losses, `*_norm` the gradient norms before
-    clipping, `expected` = sum n_i p_i, `sampled` = sum n_i z_i of the outer step, both in parameters,
-    `selected` what the structure cut out now would train, `shift` the solved zeta.
+    `train_loss` and `validation_loss` are the inner and outer losses, `*_norm` the gradient norms before clipping,
+    `expected` = sum n_i p_i, `sampled` = sum n_i z_i of the outer step, `selected` the size of the structure that would
+    be selected now (all three in parameters), `shift` the solved zeta. Fields about gates are None in retraining,
+    `validation_loss` also in a search of one level, and `shift` also with other strategies than `shift`.
     """
 
     type: ClassVar[str] = "step"
@@ -124,16 +124,21 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Gates(Event):
-    """All gate probabilities, in the order of `space`; at most a few a second."""
+    """All gate probabilities, in the order of `space`; written a few times a second at most.
+
+    `order` holds the candidates in the order in which the structure selected now would take them, as far as they fit;
+    None if it goes by p.
+    """
 
     type: ClassVar[str] = "gates"
     step: Count
     p: list[Share]
+    order: list[Count] | None = None
 
 
 @dataclass(frozen=True)
 class Eval(Event):
-    """Metrics of one split; the first of `metrics` is the score. `best` says that it is the best so far."""
+    """Metrics of one split; the first of `metrics` is the score. `best`: whether it is the best score so far."""
 
     type: ClassVar[str] = "eval"
     phase: str
@@ -145,7 +150,7 @@ class Eval(Event):
 
 @dataclass(frozen=True)
 class EndedEarly(Event):
-    """A phase ends after `step`, before its last, for a reason that is told in words."""
+    """A phase ends early, after `step`; `reason` says why, in words."""
 
     type: ClassVar[str] = "ended-early"
     phase: str
@@ -155,7 +160,7 @@ class EndedEarly(Event):
 
 @dataclass(frozen=True)
 class StructureChosen(Event):
-    """The structure is cut out: indices into `space`, and what they train together."""
+    """The structure is selected: indices into `space`, and the number of parameters that it trains."""
 
     type: ClassVar[str] = "structure"
     selected: list[Count]
@@ -164,7 +169,7 @@ class StructureChosen(Event):
 
 @dataclass(frozen=True)
 class Checkpoint(Event):
-    """A checkpoint is on disk; a resumed run goes on after `step` of `phase`."""
+    """A checkpoint was written; a resumed run continues after `step` of `phase`."""
 
     type: ClassVar[str] = "checkpoint"
     phase: str
@@ -173,7 +178,7 @@ class Checkpoint(Event):
 
 @dataclass(frozen=True)
 class Finished(Event):
-    """The run is done; `score` is the first test metric, `seconds` what this attempt took."""
+    """The run succeeded; `score` is the first test metric, `seconds` the duration of this attempt."""
 
     type: ClassVar[str] = "finished"
     score: float
@@ -183,7 +188,7 @@ class Finished(Event):
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """The run ended on an error: its kind, what happened, what to do."""
+    """The run ended with an error: its kind, what happened, what to do."""
 
     type: ClassVar[str] = "failed"
     kind: str
@@ -199,18 +204,18 @@ TYPES: dict[str, type[Event]] = {
 }  # fmt: skip
 
 
-# What a reader that follows many files at many lines a second should not find out anew for each line.
+# Computed once, as a reader may follow many files with many lines a second.
 _STEP = b'"type":"step"'
 _DECODE = json.JSONDecoder().decode
 
 
 def score_of(metrics: Mapping[str, float]) -> float:
-    """The score among some metrics: the first of them."""
+    """The score: the first of the metrics."""
     return next(iter(metrics.values()))
 
 
 def to_line(event: Event, seq: int, t: float) -> bytes:
-    """The event as one line of JSON. NaN and infinities are written as null, which every JSON reader takes."""
+    """The event as one line of JSON. NaN and infinities, which JSON does not have, are written as null."""
     body = {"v": VERSION, "type": event.type} | asdict(event) | {"seq": seq, "t": t}
     try:
         text = json.dumps(body, separators=(",", ":"), allow_nan=False)
@@ -220,7 +225,7 @@ def to_line(event: Event, seq: int, t: float) -> bytes:
 
 
 def _without_nan(value: Any) -> Any:
-    """The same data with null in the place of floats that JSON does not have."""
+    """The same data with None for NaN and infinities."""
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     if isinstance(value, dict):
@@ -231,9 +236,9 @@ def _without_nan(value: Any) -> Any:
 
 
 def from_line(line: bytes) -> Event | None:
-    """Read one line; None where it is no event of ours, of a later version, or has a value that no such event has.
+    """Parse one line; None if it is not a valid event or of a later version.
 
-    Unknown fields are dropped, and a number that JSON does not have, which is written as null, is None.
+    Unknown fields are dropped; NaN and infinities, written as null, are read as None.
     """
     try:
         body = _DECODE(line.decode())
@@ -246,10 +251,10 @@ def from_line(line: bytes) -> Event | None:
 
 
 class EventWriter:
-    """Appends events to a file, each with a single write, so that a kill leaves at most one torn line.
+    """Appends events to a file, each with a single write, so that a kill leaves at most one incomplete line.
 
-    A torn tail, of an earlier attempt or of a write that failed, is closed with a newline first. `seq` goes on where
-    the file ends.
+    An incomplete last line, of an earlier attempt or a failed write, is ended with a newline first. `seq` continues
+    from the last line of the file.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -259,11 +264,11 @@ class EventWriter:
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
             os.write(self._fd, b"\n")
         self._torn = False
-        # Only now, as the newline may have made the last line a whole one.
+        # After the newline, which may have completed the last line.
         self._seq = 1 + max((event.seq for event in read_events(path)[0]), default=-1)
 
     def write(self, event: Event) -> None:
-        """Append one event. Raises OSError where the disk is full; a later call may succeed again."""
+        """Append one event. Raises OSError, for example if the disk is full; a later call may succeed again."""
         line = (b"\n" if self._torn else b"") + to_line(event, self._seq, self._clock())
         self._torn = True
         while line:
@@ -277,15 +282,15 @@ class EventWriter:
 
 
 class EventReader:
-    """The events that a file gains, in whole lines; `skipped` counts the lines that are no events.
+    """Follows an event file: each `poll` returns the new events; `skipped` counts invalid lines.
 
-    `is_behind` says whether the file held more at the last look than was to be read.
+    `is_behind`: whether the file held more at the last poll than the limit allowed to read.
 
-    Where not `every_step`, a step that stands between two others within a look is left out unread: for those who want
-    to know where a run stands, and not how it came there.
+    Unless `every_step`, a step between two other steps of the same poll is skipped unparsed: for readers that need the
+    current state of a run and not its history.
 
-    A torn tail is held until the rest of it comes. A file that is not there yet is an empty one, and one that has
-    become shorter, or was replaced, is read anew.
+    An incomplete last line is kept until its rest is written. A missing file counts as empty; a file that became
+    shorter or was replaced is read from the start.
     """
 
     def __init__(self, path: Path, every_step: bool = True) -> None:
@@ -298,7 +303,7 @@ class EventReader:
         self.is_behind = False
 
     def poll(self, limit: int | None = None) -> list[Event]:
-        """The events of all lines completed since the last look; `limit` bytes at most are read for them."""
+        """The events of all lines completed since the last call; reads at most `limit` bytes."""
         if not self._is_open():
             return []
         assert self._handle is not None
@@ -307,18 +312,18 @@ class EventReader:
         self._offset += len(data)
         self.is_behind = len(data) < there
         *lines, torn = (self._torn + data).split(b"\n")
-        # Whatever ends behind a tail of such a length is no event.
+        # A line that is longer cannot be an event.
         self._torn = torn if len(torn) <= LONGEST_LINE else b"\0"
         return list(self._parse(lines if self._every_step else _without_passed_steps(lines)))
 
     def close(self) -> None:
-        """Let go of the file; another look goes on where this one ended."""
+        """Close the file; the next poll reopens it and continues where this one ended."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def _is_open(self) -> bool:
-        """Open the file where it is not open yet, or where another has taken its place."""
+        """Open the file if it is not open, or if another file has replaced it; whether there is one."""
         try:
             there = self._path.stat()
         except OSError:
@@ -347,7 +352,7 @@ class EventReader:
 
 
 def _without_passed_steps(lines: list[bytes]) -> list[bytes]:
-    """Without the steps between two others. No text inside of an event can look like the mark, with its quotes."""
+    """The lines without steps between two others; the marker cannot occur in a string of an event, as it has quotes."""
     steps = [False, *(_STEP in line for line in lines), False]
     return [
         line
@@ -357,7 +362,7 @@ def _without_passed_steps(lines: list[bytes]) -> list[bytes]:
 
 
 def read_events(path: Path) -> tuple[list[Event], int]:
-    """All events of a file, and how many of its lines were skipped as damaged."""
+    """All events of a file, and the number of invalid lines."""
     reader = EventReader(path)
     events = reader.poll()
     reader.close()

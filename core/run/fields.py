@@ -1,7 +1,7 @@
-"""Plain data from files checked against the annotations of frozen dataclasses.
+"""Validates plain data from JSON files against the type annotations of frozen dataclasses.
 
-What the annotations of a dataclass say is what its fields may hold: texts are texts, whole numbers are no booleans,
-numbers are finite, and `Annotated[int, Between(0, 10)]` says which. The rest of the program need not doubt them.
+A value that passes has exactly the annotated types: an int is never a bool, floats are finite, and
+`Annotated[int, Between(0, 10)]` limits the range. The rest of the program relies on this.
 """
 
 from __future__ import annotations
@@ -13,40 +13,42 @@ from collections.abc import Callable, Hashable
 from dataclasses import MISSING
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from core.run.errors import quoted, shortened
+
 T = TypeVar("T")
 Read = Callable[[Any], Any]
 
-LATER = {"later": True}  # metadata of a field that files of before it was there lack
+LATER = {"later": True}  # metadata of a field that was added later: older files lack it
 LONGEST_TEXT = 2**20  # characters
-# No loss, score or time is as large, and the squares and sums of what is smaller are still finite.
+# Larger than any loss, score or time; sums and squares of smaller numbers stay finite.
 LARGEST = 1e100
 
 
 class WrongError(ValueError):
-    """A value is not what its field holds: where it stands in the data, and what it should be."""
+    """A value does not fit its field: `where` is its path in the data, `rule` says what it should be."""
 
     def __init__(self, rule: str, where: str = "") -> None:
         super().__init__(f"{where} {rule}" if where else rule)
         self.rule, self.where = rule, where
 
     def under(self, key: str | int) -> WrongError:
-        """The same one level up."""
-        mine = f"[{key}]" if isinstance(key, int) else _short(key)
+        """The same error with `key` in front of its path."""
+        mine = f"[{key}]" if isinstance(key, int) else shortened(key)
         joint = "." if self.where and not self.where.startswith("[") else ""
         return WrongError(self.rule, f"{mine}{joint}{self.where}")
 
 
 class Between:
-    """Which numbers a field takes, both ends among them."""
+    """An annotation: the closed interval of numbers that a field accepts."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
 
 
 class Like:
-    """An object that stays one, with all that is in it, where what `kind()` has annotations for is as they say.
+    """An annotation: a JSON object that stays a dict, with the fields that `kind()` annotates checked.
 
-    The fields of a dataclass have to be there, those of another class need not.
+    Fields of a dataclass are required, those of another class optional; further keys are kept.
     """
 
     def __init__(self, kind: Callable[[], type[Any]]) -> None:
@@ -54,7 +56,7 @@ class Like:
 
 
 class Made:
-    """A value that is made of what stands in the file, which is of the type `kind`."""
+    """An annotation: a value made by `how` from a JSON value of the type `kind`."""
 
     def __init__(self, kind: Any, how: Callable[[Any], Any]) -> None:
         self.kind, self.how = kind, how
@@ -68,43 +70,43 @@ Moment = Annotated[float, Between(0, 2**40)]  # seconds since the epoch, up to a
 
 
 def read(kind: Callable[..., T], data: Any) -> T:
-    """The value of a type that `data` stands for; raises WrongError, a ValueError, that says what is wrong where."""
+    """Validate `data` as a value of a type; raises WrongError, a ValueError, that says what is wrong and where."""
     made: T = reader(kind)(data)
     return made
 
 
 def event_reader(kind: Any) -> Read:
-    """The same for events: a field with a default may be missing, and a float without limits be null, as NaN is."""
-    return reader(kind, told=True)
+    """A lenient reader for events: fields with a default may be missing, and null stands for a float that is NaN."""
+    return reader(kind, lenient=True)
 
 
 @functools.cache
-def reader(kind: Hashable, told: bool = False) -> Read:
-    """What makes values of a type out of plain data."""
+def reader(kind: Hashable, lenient: bool = False) -> Read:
+    """The function that validates plain data as values of a type."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _of_dataclass(kind, told)
+        return _of_dataclass(kind, lenient)
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind in (int, float):
-        return _number(kind, None, or_null=told)
+        return _number(kind, None, or_null=lenient)
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _annotated(inside[0], inside[1])
     if origin is Literal:
         return _choice(inside)
     if origin in (Union, types.UnionType):
-        return _one_of([reader(one, told) for one in inside], type(None) in inside)
+        return _one_of([reader(one, lenient) for one in inside], type(None) in inside)
     if origin in (list, tuple):
-        one_by_one = _sequence(origin, reader(inside[0], told))
+        one_by_one = _sequence(origin, reader(inside[0], lenient))
         return _shares(one_by_one) if kind == list[Share] else one_by_one
     assert origin is dict, kind
-    return _mapping(reader(inside[1], told))
+    return _mapping(reader(inside[1], lenient))
 
 
-def _of_dataclass(kind: type[Any], told: bool) -> Read:
+def _of_dataclass(kind: type[Any], lenient: bool) -> Read:
     hints = get_type_hints(kind, include_extras=True)
-    # Of each field its name, its reader and whether it has to be there.
-    fields = [(f.name, reader(hints[f.name], told), _is_needed(f, told)) for f in dataclasses.fields(kind)]
+    # For each field: its name, its reader, and whether it is required.
+    fields = [(f.name, reader(hints[f.name], lenient), _is_needed(f, lenient)) for f in dataclasses.fields(kind)]
 
     def make(data: Any) -> Any:
         data, values = _object(data), {}
@@ -121,9 +123,9 @@ def _of_dataclass(kind: type[Any], told: bool) -> Read:
     return make
 
 
-def _is_needed(one: dataclasses.Field[Any], told: bool) -> bool:
+def _is_needed(one: dataclasses.Field[Any], lenient: bool) -> bool:
     has_default = one.default is not MISSING or one.default_factory is not MISSING
-    return not (has_default and (told or "later" in one.metadata))
+    return not (has_default and (lenient or "later" in one.metadata))
 
 
 def _text(value: Any) -> str:
@@ -131,18 +133,18 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, str):
         raise WrongError(f"should be a text of at most {LONGEST_TEXT:,} characters")
-    raise WrongError(f"should be a text, not {shown(value)}")
+    raise WrongError(f"should be a text, not {_quoted(value)}")
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise WrongError(f"should be true or false, not {shown(value)}")
+        raise WrongError(f"should be true or false, not {_quoted(value)}")
     return value
 
 
 def _nothing(value: Any) -> None:
     if value is not None:
-        raise WrongError(f"should be null, not {shown(value)}")
+        raise WrongError(f"should be null, not {_quoted(value)}")
 
 
 def _annotated(kind: Any, how: Between | Like | Made) -> Read:
@@ -182,7 +184,7 @@ def _keys_of(kind: type[Any]) -> Read:
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise WrongError(f"should be an object, not {shown(value)}")
+        raise WrongError(f"should be an object, not {_quoted(value)}")
     return value
 
 
@@ -194,7 +196,7 @@ _SIMPLE: dict[Any, Read] = {str: _text, bool: _flag, type(None): _nothing, Any: 
 
 
 def _number(kind: type, between: Between | None, or_null: bool = False) -> Read:
-    """Whole numbers where `kind` is int; `type` in the place of `isinstance`, for which true is a number."""
+    """A reader of ints or floats; it compares `type`, as `isinstance(True, int)` is true."""
     low, high = (
         (between.low, between.high) if between else (-(2**63), 2**63 - 1) if kind is int else (-LARGEST, LARGEST)
     )
@@ -221,20 +223,20 @@ def _wrong_number(what: str, value: Any, between: Between | None) -> WrongError:
         is_too_large = isinstance(value, (int, float)) and value > between.high
         limits = f" of {between.high:g} or less" if is_too_large else f" of {between.low:g} or more"
         limits = f" from {between.low:g} to {between.high:g}" if between.high == 1 else limits
-    return WrongError(f"should be {what}{limits}, not {shown(value)}")
+    return WrongError(f"should be {what}{limits}, not {_quoted(value)}")
 
 
 def _choice(known: tuple[Any, ...]) -> Read:
     def take(value: Any) -> Any:
         if not isinstance(value, str) or value not in known:
-            raise WrongError(f"should be one of {', '.join(known)}, not {shown(value)}")
+            raise WrongError(f"should be one of {', '.join(known)}, not {_quoted(value)}")
         return value
 
     return take
 
 
 def _one_of(readers: list[Read], or_null: bool) -> Read:
-    """The first that takes the value; what the first says of one that none takes."""
+    """A reader that tries several in turn; if all refuse the value, the error of the first is raised."""
     first, *others = readers
 
     def take(value: Any) -> Any:
@@ -256,7 +258,7 @@ def _one_of(readers: list[Read], or_null: bool) -> Read:
 def _sequence(kind: type, take: Read) -> Read:
     def make(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
-            raise WrongError(f"should be a list, not {shown(value)}")
+            raise WrongError(f"should be a list, not {_quoted(value)}")
         made: list[Any] = []
         try:
             for inner in value:
@@ -269,10 +271,10 @@ def _sequence(kind: type, take: Read) -> Read:
 
 
 def _shares(one_by_one: Read) -> Read:
-    """A list of probabilities at once: a thousand come several times a second."""
+    """A reader of a list of probabilities, checked all at once: a thousand come several times a second."""
 
     def make(value: Any) -> Any:
-        # The sum is not a number where one of them is none.
+        # A sum with a NaN is NaN, for which >= 0 is false.
         if type(value) is list and {float} == set(map(type, value)) and min(value) >= 0 and max(value) <= 1:
             return value if sum(value) >= 0 else one_by_one(value)
         return one_by_one(value)
@@ -294,14 +296,5 @@ def _mapping(take: Read) -> Read:
     return make
 
 
-def shown(value: Any) -> str:
-    """A value in a message, short whatever it is."""
-    if isinstance(value, (dict, list)):
-        return "an object" if isinstance(value, dict) else "a list"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return _short(repr(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _quoted(value: Any) -> str:
+    return quoted(value, mapping="an object")

@@ -1,4 +1,4 @@
-"""The boundary to other people's code: whatever it raises on the files of a model becomes one line about that model."""
+"""The boundary to third-party code: any exception that it raises on a model's files becomes a one-line ModelError."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from core.run.errors import ModelError, S3Error
 
 LONGEST_REASON = 300  # characters
-# How torch says that the host has no memory left: it raises a plain RuntimeError.
+# Messages of the plain RuntimeError that torch raises when the host has no memory left.
 EXHAUSTED = ("DefaultCPUAllocator", "Cannot allocate memory")
 
 
 @contextmanager
 def foreign(message: str, hint: str = "") -> Iterator[None]:
-    """Inside, whatever is raised is a ModelError of this message; without a hint, the reason in one line is the hint.
+    """Turn any exception of the body into a ModelError with this message; the default hint is the reason in one line.
 
-    Our own errors, an interrupt, and memory that is exhausted pass as they are. Only what reads or runs the work of
-    somebody else belongs in here: a fault of our own would look like one of the model's.
+    S3Error, KeyboardInterrupt and out-of-memory errors pass unchanged. Only calls into third-party code or files belong
+    in the body: a bug of ours would look like a fault of the model.
     """
     try:
         yield
     except (S3Error, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:  # a panic in Rust, where tokenizers and safetensors come from, is no Exception
+    except BaseException as error:  # a panic of Rust code (tokenizers, safetensors) is not an Exception
         if is_out_of_memory(error):
             raise
         raise ModelError(message, hint or reason(error)) from error
@@ -34,14 +34,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the memory of the host or of a GPU is exhausted."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    # That of torch is known by its name, as nothing here may wait for torch.
+    # That of torch is recognised by its name, so that torch need not be imported.
     if isinstance(error, MemoryError) or any(cls.__name__ == "OutOfMemoryError" for cls in type(error).__mro__):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in EXHAUSTED)
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, in one line of limited length."""
+    """The message of an exception, in one line of limited length."""
     words = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
     if len(words) > LONGEST_REASON:
         words = words[:LONGEST_REASON].rstrip() + " ..."

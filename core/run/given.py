@@ -1,7 +1,7 @@
-"""A structure that is given to a run: written as a space of exactly its candidates, in their order.
+"""A given structure, as the space of a run of method `given`: exactly its candidates, in their order.
 
-What names no canonical site is named by the path of its module. A run whose structure another run is still to find
-holds the name of that run and no candidates yet; they are filled in before its worker starts.
+Candidates outside canonical sites are named by the path of their module. While the run that is to find the structure
+has not finished, the space holds only the name of that run; the candidates are filled in before the worker starts.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 
 from core.run.errors import SpecError
+from core.run.methods import method_of
 from core.run.spaces import SITES, SpaceSpec
 from core.run.spec import RunSpec
 from core.run.structure import RUN, Candidate, Structure
 
 
 def given_space(name: str, structure: Structure) -> SpaceSpec:
-    """The space that holds what a structure chooses and nothing else; raises SpecError where it chooses nothing."""
+    """The space of exactly the chosen candidates of a structure; raises SpecError if it chooses none."""
     if not structure.selected:
         raise SpecError(f"the structure of {name} chooses nothing", "take one that trains something")
     sites = itertools.groupby(structure.chosen, key=_site)
@@ -27,11 +28,16 @@ def _site(candidate: Candidate) -> str:
 
 
 def awaited_space(run: str) -> SpaceSpec:
-    """Stands for the structure that another run is to find."""
+    """A placeholder for the structure that another run will find."""
     return SpaceSpec(name=f"{RUN}{run}", groups=())
 
 
 def awaited(spec: RunSpec) -> str | None:
-    """The run whose structure is not filled in yet; None where the settings are complete."""
-    waits = spec.method == "given" and not spec.space.groups and spec.space.name.startswith(RUN)
+    """The name of the run whose structure is not filled in yet; None if the settings are complete."""
+    waits = is_given(spec) and not spec.space.groups and spec.space.name.startswith(RUN)
     return spec.space.name.removeprefix(RUN) if waits else None
+
+
+def is_given(spec: RunSpec) -> bool:
+    """Whether the structure of a run is given by a file or by another run."""
+    return method_of(spec.method).is_given

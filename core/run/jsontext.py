@@ -1,4 +1,4 @@
-"""JSON of which nothing is believed: parsed within limits, and without the numbers that JSON does not have."""
+"""Parsing of untrusted JSON: limits on size, depth and numbers; no NaN and no infinities."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-LONGEST_BYTES = 2**24  # of a text; the structure of a space of 10,000 candidates takes 3 MB
-DEEPEST = 64  # brackets in brackets; what we write has 7
-_DIGITS = 20  # of a whole number of 64 bits at most, with its sign
-_SAFE_DIGITS = 19  # what is shorter is one
+LONGEST_BYTES = 2**24  # the structure of a space of 10,000 candidates takes 3 MB
+DEEPEST = 64  # levels of nesting; our own files have 7
+_DIGITS = 20  # most characters of an integer of 64 bits, sign included
+_SAFE_DIGITS = 19  # an integer of fewer characters has at most 64 bits
+_LONGEST_KEY = 60  # characters of a key in a message
 _INFINITIES = (float("inf"), float("-inf"))
 
 
 def parse_json(data: bytes) -> Any:
-    """What a JSON text stands for; raises ValueError where it is none, or too long, too deep or too large a number.
+    """Parse a JSON text; raises ValueError if it is invalid, too long or nested too deeply.
 
-    Refused too are NaN, infinities and whole numbers beyond 64 bits.
+    NaN, infinities, integers beyond 64 bits, and a key that occurs twice in one object are refused too.
     """
     if len(data) > LONGEST_BYTES:
         raise ValueError(f"it has more than {LONGEST_BYTES // 2**20} MiB")
@@ -30,7 +31,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    """Goes down level by level, as a recursion would need a stack as deep as the data."""
+    """Raise ValueError if the data are nested too deeply; level by level, as recursion could overflow the stack."""
     level = [value]
     for _ in range(DEEPEST):
         level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
@@ -63,4 +64,13 @@ def _constant(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
 
 
-_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in made if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:_LONGEST_KEY]!r} stands twice in one object")
+    return made
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_constant, object_pairs_hook=_object)

@@ -1,4 +1,4 @@
-"""Where the files of a model are, without loading any: in a folder, in a package, or in the cache of the hub."""
+"""Finds the files of a model in a folder, a package or the cache of the hub, without loading it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BUILTIN = "builtin:"
 
 
 def resolve(name: str) -> str:
-    """The folder of a builtin or local model, or the name itself, which then is one of the hub."""
+    """The folder of a builtin or local model, or else the name itself, as a name of the hub."""
     if name.startswith(BUILTIN):
         return _builtin(name.removeprefix(BUILTIN))
     path = Path(name).expanduser()
@@ -22,7 +22,7 @@ def resolve(name: str) -> str:
 
 
 def model_file(name: str, file: str) -> Path | None:
-    """A file of a model, if it is on this machine; the hub is not asked. Raises ModelError as `resolve` does."""
+    """The path of a model's file if it is on this machine, without a download. Raises ModelError as `resolve` does."""
     source = Path(resolve(name))
     if source.is_dir():
         return source / file if (source / file).is_file() else None

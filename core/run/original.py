@@ -1,6 +1,6 @@
 """Structure files of the paper's code: read as a space, written from a structure.
 
-Such a file is a list of groups. A group maps modules, each named by the end of its path, to what is inserted there:
+Such a file is a list of groups. A group maps modules, each named by the end of its path, to the deltas inserted there:
 `[{"SelfAttention.q": {"parallel": {"Lora": {"lora_r": 1}}, "sequential": {"BitFitParallel": {}}}}]`.
 """
 
@@ -13,7 +13,7 @@ from core.run.deltas import OWN, DeltaSpec, Original, make_delta, parse_delta
 from core.run.errors import SpecError, nearest
 from core.run.structure import Candidate, Structure
 
-# The original inserts what is parallel first; the order fixes the numbers of the candidates.
+# The original inserts parallel deltas first; the order determines the numbers of the candidates.
 INSERTIONS = ("parallel", "sequential")
 
 
@@ -21,7 +21,7 @@ ORIGINALS: dict[str, Original] = {row.name: row.original for row in OWN if row.o
 
 
 def read_original(name: str, data: Any) -> tuple[dict[str, tuple[str, ...]], ...]:
-    """The groups of a space from a structure file of the original; raises SpecError that names the file."""
+    """The groups of the space in a structure file of the paper's code; raises SpecError that names the file."""
     groups = data if isinstance(data, list) else [data]
     try:
         return tuple(
@@ -38,7 +38,7 @@ def read_original(name: str, data: Any) -> tuple[dict[str, tuple[str, ...]], ...
 
 
 def _read_deltas(module: str, insertions: Mapping[str, Any]) -> Iterator[str]:
-    """The deltas of one module, as we write them."""
+    """The deltas of one module, in our syntax."""
     for insertion in insertions.keys() - set(INSERTIONS):
         raise SpecError(f"{module!r} has the unknown insertion {insertion!r}", nearest(insertion, INSERTIONS))
     for insertion in INSERTIONS:
@@ -73,7 +73,7 @@ def to_original(structure: Structure) -> list[dict[str, Any]]:
 
 
 def _write(candidate: Candidate, group: dict[str, Any]) -> None:
-    """Add one candidate to its group; raises SpecError where the format has no place for it."""
+    """Add one candidate to its group; raises SpecError if the format cannot express it."""
     delta = parse_delta(candidate.delta)
     original = ORIGINALS.get(delta.name)
     if original is None:
@@ -87,7 +87,7 @@ def _write(candidate: Candidate, group: dict[str, Any]) -> None:
 
 
 def _heights(modules: Iterable[str]) -> dict[str, int]:
-    """For each module how many others of these are nested in it, one in the other."""
+    """For each module, the depth of nesting of the other modules inside it."""
     heights = dict.fromkeys(modules, 0)
     for module in sorted(heights, key=lambda path: -path.count(".")):
         parts = module.split(".")

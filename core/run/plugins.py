@@ -1,20 +1,19 @@
-"""Deltas, tasks, methods, launchers, trackers and columns that other packages bring, found by their entry points.
+"""Plugins: deltas, tasks, methods, launchers, trackers and columns of other packages, found by their entry points.
 
-A package names what it brings in its metadata, in a group for each kind, as pytest and others have it:
+A package declares its plugins in its metadata, in one group for each kind, as for pytest and others:
 
     [project.entry-points."s3tui.deltas"]
     shift = "my_package.rows:SHIFT"
 
-Nothing else registers anything: a suite, a spec or a run directory holds names alone, so reading one runs no code but
-that of packages which the user has installed. Their names are read from files (`importlib.metadata`) and only when one
-is asked for that is not ours; a module is imported when its row is used.
+There is no other way to register one: a suite, a spec or a run directory holds names alone, so reading one runs no code
+except that of packages which the user has installed. Names are read from package metadata (`importlib.metadata`), and
+only when a name is not ours; a module is imported when its row is used.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -28,11 +27,11 @@ Row = TypeVar("Row")
 
 
 class Registry(Mapping[str, Row], Generic[Row]):
-    """Rows by name: those of this package, which always win, then those of installed packages.
+    """A table of rows by name: those of this package, which take precedence, and those of installed packages.
 
-    `group` is the group of entry points behind `s3tui.`, as in "deltas", and `kind` what each of them must be. Asking
-    for a name or going through all names imports nothing; taking a row that is not `own` imports the module that holds
-    it, and raises SpecError where that fails.
+    `group` is the group of entry points after `s3tui.`, as in "deltas", and `kind` the type of the rows. Looking up or
+    iterating over names imports nothing; getting a row of another package imports its module, and raises SpecError if
+    that fails.
     """
 
     def __init__(self, group: str, kind: Any, own: Mapping[str, Row]) -> None:
@@ -57,15 +56,17 @@ class Registry(Mapping[str, Row], Generic[Row]):
 
 @functools.cache
 def entry_points(group: str) -> Mapping[str, EntryPoint]:
-    """What installed packages bring of a kind, by name; of two with one name that which is first on the path."""
+    """The entry points of a group by name; of two with the same name, the one that is first on the path."""
     return {point.name: point for point in reversed(_all()) if point.group == f"s3tui.{group}"}
 
 
 def resolve(code: str, what: str) -> Any:
-    """What `module:attribute` names; raises SpecError, which begins with `what`, where it cannot be imported."""
+    """Import the object that `module:attribute` names; raises SpecError, beginning with `what`, if that fails."""
+    import pkgutil  # which those who only read rows do without
+
     try:
         return pkgutil.resolve_name(code)
-    except Exception as error:  # a module of somebody else's may raise whatever it likes
+    except Exception as error:  # third-party code may raise anything
         raise _unusable(what, code, error) from error
 
 
@@ -90,19 +91,19 @@ def _unusable(what: str, code: str, error: Exception) -> SpecError:
 
 @functools.cache
 def _all() -> list[EntryPoint]:
-    from importlib import metadata  # takes a while, and is rarely needed
+    from importlib import metadata  # imported here, as it is slow and rarely needed
 
     return [point for package in metadata.distributions(path=_installed()) for point in package.entry_points]
 
 
 def _installed() -> list[str]:
-    """Where packages are installed: the path without the working directory, unless PYTHONPATH names that.
+    """Where packages are installed: the import path without the working directory, unless PYTHONPATH names it.
 
-    `python -m` puts the working directory on the path, and nobody chose to install what happens to lie there.
+    `python -m` puts the working directory on the path, but the user did not install what happens to be there.
     """
     try:
         here = os.path.realpath(os.curdir)
-    except OSError:  # it has been deleted
+    except OSError:  # the working directory was deleted
         return [entry for entry in sys.path if entry.startswith(os.sep)]
     named = {os.path.realpath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
     return [entry for entry in sys.path if (real := os.path.realpath(entry or here)) != here or real in named]

@@ -1,21 +1,21 @@
-"""The one place where the file names of a run directory are known.
+"""The files of a run directory: their names, and reading and writing them safely.
 
 | file | content |
 |------|---------|
-| `spec.json` | the RunSpec, frozen when the run is created; a structure that another run is to find, when it starts |
-| `events.jsonl` | what happened, append only |
+| `spec.json` | the RunSpec, fixed when the run is created; a structure found by another run is filled in at the start |
+| `events.jsonl` | the event stream, append only |
 | `log.txt` | stdout and stderr of the worker |
 | `structure.json` | every candidate with its p, and which are chosen |
-| `delta.safetensors` | the tensors that were trained |
+| `delta.safetensors` | the trained tensors |
 | `result.json` | scores, parameters, budget, times, versions |
-| `summary.json` | the little that a list of many runs shows |
-| `checkpoint/` | what a stopped run goes on from |
+| `summary.json` | the few values that a list of many runs shows |
+| `checkpoint/` | checkpoints, from which a stopped run resumes |
 | `heartbeat` | touched every few seconds by a thread of the worker |
-| `queue.json` | what is wanted of the run: queued, held or cancelled; priority, retries |
-| `process.json` | which process works on it, or did last; written by its supervisor |
+| `queue.json` | the requested state of the run: queued, held or cancelled; priority, retries |
+| `process.json` | the process that executes it, or did last; written by its supervisor |
 | `exit.json` | how that process ended; written by its supervisor |
-| `slurm.json` | its job on a Slurm cluster; written by the dispatcher |
-| `mirror/` | how far each experiment tracker was told of it, and what those that write files wrote |
+| `job.json` | its job on a cluster, as last reported by its launcher; `slurm.json` if version 0.1 wrote it |
+| `mirror/` | how far each experiment tracker has received its events, and the files of trackers that write files |
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RunDir:
 
     @property
     def spec(self) -> Path:
-        """The settings, as the run was created with them."""
+        """The settings with which the run was created."""
         return self.path / "spec.json"
 
     @property
@@ -55,12 +55,12 @@ class RunDir:
 
     @property
     def log(self) -> Path:
-        """What the worker printed."""
+        """Output of the worker."""
         return self.path / "log.txt"
 
     @property
     def structure(self) -> Path:
-        """The candidates and the choice."""
+        """The candidates, and which of them are chosen."""
         return self.path / "structure.json"
 
     @property
@@ -70,12 +70,12 @@ class RunDir:
 
     @property
     def result(self) -> Path:
-        """What the run came to."""
+        """The results."""
         return self.path / "result.json"
 
     @property
     def summary(self) -> Path:
-        """A few lines for lists."""
+        """The summary that lists of runs read."""
         return self.path / "summary.json"
 
     @property
@@ -85,17 +85,17 @@ class RunDir:
 
     @property
     def heartbeat(self) -> Path:
-        """Touched every few seconds for as long as the worker's process can do anything at all."""
+        """Touched every few seconds while the worker's process is alive and not frozen."""
         return self.path / "heartbeat"
 
     @property
     def queue(self) -> Path:
-        """What is wanted of the run."""
+        """The requested state of the run."""
         return self.path / "queue.json"
 
     @property
     def process(self) -> Path:
-        """The process that works on the run, or was the last to do so."""
+        """The process that executes the run, or did last."""
         return self.path / "process.json"
 
     @property
@@ -104,13 +104,18 @@ class RunDir:
         return self.path / "exit.json"
 
     @property
-    def slurm(self) -> Path:
-        """The job that runs it on a cluster, as Slurm told of it last."""
+    def job(self) -> Path:
+        """Its job on a cluster, as last reported by the launcher."""
+        return self.path / "job.json"
+
+    @property
+    def former_job(self) -> Path:
+        """The same as version 0.1 wrote it, which knew one kind of cluster; its name is that of the launcher."""
         return self.path / "slurm.json"
 
     @property
     def mirror(self) -> Path:
-        """The folder of what experiment trackers are told."""
+        """The folder with the state and files of experiment trackers."""
         return self.path / "mirror"
 
     def exists(self) -> bool:
@@ -118,7 +123,7 @@ class RunDir:
         return self.spec.exists()
 
     def create(self, spec: dict[str, Any]) -> None:
-        """Make the directory and freeze the settings; raises RunDirError where a run is there already."""
+        """Create the directory and write the settings; raises RunDirError if it holds a run already."""
         if self.exists():
             raise RunDirError(f"{self.path} holds a run already", "use --fresh to replace it, or another workspace")
         self.path.mkdir(parents=True, exist_ok=True)
@@ -126,7 +131,7 @@ class RunDir:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Replace a JSON file atomically: readers see the old content or the new, never half of it."""
+    """Replace a JSON file atomically: readers see the old content or the new one, never a part."""
     write_bytes(path, json_bytes(data))
 
 
@@ -136,7 +141,7 @@ def json_bytes(data: Any) -> bytes:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file atomically and durably; its permissions are those that the user's umask gives."""
+    """Replace a file atomically and durably, with the permissions of the user's umask."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -151,7 +156,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def remove_leftovers(*paths: Path) -> None:
-    """Delete what `write_bytes` to these files left behind where a kill came in between; nobody may be writing them."""
+    """Delete temporary files that a killed `write_bytes` to these paths left; nobody may be writing them now."""
     for path in paths:
         for leftover in path.parent.glob(f".{path.name}.*"):
             with contextlib.suppress(OSError):
@@ -159,19 +164,19 @@ def remove_leftovers(*paths: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name of a file durable too."""
+    """Sync a folder, so that the new name of a file is durable too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot do it
+        if error.errno != errno.EINVAL:  # the file system does not support it
             raise
     finally:
         os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file within limits; raises RunDirError that names the file where it is missing or damaged."""
+    """Read a JSON file within limits; raises RunDirError that names the file if it is missing or damaged."""
     try:
         return parse_json(_content(path))
     except FileNotFoundError:
@@ -181,22 +186,22 @@ def read_json(path: Path) -> Any:
 
 
 def _content(path: Path) -> bytes:
-    """What is in a file, up to a byte more than may be; without Python's own files, as lists read thousands."""
+    """The content of a file, up to one byte beyond the limit; uses `os` calls for speed, as lists read thousands."""
     handle, size = _open(path)
     try:
-        # A file that is replaced keeps its size; one that grows is damaged anyway.
+        # An open file keeps its size when it is replaced; one that grows is damaged anyway.
         return os.read(handle, min(size, LONGEST_BYTES + 1))
     finally:
         os.close(handle)
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """A file to read; raises OSError where it is none, as a pipe is, for which one would wait, or an endless device."""
-    return open(_open(path)[0], "rb")  # noqa: PTH123 - of an open file
+    """Open a regular file for reading; raises OSError for others, such as pipes, which block, or endless devices."""
+    return open(_open(path)[0], "rb")  # noqa: PTH123 - from a file descriptor
 
 
 def _open(path: Path) -> tuple[int, int]:
-    """A regular file, opened, and its size."""
+    """The descriptor of a regular file opened for reading, and its size."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
@@ -208,7 +213,7 @@ def _open(path: Path) -> tuple[int, int]:
 
 
 def read_record(path: Path, kind: Callable[..., T]) -> T:
-    """A JSON file as a value of a type; raises RunDirError that names file and field where one is missing or wrong."""
+    """Read and validate a JSON file as a value of a type; raises RunDirError that names the file and the field."""
     data = read_json(path)
     try:
         return read(kind, data)
@@ -217,10 +222,10 @@ def read_record(path: Path, kind: Callable[..., T]) -> T:
 
 
 def read_record_if_there(path: Path, kind: Callable[..., T]) -> T | None:
-    """The same; None where there is no such file."""
+    """The same; None if there is no such file."""
     try:
         return read_record(path, kind)
     except RunDirError:
-        if os.path.lexists(path):
-            raise
-        return None
+        if not os.path.lexists(path):
+            return None
+    return read_record(path, kind)  # it is damaged, or was written between the two looks

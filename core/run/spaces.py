@@ -1,4 +1,4 @@
-"""Spaces of candidates: which deltas may stand at which sites.
+"""Search spaces: which deltas are candidates at which sites.
 
 A space is a list of groups; a group maps a pattern of sites to deltas. Candidates are numbered group by group,
 within a group in the order of the network's modules: the order of the paper's code.
@@ -20,20 +20,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from core.run.deltas import DeltaSpec, parse_delta
-from core.run.errors import SpecError, nearest
+from core.run.errors import SpecError, nearest, quoted
 from core.run.original import read_original
 
-# Of a pattern of sites: what is longer stands for no network.
+# Limits on a pattern of sites, beyond what any network needs.
 LONGEST_PATTERN = 2000  # characters
 MOST_BRACES = 100  # pairs
-MOST_ALTERNATIVES = 1000  # patterns without braces that it stands for
+MOST_ALTERNATIVES = 1000  # patterns that its braces expand to
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 Groups = tuple[dict[str, tuple[str, ...]], ...]
 
 # Canonical site names, on every family. `block.*` is the output of a sub-layer before the residual is added;
-# `attn.qkv` and `ffn.gate_in` are projections that a family has fused into one; `input` is what the network, or its
-# encoder, reads.
+# `attn.qkv` and `ffn.gate_in` are projections that a family has fused into one; `input` is the input of the network or
+# of its encoder.
 SITES = (
     "attn.q", "attn.k", "attn.v", "attn.o", "attn.qkv",
     "cross.q", "cross.k", "cross.v", "cross.o",
@@ -43,7 +43,7 @@ SITES = (
     "input", "head",
 )  # fmt: skip
 
-# What canonical names begin with: `attn`, `cross`, ...
+# The first parts of canonical names: `attn`, `cross`, ...
 FAMILIES = tuple(dict.fromkeys(site.split(".")[0] for site in SITES))
 
 _LINEAR = "{attn.{q,k,v,o,qkv},ffn.{in,gate,out,gate_in}}"
@@ -79,7 +79,7 @@ LIBRARY: dict[str, Groups] = {
 
 
 class SpaceSpec(BaseModel):
-    """A space with the name under which a person knows it; the groups are what defines it."""
+    """A search space: its groups define it, its name is for display."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,7 +89,7 @@ class SpaceSpec(BaseModel):
     @field_validator("groups", mode="before")
     @classmethod
     def _canonical(cls, groups: Any) -> Any:
-        """Every delta written in its one canonical way, so that equal spaces compare equal."""
+        """Rewrite every delta in its canonical syntax, so that equal spaces compare equal."""
         try:
             return tuple(
                 {pattern: tuple(str(parse_delta(d)) for d in deltas) for pattern, deltas in group.items()}
@@ -114,7 +114,7 @@ def library_space(name: str) -> SpaceSpec:
 
 
 def inline_space(name: str, table: Mapping[str, Any]) -> SpaceSpec:
-    """A space written as a table: pattern of sites to a list of deltas."""
+    """A space from a table that maps patterns of sites to lists of deltas."""
     for pattern, deltas in table.items():
         if not isinstance(deltas, (list, tuple)) or not all(isinstance(d, str) for d in deltas):
             raise SpecError(f"space {name!r}, {pattern!r}", 'give a list of deltas, as in ["lora(rank=1)"]')
@@ -128,7 +128,7 @@ def original_space(name: str, data: Any) -> SpaceSpec:
 
 
 def check_pattern(pattern: str) -> None:
-    """Refuse a pattern that looks like a canonical name but is none; module paths cannot be checked here."""
+    """Raise SpecError for a pattern that resembles a canonical name but is none; module paths are not checked here."""
     for plain in expand_braces(pattern):
         family, _, rest = _without_place(plain).partition(".")
         if family in FAMILIES and "." not in rest and not _is_canonical(plain):
@@ -136,9 +136,9 @@ def check_pattern(pattern: str) -> None:
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """`a.{b,c{d,e}}` to `a.b`, `a.cd`, `a.ce`; a pattern without braces to itself.
+    """Expand braces: `a.{b,c{d,e}}` to `a.b`, `a.cd`, `a.ce`; a pattern without braces to itself.
 
-    Raises SpecError where the pattern is too long or stands for too many others, before it makes them.
+    Raises SpecError, before expanding, if the pattern is too long or expands to too many others.
     """
     if len(pattern) > LONGEST_PATTERN or pattern.count("{") > MOST_BRACES:
         many = f"at most {LONGEST_PATTERN:,} characters and {MOST_BRACES} pairs of braces"
@@ -147,14 +147,13 @@ def expand_braces(pattern: str) -> list[str]:
     while any(_BRACES.search(plain) for plain in expanded):
         expanded = list(dict.fromkeys(itertools.chain.from_iterable(map(_without_one_pair, expanded))))
         if len(expanded) > MOST_ALTERNATIVES:
-            shown = pattern if len(pattern) <= 60 else f"{pattern[:57]}..."
-            limit = f"{MOST_ALTERNATIVES:,} are the most that braces may make"
-            raise SpecError(f"the pattern {shown!r} stands for too many others", limit)
+            limit = f"braces may expand to at most {MOST_ALTERNATIVES:,} patterns"
+            raise SpecError(f"the pattern {quoted(pattern)} expands to too many others", limit)
     return expanded
 
 
 def _without_one_pair(pattern: str) -> list[str]:
-    """The first innermost pair of braces written out."""
+    """The pattern with its first innermost pair of braces expanded."""
     match = _BRACES.search(pattern)
     if match is None:
         return [pattern]
@@ -162,9 +161,9 @@ def _without_one_pair(pattern: str) -> list[str]:
 
 
 def matches(pattern: str, name: str, label: str, module: str) -> bool:
-    """Whether a pattern names this site: by canonical name, by label, or by the end of its module's path.
+    """Whether a pattern matches this site: its canonical name, its label, or the end of its module's path.
 
-    What names a canonical site is not tried as a path: `block.*` should not reach into `encoder.block.0`.
+    A pattern for canonical sites is not matched against paths: `block.*` should not match `encoder.block.0`.
     """
     return any(
         fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(label, plain)
@@ -176,7 +175,7 @@ def matches(pattern: str, name: str, label: str, module: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _is_canonical(plain: str) -> bool:
-    """Whether a pattern without braces names a canonical site, with or without a place."""
+    """Whether a pattern without braces is for canonical sites, with or without a place."""
     return any(fnmatch.fnmatchcase(site, p) for site in SITES for p in (plain, _without_place(plain)))
 
 

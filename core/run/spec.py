@@ -1,6 +1,6 @@
-"""RunSpec: all that defines one run, validated and fully resolved. Two equal specs are the same run.
+"""RunSpec: the complete settings of one run, validated and resolved. Two equal specs define the same run.
 
-The descriptions of the fields are the reference of the TOML (docs/toml.md is generated from them).
+The field descriptions are the reference of the TOML keys (docs/toml.md is generated from them).
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ import hashlib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Discriminator,
-    Field,
-    SerializerFunctionWrapHandler,
-    Tag,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
+from core.run.added import not_in_digest, with_added
+from core.run.errors import SpecError
+from core.run.methods import METHODS, OWN
 from core.run.spaces import SpaceSpec
 from core.run.tasks import OWN as TASKS
 from core.run.training import (
@@ -33,19 +29,21 @@ from core.run.training import (
     Text,
 )
 
-# What the paper's code does where ours differs; `preset = "paper"` stands for these values.
+# The values of `preset = "paper"`: the behaviour of the paper's code where our defaults differ.
 PRESETS = ("paper",)
-PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch"}
+PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
-# How dropout masks are drawn on a CPU.
+# How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
-# The methods that search, and those that choose from a space within a budget.
-SEARCHING = ("s3", "bipeft")
-CHOOSING = (*SEARCHING, "random")
+# How far weights move in a step.
+StepScale = Literal["balanced", "shared"]
+
+
+_NEED = " and ".join(", ".join(f"`{row.name}`" for row in OWN if row.budget == "needed").rsplit(", ", 1))
 
 
 class NamedTask(Frozen):
-    """A task that comes by name."""
+    """A task named in the table of tasks."""
 
     name: str = Field(description=f"Which task: {', '.join(f'`{task.name}`' for task in TASKS)}.")
     data_root: Text | None = Field(
@@ -69,16 +67,12 @@ class NamedTask(Frozen):
     )
 
 
-# Keys of FileTask that the first versions did not have.
-LATER = ("delimiter", "encoding", "quoting", "on_bad_rows", "fold_labels", "class_weights", "score")
-
-
 class FileTask(Frozen):
-    """A task from files of one's own: a file, or a folder with train, validation and test files."""
+    """A task from the user's files: one file, or a folder with train, validation and test files."""
 
     path: Text = Field(
-        description="A jsonl (ndjson), json, csv, tsv, txt, parquet, arrow (feather) or xlsx file, or one of these "
-        "with `.gz` behind, which is split 80/10/10 into training, validation and test; or a folder with a `train`, a "
+        description="A jsonl (ndjson), json, csv, tsv, txt, parquet, arrow (feather) or xlsx file, also compressed "
+        "as `.gz`, which is split 80/10/10 into training, validation and test; or a folder with a `train`, a "
         "`validation` (or `valid`, `val`, `dev`, `eval`) and, if there is one, a `test` file of these kinds."
     )
     text: tuple[Text, ...] = Field(
@@ -98,27 +92,27 @@ class FileTask(Frozen):
     delimiter: Text | None = Field(
         default=None,
         description="Of csv, tsv and txt: the character between two cells. By default a comma, or a tab in a tsv or "
-        "txt; where that makes no column of the names given, a semicolon, a tab, a comma or a bar that does.",
+        "txt; if the columns are not found with that, the first of comma, semicolon, tab and bar with which they are.",
     )
     encoding: Text | None = Field(
         default=None,
-        description="Of text files: their encoding by a name that Python knows, such as `cp1252`. By default UTF-8, "
-        "or what the file's byte order mark says, or what its bytes look like, which `s3tui validate` names.",
+        description="Of text files: the encoding by its name in Python, such as `cp1252`. By default that of the "
+        "file's byte order mark, else UTF-8, else detected from the bytes; `s3tui validate` names it.",
     )
     quoting: Literal["auto", "quoted", "none"] = Field(
         default="auto",
-        description="Of csv, tsv and txt: cells may be in quotes (`quoted`), or quotes are text (`none`); `auto` takes "
-        "them as text between tabs, unless the file is quoted as a whole, and refuses a file that is neither.",
+        description="Of csv, tsv and txt: cells may be in quotes (`quoted`), or quotes are text (`none`); with `auto` "
+        "quotes are text in tab-separated files that are not quoted as a whole, and an ambiguous file is an error.",
     )
     on_bad_rows: Literal["error", "drop"] = Field(
         default="error",
-        description="Rows without a text or a label, or with one that cannot be read: an error that counts them, or "
-        "left out and counted in the events, the result and the report of the run.",
+        description="Rows with a missing or unreadable text or label: `error` stops with their count, `drop` leaves "
+        "them out and counts them in the events, the result and the report of the run.",
     )
     fold_labels: bool = Field(
         default=False,
-        description="Whether labels that differ in upper and lower case or in spaces around them are one class, "
-        "written in lower case.",
+        description="Whether labels that differ only in case or in surrounding spaces are one class, written in lower "
+        "case.",
     )
     class_weights: Literal["none", "balanced"] = Field(
         default="none",
@@ -127,15 +121,9 @@ class FileTask(Frozen):
     )
     score: Literal["auto", "accuracy", "macro_f1"] = Field(
         default="auto",
-        description="Which metric of a classification is the score, by which the best step is kept; `auto` is "
-        "accuracy, and macro F1 where more than 90 % of the training rows are of one class.",
+        description="The metric of a classification task that is its score and selects the best step; `auto` is "
+        "accuracy, or macro F1 if more than 90 % of the training rows are of one class.",
     )
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keys that came later are written where they say something: a task without them is the run that it was."""
-        fields = type(self).model_fields
-        return {k: v for k, v in dump(self).items() if k not in LATER or v != fields[k].default}
 
     @field_validator("text", mode="before")
     @classmethod
@@ -175,7 +163,8 @@ class FileTask(Frozen):
     def _numbers_have_no_classes(self) -> FileTask:
         if self.labels is not None and self.kind == "regression":
             raise ValueError("regression predicts numbers, so leave labels out")
-        given = [key for key in ("fold_labels", "class_weights", "score") if key in self.model_fields_set]
+        of_classes = ("fold_labels", "class_weights", "score")
+        given = [key for key in of_classes if getattr(self, key) != type(self).model_fields[key].default]
         if given and self.kind == "regression":
             raise ValueError(f"regression predicts numbers, so leave {given[0]} out")
         return self
@@ -190,14 +179,14 @@ TaskSpec = Annotated[Annotated[NamedTask, Tag("named")] | Annotated[FileTask, Ta
 
 
 def _filled(table: Any, choices: dict[str, Any]) -> Any:
-    """A table with `choices` where it says nothing else; what is no table stays, to be refused."""
+    """A table with missing keys filled in from `choices`; other values are returned as they are, and refused later."""
     if isinstance(table, Frozen):
         table = table.model_dump(exclude_unset=True)
     return choices | table if isinstance(table, dict) else table
 
 
 class RunSpec(Frozen):
-    """One run. Everything a worker needs is here."""
+    """The complete settings of one run."""
 
     model: Text = Field(description="`builtin:minilm`, a name on the hub, or a folder.")
     task: TaskSpec = Field(description="What is learned: the name of a task, or a table of either kind below.")
@@ -205,16 +194,15 @@ class RunSpec(Frozen):
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
         "file of the paper's code (`FILE.json`)."
     )
-    method: Literal["s3", "bipeft", "random", "fixed", "full", "given"] = Field(
+    method: str = Field(
         default="s3",
-        description="`s3` searches a structure; `bipeft` searches one by pruning, with ranks in turn; `random` draws "
-        "one within the budget; `fixed` takes the whole space, or as much as the budget allows from the last layer "
-        "down; `full` fine-tunes all of the model; `given` trains the structure that [`structure`](#structure) names.",
+        description=f"{'; '.join(f'`{row.name}` {row.about}' for row in OWN)}.",
+        json_schema_extra={"enum": [row.name for row in OWN]},
     )
     budget: Rate | None = Field(
         default=None,
         description="What the structure may train at most: under 1 a share of the backbone's parameters, from 1 on "
-        "their number. `s3`, `bipeft` and `random` need one. A new classification head is not counted. "
+        f"their number. {_NEED} need one. A new classification head is not counted. "
         '`"none"` takes back '
         "a budget of the defaults.",
     )
@@ -227,7 +215,8 @@ class RunSpec(Frozen):
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
-        description="Of the backbone; `auto` is bf16 on a GPU that has it, fp32 elsewhere. Deltas and gates are fp32.",
+        description="Of the backbone; `auto` is bf16 on a GPU or CPU that computes in it (`s3tui doctor` says whether "
+        "this one does), fp32 elsewhere. Deltas, gates and losses are fp32.",
     )
     dropout: Dropout = Field(
         default="fast",
@@ -237,8 +226,8 @@ class RunSpec(Frozen):
     eval_batch_size: Positive = Field(default=128, description="Examples in one batch of an evaluation.")
     checkpoint_every: Positive = Field(
         default=100,
-        description="Steps between two checkpoints, which a run that was stopped or killed goes on from; one is "
-        "written at the end of each phase and on SIGTERM too.",
+        description="Steps between two checkpoints, from which a stopped or killed run resumes; one is also written at "
+        "the end of each phase and on SIGTERM.",
     )
     evaluation: Literal["auto", "rank", "generate"] = Field(
         default="auto",
@@ -251,6 +240,13 @@ class RunSpec(Frozen):
         description="Adapters start with no effect (`zero`), so that training starts at the pretrained model, or at "
         "random (`paper`).",
     )
+    step_scale: StepScale = Field(
+        default="balanced",
+        description="How far the weights of different deltas move in a step: each with the multiple of the learning "
+        "rate at which a step changes the output of its module as much as that of a bias would (`balanced`), or all "
+        "with the learning rate (`shared`, the paper's), with which a LoRA of alpha 16 goes nine times as far as a "
+        "bias.",
+    )
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
     bipeft: BipeftSettings = Field(
         default=BipeftSettings(), description='What `method = "bipeft"` has beside that; its keys are below.'
@@ -259,10 +255,15 @@ class RunSpec(Frozen):
         default=RetrainSettings(), description="The training of what was found; its keys are below."
     )
 
+    @classmethod
+    def of_file(cls, written: Any) -> RunSpec:
+        """The settings that stand in a `spec.json`, which may be of an earlier version."""
+        return cls.model_validate(with_added(written) if isinstance(written, dict) else written)
+
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, data: Any) -> Any:
-        """`preset = "paper"` fills in the original's choices, of a named task too; keys given beside it win."""
+        """Apply `preset = "paper"`, to a named task too; keys given explicitly take precedence."""
         if not isinstance(data, dict) or "preset" not in data:
             return data
         if data["preset"] not in PRESETS:
@@ -272,6 +273,16 @@ class RunSpec(Frozen):
         if "task" in rest and _task_kind(rest["task"]) == "named":
             rest["task"] = _filled(rest["task"], PAPER_TASK)
         return PAPER_RUN | rest
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        if value not in METHODS:
+            raise PydanticKnownError("literal_error", {"expected": " or ".join(map(repr, METHODS))})
+        try:
+            return METHODS[value].name
+        except SpecError as error:  # of a package that is broken
+            raise ValueError(str(error)) from error
 
     @field_validator("device")
     @classmethod
@@ -283,7 +294,7 @@ class RunSpec(Frozen):
     @field_validator("budget", mode="before")
     @classmethod
     def _no_budget(cls, value: Any) -> Any:
-        """TOML has no null, with which an experiment could take back a budget of the defaults."""
+        """`"none"` removes a budget of the defaults, as TOML has no null."""
         return None if value == "none" else value
 
     @field_validator("budget")
@@ -295,38 +306,40 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _budget_where_needed(self) -> RunSpec:
-        if self.budget is None and self.method in CHOOSING:
+        row = METHODS[self.method]
+        if self.budget is None and row.budget == "needed":
             raise ValueError(f"method {self.method!r} needs a budget, as in budget = 4e-4")
-        if self.method in CHOOSING and not any(self.space.deltas()):
+        if row.space == "chosen" and not any(self.space.deltas()):
             raise ValueError(f"method {self.method!r} has nothing to choose from in the empty space")
         return self
 
     @model_validator(mode="after")
-    def _bipeft_has_two_levels(self) -> RunSpec:
-        if self.method == "bipeft" and not self.search.bilevel:
-            raise ValueError("method 'bipeft' compares two halves of the data: leave bilevel = false out")
+    def _two_levels_where_needed(self) -> RunSpec:
+        if METHODS[self.method].bilevel and not self.search.bilevel:
+            raise ValueError(f"method {self.method!r} compares two halves of the data: leave bilevel = false out")
         return self
 
     @model_validator(mode="after")
     def _alternatives_are_of_shift(self) -> RunSpec:
         several = [str(delta) for _, _, delta in self.space.deltas() if len(delta.alternatives) > 1]
-        if self.method == "s3" and several and self.search.strategy != "shift":
+        if METHODS[self.method].strategy and several and self.search.strategy != "shift":
             raise ValueError(f'{several[0]} is a choice of one, which needs strategy = "shift"')
         return self
 
     def __eq__(self, other: object) -> bool:
-        """Specs are equal when they are written equally: the order of the patterns of a space counts too."""
+        """Specs are equal if their JSON is equal: the order of the patterns of a space counts too."""
         return isinstance(other, RunSpec) and self.model_dump_json() == other.model_dump_json()
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
 
     def parameter_budget(self, backbone_parameters: int) -> int | None:
-        """The budget in parameters: floor(share x backbone), or the count itself; None where there is none."""
+        """The budget in parameters: floor(share x backbone), or the count itself; None if there is no budget."""
         if self.budget is None:
             return None
         return int(self.budget * backbone_parameters if self.budget < 1 else self.budget)
 
     def digest(self) -> str:
-        """Twelve hex digits that equal specs share."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """A hash of twelve hex digits, equal for equal specs; a key added later changes none that means what it did."""
+        text = self.model_dump_json(exclude=not_in_digest(self.model_dump()))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

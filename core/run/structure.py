@@ -1,13 +1,9 @@
-"""What can be chosen and what was chosen: candidates, selection under a budget, comparison, averages.
-
-Plain data without torch, so that the app shows "selected now" by the same code with which a run decides.
-"""
+"""Candidates and structures, and the structure file. Plain data without torch."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +13,16 @@ from core.run.rundir import read_json
 
 FORMAT = "s3tui-structure"
 VERSION = 1
-RUN = "run:"  # in front of the name of a run whose structure is meant
+RUN = "run:"  # prefix of a reference to the structure of a run
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A delta at a site: the unit that a gate opens or closes.
 
-    `stack` is "encoder", "decoder" or "" (the head); `layer` is None for sites outside the layers;
-    `module` is the module's path in the backbone; `parameters` is what the delta alone would train. Candidates of
-    one module with the same `choice`, a delta written with a list, are alternatives: a structure has at most one.
+    `stack` is "encoder", "decoder" or "" (the head); `layer` is None for sites outside the layers; `module` is the
+    module's path in the backbone; `parameters` is the number of parameters of the delta. Candidates of one module with
+    the same `choice`, a delta written with a list, are alternatives: a structure has at most one of them.
     """
 
     site: str
@@ -58,8 +54,8 @@ def site_label(site: str, stack: str, layer: int | None) -> str:
 class Structure:
     """Candidates with their probabilities, and which of them are chosen.
 
-    `p[i]` is the probability that candidate i is open (1 or 0 where nothing was searched);
-    `selected` holds indices in ascending order.
+    `p[i]` is the probability that the gate of candidate i is open (1 or 0 without a search); `selected` holds indices
+    in ascending order.
     """
 
     candidates: tuple[Candidate, ...]
@@ -75,7 +71,7 @@ class Structure:
 
     @property
     def parameters(self) -> int:
-        """How many parameters the chosen candidates train together."""
+        """The total number of parameters of the chosen candidates."""
         return sum(c.parameters for c in self.chosen)
 
     def to_json(self) -> dict[str, Any]:
@@ -93,7 +89,7 @@ class Structure:
 
     @classmethod
     def from_json(cls, data: Any) -> Structure:
-        """Read the content of `structure.json`; raises RunDirError that says what is wrong where it is not one."""
+        """Parse the content of `structure.json`; raises RunDirError that says what is wrong with it."""
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise RunDirError("this is not a structure file", f"its 'format' should be {FORMAT!r}")
         version = data.get("version")
@@ -116,7 +112,7 @@ class Structure:
 
 @dataclass(frozen=True, kw_only=True)
 class _Row(Candidate):
-    """A candidate as it stands in a file."""
+    """A candidate in a structure file."""
 
     p: Share
     selected: bool
@@ -124,7 +120,7 @@ class _Row(Candidate):
 
 @dataclass(frozen=True)
 class _File:
-    """What a structure file holds that is read."""
+    """The fields of a structure file that are read."""
 
     version: Positive
     budget: Count | None
@@ -133,7 +129,7 @@ class _File:
 
 
 def _check_rows(rows: Sequence[_Row]) -> None:
-    """No candidate is there twice, and of alternatives one at most is chosen."""
+    """Raise WrongError if a candidate occurs twice or two alternatives are both selected."""
     first: dict[tuple[str, str], int] = {}
     taken: dict[int, int] = {}
     for i, (row, choice) in enumerate(zip(rows, choices_of(rows), strict=True)):
@@ -145,7 +141,7 @@ def _check_rows(rows: Sequence[_Row]) -> None:
 
 
 def read_structure(path: Path) -> Structure:
-    """The structure in a file of ours; raises RunDirError that names the file where it cannot be read."""
+    """Read a structure file; raises RunDirError that names the file if it is missing or damaged."""
     data = read_json(path)
     try:
         return Structure.from_json(data)
@@ -154,7 +150,7 @@ def read_structure(path: Path) -> Structure:
 
 
 def read_candidate(row: Any) -> Candidate:
-    """A candidate from its row; raises WrongError, a ValueError, where something is missing or wrong."""
+    """A candidate from its row in a file; raises WrongError, a ValueError, if a field is missing or wrong."""
     return read(Candidate, row)
 
 
@@ -165,115 +161,14 @@ def choices_of(candidates: Sequence[Candidate]) -> list[int]:
 
 
 def whole_space(candidates: Sequence[Candidate]) -> int:
-    """How many parameters the largest structure trains: all candidates, of alternatives the largest."""
+    """The parameters of the largest structure: of all candidates, and of alternatives the largest one."""
     largest: dict[int, int] = {}
     for first, candidate in zip(choices_of(candidates), candidates, strict=True):
         largest[first] = max(largest.get(first, 0), candidate.parameters)
     return sum(largest.values())
 
 
-def select(
-    p: Sequence[float], parameters: Sequence[int], budget: float, how: str, choices: Sequence[int] | None = None
-) -> tuple[int, ...]:
-    """Choose candidates within the budget, `how` = "first-fit" or "knapsack"; ascending indices.
-
-    Of candidates with the same number in `choices` (see `choices_of`) at most one is chosen; None: all are compatible.
-    """
-    rules = {"first-fit": first_fit, "knapsack": knapsack}
-    return tuple(sorted(rules[how](p, parameters, budget, choices)))
-
-
-def first_fit(
-    p: Sequence[float], parameters: Sequence[int], budget: float, choices: Sequence[int] | None = None
-) -> list[int]:
-    """Take candidates from the most probable down, skipping what no longer fits (the paper's rule).
-
-    Equal probabilities keep the order of the space. A later, smaller candidate may still fit. Alternatives come where
-    the sum of their probabilities puts them, the most probable first.
-    """
-    together = [0.0] * len(p)
-    for i, value in enumerate(p):
-        together[i if choices is None else choices[i]] += value
-    order = sorted(range(len(p)), key=lambda i: (-together[i if choices is None else choices[i]], -p[i]))
-    return fill(order, parameters, budget, choices)
-
-
-def fill(
-    order: Iterable[int], parameters: Sequence[float], budget: float, choices: Sequence[int] | None = None
-) -> list[int]:
-    """Take candidates in this order, skipping what no longer fits and what has an alternative taken."""
-    chosen, used, taken = [], 0.0, set()
-    for i in order:
-        choice = i if choices is None else choices[i]
-        if used + parameters[i] <= budget and choice not in taken:
-            chosen.append(i)
-            taken.add(choice)
-            used += parameters[i]
-    return chosen
-
-
-def knapsack(
-    p: Sequence[float], parameters: Sequence[int], budget: float, choices: Sequence[int] | None = None
-) -> list[int]:
-    """The subset that maximises sum p_i under sum n_i <= budget (0-1 knapsack, exact), one at most of alternatives.
-
-    Dynamic programme over the used budget in units of the greatest common divisor of the counts:
-    O(candidates x budget / gcd) time, two bytes of memory for each choice and unit.
-    """
-    import numpy as np  # kept out of the import time of whoever only reads structures
-
-    unit = math.gcd(*parameters) or 1
-    weights = [n // unit for n in parameters]
-    capacity = int(min(budget, sum(parameters))) // unit
-    groups = _grouped(len(p), choices)
-    best = np.zeros(capacity + 1)
-    taken = np.zeros((len(groups), capacity + 1), dtype=np.uint16)  # 0: none, k: the k-th alternative
-    for g, members in enumerate(groups):
-        before = best.copy()
-        for k, i in enumerate(members, 1):
-            if weights[i] <= capacity:
-                with_i = before[: capacity + 1 - weights[i]] + p[i]
-                better = with_i > best[weights[i] :]
-                taken[g, weights[i] :][better] = k
-                best[weights[i] :] = np.where(better, with_i, best[weights[i] :])
-    chosen, left = [], capacity
-    for g in reversed(range(len(groups))):
-        if taken[g, left]:
-            chosen.append(groups[g][int(taken[g, left]) - 1])
-            left -= weights[chosen[-1]]
-    return chosen
-
-
-def _grouped(count: int, choices: Sequence[int] | None) -> list[list[int]]:
-    """The candidates, alternatives together, in the order of the space."""
-    groups: dict[int, list[int]] = {}
-    for i in range(count):
-        groups.setdefault(i if choices is None else choices[i], []).append(i)
-    return list(groups.values())
-
-
-def random_selection(
-    parameters: Sequence[int], budget: float, seed: int, choices: Sequence[int] | None = None
-) -> tuple[int, ...]:
-    """A uniformly shuffled order, first fit under the budget: the random baseline at equal budget."""
-    import random  # kept out of the import time of whoever only reads structures
-
-    order = list(range(len(parameters)))
-    random.Random(seed).shuffle(order)
-    return tuple(sorted(fill(order, parameters, budget, choices)))
-
-
 def jaccard(a: Structure, b: Structure) -> float:
     """|A and B| / |A or B| of the chosen candidates, by name; 1 where both are empty."""
     first, second = ({c.name for c in s.chosen} for s in (a, b))
     return len(first & second) / len(first | second) if first | second else 1.0
-
-
-def mean(structures: Sequence[Structure], budget: int, how: str = "first-fit") -> Structure:
-    """The paper's averaged structure: p averaged over runs of one space, selected again under `budget`."""
-    if any(s.candidates != structures[0].candidates for s in structures):
-        raise RunDirError("these structures are of different spaces", "average runs of one model and space")
-    p = tuple(sum(values) / len(structures) for values in zip(*(s.p for s in structures), strict=True))
-    candidates = structures[0].candidates
-    selected = select(p, [c.parameters for c in candidates], budget, how, choices_of(candidates))
-    return replace(structures[0], p=p, selected=selected, budget=budget)

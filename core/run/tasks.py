@@ -1,4 +1,4 @@
-"""The tasks that come by name, a row each; those of the paper, GLUE, SuperGLUE and SQuAD, as its code has them."""
+"""The table of named tasks: GLUE, SuperGLUE and SQuAD in the form of the paper's code, and one without download."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from core.run.plugins import Registry
 
-# What is answered: a class, a number or a text.
+# The kind of answer: a class, a number or a text.
 Kind = Literal["classification", "regression", "text"]
 
 TWO, THREE = ("0", "1"), ("0", "1", "2")
@@ -16,10 +16,10 @@ WORDS = ("exact_match", "token_f1")
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A task by name. `load` is the function that loads it, `module:function`.
+    """A named task. `load` names the function that loads it, as `module:function`.
 
-    It takes the settings (`core.run.spec.NamedTask`) and the seed of the data, and returns a `core.tasks.Task`: equal
-    arguments give equal rows in equal order.
+    That function takes the settings (`core.run.spec.NamedTask`) and the data seed, and returns a `core.tasks.Task`;
+    equal arguments must give equal rows in equal order.
     """
 
     name: str
@@ -30,11 +30,11 @@ class TaskRow:
 class Entry(TaskRow):
     """A task of the paper.
 
-    `fields` are columns of the data set, in the order of the source text, and `answer` the label strings, or what else
-    is answered. `small` sets have their validation rows halved into validation and test; of `large` ones, rows for
-    validation are taken from the training rows, and the validation rows are the test. `held_out` is what the hub calls
-    the validation rows, `data` the task whose data these are, and with whose name the source begins. In `grouped` sets
-    several rows are about one question.
+    `fields` are columns of the data set, in the order of the source text; `answer` is the label strings, or the kind of
+    answer. For `small` sets the validation rows are halved into validation and test; for `large` ones validation rows
+    are taken from the training rows, and the validation rows are the test. `held_out` is the hub's name of the
+    validation rows; `data` is the task whose data these are, whose name also begins the source text. In `grouped` sets
+    several rows belong to one question.
     """
 
     fields: str

@@ -1,1 +1,1 @@
-"""The process that does a run: devices, checkpoints, signals, the event log, the heartbeat."""
+"""The process in which a run executes: devices, checkpoints, signals, the event log, the heartbeat."""

@@ -1,12 +1,12 @@
-"""Checkpoints: all that a run has learned, in files that a kill at any moment leaves whole.
+"""Checkpoints: the full training state of a run, written atomically.
 
-A checkpoint holds no state of a generator and no position in the data: all randomness of a run and the order of its
-batches are pure functions of the seed and the step (see core.tasks.randomness and core.tasks.order), so the number of
-the step is enough. Learning rates follow from the step too.
+A checkpoint holds no random generator state and no position in the data: all randomness of a run and the order of its
+batches are pure functions of the seed and the step (see core.tasks.randomness and core.tasks.order), so the step number
+is enough. Learning rates follow from the step too.
 
-The file is safetensors, never a pickle. What is no tensor stands as JSON under the one key `s3tui` of its metadata, as
-safetensors writes several keys in no fixed order. A checksum covers both, because a power cut can leave zeros where the
-tensors should be, in a file of the right length.
+The file is safetensors, never a pickle. Everything that is not a tensor is JSON under the one metadata key `s3tui`, as
+safetensors writes several keys in no fixed order. A checksum covers both, because a power cut can leave zeros in the
+place of the tensors in a file of the right length.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from core.run.rundir import remove_leftovers, write_bytes
-from core.runtime.log import tell
+from core.runtime.log import log_line
 
 VERSION = 1
 KEEP = 2  # the newest, and the one before in case the newest is damaged
@@ -34,9 +34,9 @@ PHASES = ("search", "retrain")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a run stands when `step` steps of `phase` are done: what it knows, in tensors and in JSON.
+    """The training state after `step` steps of `phase`: tensors, and other values as JSON.
 
-    `seconds` are those spent in each phase so far, over all attempts.
+    `seconds` is the time spent in each phase so far, over all attempts.
     """
 
     phase: str
@@ -47,15 +47,15 @@ class Snapshot:
 
 
 class Checkpoints:
-    """The checkpoints of one run; `spec` is the digest of its settings, and those of other settings are ignored."""
+    """The checkpoints of one run; `spec` is the digest of its settings, checkpoints of other settings are ignored."""
 
     def __init__(self, folder: Path, spec: str) -> None:
         self._folder, self._spec = folder, spec
 
     def save(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint, durable when this returns, and delete those that are no longer needed.
+        """Write a checkpoint, durable when this returns, and delete old ones.
 
-        Raises OSError where it cannot be written; the older ones are still there then.
+        Raises OSError if it cannot be written; the older ones are kept then.
         """
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"{snapshot.phase}-{snapshot.step:08d}.safetensors"
@@ -63,24 +63,24 @@ class Checkpoints:
         self._clear(path)
 
     def latest(self) -> Snapshot | None:
-        """The newest whole checkpoint of these settings, None where there is none; says which it passes over."""
+        """The newest readable checkpoint of these settings, or None; logs which ones it skips."""
         paths = self._paths()
         for path in reversed(paths):
             try:
                 return _decode(path, self._spec)
             except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-                tell(f"the checkpoint {path} is passed over: {str(error) or type(error).__name__}")
+                log_line(f"the checkpoint {path} is skipped: {str(error) or type(error).__name__}")
         if paths:
-            tell("no checkpoint is left to go on from, so the run starts from its beginning")
+            log_line("no checkpoint is left to resume from, so the run starts from the beginning")
         return None
 
     def _paths(self) -> list[Path]:
-        """In the order in which a run writes them."""
+        """The checkpoint files in the order in which a run writes them."""
         places = {path: _place(path) for path in self._folder.glob("*.safetensors")}
         return sorted((p for p, place in places.items() if place), key=lambda p: places[p] or ())
 
     def _clear(self, newest: Path) -> None:
-        """Keep the newest and those just before it. What claims to be of later steps was passed over or is void."""
+        """Keep the newest and those just before it; files of later steps were skipped or belong to a void attempt."""
         paths = self._paths()
         end = paths.index(newest) + 1
         for path in paths[: max(0, end - KEEP)] + paths[end:]:
@@ -90,7 +90,7 @@ class Checkpoints:
 
 
 def _place(path: Path) -> tuple[int, int] | None:
-    """The phase and the step that a file's name tells; None where it is no checkpoint's."""
+    """The phase and step in a checkpoint's file name; None for other files."""
     match = re.fullmatch(rf"({'|'.join(PHASES)})-(\d+)\.safetensors", path.name)
     return (PHASES.index(match[1]), int(match[2])) if match else None
 
@@ -107,7 +107,7 @@ def _encode(snapshot: Snapshot, spec: str) -> bytes:
 
 
 def _decode(path: Path, spec: str) -> Snapshot:
-    """Read a checkpoint; raises where it is damaged or not of these settings."""
+    """Read a checkpoint; raises an exception if it is damaged or of other settings."""
     with safe_open(path, "pt") as file:
         known = json.loads(file.metadata()["s3tui"])
         # Copies, as tensors in a mapped file lie at other boundaries, where a CPU may add in another order.

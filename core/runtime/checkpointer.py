@@ -1,4 +1,4 @@
-"""When a run is saved: every so many steps, at the end of a phase, and where it is asked to stop."""
+"""When checkpoints are written: every so many steps, at the end of a phase, and when the run is asked to stop."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import replace
 from core.run.events import Checkpoint
 from core.runtime import process_group
 from core.runtime.checkpoint import Checkpoints, Snapshot
-from core.runtime.log import tell
+from core.runtime.log import log_line
 from core.runtime.reporter import Reporter
 from core.runtime.stop_signal import Stop, stopped
 from core.runtime.stopwatch import Stopwatch
 
 
-class Keeper:
-    """Writes the checkpoints of an attempt, and ends it at one where it is asked to stop.
+class Checkpointer:
+    """Writes the checkpoints of an attempt, and ends the attempt after writing one if it is asked to stop.
 
-    `resumed` is what the attempt goes on from, None where it starts afresh. Of several processes, the first one writes
-    and the others only keep step.
+    `resumed` is the checkpoint from which the attempt resumes, None if it starts from the beginning. Of several
+    processes, rank 0 writes.
     """
 
     def __init__(
@@ -28,18 +28,18 @@ class Keeper:
         self.stop = stop
         self.stopwatch = Stopwatch(resumed.seconds if resumed else {})
         self._checkpoints, self._every, self._reporter = checkpoints, every, reporter
-        # The beginning needs no checkpoint.
+        # Nothing is lost before the first step.
         self._last = (resumed.phase, resumed.step) if resumed else ("search", 0)
 
     def take(self, phase: str) -> Snapshot | None:
-        """What a phase goes on from, None where it starts afresh; given once, so that its memory is free afterwards."""
+        """The checkpoint of this phase to resume from, or None; returned once, so that its memory can be freed."""
         if self.resumed is None or self.resumed.phase != phase:
             return None
         snapshot, self.resumed = self.resumed, None
         return snapshot
 
     def boundary(self, phase: str, step: int, snapshot: Callable[[], Snapshot], at_edge: bool = False) -> None:
-        """After a step: save the run where that is due; raises StoppedError where it was asked to stop.
+        """After a step: write a checkpoint if one is due; raises StoppedError if the run was asked to stop.
 
         `at_edge` says that the phase begins or ends here.
         """
@@ -51,7 +51,7 @@ class Keeper:
             raise stopped()
 
     def check(self) -> None:
-        """Raise StoppedError where the run was asked to stop; all of its processes hear it."""
+        """Raise StoppedError, in all processes, if the run was asked to stop."""
         if process_group.agreed(self.stop.asked):
             raise stopped()
 
@@ -63,8 +63,8 @@ class Keeper:
         try:
             self._checkpoints.save(replace(snapshot, seconds=self.stopwatch.seconds))
         except OSError as error:
-            # The one before is still there, and the next may succeed.
-            tell(f"the checkpoint after step {step} of {phase} could not be written, the run goes on: {error}")
+            # The previous checkpoint is still there, and the next one may succeed.
+            log_line(f"the checkpoint after step {step} of {phase} could not be written, the run continues: {error}")
             return
         self._last = phase, step
         self._reporter.event(Checkpoint(phase, step))

@@ -1,4 +1,4 @@
-"""A sign of life: while a model loads or an evaluation takes its time, there are no events to tell it from a hang."""
+"""The heartbeat of a worker: a file touched every few seconds, which tells a slow step from a hung process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEARTBEAT_INTERVAL = 5.0  # seconds
 
 @contextmanager
 def beating(path: Path) -> Iterator[None]:
-    """Touch a file every few seconds, from a thread of its own, for as long as the context lasts."""
+    """Touch a file every few seconds from a background thread while the context lasts."""
     ended = threading.Event()
     thread = threading.Thread(target=_beat, args=(path, ended), name="heartbeat", daemon=True)
     thread.start()
@@ -26,7 +26,7 @@ def beating(path: Path) -> Iterator[None]:
 
 def _beat(path: Path, ended: threading.Event) -> None:
     while True:
-        # A disk that is full now may not be so later, and is told of by who writes more than this.
+        # A disk that is full now may have space later; the writers of events report it.
         with contextlib.suppress(OSError):
             path.touch()
         if ended.wait(HEARTBEAT_INTERVAL):

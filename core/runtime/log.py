@@ -1,4 +1,4 @@
-"""What a worker prints, which the launcher keeps in `log.txt`."""
+"""Printing of log lines to stderr, which the launcher redirects to `log.txt`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 
-def tell(text: str) -> None:
-    """Print a line to stderr; where even that fails, as on a full disk, the run goes on without it."""
+def log_line(text: str) -> None:
+    """Print a line to stderr; errors, as on a full disk, are ignored."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""Several processes of one machine that share a run: each computes its part of every batch, and gradients are summed.
+"""Data parallelism over the processes of one machine: each computes its part of every batch, gradients are summed.
 
-What they share is the default group of torch.distributed. Without one, as in a run of a single process, every function
-here gives back what it is given. All processes call the same functions in the same order, with the same numbers of
-everything that was summed, so that weights and gates stay equal without ever being sent.
+The processes form the default group of torch.distributed. Without a group, as in a run of a single process, every
+function here returns its argument. All processes call the same functions in the same order and get the same sums, so
+that their weights and gates stay equal without ever being sent.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ T = TypeVar("T")
 
 
 def rank() -> int:
-    """The number of this process; the first, 0, is the worker, which alone writes files."""
+    """The rank of this process; rank 0 is the worker, which alone writes files."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def count() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def part(rows: Sequence[T]) -> Sequence[T]:
-    """What this process has to do of something that all do together."""
+    """The part of these rows that this process computes."""
     return rows[rank() :: count()]
 
 
 def seed(common: int) -> int:
-    """A seed for what is drawn for this part of the rows alone, from one that is common to all."""
+    """A seed for draws that concern this process's rows alone, derived from one common to all processes."""
     return common ^ rank() << 40
 
 
 def summed(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Each of the tensors summed over the processes, in one exchange, in fp32."""
+    """Each tensor summed over all processes (all-reduce), in one exchange and in fp32."""
     if count() == 1:
         return tensors
     flat = torch.cat([tensor.detach().float().flatten() for tensor in tensors])
@@ -52,13 +52,13 @@ def agreed(flag: bool) -> bool:
     """Whether the flag is set in any process."""
     if count() == 1:
         return flag
-    votes = torch.tensor(int(flag))  # on the CPU, so that no GPU has to be waited for
+    votes = torch.tensor(int(flag))  # on the CPU, so that nothing waits for a GPU
     _together(lambda: distributed.all_reduce(votes))
     return bool(votes)
 
 
 def gathered(mine: T) -> list[T]:
-    """What each process has, in the order of the processes."""
+    """The value of each process, in the order of ranks (all-gather)."""
     if count() == 1:
         return [mine]
     found: list[T] = [mine] * count()
@@ -67,11 +67,11 @@ def gathered(mine: T) -> list[T]:
 
 
 def _together(exchange: Callable[[], object]) -> None:
-    """Do something that needs all processes; raises LostProcessError where one is gone."""
+    """Run an exchange among all processes; raises LostProcessError if one of them died."""
     try:
         exchange()
     except RuntimeError as error:
         reason = str(error).split("\n")[0]
         raise LostProcessError(
-            f"one of the {count()} processes of the run is gone ({reason})", "the log has its last words"
+            f"one of the {count()} processes of the run died ({reason})", "the end of the log may say why"
         ) from None

@@ -1,4 +1,4 @@
-"""SIGTERM: a run ends at the next place from which it can be resumed; a second one ends it at once."""
+"""Handling of SIGTERM: the first ends a run at the next point from which it can resume, the second at once."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from core.run.errors import StoppedError
 
 
 def stopped() -> StoppedError:
-    """That the worker was asked to stop, as an error."""
-    return StoppedError("stopped by a signal", "run it again: it goes on from its last checkpoint")
+    """The error raised when the worker was asked to stop."""
+    return StoppedError("stopped by a signal", "run it again: it resumes from its last checkpoint")
 
 
 class Stop:
-    """Whether the worker was asked to stop.
+    """Records whether SIGTERM asked the worker to stop.
 
-    At first a signal ends the run where it is, as nothing is lost while a model is being loaded. From `wait_for_steps`
-    on it is only noted, and who trains looks: after each step, and between the batches of an evaluation.
+    At first a signal ends the run immediately, as nothing is lost while a model is being loaded. After
+    `wait_for_steps` it only sets a flag, which is checked after each step and between the batches of an evaluation.
     """
 
     def __init__(self) -> None:
@@ -25,22 +25,22 @@ class Stop:
         self._at_once = True
 
     def listen(self) -> None:
-        """Take SIGTERM as the question."""
+        """Install the handler of SIGTERM."""
         signal.signal(signal.SIGTERM, self._hear)
 
     def wait_for_steps(self) -> None:
-        """From now on only note the signal."""
+        """From now on only set the flag when the signal comes."""
         self._at_once = False
 
     def check(self) -> None:
-        """Raise StoppedError where the worker was asked to stop."""
+        """Raise StoppedError if the worker was asked to stop."""
         if self.asked:
             raise stopped()
 
     def _hear(self, number: int, frame: Any) -> None:
-        # The kernel does it the next time, however long the step takes that is under way.
+        # Restore the default action, so that a second signal ends the process even during a long step.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.asked = True
-        # A library may swallow what is raised here; then the first step will see it.
+        # A library may swallow what is raised here; then the check after the first step sees the flag.
         if self._at_once:
             self.check()

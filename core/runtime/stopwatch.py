@@ -1,4 +1,4 @@
-"""How long a run took, phase by phase, over all of its attempts."""
+"""Measures how long each phase of a run took, over all attempts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 
 class Stopwatch:
-    """Seconds in each phase; `before` is what earlier attempts took as far as their checkpoint.
+    """Counts the seconds spent in each phase; `before` are those of earlier attempts, up to their last checkpoint.
 
-    What an attempt did after its last checkpoint is lost with it, and so is the time that it took.
+    Work after the last checkpoint of an attempt is repeated, so its time is not counted.
     """
 
     def __init__(self, before: Mapping[str, float]) -> None:
@@ -17,12 +17,12 @@ class Stopwatch:
         self._phase, self._since = "load", time.monotonic()
 
     def enter(self, phase: str) -> None:
-        """The time from now on is of this phase."""
+        """From now on count time for this phase."""
         self._seconds = self.seconds
         self._phase, self._since = phase, time.monotonic()
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds by phase until now."""
+        """Seconds spent in each phase so far."""
         now = self._seconds.get(self._phase, 0.0) + time.monotonic() - self._since
         return self._seconds | {self._phase: now}

@@ -1,1 +1,1 @@
-"""How a structure is found: gates, hypergradients, the bi-level loop, retraining."""
+"""Structure search: gates, hypergradients, the bi-level step, the loop of the search phase."""

@@ -1,10 +1,11 @@
-"""Gates of alternatives: of the candidates of one choice, such as the ranks of a LoRA, at most one is open.
+"""Gates of alternatives: of the candidates of one choice, such as LoRAs of several ranks, at most one is open.
 
-A choice of k candidates with logits a_i is closed or one of them, with p_i = e^{a_i} / (1 + sum_j e^{a_j}): for k = 1
-the sigmoid of a gate that stands alone. So sum n_i p_i is the expected number of parameters of what is chosen.
+A choice among k candidates with logits a_i has k + 1 outcomes, one of them "closed", with
+p_i = e^{a_i} / (1 + sum_j e^{a_j}); for k = 1 that is the sigmoid of a single gate. So sum n_i p_i is the expected
+number of parameters.
 
-A sample goes through the alternatives in turn: each is taken with the probability that it is, given that none before
-it was. That needs one uniform a candidate, and for a choice of one is the binary concrete again.
+Sampling visits the alternatives in order: each is taken with its probability given that none before it was taken. That
+needs one uniform number per candidate, and for k = 1 equals the binary concrete.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Keeps the logarithm of what is left finite where it is all spent.
+# Keeps the logarithm of the remaining probability finite when it reaches 0.
 LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The candidates that have alternatives: their numbers (choices, most alternatives), and which of these are real.
+    """The candidates that have alternatives, padded: `members` (choices, most alternatives), and which are `real`.
 
-    `places` are the real ones among all (choices x most), in a row. What has no alternatives is left as it is by every
-    method.
+    `places` are the flat indices of the real ones. All methods leave candidates without alternatives unchanged.
     """
 
     members: Tensor
@@ -33,7 +33,7 @@ class Choices:
 
     @classmethod
     def of(cls, first: Sequence[int], device: torch.device) -> Choices | None:
-        """From the first alternative of each candidate (`choices_of`); None where all stand alone."""
+        """From the first alternative of each candidate (`choices_of`); None if no candidate has alternatives."""
         groups: dict[int, list[int]] = {}
         for number, owner in enumerate(first):
             groups.setdefault(owner, []).append(number)
@@ -45,7 +45,7 @@ class Choices:
         return cls(members.clamp_min(0), members >= 0, (members >= 0).flatten().nonzero().squeeze(-1))
 
     def marginal(self, logits: Tensor) -> Tensor:
-        """logit p_i (..., candidates) for the logits a_i against being closed: a_i - log(1 + sum of the others)."""
+        """logit p_i (..., candidates) from the logits a_i: a_i - log(1 + sum of e^{a_j} of the others)."""
         a = self._gather(logits, -torch.inf)
         same = torch.eye(a.shape[-1], dtype=torch.bool, device=a.device)
         others = a.unsqueeze(-2).expand(*a.shape, -1).masked_fill(same, -torch.inf).logsumexp(-1)
@@ -57,7 +57,7 @@ class Choices:
         return self._put(p * (1 - p) * parameters, own * (count - (own * count).sum(-1, keepdim=True)))
 
     def conditional(self, logits: Tensor) -> Tensor:
-        """From logit p_i the logits (candidates) of being taken where none of the alternatives before was."""
+        """From logit p_i the logits (candidates) of being taken given that no earlier alternative was."""
         p = torch.sigmoid(self._gather(logits, -torch.inf))
         left = (1 - p.cumsum(-1)).clamp_min(LEAST)
         return self._put(logits, p.clamp_min(LEAST).log() - left.log())
@@ -72,7 +72,7 @@ class Choices:
         return values[..., self.members].masked_fill(~self.real, padding)
 
     def _put(self, values: Tensor, own: Tensor) -> Tensor:
-        """The values (..., candidates) with those of the alternatives (..., choices, most) in their place."""
+        """The values (..., candidates) with those of alternatives replaced by `own` (..., choices, most)."""
         result = values.clone()
         result[..., self.members.flatten()[self.places]] = own.flatten(-2)[..., self.places]
         return result

@@ -23,12 +23,13 @@ from core.search.passes import SECOND, THIRD, VALIDATION, VIRTUAL, WEIGHTS, Nois
 from core.training.data import Batches
 from core.training.optim import adamw
 from core.training.optim.registry import Optimizer, State, optimizer_of
+from core.training.optim.step_scale import Scale
 
 
 @dataclass(frozen=True)
 class Problem:
     """What does not change during a search: the gated model, what candidates cost, the budget, the settings,
-    and which candidates are alternatives (None: none are)."""
+    which candidates are alternatives (None: none are), and what multiplies the learning rate of the weights."""
 
     model: GatedModel
     parameters: Tensor
@@ -36,6 +37,7 @@ class Problem:
     settings: SearchSettings
     total_steps: int
     choices: Choices | None = None
+    scale: Scale = 1.0
 
     def logits(self, alpha: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
         """logit p for these alphas at this 0-based step, and the shift where the strategy has one."""
@@ -125,7 +127,7 @@ def search_step(
 ) -> tuple[SearchState, StepMetrics]:
     """Move the alphas once, then the weights once."""
     step = state.step
-    lr, _ = problem.rates(step)
+    lr = problem.rates(step)[0] * problem.scale
 
     alpha = state.alpha.detach().requires_grad_()
     logits, _ = problem.logits(alpha, step)
@@ -186,17 +188,18 @@ def move_weights(problem: Problem, state: SearchState, gradient: Tensor) -> tupl
     """The weights after a step down their gradient, the optimiser's state, and the norm of the gradient."""
     settings = problem.settings
     clipped, norm = adamw.clip(gradient, settings.clip)
-    lr, _ = problem.rates(state.step)
+    lr = problem.rates(state.step)[0] * problem.scale
     return *problem.optimizer.update(state.weights, clipped, state.weight_state, lr, settings.weight_decay), norm
 
 
 def outer_gradient(
-    problem: Problem, state: SearchState, z: Tensor, train: Batches, validation: Batches, noise: Noise, lr: float
+    problem: Problem, state: SearchState, z: Tensor, train: Batches, validation: Batches, noise: Noise, lr: Scale
 ) -> tuple[Tensor, Tensor]:
     """d L_val(w'(z), z) / dz, as z, and L_val(w'(z), z): the outer gradient before it goes on to the alphas.
 
     `z`: (1, candidates), which all passes see, or (4, candidates), one row a pass. First order takes the weights not
-    to follow the gates: w' = w, and no virtual step is needed.
+    to follow the gates: w' = w, and no virtual step is needed. `lr` is one for all weights, or
+    one for each.
     """
     settings, w, optimizer = problem.settings, state.weights, problem.optimizer
     outer = TrainPasses(problem.model, validation, z, noise.masks, (VALIDATION,))
@@ -212,7 +215,7 @@ def outer_gradient(
 
     direction = -lr * validation_gradient
     if settings.virtual_scaling == "exact":
-        direction = optimizer.pull_back(step_gradient, state.weight_state, lr, validation_gradient)
+        direction = optimizer.vjp(step_gradient, state.weight_state, lr, validation_gradient)
         if settings.clip_virtual:
             direction = adamw.clip_transpose(gradient, settings.clip, direction)
     correction = METHODS[settings.hypergradient](passes, w, direction, here)

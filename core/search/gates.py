@@ -1,4 +1,4 @@
-"""Gates: how probabilities come from alphas, and the binary concrete samples drawn from them.
+"""Gates: their probabilities as functions of alphas, and binary concrete samples.
 
 For candidates i with n_i parameters and a budget of B parameters, the probabilities are, by strategy,
 
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from core.search.alternatives import Choices
 
-# Beyond this many betas from every alpha a sigmoid in float64 is 0 or 1 to the last bit that matters.
+# A sigmoid in float64 is 0 or 1 up to rounding at arguments this large.
 REACH = 60.0
 # 13 rounds, each of which narrows the bracket 33 times: below the resolution of float64.
 PROBES, ROUNDS = 32, 13

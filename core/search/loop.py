@@ -1,4 +1,4 @@
-"""The search phase: steps until the end, with an evaluation now and then; what was best is kept."""
+"""The search phase: the loop of steps, evaluations and checkpoints that all search methods share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from torch import Tensor
 from core.model.gated import GatedModel
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import EndedEarly, Eval, Phase, Step, score_of
+from core.run.selection import Cut
 from core.run.training import SearchSettings
 from core.runtime.checkpoint import Snapshot
-from core.runtime.checkpointer import Keeper
+from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.bilevel import StepMetrics
 from core.training.data import is_evaluated
@@ -27,11 +28,11 @@ from core.training.setup import Setup
 
 
 class HasStep(Protocol):
-    """A state of a search: `step` steps are done, and the weights are these."""
+    """The interface of a search state: the number of completed steps, and the weights."""
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """The number of completed steps."""
 
     @property
     def weights(self) -> Tensor:
@@ -45,8 +46,8 @@ State = TypeVar("State", bound=HasStep)
 class Best:
     """The gate probabilities at the best validation score so far; of equal scores the later one counts.
 
-    `evaluated` is the step of the latest evaluation, `selected` what would have been cut out then, and `unchanged` how
-    many evaluations in a row found the same as the one before them.
+    `evaluated` is the step of the latest evaluation, `selected` the structure that it would have selected, and
+    `unchanged` the number of consecutive evaluations since that structure changed.
     """
 
     score: float = -math.inf
@@ -56,69 +57,70 @@ class Best:
     unchanged: int = 0
 
     def settle(self, selected: tuple[int, ...]) -> None:
-        """Take note of the structure that an evaluation found."""
+        """Record the structure that an evaluation would select."""
         self.unchanged = self.unchanged + 1 if selected == self.selected else 0
         self.selected = selected
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> Best:
-        """From the facts of a checkpoint."""
+        """Restore from the JSON values of a checkpoint."""
         score = facts["score"] if facts["p"] else -math.inf
         return cls(score, tuple(facts["p"]), facts["evaluated"], tuple(facts["selected"]), facts["unchanged"])
 
     def facts(self) -> dict[str, Any]:
-        """What `of` reads; JSON has no minus infinity."""
+        """The values that `of` restores; the initial score is None, as JSON has no minus infinity."""
         return vars(self) | {"score": self.score if self.p else None}
 
 
 class Searcher(Protocol[State]):
-    """A way to search a structure, as functions of its state."""
+    """The interface of a search method: pure functions of an explicit state."""
 
     model: GatedModel
     settings: SearchSettings
     total_steps: int
+    cut: Cut
 
     def start(self, resumed: Snapshot | None) -> State:
-        """The state before the first step, or that of a checkpoint."""
+        """The initial state, or the one of a checkpoint."""
 
     def tensors(self, state: State) -> dict[str, Tensor]:
-        """What `start` reads from a checkpoint."""
+        """The tensors that `start` restores from a checkpoint."""
 
     def step(self, state: State) -> tuple[State, StepMetrics]:
-        """One step with the batches and the noise of its number."""
+        """One step, with the batches and the noise of its step number."""
 
     def rates(self, step: int) -> tuple[float, float]:
         """The learning rates of weights and alphas at this 0-based step."""
 
     def probabilities(self, state: State) -> list[float]:
-        """p of every candidate, as the budget has it."""
+        """The probability p of every candidate under the budget."""
 
-    def selected(self, state: State, p: Sequence[float]) -> tuple[int, ...]:
-        """The structure that would be cut out now; ascending indices."""
+    def order(self, state: State, p: Sequence[float]) -> list[int] | None:
+        """The candidates in the order in which the structure takes them (`Cut.select`); None if it goes by p."""
 
     def evaluated_gates(self, p: Sequence[float], selected: Sequence[int]) -> Tensor:
         """The gates with which the network is evaluated (candidates)."""
 
     def is_done(self, state: State, best: Best) -> str:
-        """Why the search ends before its last step; empty where it does not."""
+        """The reason why the search ends early, before its last step; empty if it continues."""
 
     def result(self, state: State, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
-        """p and the structure that the search comes to."""
+        """The final p and structure."""
 
 
 def search(
-    setup: Setup, searcher: Searcher[State], keeper: Keeper, reporter: Reporter
+    setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Search from the pretrained network, or on from a checkpoint; gives p and the structure."""
-    settings, total, resumed = searcher.settings, searcher.total_steps, keeper.take("search")
+    """Search, from the start or from a checkpoint; returns p and the structure."""
+    settings, total, resumed = searcher.settings, searcher.total_steps, checkpointer.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
     reporter.phase(Phase("search", total), state.step, best.score)
     with checkpointed(setup.backbone.model, settings.gradient_checkpointing, setup.spec.dropout):
         while True:
             if is_evaluated(settings, state.step, total) and best.evaluated < state.step:
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
-                    _evaluate(setup, searcher, state, best, keeper, reporter)
-            keeper.boundary("search", state.step, partial(_snapshot, searcher, state, best))
+                    _evaluate(setup, searcher, state, best, checkpointer, reporter)
+            checkpointer.boundary("search", state.step, partial(_snapshot, searcher, state, best))
             if state.step == total:
                 return searcher.result(state, best)
             if reason := searcher.is_done(state, best):
@@ -134,14 +136,15 @@ def _snapshot(searcher: Searcher[State], state: State, best: Best) -> Snapshot:
 
 
 def _evaluate(
-    setup: Setup, searcher: Searcher[State], state: State, best: Best, keeper: Keeper, reporter: Reporter
+    setup: Setup, searcher: Searcher[State], state: State, best: Best, checkpointer: Checkpointer, reporter: Reporter
 ) -> None:
-    """Score the network as it stands; keep the probabilities where it is the best so far."""
+    """Score the network on the validation split; keep the probabilities if the score is the best so far."""
     p = searcher.probabilities(state)
-    reporter.all_gates(state.step, p)
-    selected = searcher.selected(state, p)
+    order = searcher.order(state, p)
+    reporter.all_gates(state.step, p, order)
+    selected = searcher.cut.select(p, order)
     with searcher.model.bound(state.weights, searcher.evaluated_gates(p, selected)):
-        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, keeper.check)
+        metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, checkpointer.check)
     score = score_of(metrics)
     is_best = score >= best.score
     if is_best:
@@ -152,21 +155,22 @@ def _evaluate(
 
 
 def _report(searcher: Searcher[State], state: State, metrics: StepMetrics, reporter: Reporter) -> None:
-    """Write the events of a step. Raises DivergedError where a number is not finite."""
+    """Write the events of a step; raises DivergedError if a number is not finite."""
     numbers, p = _to_host(metrics)
     bad = [f"{name} is {value}" for name, value in numbers.items() if not math.isfinite(value)]
     if bad or not all(map(math.isfinite, p)):
         what = bad[0].replace("_", " ") if bad else "a gate probability is not finite"
         raise DivergedError(f"the search diverged at step {state.step}: {what}", "lower the learning rates")
     lr, alpha_lr = searcher.rates(state.step - 1)
-    selected = sum(searcher.model.parameters[i] for i in searcher.selected(state, p))
+    order = searcher.order(state, p)
+    selected = sum(searcher.model.parameters[i] for i in searcher.cut.select(p, order))
     event = Step("search", state.step, learning_rate=lr, alpha_learning_rate=alpha_lr, selected=selected, **numbers)
     reporter.event(event, step=state.step)
-    reporter.gates(state.step, p)
+    reporter.gates(state.step, p, order)
 
 
 def _to_host(m: StepMetrics) -> tuple[dict[str, Any], list[float]]:
-    """All numbers of a step by their names, and p, in one transfer from the device."""
+    """The metrics of a step as Python numbers, and p, in one transfer from the device."""
     scalars: dict[str, Tensor] = {k: v for k, v in vars(m).items() if k != "p" and v is not None}
     values = torch.cat([torch.stack([s.double() for s in scalars.values()]), m.p.double()]).tolist()
     return dict(zip(scalars, values, strict=False)), values[len(scalars) :]

@@ -1,6 +1,6 @@
-"""What is learned: tasks by name and from files, and their metrics.
+"""Tasks, named ones and those from the user's files: loading, splitting, tokenising, metrics.
 
-Importing this loads neither torch nor datasets; `core.tasks.batches` is where tensors begin.
+Importing this package loads neither torch nor datasets; modules that need tensors are imported separately.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["Example", "Kind", "Split", "Task", "load_task"]
 def load_task(spec: NamedTask | FileTask, data_seed: int) -> Task:
     """Load a task's examples. Equal settings and seed give equal rows in equal order, on every machine.
 
-    `data_seed` decides what is drawn and how it is split, never the seed of a run. Raises SpecError for an
-    unknown name, DataError where the data are missing or not of the form that was asked for.
+    `data_seed`, not the seed of the run, decides sampling and splits. Raises SpecError for an unknown name, DataError
+    if the data are missing or malformed.
     """
     if isinstance(spec, FileTask):
         return files.load(spec, data_seed)

@@ -1,6 +1,6 @@
-"""From text to tensors: tokenised splits and their batches.
+"""Tokenised splits and their batches as tensors.
 
-The orders in which a loop asks for batches are in `core.tasks.order` and can be imported from here.
+The orders of batches come from `core.tasks.order`, and can be imported from here too.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = [
     "source_text", "steps_per_epoch", "target_text",
 ]  # fmt: skip
 
-# What torch's and transformers' cross-entropies leave out of the loss.
+# The label that cross-entropies of torch and transformers ignore.
 IGNORED_LABEL = -100
 
-# What a decoder reads after the source: here its answer begins.
+# The cue after the source text of a decoder; its answer follows.
 CUE = "\nanswer:\n"
 
-# How a model takes a task: a head answers, a text is written for a text, or a text goes on.
+# The form of tokenised examples: for a classification head, for text-to-text models, or for decoders alone.
 Form = Literal["head", "text", "prompt"]
 
 
@@ -49,7 +49,7 @@ class Encoded:
         return len(self.input_ids)
 
     def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The rows at `indices` as tensors, padded on the right to the longest: what a model's forward takes."""
+        """The rows at `indices` as tensors for a model's forward, padded on the right to the longest row."""
         rows = [self.input_ids[i] for i in indices]
         tensors = {
             "input_ids": _padded(rows, self.pad_id),
@@ -61,11 +61,11 @@ class Encoded:
         return tensors
 
     def loss_terms(self, indices: Sequence[int]) -> int:
-        """Of how many terms the mean loss of these rows is: the tokens of target texts, or the rows."""
+        """The number of terms in the mean loss of these rows: the tokens of target texts, or the rows."""
         return self.labels.size(indices) if isinstance(self.labels, Ragged) else len(indices)
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The same without the labels: what a model is to answer."""
+        """The same without labels."""
         tensors = self.batch(indices)
         del tensors["labels"]
         return tensors
@@ -73,7 +73,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Prompted(Encoded):
-    """A tokenised split for a decoder: the answer, in `labels`, goes on where the prompt in `input_ids` ends."""
+    """A tokenised split for a decoder: the answer in `labels` continues the prompt in `input_ids`."""
 
     def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """Prompts with their answers, padded on the right; the loss is on the answers alone.
@@ -91,7 +91,7 @@ class Prompted(Encoded):
         }
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The prompts, padded on the left, so that answers go on at their ends."""
+        """The prompts, padded on the left, so that generated answers follow directly."""
         prompts = [self.input_ids[i] for i in indices]
         return {
             "input_ids": _padded(prompts, self.pad_id, left=True),
@@ -100,7 +100,7 @@ class Prompted(Encoded):
 
 
 def encode_split(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, form: Form) -> Encoded:
-    """Tokenise a split in the form that a model takes."""
+    """Tokenise a split in the form for a model."""
     if form == "head":
         return encode_classification(task.splits[split], tokenizer, task.max_length)
     encode = encode_prompted if form == "prompt" else encode_text_to_text
@@ -110,13 +110,13 @@ def encode_split(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, f
 def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise examples for a model with a classification or regression head.
 
-    One field is a text, two are a pair of texts; three or more become one text that names them.
+    One field is one text, two are a text pair; three or more are joined into one text with their names.
     """
     return _encoded(tokenizer, columns_of(examples), max_length, [example.label for example in examples])
 
 
 def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
-    """Tokenise a split for a model that writes its answer: `name field: text ...` in, the label's text out."""
+    """Tokenise a split for an encoder-decoder: `name field: text ...` is the source, the label's text the target."""
     examples = task.splits[split]
     sources = [source_text(task, example) for example in examples]
     targets = _tokens(tokenizer, text_target=[target_text(task, example) for example in examples])["input_ids"]
@@ -126,7 +126,7 @@ def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizer
 def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Prompted:
     """Tokenise a split for a decoder: `name field: text ...` and a cue make the prompt, the label's text the answer.
 
-    What is cut at `max_length` is the source; the cue is always there.
+    At `max_length` the source is truncated, never the cue.
     """
     examples = task.splits[split]
     sources = [source_text(task, example) for example in examples]
@@ -137,13 +137,13 @@ def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens with which a decoder writes these answers, each with the end of text after it."""
+    """The tokens of a decoder's answers, each followed by the end-of-text token."""
     written = _tokens(tokenizer, list(texts), add_special_tokens=False)["input_ids"]
     return [[*ids, tokenizer.eos_token_id] for ids in written]
 
 
 def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
-    """Indices in batches of similar length, each row once: little padding, for evaluation."""
+    """Indices in batches of similar length, each row once: for evaluation with little padding."""
     # The longest come first, so that a batch too large for the memory fails at once.
     lengths = encoded.input_ids.lengths
     order = sorted(range(len(encoded)), key=lambda i: -lengths[i])
@@ -157,14 +157,14 @@ def _encoded(
     labels: list[int | float] | Ragged,
 ) -> Encoded:
     tokens = _tokens(tokenizer, *columns, truncation=True, max_length=max_length)
-    # Padding is masked: any id will do for a tokenizer that has none of its own (GPT-2).
+    # Padding is masked, so any id serves for a tokenizer without a padding token (GPT-2).
     pad_id = tokenizer.pad_token_id or 0
     types = tokens.get("token_type_ids")
     return Encoded(Ragged.of(tokens["input_ids"]), labels, pad_id, None if types is None else Ragged.of(types))
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, *texts: str | list[str], **options: Any) -> Any:
-    """What the tokenizer makes of texts; raises ModelError where it cannot."""
+    """Apply the tokenizer to texts; raises ModelError if it fails."""
     with foreign("the tokenizer of the model cannot read the texts of the task"):
         return tokenizer(*texts, **options)
 

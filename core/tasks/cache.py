@@ -1,10 +1,10 @@
-"""Tokenised tasks on the disk, so that the runs of a suite do not read and tokenise the same rows again and again.
+"""A disk cache of tokenised tasks, shared by all runs.
 
-The files are in `s3tui/tokenised` under $XDG_CACHE_HOME, or ~/.cache. The name of a file is a digest of all that
-decides about its content (`core.tasks.identity`), so none is ever out of date: what differs has another name. A file
-that is damaged is made anew, and where none can be written the run goes on without. Each is replaced as a whole, so any
-number of runs may read and write at once; they write the same. Those unused for longest go when together they are
-larger than LARGEST_BYTES. All of it can be deleted at any time.
+The files are in `s3tui/tokenised` under $XDG_CACHE_HOME, or ~/.cache. A file's name is a digest of everything that its
+content depends on (`core.tasks.identity`), so that no file is ever out of date. A damaged file is recreated, and if
+none can be written the run continues without. Files are replaced atomically, so that any number of runs may read and
+write at once; they write the same. The least recently used files are deleted when all together exceed LARGEST_BYTES.
+The whole folder can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from core.tasks.task import Example, Split, Task
 
 LARGEST_BYTES = 8 * 2**30
 CHECKSUM_BYTES = 16
-# What of an example is left when its texts are tokenised.
+# The fields of an example that are kept after tokenising its texts.
 KEPT = ("label", "answers", "group")
 RAGGED = ("input_ids", "token_type_ids", "labels")
 
@@ -46,7 +46,7 @@ class Tokenised:
 
 
 def folder() -> Path:
-    """Where the files are."""
+    """The folder of the cache."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "s3tui" / "tokenised"
 
@@ -54,7 +54,7 @@ def folder() -> Path:
 def path_of(
     spec: NamedTask | FileTask, data_seed: int, source: str | None, tokenizer: str | None, form: Form
 ) -> Path | None:
-    """The file of a task for a tokenizer, whose identities are given; None where one of them has none."""
+    """The file for these digests of a task and a tokenizer; None if one of them is None."""
     if source is None or tokenizer is None:
         return None
     parts = (spec.model_dump_json(), str(data_seed), source, tokenizer, form, identity.of_program())
@@ -62,7 +62,7 @@ def path_of(
 
 
 def read(path: Path | None) -> Tokenised | None:
-    """What the file holds; None where there is none, or it is damaged."""
+    """Read a file of the cache; None if it does not exist or is damaged."""
     if path is None:
         return None
     try:
@@ -78,7 +78,7 @@ def read(path: Path | None) -> Tokenised | None:
 
 
 def write(path: Path | None, tokenised: Tokenised) -> None:
-    """Put a task there; where that cannot be done, the next run makes it anew."""
+    """Write a file of the cache; failures are ignored."""
     if path is None:
         return
     with contextlib.suppress(OSError):
@@ -89,7 +89,7 @@ def write(path: Path | None, tokenised: Tokenised) -> None:
 
 
 def _bound(where: Path, newest: Path) -> None:
-    """Delete what was unused for longest, unfinished files that a kill left among it, until the rest is small."""
+    """Delete the least recently used files, also temporary ones of killed runs, until the size limit is met."""
     sizes = {path: path.stat() for path in where.iterdir()}
     total = sum(stat.st_size for stat in sizes.values())
     for path in sorted(sizes, key=lambda path: sizes[path].st_mtime):
@@ -123,9 +123,9 @@ def _encode(tokenised: Tokenised) -> dict[str, Tensor]:
 
 def _decode(tensors: dict[str, Tensor]) -> Tokenised:
     facts = json.loads(tensors["facts"].numpy().tobytes())
-    examples = {split: _examples(told["examples"]) for split, told in facts["splits"].items()}
+    examples = {split: _examples(entry["examples"]) for split, entry in facts["splits"].items()}
     known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in facts["task"].items()}
-    splits = {split: _split(split, told, tensors) for split, told in facts["splits"].items()}
+    splits = {split: _split(split, entry, tensors) for split, entry in facts["splits"].items()}
     return Tokenised(Task(**known, splits=examples), cast("dict[Split, Encoded]", splits))
 
 
@@ -134,9 +134,9 @@ def _examples(columns: dict[str, list[Any]]) -> tuple[Example, ...]:
     return tuple(Example((), label, tuple(answers), group) for label, answers, group in rows)
 
 
-def _split(split: str, told: dict[str, Any], tensors: dict[str, Tensor]) -> Encoded:
+def _split(split: str, entry: dict[str, Any], tensors: dict[str, Tensor]) -> Encoded:
     values = {
-        name: told[name] if name in told else Ragged(*(tensors[f"{split}.{name}.{x}"] for x in ("values", "ends")))
+        name: entry[name] if name in entry else Ragged(*(tensors[f"{split}.{name}.{x}"] for x in ("values", "ends")))
         for name in RAGGED
     }
-    return (Prompted if told["prompted"] else Encoded)(**values, pad_id=told["pad_id"])
+    return (Prompted if entry["prompted"] else Encoded)(**values, pad_id=entry["pad_id"])

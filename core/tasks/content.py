@@ -1,4 +1,4 @@
-"""What was read of a data file: the columns that were asked for, and where each row stands."""
+"""The requested columns of a data file, with the place of each row for messages."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from core.run.errors import DataError, nearest, shown
+from core.run.errors import DataError, nearest, quoted
 from core.tasks.faults import Faults
 
-# More do not fit into the memory of most machines, as every row is several Python objects.
+# More rows do not fit into the memory of most machines, as every row is several Python objects.
 MOST_ROWS = 10_000_000
 
 
@@ -28,10 +28,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Content:
-    """Columns of equal length. `numbers[i]` is the line of the file on which row i begins, or the row's own number.
+    """Columns of equal length. `numbers[i]` is the line of the file on which row i begins, or the row number.
 
-    `names` are those of all columns. `faults` are rows that are in no column, as they could not be read. `found` says
-    in words what was found out about how the file is written, where that is not what its name says.
+    `names` lists all columns of the file. `faults` holds the rows that could not be read and are in no column. `found`
+    is the layout that was detected.
     """
 
     source: str
@@ -50,23 +50,23 @@ class Content:
 
 
 def check_names(source: str, wanted: Iterable[str], known: Sequence[str]) -> None:
-    """Raise DataError where a column is not there, or where two have one name; several may have none."""
+    """Raise DataError if a column is missing, or if two columns have the same name; empty names may repeat."""
     columns: dict[str, int] = {}
     for i, name in enumerate(known, 1):
         if columns.setdefault(name, i) != i and (name or name in wanted):
             raise DataError(
-                f"{source}: columns {columns[name]} and {i} are both named {shown(name)}", "rename one of them"
+                f"{source}: columns {columns[name]} and {i} are both named {quoted(name)}", "rename one of them"
             )
     for name in wanted:
         if name not in columns:
-            raise DataError(f"{source} has no column {shown(name)}", nearest(name, columns))
+            raise DataError(f"{source} has no column {quoted(name)}", nearest(name, columns))
 
 
 def no_rows(source: object) -> DataError:
-    """The error of a file in which there is nothing to learn from."""
+    """The error for a file without rows."""
     return DataError(f"{source} has no rows", "every file needs at least one row of data")
 
 
 def too_many_rows(source: object) -> DataError:
-    """The error of a file with more than MOST_ROWS."""
+    """The error for a file with more than MOST_ROWS."""
     return DataError(f"{source} has more than {MOST_ROWS:,} rows", "take a part of them")

@@ -1,6 +1,6 @@
-"""Rows of a file of cells with a delimiter between them, checked against its lines: no quote swallows a row.
+"""Reading of delimited text files, strict about quotes and cell counts, so that no row is lost or merged with another.
 
-A csv is quoted as RFC 4180 has it. Between tabs a quote is text, unless the whole file is quoted in that way.
+A csv is quoted as in RFC 4180. With tabs, quotes are text, unless the whole file parses as quoted like a csv.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ QUOTING = (
 
 
 class _LayoutError(DataError):
-    """The rows of a file do not have the form of its header in one way of reading quotes; `fault` says which row."""
+    """A row does not fit the header when quotes are parsed in one of the two ways; `fault` says which row."""
 
     def __init__(self, path: Path, fault: str) -> None:
         super().__init__(f"{path}: {fault}", QUOTING)
@@ -38,7 +38,7 @@ class _LayoutError(DataError):
 
 
 class _Rows:
-    """The rows of a file in one way of reading it; `begins` and `ends` are the lines of the last one.
+    """The rows of a file, with quotes parsed or taken as text; `begins` and `ends` are the lines of the last row.
 
     `faults` has the rows with a cell too many or too few, which are passed over.
     """
@@ -57,7 +57,7 @@ class _Rows:
             raise no_rows(path)
 
     def __iter__(self) -> Iterator[list[str]]:
-        """Rows of as many cells as the header. Blank lines are no rows."""
+        """Rows with as many cells as the header; others are added to `faults`. Blank lines are skipped."""
         width = len(self.header)
         for row in self._filled():
             if len(row) == width:
@@ -142,7 +142,7 @@ class _File:
 
 
 def read_delimited(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
-    """The columns of these names, every cell as it is written; raises DataError that names the line at fault."""
+    """Read the columns of these names, cells unchanged; raises DataError that names the line at fault."""
     with _long_cells():
         file = _File(path, wanted, layout)
         return _read(file) if layout.quoting == "auto" else file.read(layout.quoting == "quoted")[0]
@@ -215,7 +215,7 @@ def _first_rows(path: Path, delimiter: str, encoding: str, count: int) -> list[l
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Cells as long as a line may be, in the place of the 131,072 characters of the csv module."""
+    """Raise the csv module's limit of 131,072 characters in a cell to the longest allowed line."""
     usual = csv.field_size_limit(LONGEST_LINE)
     try:
         yield

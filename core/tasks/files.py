@@ -1,4 +1,4 @@
-"""Tasks from files of one's own: one file that is split, or a folder of splits."""
+"""Tasks from the user's files: one file that is split, or a folder with a file for each split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.run.datapath import check_data_path
-from core.run.errors import DataError, nearest, shown
+from core.run.errors import DataError, nearest, quoted
 from core.run.spec import FileTask
 from core.run.tasks import Kind
 from core.tasks.content import Layout
@@ -64,9 +64,9 @@ class Files:
 def load(spec: FileTask, data_seed: int) -> Task:
     """A task from a file, split 80/10/10 by `data_seed`, or from a folder with `train`, `validation` and `test` files.
 
-    A single file is split label by label for classification. Where a folder has no `test`, half of the
-    validation rows, drawn by `data_seed`, become the test rows, as the paper does for small data sets. Rows are not
-    compared: two equal rows of one file may fall into different splits.
+    For classification a single file is split stratified by label. If a folder has no `test`, half of the validation
+    rows, sampled by `data_seed`, become the test rows, as in the paper for small data sets. Duplicates are not
+    detected: two equal rows of a file may fall into different splits.
     """
     found = read(spec)
     if spec.on_bad_rows == "error":
@@ -133,7 +133,7 @@ def _divided(table: Table, spec: FileTask, data_seed: int) -> Parts:
 
 
 def _halved(found: Files, data_seed: int) -> Parts:
-    """The splits of a folder; half of the validation rows are the test rows where it has no test file."""
+    """The splits of a folder; without a test file, half of the validation rows become the test rows."""
     parts: Parts = {split: table.rows for split, table in found.tables.items()}
     if "test" not in parts:
         rows, path = parts["validation"], found.tables["validation"].path
@@ -147,7 +147,7 @@ def _halved(found: Files, data_seed: int) -> Parts:
 
 
 def _split_files(folder: Path) -> dict[Split, Path]:
-    """The file of each split; raises DataError where there is not exactly one (or, for test, none)."""
+    """The file of each split; raises DataError unless there is exactly one (or, for test, at most one)."""
     files: dict[Split, Path] = {}
     for split in SPLITS:
         if file := split_file(folder, split):
@@ -160,7 +160,7 @@ def _split_files(folder: Path) -> dict[Split, Path]:
 
 
 def kind_of(spec: FileTask, rows: Sequence[Row]) -> Kind:
-    """Numbers with a decimal point are to be predicted as numbers, all other labels are classes."""
+    """The kind of task: regression if labels are numbers with a decimal point, else classification."""
     if spec.kind != "auto":
         return spec.kind
     numbers = spec.labels is None and bool(rows) and all(isinstance(row.label, float) for row in rows)
@@ -168,17 +168,17 @@ def kind_of(spec: FileTask, rows: Sequence[Row]) -> Kind:
 
 
 def _label_set(spec: FileTask, path: Path, train: Sequence[Row]) -> tuple[str, ...]:
-    """The classes as given, or as the training rows have them: in the order of numbers or of the alphabet."""
+    """The classes as given, or those of the training rows in numerical or alphabetical order."""
     labels = spec.labels or tuple(sorted({class_name(row, spec) for row in train}))
     if len(set(labels)) < 2:
-        raise DataError(f"{path}: all labels in {spec.label!r} are {shown(labels[0])}", "two classes are the least")
+        raise DataError(f"{path}: all labels in {spec.label!r} are {quoted(labels[0])}", "two classes are the least")
     if spec.labels is None and all(map(NUMBER.fullmatch, labels)):
         labels = tuple(sorted(labels, key=float))
     return labels
 
 
 def class_name(row: Row, spec: FileTask) -> str:
-    """The label as a string: true and false as JSON writes them, everything else as it stands in the file."""
+    """The label as a string: booleans as in JSON, everything else as in the file."""
     name = str(row.label).lower() if isinstance(row.label, bool) else str(row.label)
     return folded(name) if spec.fold_labels else name
 
@@ -186,7 +186,7 @@ def class_name(row: Row, spec: FileTask) -> str:
 def _examples(
     table: Table, rows: Sequence[Row], kind: Kind, labels: Sequence[str], spec: FileTask
 ) -> Iterator[Example]:
-    """The rows with their class index or number in the place of what the file says; those without are noted."""
+    """The rows as examples, with a class index or a number as label; rows without one are added to the faults."""
     index = {folded(name) if spec.fold_labels else name: i for i, name in enumerate(labels)}
     for row in rows:
         if kind == "regression":
@@ -194,7 +194,7 @@ def _examples(
             if number is not None:
                 yield Example(row.fields, number)
             else:
-                _note(table, row, f"{spec.label!r} is {shown(row.label)}, not a number", _not_numbers(spec))
+                _note(table, row, f"{spec.label!r} is {quoted(row.label)}, not a number", _not_numbers(spec))
             continue
         name = class_name(row, spec)
         if name in index:
@@ -202,7 +202,7 @@ def _examples(
         else:
             known = "in `labels`" if spec.labels else "among the training labels"
             many = f"have a {spec.label!r} that is not {known}"
-            _note(table, row, f"{spec.label!r} is {shown(name)}, not {known} ({nearest(name, labels)})", many)
+            _note(table, row, f"{spec.label!r} is {quoted(name)}, not {known} ({nearest(name, labels)})", many)
 
 
 def _not_numbers(spec: FileTask) -> str:

@@ -1,4 +1,4 @@
-"""From the columns of a data set to the fields that a model reads, where that is more than to copy them."""
+"""The conversion of each data set's columns into the text fields that a model reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.run.tasks import Entry
 Row = Mapping[str, Any]
 Fields = tuple[tuple[str, str], ...]
 
-# What is read beside the fields; a label too, where answers are no texts.
+# Columns that are read besides the fields; a label column too, unless answers are texts.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "superglue-copa": ("question",),
     "superglue-multirc": ("idx",),
@@ -30,7 +30,7 @@ def columns(entry: Entry) -> tuple[str, ...]:
 
 
 def fields(entry: Entry, row: Row, paper: bool) -> Fields:
-    """The texts of a row in order, each with the name that stands before it; `paper` as in the paper's code."""
+    """The texts of a row in order, each with its field name; `paper` reproduces the paper's code."""
     if entry.name == "superglue-copa" and not paper:
         # Whether the cause is asked for or the effect decides which choice is right; the paper's code leaves it out.
         return (*_copied(entry, row), ("question", row["question"]))
@@ -38,7 +38,7 @@ def fields(entry: Entry, row: Row, paper: bool) -> Fields:
 
 
 def answers(entry: Entry, row: Row) -> tuple[str, ...]:
-    """The right texts of a row, where texts are the answers; else none."""
+    """The correct answers of a row, if answers are texts; else none."""
     if entry.kind != "text":
         return ()
     found = structured(row["answers"])
@@ -46,12 +46,12 @@ def answers(entry: Entry, row: Row) -> tuple[str, ...]:
 
 
 def group(row: Row) -> int:
-    """The question that a row of MultiRC is about."""
+    """The number of the question to which a row of MultiRC belongs."""
     return int(structured(row["idx"])["question"])
 
 
 def structured(value: Any) -> Any:
-    """A list or table, which a CSV can hold as JSON only."""
+    """A list or table; from a CSV it is parsed as JSON."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -67,7 +67,7 @@ def _copied(entry: Entry, row: Row) -> Fields:
 
 
 def _multirc(row: Row) -> Fields:
-    """Without markup. The paragraph comes last, so that of what is too long the paragraph's end is cut off."""
+    """Fields without markup. The paragraph comes last, so that truncation cuts its end."""
     plain = ((name, str(row[name]).replace("<br>", " ")) for name in ("question", "answer", "paragraph"))
     return tuple((name, re.sub("</?b>", "", text)) for name, text in plain)
 
@@ -77,14 +77,14 @@ def _wsc(row: Row) -> Fields:
     text = str(row["text"])
     spans = [("*", str(row["span1_text"]), int(row["span1_index"]))]
     spans += [("#", str(row["span2_text"]), int(row["span2_index"]))]
-    # From the last to the first, so that marks do not move the words that are still to be found.
+    # From last to first, so that marks do not shift the words that are still to be marked.
     for mark, span, index in sorted(spans, key=lambda marked: -marked[2]):
         text = _marked(text, mark, span, index)
     return (("text", text),)
 
 
 def _marked(text: str, mark: str, span: str, index: int) -> str:
-    """The text with marks around the span that begins with the word of this index; unmarked where it does not."""
+    """The text with marks around the span that begins at the word of this index; unchanged if it is not there."""
     starts = [word.start() for word in re.finditer(r"\S+", text)]
     if index >= len(starts) or not text.startswith(span, starts[index]):
         return text
@@ -93,7 +93,7 @@ def _marked(text: str, mark: str, span: str, index: int) -> str:
 
 
 def _record(row: Row) -> Fields:
-    """Query, entities and passage, whose highlights become sentences of it."""
+    """Query, entities and passage; highlights of the passage become sentences of it."""
     passage = re.sub(r"([.?!\"'])?\n@highlight\n", lambda end: f"{end[1] or '.'} ", str(row["passage"]))
     entities = ", ".join(structured(row["entities"]))
     return (("record query", str(row["query"])), ("entities", entities), ("passage", passage))

@@ -1,4 +1,4 @@
-"""The task that needs no download: tell the chapter of ICD-10-CM from the short text of a code.
+"""A task that needs no download: classify short medical texts by their chapter of ICD-10-CM.
 
 ICD-10-CM is the classification of diseases in use in the United States, in the public domain. Its text comes with
 the package simple-icd-10-cm; the rows are those of the release that is installed.
@@ -18,14 +18,14 @@ from core.tasks.metrics import BY_KIND
 from core.tasks.order import permutation, three_way
 from core.tasks.task import Example, Task
 
-# A chapter needs texts to learn from, to choose by and to test on. Chapter 22 (special purposes) has 11, the next
+# A chapter needs texts for training, validation and test. Chapter 22 (special purposes) has 11, the next
 # smallest 784.
 MINIMUM_TEXTS = 50
 MAX_LENGTH = 32  # tokens; the texts are ten on average
 
 
 def load(spec: NamedTask, data_seed: int) -> Task:
-    """Short clinical texts and the chapter of each, at most `per_class` a chapter over all splits.
+    """Short clinical texts labelled by chapter, at most `per_class` of each chapter over all splits.
 
     A larger `per_class` adds texts to those of a smaller one, though their splits may change.
     """
@@ -53,14 +53,14 @@ def release() -> str | None:
 
 
 def _draw(texts: list[str], count: int, data_seed: int) -> list[str]:
-    """`count` of the texts at random, in their own order."""
+    """A random sample of `count` texts, in their original order."""
     return [texts[i] for i in sorted(permutation(len(texts), "icd10", data_seed)[:count])]
 
 
 def _chapters() -> dict[str, list[str]]:
     """The distinct texts of each chapter that has enough of them, in the order of the classification.
 
-    A text that stands in two chapters (viral pericarditis) has no one answer and is left out.
+    A text that occurs in two chapters (viral pericarditis) has no unique answer and is left out.
     """
     homes: dict[str, tuple[str, str]] = {}
     ambiguous = set()
@@ -78,7 +78,7 @@ def _chapters() -> dict[str, list[str]]:
 def _texts() -> Iterator[tuple[str, str]]:
     """Chapter title and text, for the description and each inclusion term of every category and subcategory.
 
-    Codes extended by a seventh character are passed over: each repeats its parent's text and adds "initial encounter".
+    Codes extended by a seventh character are skipped: each repeats its parent's text and adds "initial encounter".
     """
     icd, chapter = _package(), ""
     for code in icd.get_all_codes():

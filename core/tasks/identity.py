@@ -1,4 +1,4 @@
-"""What decides about the rows and the tokens of a task, in a few digits: equal digits are equal tokens."""
+"""Digests of everything that the tokens of a task depend on: data, tokenizer, code and libraries."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from core.run.tasks import TASKS
 from core.tasks import files, icd10, named
 from core.tasks.task import Task
 
-# What reads files, and what tokenises.
+# The libraries that read files and tokenise.
 PACKAGES = ("datasets", "pyarrow", "tokenizers", "transformers")
-# Of a tokenizer, what is not in its own description of itself.
+# The attributes of a tokenizer that its own serialised form lacks.
 SETTINGS = ("pad_token_id", "eos_token_id", "truncation_side", "model_input_names")
 
 
 def of_source(spec: NamedTask | FileTask) -> str | None:
-    """The content of the files that a task is read from, or the release of its package; None where only reading tells.
+    """A digest of the files of a task, or of the release of its package; None if that needs its rows to be read first.
 
-    Raises DataError where a file is missing, or is none that can be read to its end.
+    Raises DataError if a file is missing or not a regular file.
     """
     if isinstance(spec, NamedTask) and spec.name not in named.TABLE:
-        # What a package brings is read: only its rows say what they are.
+        # Tasks of plugins have to be read: only their rows identify them.
         return icd10.release() if spec.name in TASKS.own else None
     found = files.data_files(spec) if isinstance(spec, FileTask) else named.data_files(spec)
     name = os.path.realpath(spec.path) if isinstance(spec, FileTask) else spec.name
     try:
         return None if found is None else _of_files(name, found)
-    except OSError:  # reading it will tell why
+    except OSError:  # reading the rows will report why
         return None
 
 
 def of_examples(task: Task) -> str:
-    """All examples of a task that has been read."""
+    """A digest of all examples of a task."""
     digest = hashlib.blake2b(digest_size=16)
     for split, rows in task.splits.items():
         for row in rows:
@@ -50,7 +50,7 @@ def of_examples(task: Task) -> str:
 
 
 def of_tokenizer(tokenizer: Any) -> str | None:
-    """A tokenizer before its first use; None where it does not say what it does."""
+    """A digest of a tokenizer before its first use; None if it cannot be serialised."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return None
@@ -59,7 +59,7 @@ def of_tokenizer(tokenizer: Any) -> str | None:
 
 
 def of_program() -> str:
-    """The code that reads and tokenises: ours, as it stands in this package and in the table, and the libraries."""
+    """A digest of the code that reads and tokenises: this package, the table of tasks, and versions of libraries."""
     ours = [Path(core.run.tasks.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
     own = [path.read_text(encoding="utf-8") for path in ours]
     return _digest(sys.version, *map(version, PACKAGES), *own)

@@ -1,4 +1,4 @@
-"""Rows of a jsonl file, a JSON object on each line, and of a json file, which is a list of objects or holds one."""
+"""Reading of jsonl files, one JSON object per line, and of json files, which hold a list of objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.run.errors import DataError, shown
+from core.run.errors import DataError, quoted
 from core.tasks.content import MOST_ROWS, Content, Layout, check_names, no_rows, too_many_rows
 from core.tasks.encodings import encoding_of
 from core.tasks.faults import Faults
@@ -19,7 +19,7 @@ UNREADABLE = "are not JSON objects that can be read"
 
 
 class _TwiceError(ValueError):
-    """An object has a name twice."""
+    """An object has the same name twice."""
 
 
 class _Table:
@@ -51,7 +51,7 @@ class _Table:
 
 
 def read_jsonl(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
-    """The columns of these names, None where an object lacks one; lines that are no object are noted as faults."""
+    """Read the columns of these names, None for missing values; lines that are not objects are added to the faults."""
     encoding = layout.encoding or encoding_of(path)
     table, faults = _Table(path, wanted), Faults(str(path), "line")
     for number, line in enumerate(text_lines(path, encoding), 1):
@@ -108,7 +108,7 @@ def _list_in(path: Path, document: Any) -> list[Any]:
     if isinstance(document, dict):
         lists = {name: value for name, value in document.items() if _is_table(value)}
         if len(lists) > 1:
-            names = ", ".join(shown(name) for name in list(lists)[:5])
+            names = ", ".join(quoted(name) for name in list(lists)[:5])
             raise DataError(f"{path} holds several lists of objects ({names})", "save the one that is meant by itself")
         document = next(iter(lists.values()), None)
     if not isinstance(document, list):
@@ -145,12 +145,12 @@ def _fault(error: ValueError | RecursionError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"is not {'UTF-8' if error.encoding == 'utf-8' else error.encoding}"
     if isinstance(error, _TwiceError):
-        return f"has {shown(error.args[0])} twice"
+        return f"has {quoted(error.args[0])} twice"
     return "has a number of too many digits"
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, each of whose names stands there once."""
+    """An object from its pairs; raises _TwiceError if a name is repeated."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise _TwiceError(Counter(name for name, _ in pairs).most_common(1)[0][0])
@@ -158,7 +158,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _one_type(column: list[Any]) -> list[Any]:
-    """Numbers of which one has a decimal point are all floats, as in a parquet file."""
+    """Convert a column of numbers to floats if one of them has a decimal point, as in a parquet file."""
     kinds = set(map(type, column)) - {type(None)}
     if kinds == {int, float}:
         return [x if x is None else _float(x) for x in column]
@@ -166,5 +166,5 @@ def _one_type(column: list[Any]) -> list[Any]:
 
 
 def _float(number: float) -> float:
-    """A whole number as a float, infinite where it is too large for one."""
+    """An integer as a float; infinity if it is too large."""
     return float(str(number))

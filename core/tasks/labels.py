@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from core.run.errors import shown
+from core.run.errors import quoted
 from core.tasks.task import Task
 
 # From this share of the training rows on, one class decides about the accuracy.
@@ -28,7 +28,7 @@ def warnings(counts: Mapping[str, int], column: str, task: Task | None) -> Itera
     for label, count in counts.items():
         if folded(label) in NO_LABELS:
             rows = "one row has" if count == 1 else f"{count:,} rows have"
-            yield f"{rows} the label {shown(label)}, a class like any other: leave them out if it means none"
+            yield f"{rows} the label {quoted(label)}, a class like any other: leave them out if it means none"
     total = sum(counts.values())
     if total > 20 and len(counts) > MANY_CLASSES * total:
         yield f"{column!r} has {len(counts):,} different values in {total:,} rows: is it the column of the labels?"
@@ -56,7 +56,7 @@ def _spellings(counts: Mapping[str, int]) -> Iterator[str]:
     several = [group for group in groups.values() if len(group) > 1]
     if several:
         named = "; ".join(
-            ", ".join(f"{shown(label)} ({counts[label]:,})" for label in group) for group in several[:SHOWN]
+            ", ".join(f"{quoted(label)} ({counts[label]:,})" for label in group) for group in several[:SHOWN]
         )
         more = "; ..." if len(several) > SHOWN else ""
         yield (
@@ -73,9 +73,9 @@ def _missing(task: Task) -> Iterator[str]:
         total = sum(count[i] for count in rows.values())
         without = [split for split, count in rows.items() if not count[i]]
         if without and total:
-            rare.append(f"{'one row' if total == 1 else f'{total:,} rows'} of {shown(label)}, none in {_and(without)}")
+            rare.append(f"{'one row' if total == 1 else f'{total:,} rows'} of {quoted(label)}, none in {_and(without)}")
         elif not total:
-            rare.append(f"no row of {shown(label)}")
+            rare.append(f"no row of {quoted(label)}")
     yield from rare[:SHOWN]
     if len(rare) > SHOWN:
         yield f"{len(rare) - SHOWN:,} more classes are missing in a split"
@@ -88,7 +88,7 @@ def _majority(counts: Mapping[str, int], task: Task | None) -> Iterator[str]:
         share = 100 * counts[label] / total
         score = f" (the score is {task.metrics[0]})" if task else ""
         yield (
-            f"{counts[label]:,} of {total:,} rows are {shown(label)}: whoever always answers that has an accuracy of "
+            f"{counts[label]:,} of {total:,} rows are {quoted(label)}: whoever always answers that has an accuracy of "
             f'{share:.1f}{score}; class_weights = "balanced" lets the others count as much'
         )
 

@@ -1,4 +1,4 @@
-"""How good predictions are: metrics by name, between -1 and 1."""
+"""Metrics of predictions, by name; all are between -1 and 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from core.run.tasks import Kind
 from core.tasks.task import Answer, Example
 
-# The metrics of files of one's own and of other tasks that name none.
+# The default metrics of each kind of task, for the user's files and other tasks without metrics of their own.
 BY_KIND: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1"),
     "regression": ("pearson", "spearman"),
@@ -21,9 +21,9 @@ BY_KIND: dict[Kind, tuple[str, ...]] = {
 
 
 def evaluate(names: Sequence[str], predictions: Sequence[Answer], examples: Sequence[Example]) -> dict[str, float]:
-    """The named metrics of some predictions, in that order; the first is the score.
+    """The named metrics of predictions, in that order; the first is the score.
 
-    Classes are indices; a negative prediction is no class and always wrong.
+    Classes are indices; a negative prediction stands for no class and is always wrong.
     """
     return {name: METRICS[name](predictions, examples) for name in names}
 
@@ -39,7 +39,7 @@ def _f1(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
     from sklearn.metrics import f1_score
 
     labels = _labels(examples)
-    # As in the paper's code, what is no class counts as the wrong one of the two.
+    # As in the paper's code, a prediction of no class counts as the wrong one of the two.
     answers = [p if p >= 0 else 1 - label for p, label in zip(predictions, labels, strict=True)]
     return float(f1_score(labels, answers, zero_division=0.0))
 
@@ -80,13 +80,13 @@ def _correlation(measure: Any, predictions: Sequence[float], examples: Sequence[
     if not finite or len(set(predictions)) < 2 or len(set(references)) < 2:
         return 0.0
     with warnings.catch_warnings():
-        # A model that has collapsed to one value, but for the last digits, shows in the score.
+        # Predictions that are constant up to rounding get a score, as low as the model deserves.
         warnings.simplefilter("ignore", NearConstantInputWarning)
         return float(measure(predictions, references).statistic)
 
 
 def _question_exact_match(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
-    """The share of questions, which are groups of rows, with every row right."""
+    """The share of questions (groups of rows) with every row right."""
     right: dict[int | None, bool] = {}
     for prediction, example in zip(predictions, examples, strict=True):
         right[example.group] = right.get(example.group, True) and prediction == example.label
@@ -94,12 +94,12 @@ def _question_exact_match(predictions: Sequence[Any], examples: Sequence[Example
 
 
 def _exact_match(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
-    """The share of texts that equal one of the right answers, both normalised."""
+    """The share of texts equal to one of the correct answers after normalisation."""
     return _best_of_answers(lambda text, answer: float(text == answer), predictions, examples)
 
 
 def _token_f1(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
-    """The mean F1 of the words of a text and those of the nearest of the right answers, all normalised."""
+    """The mean word F1 of each text with the closest of its correct answers after normalisation."""
     return _best_of_answers(_shared_words, predictions, examples)
 
 
@@ -120,7 +120,7 @@ def _shared_words(text: str, answer: str) -> float:
 
 
 def normalised(text: str) -> str:
-    """A text as SQuAD compares it: in lower case, without punctuation, articles and superfluous spaces."""
+    """A text normalised as for SQuAD: in lower case, without punctuation, articles and extra spaces."""
     kept = "".join(c for c in text.lower() if c not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", kept).split())
 

@@ -1,4 +1,4 @@
-"""The tasks of the paper: their rows, split and in the form in which the paper has them."""
+"""Loads the named tasks of the paper, split and formatted as in its code."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Splits = dict[Split, tuple[Example, ...]]
 
 TABLE = {entry.name: entry for entry in ENTRIES}
 
-# Training rows of a large data set that become its validation rows; never more than half of them.
+# Training rows of a large data set that become its validation rows; at most half of them.
 VALIDATION_ROWS = 2000
 
 UNLABELLED = "rows without labels can be neither learned from nor scored; leave them out"
 
 
 def load(spec: NamedTask, data_seed: int) -> Task:
-    """A task of the table, from the hub or from `data_root`; test files, which the hub has unlabelled, are not read."""
+    """Load a named task from the hub or from `data_root`; test files, which are unlabelled on the hub, are not read."""
     entry, paper = TABLE[spec.name], spec.flaws == "paper"
     train, held_out = (
         [_example(entry, row, paper) for row in read_rows(entry, split, spec.data_root)]
@@ -44,13 +44,13 @@ def load(spec: NamedTask, data_seed: int) -> Task:
         max_length=spec.max_length or entry.max_length,
         metrics=entry.metrics,
         steps=10 if paper else 5,
-        # The paper's code lacks this colon, and so do the sources that its scores are of.
+        # The paper's code omits this colon, so its scores are for source texts without it.
         bare=("hypothesis",) if entry.source == "mnli" else (),
     )
 
 
 def data_files(spec: NamedTask) -> list[Path] | None:
-    """The files that `load` reads; None where the rows come from the hub."""
+    """The files that `load` reads; None if the rows come from the hub."""
     entry = TABLE[spec.name]
     if spec.data_root is None:
         return None
@@ -58,7 +58,7 @@ def data_files(spec: NamedTask) -> list[Path] | None:
 
 
 def _large(train: Sequence[Example], held_out: Sequence[Example], data_seed: int) -> Splits:
-    """Rows for validation come from the training rows."""
+    """Splits of a large data set: validation rows are taken from the training rows."""
     count = min(VALIDATION_ROWS, len(train) // 2)
     chosen, rest = drawn(len(train), count, "validation", data_seed)
     return {
@@ -69,7 +69,7 @@ def _large(train: Sequence[Example], held_out: Sequence[Example], data_seed: int
 
 
 def _small(train: Sequence[Example], held_out: Sequence[Example], torn: bool, data_seed: int) -> Splits:
-    """The held-out rows are halved into validation and test; rows of one question stay together, unless torn."""
+    """Splits of a small data set: held-out rows are halved; rows of one question stay together unless `torn`."""
     questions = [i if torn or row.group is None else row.group for i, row in enumerate(held_out)]
     distinct = list(dict.fromkeys(questions))
     chosen = {distinct[i] for i in drawn(len(distinct), len(distinct) // 2, "test", data_seed)[0]}
@@ -82,7 +82,7 @@ def _small(train: Sequence[Example], held_out: Sequence[Example], torn: bool, da
 
 
 def _one_for_each_answer(rows: Sequence[Example]) -> tuple[Example, ...]:
-    """Training rows, of which those with several answers are repeated with each."""
+    """Training rows; a row with several answers is repeated with each of them."""
     return tuple(replace(row, answers=(answer,)) for row in rows for answer in row.answers) or tuple(rows)
 
 
@@ -99,7 +99,7 @@ def _example(entry: Entry, row: Row, paper: bool) -> Example:
 
 
 def _label(entry: Entry, row: Row) -> int | float:
-    """The index of a class, or a number; 0 where the answer is a text."""
+    """The index of a class, or a number; 0 if the answer is a text."""
     if entry.kind == "text":
         return 0
     value = row.values["label"]

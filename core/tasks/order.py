@@ -1,6 +1,6 @@
-"""Who is next: orders and splits as pure functions of their seeds, the same on every machine.
+"""Deterministic sample orders and splits: pure functions of their seeds, equal on every machine.
 
-Nothing here keeps a state, so a resumed run needs no more than the number of its step.
+Nothing here has state, so a resumed run needs only its step number.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from core.tasks.task import Split
 
 
 def permutation(n: int, *key: object) -> list[int]:
-    """0..n-1, shuffled in a way that `n` and `key` alone decide."""
+    """A permutation of 0..n-1 that depends on `n` and `key` alone."""
     order = list(range(n))
     # A string seeds through SHA-512; seeding with hash() would differ from process to process.
     random.Random("/".join(map(str, (n, *key)))).shuffle(order)
     return order
 
 
-# The train and the validation stream of a search each stay within an epoch for many steps.
+# Cached, as the training and the validation stream of a search each stay within an epoch for many steps.
 @lru_cache(maxsize=4)
 def epoch_order(n: int, seed: int, epoch: int) -> tuple[int, ...]:
-    """The order in which an epoch visits n examples."""
+    """The order of n examples in an epoch."""
     return tuple(permutation(n, "epoch", seed, epoch))
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
-    """How many training steps make an epoch: whole batches only, and at least one."""
+    """The number of training steps in an epoch: complete batches only, and at least one."""
     return max(1, n // batch_size)
 
 
 def batch_indices(n: int, batch_size: int, seed: int, step: int) -> list[int]:
     """The examples of training step `step`, counted from 0 over all epochs.
 
-    What does not fill a batch at an epoch's end is left out of that epoch; fewer examples than a batch are one batch.
+    An incomplete batch at the end of an epoch is dropped; if there are fewer examples than a batch, they are one batch.
     """
     epoch, position = divmod(step, steps_per_epoch(n, batch_size))
     start = position * batch_size
@@ -48,7 +48,7 @@ def halves(n: int, seed: int) -> tuple[list[int], list[int]]:
 
 
 def drawn(n: int, count: int, *key: object) -> tuple[list[int], list[int]]:
-    """`count` of n examples at random, as `key` decides, and the others, both in ascending order."""
+    """A random sample of `count` of n examples, determined by `key`, and the others; both in ascending order."""
     order = permutation(n, *key)
     return sorted(order[:count]), sorted(order[count:])
 

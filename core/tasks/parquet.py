@@ -1,4 +1,4 @@
-"""Rows of a parquet file, and of a file of Arrow: its own format, which is Feather's too, or a stream of it."""
+"""Reading of parquet files, and of Arrow files and streams (Feather is the same format)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Batches = tuple[list[str], Iterator[Any]]
 
 
 def read_parquet(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
-    """The columns of these names; raises DataError where the file is damaged or is none."""
+    """Read the columns of these names; raises DataError if the file is damaged or not a parquet file."""
     return _read(path, wanted, _parquet, "a whole parquet file")
 
 
 def read_arrow(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
-    """The same of a file of Arrow or Feather."""
-    return _read(path, wanted, _arrow, "a whole file of Arrow")
+    """Read the columns of these names of an Arrow or Feather file; errors as in `read_parquet`."""
+    return _read(path, wanted, _arrow, "a whole Arrow file")
 
 
 def _read(
@@ -94,7 +94,7 @@ def _columns(path: Path, wanted: Sequence[str], batches: Iterator[Any]) -> tuple
 
 
 def _values(array: Any) -> list[Any]:
-    """The values of a column; those of a dictionary, which rows share, are made once."""
+    """The values of a column; those of a dictionary-encoded column are created once and shared."""
     import pyarrow
 
     if not isinstance(array, pyarrow.DictionaryArray):

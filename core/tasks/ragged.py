@@ -1,4 +1,4 @@
-"""Rows of whole numbers of different lengths, in one tensor: little memory, and quick to read from a file."""
+"""Integer rows of different lengths in one tensor: little memory, and fast to read from a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Ragged:
-    """Rows that lie one after the other in `values` (int32); `ends` (rows, int64) says where each one ends."""
+    """Rows concatenated in `values` (int32); `ends` (rows, int64) is the end of each."""
 
     def __init__(self, values: Tensor, ends: Tensor) -> None:
         self.values, self.ends = values, ends
@@ -19,7 +19,7 @@ class Ragged:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> Ragged:
-        """The same rows."""
+        """From a sequence of rows."""
         ends = list(accumulate(map(len, rows)))
         values = np.fromiter(chain.from_iterable(rows), np.int32, ends[-1] if ends else 0)
         return cls(torch.from_numpy(values), torch.tensor(ends, dtype=torch.int64))
@@ -40,7 +40,7 @@ class Ragged:
     __hash__ = None  # type: ignore[assignment]
 
     def size(self, rows: Sequence[int]) -> int:
-        """How many numbers these rows have together."""
+        """The total length of these rows."""
         return sum(self._bounds[row + 1] - self._bounds[row] for row in rows)
 
     @property

@@ -1,6 +1,6 @@
-"""Randomness without state: every draw is a pure function of the run's seed and of what it is for.
+"""Stateless randomness: every random number is a pure function of the run's seed and of its purpose.
 
-So a resumed run needs no generator states: step 57 draws the same, whichever process made the steps before it.
+So a resumed run needs no generator state: step 57 uses the same numbers, whichever process made the steps before it.
 """
 
 from __future__ import annotations

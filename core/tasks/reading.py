@@ -1,4 +1,4 @@
-"""Rows of a data file of any kind, or one clear sentence about what is wrong with it."""
+"""Reading of labelled rows from a data file of any supported format, with one clear error for a bad file."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ READERS: dict[str, Callable[[Path, Sequence[str], Layout], Content]] = {
 }
 EXTENSIONS = tuple(READERS)
 
-# What the file of a split may be called; the first is the name that messages give.
+# File names of a split; messages use the first.
 SPLIT_NAMES = {"validation": ("validation", "valid", "val", "dev", "eval")}
 
-# What may stand in a jsonl or parquet file and is neither a text nor a label.
+# Types of values in jsonl and parquet files that are neither text nor label.
 NO_VALUES: dict[type, str] = {list: "a list", dict: "a table", bytes: "bytes, not text"}
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -44,7 +44,7 @@ CORRECT = "correct them or leave these rows out"
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it was read: its texts by column, its label as the file has it, and where it stands."""
+    """One row as read: its texts by column, its label as in the file, and its place in the file."""
 
     number: int
     fields: tuple[tuple[str, str], ...]
@@ -111,7 +111,7 @@ def read_table(path: Path, text: Sequence[str], label: str, layout: Layout) -> T
 
 
 def read_content(path: Path, columns: Sequence[str], layout: Layout | None = None) -> Content:
-    """The columns of these names of a file; raises DataError where a row cannot be read, too."""
+    """Read the columns of these names; raises DataError also if a single row cannot be read."""
     content = content_of(path, columns, layout or Layout())
     if content.faults:
         raise content.faults.error(len(content) + len(content.faults), CORRECT)
@@ -119,7 +119,7 @@ def read_content(path: Path, columns: Sequence[str], layout: Layout | None = Non
 
 
 def content_of(path: Path, columns: Sequence[str], layout: Layout) -> Content:
-    """The columns of these names of a file; raises DataError where it cannot be read or lacks one."""
+    """Read the columns of these names; raises DataError if the file cannot be read or lacks one."""
     if ending(path) not in READERS:
         raise DataError(f"{path} is of no kind that can be read", f"known: {', '.join(EXTENSIONS)}, and these with .gz")
     try:
@@ -130,13 +130,13 @@ def content_of(path: Path, columns: Sequence[str], layout: Layout) -> Content:
 
 
 def split_file(folder: Path, split: str) -> Path | None:
-    """The file of a split in a folder, whatever its kind; raises DataError where there are two."""
+    """The file of a split in a folder, in any format; raises DataError if there are two."""
     names = SPLIT_NAMES.get(split, (split,))
     try:
         there = sorted(path.name for path in folder.iterdir())
     except OSError:
         return None
-    # Whatever bears the name: reading says what is wrong with it.
+    # Any entry of that name, also one that is not a regular file: reading it reports what is wrong.
     found = [name for stem in names for known in EXTENSIONS for name in there if _is_called(name, stem, known)]
     if len(found) > 1:
         raise DataError(f"{folder} has {found[0]} and {found[1]}", "keep one file for each split")
@@ -172,9 +172,9 @@ def _fault(name: str, value: Any) -> str:
 
 
 def _typed(labels: Sequence[str]) -> Sequence[Any]:
-    """A CSV has no types: labels that are numbers, one with a decimal point, become floats as in the other files.
+    """Give the labels of a CSV types: if all are numbers and one has a decimal point, they become floats.
 
-    Empty cells are no labels, and stay empty.
+    Empty cells stay as they are.
     """
     given = [label for label in labels if label.strip()]
     numeric = bool(given) and all(map(NUMBER.fullmatch, given))

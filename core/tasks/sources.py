@@ -1,4 +1,4 @@
-"""The rows of a task by name: from the hub's parquet files, or from folders in the same form."""
+"""Reads the rows of a named task: from the hub's parquet files, or from a local folder with the same columns."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from core.tasks.reading import EXTENSIONS, read_content, split_file
 
 @dataclass(frozen=True)
 class Row:
-    """One row with its place, for messages."""
+    """One row with its place in the file, for messages."""
 
     where: str
     values: Mapping[str, Any]
 
 
 def read_rows(entry: Entry, split: str, data_root: str | None) -> list[Row]:
-    """The rows of a split, each with a value in every column that the task reads; else DataError says which lacks."""
+    """Read the rows of a split; raises DataError if a value in a column that the task needs is missing."""
     names = columns(entry)
     content = read_content(file_of(entry, split, Path(data_root)), names) if data_root else _from_hub(entry, split)
     rows = zip(*(content.columns[name] for name in names), strict=True)
@@ -42,8 +42,8 @@ def _row(where: str, values: dict[str, Any]) -> Row:
 
 
 def file_of(entry: Entry, split: str, root: Path) -> Path:
-    """The file of a split in the task's folder, or in that of the task whose data these are; else DataError."""
-    # Only a folder of the task's own may say "validation" for what the hub calls "validation_matched".
+    """The file of a split in the task's folder, or in that of the task with the same data; else raises DataError."""
+    # Only the task's own folder may use "validation" for what the hub calls "validation_matched".
     places = [(entry.name, split), (entry.source, split)]
     if split == entry.held_out:
         places.insert(1, (entry.name, "validation"))
@@ -57,7 +57,7 @@ def file_of(entry: Entry, split: str, root: Path) -> Path:
 
 
 def _from_hub(entry: Entry, split: str) -> Content:
-    """A split from the cache of the datasets library, or from the hub by way of it."""
+    """Read a split with the datasets library, from its cache or the hub."""
     import datasets
     from datasets.exceptions import DatasetsError
 

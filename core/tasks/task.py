@@ -1,4 +1,4 @@
-"""What a task is: labelled examples in three splits, and how answers are measured."""
+"""The Task type: labelled examples in three splits, with metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.run.tasks import Kind
 
 Split = Literal["train", "validation", "test"]
 
-# What a model answers: the index of a class (-1 for what is none), a number, or a text.
+# A predicted answer: the index of a class (-1 for none), a number, or a text.
 Answer = int | float | str
 
 
@@ -18,8 +18,8 @@ Answer = int | float | str
 class Example:
     """One row: its texts as (field name, text) in order, and the index of its class or its number.
 
-    Where the answer is a text, `answers` holds all that are right, the first of which is what a model learns to write.
-    Rows of one `group` are about one question.
+    If the answer is a text, `answers` holds all correct ones; the first is the training target. Rows of the same
+    `group` belong to one question.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -30,15 +30,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned. `labels[i]` is the label string of class i; regression and free text have none.
+    """A task. `labels[i]` is the label string of class i; regression and free text have none.
 
-    `name` is how the source of a text-to-text model begins, `metrics` are names of `core.tasks.metrics`, the first
-    of which is the score. Numbers are written to the nearest of `steps` parts of one. After the name of a field stands
-    a colon, but for those of `bare`.
+    Source texts of text-to-text models begin with `name`; `metrics` are names of `core.tasks.metrics`, the first of
+    which is the score. Target numbers are rounded to multiples of 1 / `steps`. A field's name is followed by a colon,
+    except for fields in `bare`.
 
-    `left_out` counts the rows of its files that could not be used, by what is wrong with them, and `notes` are words on
-    how the files were read. `class_weights` has the weight of a row of each class in the loss, and is empty where all
-    weigh the same.
+    `left_out` counts the rows of the files that could not be used, by what is wrong with them; `notes` are sentences on
+    how the files were read. `class_weights` are the weights of the classes in the training loss, empty if all are 1.
     """
 
     name: str
@@ -54,6 +53,6 @@ class Task:
     class_weights: tuple[float, ...] = ()
 
     def without_texts(self) -> Task:
-        """The task as it is once it is tokenised: its examples keep what answers are compared with."""
+        """The task without texts, as after tokenising: examples keep only what answers are compared with."""
         splits = {split: tuple(replace(row, fields=()) for row in rows) for split, rows in self.splits.items()}
         return replace(self, splits=splits)

@@ -1,4 +1,4 @@
-"""The lines of a text file, each of a length that memory can hold and of characters that a text can have."""
+"""Reads the lines of a text file, with checks of length and characters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LONGEST_LINE = 16 * 2**20  # characters
 
 
 def text_lines(path: Path, encoding: str = UTF8) -> Iterator[str]:
-    """Lines that end with \\n, \\r or \\r\\n, with their ends; raises DataError with the number of the first bad one.
+    """Lines that end with \\n, \\r or \\r\\n, ends included; raises DataError with the number of the first bad one.
 
-    No other character ends a line: U+2028, form feeds and the like are part of a text.
+    No other character ends a line: U+2028, form feeds and the like are part of the text.
     """
     errors = "surrogateescape" if encoding == UTF8 else "strict"
     with opened(path) as raw, io.TextIOWrapper(raw, encoding, errors=errors, newline="") as file:

@@ -22,16 +22,16 @@ from core.tasks.ragged import Ragged
 from core.tasks.task import Split, Task
 from core.training.loss import ROW_WEIGHTS
 
-# How a model answers: by the logits of its head, the likelihood of each label, or what it writes.
+# How answers are predicted: by the logits of a head, the likelihood of each label, or generated text.
 Answering = Literal["head", "rank", "generate"]
 
-# What the model sees at once, and all that one step learns from.
+# The arguments of one forward pass, and the batches of one step (several with gradient accumulation).
 Batch = dict[str, Tensor]
 Batches = Sequence[Batch]
 
 
 class Part(Batch):
-    """What one of several processes sees of a batch; `share` is the weight of its mean loss in the loss of the step."""
+    """One process's part of a batch; `share` is the weight of its mean loss in the loss of the step."""
 
     def __init__(self, tensors: Batch, share: float) -> None:
         super().__init__(tensors)
@@ -39,26 +39,26 @@ class Part(Batch):
 
 
 class Reads(Protocol):
-    """A model, loaded or not, by how it reads and answers."""
+    """The interface of a model, loaded or not, that decides how a task is tokenised and answered."""
 
     @property
     def tokenizer(self) -> Any:
-        """What makes tokens of texts."""
+        """The tokenizer."""
 
     @property
     def text_to_text(self) -> bool:
-        """Whether it writes its answers."""
+        """Whether it generates its answers as text."""
 
     @property
     def is_decoder(self) -> bool:
-        """Whether an answer goes on where its question ends."""
+        """Whether it is a decoder alone: an answer continues the text of the question."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """A task with its tokenised splits, on the way to one device, and how a model is to answer.
+    """A task with its tokenised splits, the device of its batches, and how answers are predicted.
 
-    The examples of the task have no texts any more, only what answers are compared with.
+    The task's examples have no texts any more, only the labels or answers that predictions are compared with.
     """
 
     task: Task
@@ -68,38 +68,38 @@ class Data:
 
     @cached_property
     def longest_target(self) -> int:
-        """Tokens of the longest text that there is to learn; no answer needs to be longer."""
+        """The number of tokens of the longest target text, which limits generated answers."""
         labels = self.splits["train"].labels
         return max(labels.lengths) if isinstance(labels, Ragged) else 0
 
     def batch(self, split: Split, rows: Sequence[int]) -> Batch:
-        """Rows of a split as tensors on the device; those to learn from with their weights, where these differ."""
+        """Rows of a split as tensors on the device; training rows with their weights, if classes are weighted."""
         batch = self.splits[split].batch(rows)
         if split == "train" and self.task.class_weights:
             batch[ROW_WEIGHTS] = torch.tensor(self.task.class_weights)[batch["labels"]]
         return self._moved(batch)
 
     def questions(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
-        """The same without what is to be answered."""
+        """The same without labels."""
         return self._moved(self.splits[split].questions(rows))
 
     def _moved(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {k: v.to(self.device, non_blocking=True) for k, v in tensors.items()}
 
     def batches(self, split: Split, rows: Sequence[Sequence[int]]) -> Batches:
-        """Several batches; of several processes, each gets its part of every one."""
+        """Several batches; with several processes, this process's part of each."""
         if process_group.count() == 1:
             return [self.batch(split, some) for some in rows]
         return [self._part(split, some, len(some) / sum(map(len, rows))) for some in rows]
 
     def _part(self, split: Split, rows: Sequence[int], share: float) -> Part:
-        """This process's part of a batch with this share of the step's loss."""
+        """This process's part of a batch that has this share of the step's loss."""
         mine, encoded = process_group.part(rows), self.splits[split]
         return Part(self.batch(split, mine), share * encoded.loss_terms(mine) / encoded.loss_terms(rows))
 
 
 def load_data(spec: RunSpec, model: Reads, device: torch.device, check: Callable[[Task], None]) -> Data:
-    """The data of a run, read and tokenised, or as the cache has them; `check` sees the task before that.
+    """Load and tokenise the data of a run, or take them from the cache; `check` is called with the task before.
 
     Raises SpecError where the model cannot answer, and whatever loading the task and `check` raise.
     """
@@ -121,21 +121,21 @@ def load_data(spec: RunSpec, model: Reads, device: torch.device, check: Callable
 def encode(
     task: Task, model: Reads, device: torch.device, evaluation: Literal["auto", "rank", "generate"] = "auto"
 ) -> Data:
-    """Tokenise every split in the form that the model reads; raises SpecError where it cannot answer."""
+    """Tokenise every split in the form that the model reads; raises SpecError if it cannot answer the task."""
     answering = answering_of(task, model.text_to_text, evaluation)
     splits = {split: encode_split(task, split, model.tokenizer, form_of(model)) for split in task.splits}
     return Data(task.without_texts(), splits, device, answering)
 
 
 def form_of(model: Reads) -> Form:
-    """How a model takes a task."""
+    """The form of the examples that a model is trained on."""
     if model.is_decoder:
         return "prompt"
     return "text" if model.text_to_text else "head"
 
 
 def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "rank", "generate"]) -> Answering:
-    """How a model answers a task: an encoder with its head, others as they are asked to, if the task has it."""
+    """How a model answers a task: an encoder with its head, others by ranking or generating, as the setting says."""
     if text_to_text and task.class_weights:
         raise SpecError('class_weights = "balanced" is for models that answer with a head', "leave it out")
     if not text_to_text:
@@ -150,7 +150,7 @@ def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "ra
 
 
 def total_steps(settings: Training, rows: int) -> int:
-    """The number of steps: as given, or that of the epochs over so many rows."""
+    """The number of steps: as given, or computed from the epochs over `rows` rows."""
     if settings.max_steps is not None:
         return settings.max_steps
     batches = (settings.epochs or 0) * steps_per_epoch(rows, settings.batch_size)
@@ -158,7 +158,7 @@ def total_steps(settings: Training, rows: int) -> int:
 
 
 def is_evaluated(settings: Training, step: int, total: int) -> bool:
-    """Whether the state after so many steps is evaluated: every so often, and at the end."""
+    """Whether to evaluate after `step` steps: every `eval_every` steps and at the end."""
     return step > 0 and (step % settings.eval_every == 0 or step == total)
 
 
@@ -180,9 +180,9 @@ class Order:
 
 
 def search_orders(rows: int, settings: SearchSettings, seed: int) -> tuple[Order, Order]:
-    """The training split in halves: the inner level learns from one, the outer from the other (S3 paper, section 4).
+    """The orders of the inner and the outer level, each over one half of the training split (S3 paper, section 4).
 
-    With one level, all rows are the first's, and nobody looks at the second.
+    A search of one level uses all rows in the first order, and ignores the second.
     """
     inner, outer = halves(rows, seed) if settings.bilevel else (range(rows), range(rows))
     size, batches = settings.batch_size, settings.gradient_accumulation
@@ -191,6 +191,6 @@ def search_orders(rows: int, settings: SearchSettings, seed: int) -> tuple[Order
 
 
 def shares(batches: Batches) -> list[float]:
-    """The weights of the batches' mean losses in the loss of the step: by their examples."""
+    """The weights of the batches' mean losses in the loss of the step: their shares of the examples."""
     total = sum(len(batch["labels"]) for batch in batches)
     return [batch.share if isinstance(batch, Part) else len(batch["labels"]) / total for batch in batches]

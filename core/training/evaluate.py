@@ -1,4 +1,4 @@
-"""Predictions and metrics of a split."""
+"""Evaluation: predictions of a model and their metrics on a split."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from core.training.data import Data
 def evaluate(
     backbone: Backbone, data: Data, split: Split, batch_size: int, between: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """The metrics of a split, the first of which is the score; the deltas must be bound while this runs.
+    """The metrics of a split, the first of which is the score; the deltas must be bound during the call.
 
-    `between` is called before each batch, and may end the evaluation by what it raises. Of several processes, each
-    answers its part of the batches, and all get the metrics.
+    `between` is called before each batch, and may abort the evaluation by raising an exception. With several processes,
+    each predicts its part of the batches, and all get the metrics.
 
-    A classification head answers with its largest logit; a text-to-text model with the label whose text is most
-    likely, or with what it writes.
+    A classification head predicts its largest logit; a text-to-text model the label whose text is most likely, or the
+    text that it generates.
     """
     backbone.model.eval()
     encoded = data.splits[split]
@@ -54,14 +54,14 @@ def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor]) -> Sequen
     written = backbone.model.generate(  # type: ignore[operator]
         **batch, max_new_tokens=data.longest_target, do_sample=False
     )
-    if backbone.is_decoder:  # what it has read stands before what it wrote
+    if backbone.is_decoder:  # the output begins with the prompt
         written = written[:, batch["input_ids"].shape[1] :]
     texts = backbone.tokenizer.batch_decode(written, skip_special_tokens=True)
     return [_understood(text.strip(), data.task) for text in texts]
 
 
 def _understood(text: str, task: Task) -> Answer:
-    """What a model wrote, as an answer to the task; -1 where it is no label."""
+    """The answer that a generated text stands for; -1 if it is not a label."""
     if task.kind == "classification":
         return task.labels.index(text) if text in task.labels else -1
     return _number(text) if task.kind == "regression" else text
@@ -84,7 +84,7 @@ def _label_ids(backbone: Backbone, labels: Sequence[str]) -> list[list[int]]:
 
 
 def _read_by_encoder(backbone: Backbone, batch: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    """Read the sources; gives what scores targets (rows, tokens)."""
+    """Encode the sources; returns the function that scores targets (rows, tokens)."""
     model: Any = backbone.model
     mask = batch["attention_mask"]
     encoded = model.get_encoder()(input_ids=batch["input_ids"], attention_mask=mask)
@@ -96,9 +96,10 @@ def _read_by_encoder(backbone: Backbone, batch: dict[str, Tensor]) -> Callable[[
 
 
 def _read_by_decoder(backbone: Backbone, batch: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    """Read all but the last token of the prompts, which predicts the first of a target and is read with each.
+    """Read all but the last token of the prompts; returns the function that scores targets (rows, tokens).
 
-    So the logits of a whole prompt are never made: they would be as large as the vocabulary for each of its tokens.
+    The last token, which predicts the first one of a target, is read with each target. So the logits of a whole prompt,
+    as large as the vocabulary for each token, are never computed.
     """
     model: Any = backbone.model
     ids, mask = batch["input_ids"], batch["attention_mask"]
@@ -113,7 +114,7 @@ def _read_by_decoder(backbone: Backbone, batch: dict[str, Tensor]) -> Callable[[
             input_ids=following,
             attention_mask=torch.cat([mask, torch.ones_like(target[:, :-1])], 1),
             position_ids=positions[:, -1:] + torch.arange(target.shape[1], device=ids.device),
-            past_key_values=copy.deepcopy(read),  # a cache grows by what is read after it
+            past_key_values=copy.deepcopy(read),  # reading a target extends the cache
         ).logits
         return _log_likelihood(logits, target)
 
@@ -126,7 +127,7 @@ def _log_likelihood(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _number(text: str) -> float:
-    """The number that a model wrote; -1 where it wrote something else, as the paper's code counts it."""
+    """The number that a generated text is; -1 if it is none, as in the paper's code."""
     with contextlib.suppress(ValueError):
         if math.isfinite(value := float(text)):
             return value

@@ -1,4 +1,4 @@
-"""A first pass before anything is trained: whether the model reads the tokens of the task, and answers as it has to."""
+"""A trial pass before training: checks that the model can read the task's tokens, compute its loss, and answer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ROWS = 2  # the shortest of the training split
 
 @torch.no_grad()
 def check_passes(name: str, backbone: Backbone, data: Data) -> None:
-    """Do each pass that a run of this model needs, once and on little; raises ModelError where one cannot be done.
+    """Try each kind of pass that the run needs on a few rows; raises ModelError if one fails.
 
-    Draws nothing from the global generator, so that runs are the same with and without it.
+    Uses no random numbers of the global generator, so that it does not change the results of a run.
     """
     _check_tokens(name, backbone, data)
     encoded = data.splits["train"]
@@ -42,7 +42,7 @@ def check_passes(name: str, backbone: Backbone, data: Data) -> None:
 
 
 def _check_tokens(name: str, backbone: Backbone, data: Data) -> None:
-    """Whether the model knows every token: what is above its vocabulary ends a process on a GPU."""
+    """Raise ModelError unless every token is in the model's vocabulary; another one would crash a process on a GPU."""
     with foreign(f"the model {name} has no embedding of tokens"):
         model: Any = backbone.model
         known = len(model.get_input_embeddings().weight)

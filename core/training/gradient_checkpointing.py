@@ -1,4 +1,4 @@
-"""Gradient checkpointing: layers compute their activations a second time instead of keeping them."""
+"""Gradient checkpointing: layers recompute their activations in the backward pass instead of storing them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from core.training.loss import drawn
 
 @contextmanager
 def checkpointed(model: nn.Module, wanted: bool, dropout: Dropout) -> Iterator[None]:
-    """Gradient checkpointing of a transformer's layers while the context lasts, if it is wanted.
+    """Enable gradient checkpointing of a transformer's layers while the context lasts, if `wanted`.
 
-    The form without reentrant autograd, as the inputs of a frozen network need no gradient, while the deltas that its
-    layers are bound to do. What is computed again draws its dropout as the first time. Raises SpecError where the model
-    cannot do it.
+    It does not use reentrant autograd, as the inputs of a frozen network need no gradient, while the deltas bound to
+    its layers do. Recomputation uses the same dropout masks. Raises SpecError if the model does not support it.
     """
     if not wanted:
         yield
         return
     if not getattr(model, "supports_gradient_checkpointing", False):
         raise SpecError(
-            f"{type(model).__name__} cannot compute its layers again", "leave gradient_checkpointing = true out"
+            f"{type(model).__name__} does not support gradient checkpointing", "leave gradient_checkpointing = true out"
         )
     device = next(model.parameters()).device
     _method(model, "enable")({"use_reentrant": False, "context_fn": lambda: (nullcontext(), drawn(dropout, device))})

@@ -1,4 +1,4 @@
-"""What a training pass computes of the backbone: its loss, with dropout that is cheap on a CPU."""
+"""The loss of a training pass, with dropout masks that are cheap to sample on a CPU."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from core.model.sites import config_of
 from core.run.spec import Dropout
 from core.tasks.batches import IGNORED_LABEL
 
-# The weight of each row of a batch in its loss, beside what the model reads; absent where all weigh one.
+# The key of a batch with the weight of each row in the loss; absent if all weights are 1.
 ROW_WEIGHTS = "row_weights"
 
-# How many random bits decide about one element.
+# Random bits per element of a dropout mask.
 BITS = 16
 
 
 def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
-    """The mean loss of a batch with labels, computed without what only serves writing or is not asked for.
+    """The mean loss of a batch with labels, without computing what the loss does not need.
 
-    Keys and values are not kept. A decoder is given the labels of its last tokens alone, and gives the logits of these:
-    as large as the vocabulary for each token, those of prompts would cost most of the memory. Rows with weights w and
-    losses l have the mean of w l as theirs.
+    No cache of keys and values is built. A decoder computes logits only for the last tokens, which have labels: logits
+    are as large as the vocabulary for each token, and those of prompts would take most of the memory. With row weights
+    w, the loss is the mean of w times the loss of each row.
     """
     if ROW_WEIGHTS in batch:
         return _weighted_loss(model, batch, dropout)
@@ -49,7 +49,7 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
 
 
 def _weighted_loss(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
-    """The same of a model with a head, which would weigh all rows alike."""
+    """The loss of a model with a head and row weights, computed from its logits, as models have no row weights."""
     read = {key: value for key, value in batch.items() if key not in ("labels", ROW_WEIGHTS)}
     with drawn(dropout, batch["labels"].device):
         logits = model(**read).logits
@@ -62,18 +62,18 @@ def _arguments(forward: Callable[..., object]) -> Set[str]:
 
 
 def drawn(dropout: Dropout, device: torch.device) -> AbstractContextManager[object]:
-    """Inside, a forward pass on a CPU draws its dropout masks from 16 random bits an element, if they shall be fast.
+    """A context in which forward passes on a CPU sample dropout masks from 16 random bits per element, if "fast".
 
-    Torch draws them one after the other, on a CPU that is not Intel's with a random number for each, which is a sixth
-    of the time of a T5's pass. The masks come from the global generator too, and are the same on every CPU. The
-    probability is rounded to a multiple of 2^-16, and what is kept is scaled by that one. GPUs are left alone. The
-    context can be entered again.
+    Torch samples them sequentially, on CPUs other than Intel's with a random number for each element, which takes a
+    sixth of the time of a T5's pass. These masks use the global generator too, and are the same on every CPU. The
+    probability is rounded to a multiple of 2^-16, and the scale of kept elements follows from that. GPUs are not
+    affected. The context is reusable.
     """
     return _Fast() if dropout == "fast" and device.type == "cpu" else nullcontext()
 
 
 class _Fast(TorchFunctionMode):
-    """Has dropout and attention with dropout computed here, and everything else where it always is."""
+    """Replaces dropout and attention with dropout by the functions of this module, and no other function."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -93,7 +93,7 @@ def _dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = F
 
 
 def dropout_scales(shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:
-    """0 with the probability p, else 1 / (1 - p), drawn from the global generator."""
+    """A dropout mask: 0 with probability p, else 1 / (1 - p), sampled with the global generator."""
     values, count = 1 << BITS, math.prod(shape)
     dropped = round(p * values)
     if dropped == values:
@@ -122,7 +122,7 @@ def _attention(
         attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
     scores = query * (query.shape[-1] ** -0.5 if scale is None else scale) @ key.transpose(-2, -1)
     if attn_mask is not None and attn_mask.dtype == torch.bool:
-        # Not minus infinity: a row that sees nothing, which nobody reads, has no softmax then.
+        # Not minus infinity, as the softmax of a fully masked row (padding) would be NaN.
         scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
     elif attn_mask is not None:
         scores = scores + attn_mask

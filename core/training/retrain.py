@@ -1,4 +1,4 @@
-"""The retraining phase: one structure, trained from scratch on the whole training split, tested at its best."""
+"""The retraining phase: trains one structure from scratch on the whole training split, and tests the best state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.run.structure import Structure
 from core.run.training import RetrainSettings
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
-from core.runtime.checkpointer import Keeper
+from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.tasks.randomness import seed_for
 from core.tasks.task import Split
@@ -32,7 +32,7 @@ from core.training.trainee import Trainee, copy
 
 @dataclass
 class Best:
-    """The parameters at the best validation score so far, with its metrics; of equal scores the later one counts.
+    """The parameters at the best validation score so far, and its metrics; of equal scores the later one counts.
 
     `evaluated` is the step of the latest evaluation.
     """
@@ -48,22 +48,22 @@ class Best:
 
 
 def retrain(
-    setup: Setup, structure: Structure, trainee: Trainee, keeper: Keeper, reporter: Reporter
+    setup: Setup, structure: Structure, trainee: Trainee, checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Train, keep the best by validation score, and leave the trainee there; gives validation and test metrics."""
+    """Train, and set the trainee to the state with the best validation score; returns validation and test metrics."""
     spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
     order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
     optimizer = _optimizer(settings, trainee)
-    step, best = _start(trainee, optimizer, keeper.take("retrain"))
+    step, best = _start(trainee, optimizer, checkpointer.take("retrain"))
     reporter.phase(Phase("retrain", total), step, best.score)
     with checkpointed(setup.backbone.model, settings.gradient_checkpointing, spec.dropout):
         while True:
             if is_evaluated(settings, step, total) and best.evaluated < step:
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
-                    _evaluate(setup, trainee, step, best, keeper, reporter)
+                    _evaluate(setup, trainee, step, best, checkpointer, reporter)
             snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
-            keeper.boundary("retrain", step, snapshot, at_edge=step in (0, total))
+            checkpointer.boundary("retrain", step, snapshot, at_edge=step in (0, total))
             if step == total:
                 break
             setup.backbone.model.train()
@@ -73,7 +73,7 @@ def retrain(
             step += 1
     copy(best.parameters, trainee.parameters)
     reporter.event(Phase("test", 1), phase="test")
-    tested = _score(setup, trainee, "test", keeper)
+    tested = _score(setup, trainee, "test", checkpointer)
     reporter.event(Eval("test", total, "test", tested, best=True))
     return best.metrics, tested
 
@@ -91,7 +91,7 @@ def _optimizer(settings: RetrainSettings, trainee: Trainee) -> torch.optim.Optim
 
 
 def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot | None) -> tuple[int, Best]:
-    """The step and the best so far: nothing at the start, or what a checkpoint holds, which goes into the trainee."""
+    """The step and the best state so far; from a checkpoint, the trainee and the optimiser are restored too."""
     if resumed is None:
         return 0, Best()
     parts: dict[str, dict[int, Tensor]] = {"parameter": {}, "best": {}}
@@ -112,7 +112,7 @@ def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot
 def _snapshot(
     step: int, structure: Structure, trainee: Trainee, optimizer: torch.optim.Optimizer, best: Best
 ) -> Snapshot:
-    """What `_start` goes on from; the structure saves the search from being repeated."""
+    """The training state that `_start` restores; it includes the structure, so that the search is not repeated."""
     tensors = {f"parameter.{i}": tensor for i, tensor in enumerate(trainee.parameters)}
     tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
     for i, state in optimizer.state_dict()["state"].items():
@@ -121,14 +121,16 @@ def _snapshot(
     return Snapshot("retrain", step, tensors, facts)
 
 
-def _score(setup: Setup, trainee: Trainee, split: Split, keeper: Keeper) -> dict[str, float]:
+def _score(setup: Setup, trainee: Trainee, split: Split, checkpointer: Checkpointer) -> dict[str, float]:
     with trainee.bound():
-        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, keeper.check)
+        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, checkpointer.check)
 
 
-def _evaluate(setup: Setup, trainee: Trainee, step: int, best: Best, keeper: Keeper, reporter: Reporter) -> None:
-    """Score the trainee on the validation split; keep its parameters where it is the best so far."""
-    metrics = _score(setup, trainee, "validation", keeper)
+def _evaluate(
+    setup: Setup, trainee: Trainee, step: int, best: Best, checkpointer: Checkpointer, reporter: Reporter
+) -> None:
+    """Score the trainee on the validation split; keep its parameters if the score is the best so far."""
+    metrics = _score(setup, trainee, "validation", checkpointer)
     is_best = score_of(metrics) >= best.score
     if is_best:
         best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]
@@ -146,7 +148,7 @@ def _train_step(
     total: int,
     reporter: Reporter,
 ) -> None:
-    """One step of the optimiser with clipping and linear decay; `step` is 0-based."""
+    """One optimiser step with clipping and linear learning rate decay; `step` is 0-based."""
     lr = settings.learning_rate * linear_decay(step, total, settings.warmup_steps)
     for group in optimizer.param_groups:
         group["lr"] = lr
@@ -158,7 +160,7 @@ def _train_step(
             torch.autograd.backward(losses[-1])
     loss = _together(torch.stack(losses).detach().sum(), trainee)
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
-    optimizer.step()
+    take_step(trainee, optimizer)
     values = torch.stack([loss.double(), norm.double()]).tolist()
     if not all(map(math.isfinite, values)):
         raise DivergedError(
@@ -167,8 +169,16 @@ def _train_step(
     reporter.event(Step("retrain", step + 1, values[0], values[1], lr), step=step + 1)
 
 
+def take_step(trainee: Trainee, optimizer: torch.optim.Optimizer) -> None:
+    """One step of the optimiser, in which each weight moves its multiple of that step: w' = w + scale (step(w) - w)."""
+    before = {i: trainee.parameters[i].detach().clone() for i in trainee.scales}
+    optimizer.step()
+    for i, scale in trainee.scales.items():
+        copy([torch.lerp(before[i], trainee.parameters[i], scale)], [trainee.parameters[i]])
+
+
 def _together(loss: Tensor, trainee: Trainee) -> Tensor:
-    """The loss of all processes; gradients become the sums of theirs."""
+    """Sum the loss and the gradients over all processes; returns the loss."""
     trained = [p for p in trainee.parameters if p.grad is not None]
     loss, *gradients = process_group.summed((loss, *(p.grad for p in trained if p.grad is not None)))
     for parameter, gradient in zip(trained, gradients, strict=True):

@@ -1,4 +1,4 @@
-"""What a run works with: model, data, candidates, budget. Whatever can be wrong with its settings is found here."""
+"""The setup of a run: loads model and data, places candidates, and checks the settings against them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from core.run.budgets import check_budget
 from core.run.errors import SpecError
 from core.run.events import Data as DataEvent
 from core.run.events import Space, Started, read_events
+from core.run.methods import METHODS
 from core.run.rundir import RunDir
 from core.run.spec import RunSpec
 from core.run.structure import whole_space
 from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
-from core.runtime.device import resolve_device, resolve_precision
-from core.runtime.log import tell
+from core.runtime.device import precision_name, resolve_device, resolve_precision
+from core.runtime.log import log_line
 from core.runtime.reporter import Reporter
 from core.tasks import Task
 from core.tasks.lengths import check_length
@@ -32,72 +33,86 @@ PACKAGES = ("torch", "transformers", "datasets", "s3tui")
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run works with."""
+    """Everything that a run needs to train: backbone, data, candidates, budget in parameters."""
 
     spec: RunSpec
     backbone: Backbone
     data: Data
     placed: list[Placed]
     budget: int | None
+    precision: str  # of the backbone: `fp32` or `bf16`
 
 
 def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporter) -> Setup:
-    """Load everything, before anything is trained."""
+    """Load everything and check it, before anything is trained."""
     device = resolve_device(spec.device)
-    # bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
-    dtype = torch.float32 if spec.method == "full" else resolve_precision(spec.precision, device)
-    reporter.event(_started(run, spec, resumed, str(device), str(dtype).removeprefix("torch.")))
+    attempts = [event for event in read_events(run.events)[0] if isinstance(event, Started)]
+    dtype = _precision(spec, device, attempts if resumed else [])
+    reporter.event(_started(spec, resumed, len(attempts) + 1, str(device), str(dtype).removeprefix("torch.")))
 
     model = open_pretrained(spec.model)
     data = load_data(spec, model, device, lambda task: _check_length(task, model))
-    _tell_data(data.task, reporter)
+    _log_data(data.task, reporter)
     _check_parts(spec, len(data.splits["train"]))
     outputs = len(data.task.labels) or 1
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
-    _tell_unused(spec.model, backbone.unused)
+    _log_unused(spec.model, backbone.unused)
     check_passes(spec.model, backbone, data)
-    placed = [] if spec.method == "full" else place(spec.space, backbone.model)
+    placed = [] if METHODS[spec.method].space == "none" else place(spec.space, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
     total = whole_space([p.candidate for p in placed])
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
-    return Setup(spec, backbone, data, placed, budget)
+    return Setup(spec, backbone, data, placed, budget, precision_name(dtype))
 
 
 def versions() -> dict[str, str]:
-    """The versions of what decides about numbers."""
+    """The versions of the packages that affect numerical results."""
     return {name: version(name) for name in PACKAGES}
 
 
-def _started(run: RunDir, spec: RunSpec, resumed: Snapshot | None, device: str, precision: str) -> Started:
-    attempt = 1 + sum(isinstance(event, Started) for event in read_events(run.events)[0])
+def _precision(spec: RunSpec, device: torch.device, attempts: list[Started]) -> torch.dtype:
+    """The type of the backbone. A run that goes on keeps that which it began with, on whatever machine it goes on.
+
+    bf16 weights would swallow the small steps of full fine-tuning; deltas are fp32 beside a bf16 backbone.
+    """
+    if METHODS[spec.method].trains == "model":
+        return torch.float32
+    if spec.precision == "auto" and attempts:
+        return torch.bfloat16 if attempts[-1].precision == "bfloat16" else torch.float32
+    return resolve_precision(spec.precision, device)
+
+
+def _started(spec: RunSpec, resumed: Snapshot | None, attempt: int, device: str, precision: str) -> Started:
     place = (resumed.phase, resumed.step) if resumed else ("", 0)
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
 
 
-def _tell_data(task: Task, reporter: Reporter) -> None:
+def _log_data(task: Task, reporter: Reporter) -> None:
+    """Write the event `data`, and log how the files were read and which rows are left out."""
     rows: dict[str, int] = {split: len(examples) for split, examples in task.splits.items()}
     reporter.event(DataEvent(rows, list(task.labels), dict(task.left_out), list(task.notes)))
     if process_group.rank() == 0:
         for note in task.notes:
-            tell(note)
+            log_line(note)
         for what, count in task.left_out.items():
-            tell(f"{count:,} rows are left out: they {what}")
+            log_line(f"{count:,} rows are left out: they {what}")
 
 
-def _tell_unused(name: str, unused: tuple[str, ...]) -> None:
-    """Most checkpoints have the head of what they were trained on; a long list would hide the lines that matter."""
+def _log_unused(name: str, unused: tuple[str, ...]) -> None:
+    """Log that tensors are unused; briefly, as most checkpoints hold the head of their pretraining."""
     if unused and process_group.rank() == 0:
-        tell(f"{len(unused):,} tensors in the files of {name} are not of this model and not used: {unused[0]}, ...")
+        log_line(f"{len(unused):,} tensors in the files of {name} are not of this model and not used: {unused[0]}, ...")
 
 
 def _check_length(task: Task, model: Pretrained) -> None:
+    """Raise SpecError if texts are longer than the model's position table; the limit in a T5's tokenizer is ignored."""
     positions = getattr(model.config, "max_position_embeddings", None)
     check_length(task.max_length, model.name, positions, model.tokenizer.model_max_length, model.text_to_text)
 
 
 def _check_parts(spec: RunSpec, rows: int) -> None:
-    """Every process needs a row of every batch."""
+    """Raise SpecError unless every batch has a row for each process."""
     sizes = (spec.search.batch_size, spec.search.validation_batch_size, spec.retrain.batch_size, rows // 2)
     least = min(size for size in sizes if size is not None)
     if least < process_group.count():
@@ -108,7 +123,7 @@ def _check_parts(spec: RunSpec, rows: int) -> None:
 
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:
-    """The budget in parameters; raises SpecError where no structure, or every one, would be under it."""
+    """The budget in parameters; raises SpecError if no structure, or every structure, would be within it."""
     if placed:
         candidates = [p.candidate for p in placed]
         smallest = min(candidate.parameters for candidate in candidates)

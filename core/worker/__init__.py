@@ -1,1 +1,1 @@
-"""One run from its settings to its result."""
+"""Executes one run: from its settings to its result."""

@@ -1,81 +1,40 @@
-"""Which structure a run retrains, by its method: searched, drawn at random, or given."""
+"""Chooses the structure that a run retrains with the code of its method, a row of `core.run.methods`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 from core.model.gated import GatedModel
-from core.run.errors import SpecError
-from core.run.given import awaited
-from core.run.spec import RunSpec
-from core.run.structure import Candidate, Structure, choices_of, fill, random_selection, whole_space
-from core.runtime.checkpointer import Keeper
+from core.run.methods import METHODS
+from core.run.plugins import resolve
+from core.run.structure import Structure
+from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
-from core.search.loop import Searcher, search
-from core.search.methods.bipeft.searcher import Bipeft
-from core.search.methods.s3 import S3
+from core.search.loop import search
 from core.training.setup import Setup
 
-# The methods that search, from what the run works with, its gated model and its budget.
-METHODS: dict[str, Callable[[Setup, GatedModel, int], Searcher[Any]]] = {"s3": S3, "bipeft": Bipeft}
 
-
-def find_structure(setup: Setup, keeper: Keeper, reporter: Reporter) -> Structure:
-    """The structure of a run by its method: searched, drawn, or given."""
-    spec, budget = setup.spec, setup.budget
-    candidates = tuple(p.candidate for p in setup.placed)
-    counts, choices = [c.parameters for c in candidates], choices_of(candidates)
-    if spec.method in METHODS and budget is not None:
-        p, selected = _searched(setup, budget, keeper, reporter)
-        return Structure(candidates, p, selected, budget, spec.model)
-    if spec.method == "given":
-        _check_given(spec, whole_space(candidates), budget)
-    if spec.method == "random" and budget is not None:
-        selected = random_selection(counts, budget, spec.seed, choices)
+def find_structure(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Structure:
+    """The structure of a run; raises SpecError if its method is from a package that cannot be imported."""
+    row = METHODS[setup.spec.method]
+    candidates = tuple(placed.candidate for placed in setup.placed)
+    code = resolve(row.code, f"method {row.name!r}") if row.code else None
+    if row.searches:
+        p, selected = _searched(setup, code, checkpointer, reporter)
     else:
-        selected = last_layers_first(candidates, budget)
-    p = tuple(float(i in set(selected)) for i in range(len(candidates)))
-    return Structure(candidates, p, selected, budget, spec.model)
-
-
-def _check_given(spec: RunSpec, parameters: int, budget: int | None) -> None:
-    """A given structure is trained as it is, or not at all."""
-    source = awaited(spec)
-    if source is not None:
-        raise SpecError(f"the structure of {source} is not filled in", "let s3tui start this run once that one is done")
-    if budget is not None and parameters > budget:
-        raise SpecError(
-            f"the structure of {spec.space.name} trains {parameters:,} parameters, the budget is {budget:,}",
-            "raise the budget, or choose anew under it with s3tui structure reselect",
-        )
+        selected = tuple(sorted(code(setup))) if code else ()
+        chosen = set(selected)
+        p = tuple(float(i in chosen) for i in range(len(candidates)))
+    return Structure(candidates, p, selected, setup.budget, setup.spec.model)
 
 
 def _searched(
-    setup: Setup, budget: int, keeper: Keeper, reporter: Reporter
+    setup: Setup, searcher: Any, checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """p and the structure that a search finds, or has found where the attempt goes on after it."""
-    if keeper.resumed is not None and keeper.resumed.phase == "retrain":
-        return tuple(keeper.resumed.facts["p"]), tuple(keeper.resumed.facts["selected"])
+    """p and the structure found by the search, or by an earlier attempt of it."""
+    if checkpointer.resumed is not None and checkpointer.resumed.phase == "retrain":
+        return tuple(checkpointer.resumed.facts["p"]), tuple(checkpointer.resumed.facts["selected"])
     model = GatedModel(setup.backbone.model, setup.placed, setup.backbone.head)
-    found = search(setup, METHODS[setup.spec.method](setup, model, budget), keeper, reporter)
+    found = search(setup, searcher(setup, model, setup.budget), checkpointer, reporter)
     model.detach()
     return found
-
-
-def last_layers_first(candidates: tuple[Candidate, ...], budget: int | None) -> tuple[int, ...]:
-    """The whole space, or where it exceeds the budget as much as fits, from the last layer down.
-
-    Of alternatives the largest that fits.
-    """
-    counts, choices = [c.parameters for c in candidates], choices_of(candidates)
-    depth = [(c.stack == "decoder", _layer(c)) for c in candidates]
-    large_first = sorted(range(len(candidates)), key=lambda i: (choices[i], -counts[i]))
-    order = sorted(large_first, key=lambda i: depth[i], reverse=True)
-    return tuple(sorted(fill(order, counts, sum(counts) if budget is None else budget, choices)))
-
-
-def _layer(candidate: Candidate) -> float:
-    """The number of the layer; what lies outside the layers (a final normalisation, a head) comes after the last."""
-    return math.inf if candidate.layer is None else candidate.layer

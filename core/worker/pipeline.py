@@ -1,4 +1,4 @@
-"""A run from its settings to its results: load, choose a structure, retrain it, write down what came out."""
+"""The steps of a run: load model and data, choose a structure, retrain it, write the results."""
 
 from __future__ import annotations
 
@@ -10,46 +10,51 @@ from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
+from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
-from core.runtime.checkpointer import Keeper
+from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
+from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
 from core.training.trainee import FullTrainee, StructureTrainee, Trainee
 from core.worker.choose_structure import find_structure
 
 
-def run_all(run: RunDir, spec: RunSpec, keeper: Keeper, reporter: Reporter) -> dict[str, float]:
-    """Do everything, or what a checkpoint leaves to do; gives the test metrics, the first of which is the score."""
-    setup = load(run, spec, keeper.resumed, reporter)
-    gc.freeze()  # what was loaded stays until the end, and need not be looked at
+def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Reporter) -> dict[str, float]:
+    """Execute the run, or the rest after a checkpoint; returns the test metrics, of which the first is the score."""
+    setup = load(run, spec, checkpointer.resumed, reporter)
+    gc.freeze()  # what was loaded stays until the end, so the collector need not scan it
     gc.enable()
-    keeper.stop.wait_for_steps()
-    keeper.stopwatch.enter("search")
-    structure = find_structure(setup, keeper, reporter)
+    checkpointer.stop.wait_for_steps()
+    checkpointer.stopwatch.enter("search")
+    structure = find_structure(setup, checkpointer, reporter)
     reporter.result(run.structure, json_bytes(structure.to_json()))
     reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
-    keeper.stopwatch.enter("retrain")
+    checkpointer.stopwatch.enter("retrain")
     trainee = _trainee(spec, structure, setup.backbone)
-    validation, tested = retrain(setup, structure, trainee, keeper, reporter)
+    validation, tested = retrain(setup, structure, trainee, checkpointer, reporter)
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
-    reporter.result(run.result, json_bytes(_result(setup, structure, validation, tested, keeper.stopwatch.seconds)))
+    reporter.result(
+        run.result, json_bytes(_result(setup, structure, validation, tested, checkpointer.stopwatch.seconds))
+    )
     return tested
 
 
 def about(spec: RunSpec) -> dict[str, Any]:
-    """What identifies a run in its summary and its results."""
+    """The fields that identify a run in its summary and its result."""
     return {"method": spec.method, "task": _task_name(spec), "model": spec.model, "seed": spec.seed}
 
 
 def _trainee(spec: RunSpec, structure: Structure, backbone: Backbone) -> Trainee:
-    if spec.method == "full":
-        return FullTrainee(backbone.model)
+    if METHODS[spec.method].trains == "model":
+        return FullTrainee(backbone.model, backbone.head, head_scale(spec.retrain))
     model = GatedModel(backbone.model, restore(structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
-    return StructureTrainee(model, weights, separate=spec.retrain.optimizer == "adafactor")
+    scale = scale_of(model, spec.step_scale, spec.retrain)
+    return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
 
 
 def _result(
@@ -67,11 +72,12 @@ def _result(
         "metrics": tested,
         "validation": validation,
         "budget": setup.budget,
-        "parameters": backbone.parameters if spec.method == "full" else structure.parameters,
+        "parameters": _trained(setup, structure),
         "rows": {split: len(examples) for split, examples in task.splits.items()},
         "left_out": dict(task.left_out),
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,
+        "precision": setup.precision,
         "seconds": {name: round(seconds[name], 3) for name in ("search", "retrain")}
         | {"total": round(sum(seconds.values()), 3)},
         "spec": spec.digest(),
@@ -79,12 +85,18 @@ def _result(
     }
 
 
+def _trained(setup: Setup, structure: Structure) -> int:
+    """How many parameters were trained, those of a new head apart."""
+    is_whole = METHODS[setup.spec.method].trains == "model"
+    return setup.backbone.parameters if is_whole else structure.parameters
+
+
 def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:
-    """What was trained, in the file that needs no other."""
+    """The content of `delta.safetensors`: the trained tensors with their description."""
     spec, labels = setup.spec, tuple(setup.data.task.labels)
     return write_delta(trainee.named(), spec.model, _task_name(spec), labels, structure.chosen)
 
 
 def _task_name(spec: RunSpec) -> str:
-    """The task as results call it: its name, or the path of its files."""
+    """The task's name in results: the name of a named task, or the path of its files."""
     return spec.task.path if isinstance(spec.task, FileTask) else spec.task.name

@@ -1,6 +1,6 @@
-"""The one place that owns stderr, colour and exit codes (their table is in `core.run.errors`).
+"""Messages on stderr, colour, and exit codes (listed in `core.run.errors`) of all commands.
 
-stdout is data, stderr is narration. A person's mistake is told in a line, never with a traceback.
+stdout is for data, stderr for messages. A user's mistake gives one line, never a traceback.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PROGRAM = "s3tui"
-NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)  # what was given can be the path of nothing
-PIPE_WIDTH = 10_000  # nothing is wrapped or cut for a reader that is no terminal
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)  # errors of paths that cannot exist
+PIPE_WIDTH = 10_000  # columns if the output is not a terminal: nothing is wrapped or cut
 
 
 def say(text: str) -> None:
-    """One line of narration."""
-    # What was printed before should be seen before, also where both streams end up in one file.
+    """Print a message on stderr."""
+    # Flush stdout first, so that the order is right if both streams go to one file.
     sys.stdout.flush()
     print(clean(text), file=sys.stderr, flush=True)
 
 
 def report(error: S3Error) -> None:
-    """Tell of a failure, a line for each problem; those of a file begin with its name, as editors expect."""
-    lines = [f"{PROGRAM}: {line}" for line in str(error).splitlines()]
+    """Print an error, one line for each problem; problems of a file begin with its name, as editors expect."""
+    lines = [f"{PROGRAM}: {line}" for line in str(error).split("\n")]
     for line in error.problems if isinstance(error, ConfigError) else lines:
         say(line)
 
 
 def console(stderr: bool = False) -> Console:
-    """A Rich console that takes strings as they are; colour follows the terminal and NO_COLOR."""
+    """A Rich console without markup; colour depends on the terminal and NO_COLOR."""
     from s3tui.text.console import CleanConsole
 
     stream = sys.stderr if stderr else sys.stdout
@@ -48,13 +48,13 @@ def console(stderr: bool = False) -> Console:
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run a command and return its exit code; what a person can do something about becomes a line on stderr."""
+    """Run a command and return its exit code; errors that a user can act on become a line on stderr."""
     with guarded_streams():
         try:
             code = _run(command)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever read has seen enough. Python would flush stdout again when it exits, so it gets another target.
+            # The reader closed the pipe. Python flushes stdout again when it exits, so it gets another target.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_FAILED
         return code

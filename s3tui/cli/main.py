@@ -1,11 +1,11 @@
-"""The commands of s3tui. Only Typer is imported before a command runs, so that help comes at once."""
+"""The command line of s3tui: suites, results, models. Only Typer is imported before a command runs, for a fast help."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # Our children load transformers, which reads docstrings that an optimising Python drops.
+    # Our child processes load transformers, which needs docstrings, so they must not run with PYTHONOPTIMIZE.
     os.environ.pop("PYTHONOPTIMIZE", None)
     sys.exit(guarded(lambda: app(prog_name=PROGRAM)))
 
@@ -42,9 +42,9 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Find which few parameters of a pretrained transformer to train, and watch it being found."""
+    """Search for the few parameters of a pretrained transformer that are worth training, and watch the search."""
     if context.invoked_subcommand is None:
-        # The app needs a terminal to draw on and keys to read; anything else is told how to go on.
+        # The app needs a terminal; without one, print the help.
         if sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty():
             from s3tui.cli.commands import open_app as opening
 
@@ -63,7 +63,7 @@ def open_app(
         ),
     ] = None,
 ) -> None:
-    """Open the app: all runs of a workspace, live. So does s3tui without a command."""
+    """Open the app: all runs of a workspace, live. This is also what s3tui does without a command."""
     from s3tui.cli.commands import open_app as opening
 
     raise typer.Exit(opening.open_app(where))
@@ -71,19 +71,17 @@ def open_app(
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="What to call it.")] = Path("experiments.toml"),
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The new file.")] = Path("experiments.toml"),
     data: Annotated[
         Path | None,
-        typer.Option(
-            "--data", metavar="PATH", parser=path_of, help="A data file of yours, or a folder of splits, for its task."
-        ),
+        typer.Option("--data", metavar="PATH", parser=path_of, help="A data file, or a folder of splits."),
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option("--text", metavar="COLUMN", help="A column with text; may be repeated.")
     ] = None,
     label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The column with the label.")] = None,
 ) -> None:
-    """Write a commented suite to start from; with --data one for a file of yours, whose columns it finds out."""
+    """Write a commented example suite; with --data for a data file, whose format and columns are detected."""
     from s3tui.cli.commands import suite
 
     if data is not None:
@@ -95,7 +93,7 @@ def init(
 
 @app.command()
 def validate(file: File, as_json: Json = False) -> None:
-    """Check a suite and list the runs that it plans. Tells every problem of the file at once."""
+    """Check a suite and list the runs that it plans. Reports all problems of the file at once."""
     from s3tui.cli.commands import suite
 
     raise typer.Exit(suite.validate(file, as_json))
@@ -105,17 +103,21 @@ def validate(file: File, as_json: Json = False) -> None:
 def run(
     file: File,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments of such a name.")
+        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments whose name matches.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
     launcher: Annotated[
-        Literal["slurm", "local", "auto"] | None,
-        typer.Option("--launcher", help="Where runs are started, whatever [launcher] of the suite says."),
+        str | None,
+        typer.Option(
+            "--launcher",
+            metavar="NAME",
+            help="Where runs are started, whatever [launcher] of the suite says: local, auto, or a cluster.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the batch scripts and submit nothing.")] = False,
 ) -> None:
-    """Run a suite and print its results. Finished runs are skipped, unfinished ones go on."""
+    """Run a suite and print its results. Finished runs are skipped, unfinished ones are resumed."""
     from s3tui.cli.commands import suite
 
     if dry_run:
@@ -134,7 +136,7 @@ def results(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Print the results, best first. Scores are averaged over the runs that differ in the seed alone."""
+    """Print the results, best first. Scores are averaged over runs that differ only in the seed."""
     from s3tui.cli.commands import suite
 
     raise typer.Exit(suite.results(path, "json" if as_json else "csv" if as_csv else "table"))
@@ -154,7 +156,7 @@ def sites(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List where something can be trained in a model, and how many candidates spaces have. Needs no weights."""
+    """List the sites of a model, and the sizes of spaces. Needs no weights."""
     from s3tui.cli.commands import sites
 
     raise typer.Exit(sites.sites(model, space, as_json))
@@ -162,7 +164,7 @@ def sites(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Tell what this machine has and lacks. Exits with 1 where the default suite cannot run."""
+    """Check what this machine has and lacks. Exits with 1 if the default suite cannot run."""
     from s3tui.cli.commands import suite
 
     raise typer.Exit(suite.doctor(as_json))

@@ -1,4 +1,4 @@
-"""The results as a table for a terminal, as JSON and as CSV."""
+"""Prints results as a table, as JSON or as CSV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from s3tui.cli.diagnostics import console
-from s3tui.results.summary import Row, comparisons
+from s3tui.results.summary import Contest, Row, comparisons
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
 from s3tui.text.units import count, duration, percent, points
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BEST = "*"
-WIDE = 100  # columns of a terminal from which on a long name has room beside the numbers
+WIDE = 100  # from this terminal width on, long names fit beside the numbers
 
 
 def print_json(rows: Sequence[Row]) -> None:
-    """One object with `rows`, numbers unrounded."""
+    """Print a JSON object with `rows`, numbers unrounded."""
     print(as_json(rows=[asdict(row) for row in rows]))
 
 
 def print_csv(rows: Sequence[Row]) -> None:
-    """A header and a line for each row, numbers unrounded."""
+    """Print CSV with a header, numbers unrounded."""
     print(as_csv([field.name for field in fields(Row)], map(asdict, rows)), end="")
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """A table for each contest, the best of it marked, and what the search gained under it."""
+    """Print a table for each contest with the best score marked, and comparisons with baselines below."""
     from rich.text import Text
 
     terminal = console()
-    contests: dict[tuple[str, str, str], list[Row]] = {}
+    contests: dict[Contest, list[Row]] = {}
     for row in rows:
         contests.setdefault(row.contest, []).append(row)
     for contest in contests.values():
@@ -49,8 +49,9 @@ def _table(rows: Sequence[Row], wide: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    first = rows[0]
-    caption = f"score: {first.metric} x 100 on {first.task}, model {first.model}; {BEST} best"
+    task, model, metric, precision = rows[0].contest
+    computed = f" in {precision}" if precision else ""
+    caption = f"score: {metric} x 100 on {task}, model {model}{computed}; {BEST} best"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=Text(clean(caption)))
     table.caption_justify = "left"
     table.add_column("", no_wrap=True)
@@ -63,7 +64,7 @@ def _table(rows: Sequence[Row], wide: bool) -> Table:
         is_best = row.score_mean == best
         mark, name, *others = (clean(text) for text in _cells(row, is_best))
         if not wide:
-            name = re.sub("[/,]", r"\g<0>\n", name)  # better broken where its parts meet than anywhere
+            name = re.sub("[/,]", r"\g<0>\n", name)  # break lines between the parts of a name
         table.add_row(*map(Text, (mark, name, *others)), style="bold" if is_best else "")
     return table
 

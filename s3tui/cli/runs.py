@@ -1,4 +1,4 @@
-"""The commands about runs that are there: to look at them and to steer them."""
+"""The commands about existing runs: showing and controlling them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ commands = typer.Typer(rich_markup_mode=None)
 
 
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
-    """Names of runs, for the shell."""
+    """Names of runs, for shell completion."""
     from core.run.errors import S3Error
     from s3tui.runs.lookup import find_workspace
 
@@ -24,9 +24,7 @@ def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in (*names, *short) if name.startswith(incomplete)]
 
 
-Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="A name, or as much of it as is unique.", autocompletion=complete_run)
-]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A name or a unique prefix.", autocompletion=complete_run)]
 Runs = Annotated[
     list[str],
     typer.Argument(metavar="RUN...", help="Names, unique prefixes, or patterns.", autocompletion=complete_run),
@@ -38,11 +36,11 @@ SomeRuns = Annotated[
 
 
 def path_of(text: str) -> Path:
-    """A path that is given; an empty one, as of a variable that is not set, stands for nothing."""
+    """A path argument; raises UsageError for an empty one, as from an unset variable."""
     if not text:
         from core.run.errors import UsageError
 
-        raise UsageError("an empty path names nothing", "give one, or leave the option out")
+        raise UsageError("the path is empty", "give a path, or leave the option out")
     return Path(text)
 
 
@@ -53,12 +51,12 @@ Where = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Continue until the run ends.")]
 
 
 @commands.command()
 def attach(where: Where = None) -> None:
-    """Watch the runs of a workspace, and dispatch them if nobody does."""
+    """Watch the runs of a workspace. Dispatches them unless another process does."""
     from s3tui.cli.commands import suite as commands
 
     raise typer.Exit(commands.attach(where))
@@ -66,7 +64,7 @@ def attach(where: Where = None) -> None:
 
 @commands.command()
 def status(where: Where = None, as_json: Json = False) -> None:
-    """Tell how the suites of a workspace do, what runs, what waits and why."""
+    """Show the state of all suites. Lists what runs, and what waits and why."""
     from s3tui.cli.commands import show as looking
 
     raise typer.Exit(looking.status(where, as_json))
@@ -76,17 +74,18 @@ def status(where: Where = None, as_json: Json = False) -> None:
 def list_runs(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILTER]...", help="As status:running, 'score>0.8', -tag:old, or part of a name."),
+        typer.Argument(metavar="[FILTER]...", help="Such as status:running, 'score>0.8', -tag:old, or part of a name."),
     ] = None,
     sort: Annotated[str, typer.Option("--sort", metavar="KEY", help="A column; -KEY for the largest first.")] = "name",
     group: Annotated[
-        str, typer.Option("--group", metavar="KEY", help="Groups, with mean and spread: task, method, or a setting.")
+        str,
+        typer.Option("--group", metavar="KEY", help="Group by task, method or a setting, with mean scores."),
     ] = "",
     where: Where = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """List runs, those that all filters let through."""
+    """List the runs that pass all filters."""
     from s3tui.cli.commands import list_runs as lists
 
     form: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
@@ -95,7 +94,7 @@ def list_runs(
 
 @commands.command()
 def show(run: Run, where: Where = None, as_json: Json = False) -> None:
-    """Tell all about one run."""
+    """Show all details of a run."""
     from s3tui.cli.commands import show as looking
 
     raise typer.Exit(looking.show(run, where, as_json))
@@ -103,7 +102,7 @@ def show(run: Run, where: Where = None, as_json: Json = False) -> None:
 
 @commands.command()
 def path(run: Run, where: Where = None, as_json: Json = False) -> None:
-    """Print the folder of a run, as for cd \"$(s3tui path RUN)\"."""
+    """Print the folder of a run. Example: cd \"$(s3tui path RUN)\"."""
     from s3tui.cli.commands import show as looking
 
     raise typer.Exit(looking.path(run, where, as_json))
@@ -113,11 +112,11 @@ def path(run: Run, where: Where = None, as_json: Json = False) -> None:
 def logs(
     run: Run,
     follow: Follow = False,
-    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many.")] = None,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last N lines.")] = None,
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Print what the worker of a run printed."""
+    """Print the log of a run's worker."""
     from s3tui.cli.commands import follow as following
 
     raise typer.Exit(following.logs(run, follow, lines, where, as_json))
@@ -125,7 +124,7 @@ def logs(
 
 @commands.command()
 def events(run: Run, follow: Follow = False, where: Where = None, as_json: Json = False) -> None:
-    """Print what a run tells of its work."""
+    """Print the events of a run."""
     from s3tui.cli.commands import follow as following
 
     raise typer.Exit(following.events(run, follow, where, as_json))
@@ -141,7 +140,7 @@ def mirror(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Tell experiment trackers of runs, also of finished ones; what they know already is not told again."""
+    """Send events of runs to experiment trackers. Works for finished runs too; nothing is sent twice."""
     from s3tui.cli.commands import mirror as command
 
     raise typer.Exit(command.mirror(runs, to, where, as_json))
@@ -150,11 +149,11 @@ def mirror(
 @commands.command()
 def stop(
     runs: Runs,
-    now: Annotated[bool, typer.Option("--now", help="Kill at once; the last checkpoint is what stays.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Kill at once; work since the last checkpoint is lost.")] = False,
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Stop runs through a checkpoint, or keep them from starting; `resume` takes it back."""
+    """Stop runs with a checkpoint, until `resume`. Waiting runs are kept from starting."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.stop(runs, now, where, as_json))
@@ -162,7 +161,7 @@ def stop(
 
 @commands.command()
 def pause(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> None:
-    """Pause the queue, so that nothing starts; or runs, which is the same as to stop them."""
+    """Pause the queue, so that nothing starts. With runs it is the same as `stop`."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.pause(runs or [], where, as_json))
@@ -170,7 +169,7 @@ def pause(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> 
 
 @commands.command()
 def resume(runs: SomeRuns = None, where: Where = None, as_json: Json = False) -> None:
-    """Let the queue go on; or paused runs, from their checkpoint."""
+    """Resume the queue. With runs, resume those from their checkpoint."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.resume(runs or [], where, as_json))
@@ -178,7 +177,7 @@ def resume(runs: SomeRuns = None, where: Where = None, as_json: Json = False) ->
 
 @commands.command()
 def retry(runs: Runs, where: Where = None, as_json: Json = False) -> None:
-    """Put runs that failed, died or were cancelled back into the queue; they go on from their checkpoint."""
+    """Queue failed, dead or cancelled runs again. They resume from their checkpoint."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.retry(runs, where, as_json))
@@ -186,7 +185,7 @@ def retry(runs: Runs, where: Where = None, as_json: Json = False) -> None:
 
 @commands.command()
 def cancel(runs: Runs, where: Where = None, as_json: Json = False) -> None:
-    """End runs at once and take them out of the queue; nothing that they started survives."""
+    """Kill runs, and remove them from the queue. All processes that they started are killed too."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.cancel(runs, where, as_json))
@@ -196,12 +195,12 @@ def cancel(runs: Runs, where: Where = None, as_json: Json = False) -> None:
 def priority(
     run: Run,
     value: Annotated[
-        int, typer.Argument(metavar="PRIORITY", min=-(10**9), max=10**9, help="0 is usual; higher starts first.")
+        int, typer.Argument(metavar="PRIORITY", min=-(10**9), max=10**9, help="0 is the default; higher starts first.")
     ],
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Let runs start before others, or after them."""
+    """Set the priority of runs. Those with a higher one start first."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.priority(run, value, where, as_json))
@@ -214,7 +213,7 @@ def rm(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Delete runs with all their files. Asks first; never deletes what runs."""
+    """Delete runs with all their files. Asks first; never deletes running ones."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.rm(runs, yes, where, as_json))
@@ -222,7 +221,7 @@ def rm(
 
 @commands.command()
 def gc(where: Where = None, as_json: Json = False) -> None:
-    """Delete what nobody needs: leftovers of kills, and checkpoints of finished runs."""
+    """Delete files that are not needed. These are leftovers of killed processes, and checkpoints of finished runs."""
     from s3tui.cli.commands import control_runs
 
     raise typer.Exit(control_runs.gc(where, as_json))

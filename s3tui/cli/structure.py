@@ -1,4 +1,4 @@
-"""The commands about structures: what runs and files chose, compared, averaged, converted; and pictures of runs."""
+"""The commands about structures (show, compare, average, convert), and plots, reports and exports of runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Several = Annotated[
 ]
 Like = Annotated[
     str | None,
-    typer.Option("--like", metavar="RUN|FILE", help="Whose candidates a file of the paper's code chooses from."),
+    typer.Option("--like", metavar="RUN|FILE", help="The structure whose candidates a file of the paper's code names."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the structure there.")]
 Selection = Annotated[str, typer.Option("--selection", metavar="RULE", help="first-fit or knapsack.")]
@@ -29,12 +29,12 @@ Selection = Annotated[str, typer.Option("--selection", metavar="RULE", help="fir
 
 @structure.callback()
 def root() -> None:
-    """Look at structures, compare them, and make new ones of them."""
+    """Show and compare structures, and make new ones from them."""
 
 
 @structure.command()
 def show(which: One, like: Like = None, where: Where = None, as_json: Json = False) -> None:
-    """Tell what a structure trains: how much of which deltas, at which sites, in which layers."""
+    """Show what a structure trains. Counts and parameters by delta, site and layer."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.show(which, like, where, as_json))
@@ -42,7 +42,7 @@ def show(which: One, like: Like = None, where: Where = None, as_json: Json = Fal
 
 @structure.command()
 def diff(a: One, b: One, like: Like = None, where: Where = None, as_json: Json = False) -> None:
-    """Tell what only one of two structures trains, and how much they share."""
+    """Show what only one of two structures trains, and their overlap."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.diff(a, b, like, where, as_json))
@@ -60,7 +60,7 @@ def mean(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Average the probabilities of runs of one space, and choose anew under a budget."""
+    """Average the probabilities of runs of one space, and select a structure under a budget."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.mean_of(which, budget, selection, output, where, as_json))
@@ -68,7 +68,7 @@ def mean(
 
 @structure.command()
 def agreement(which: Several, where: Where = None, as_json: Json = False) -> None:
-    """Tell how far structures agree: how often each candidate is chosen, and how much pairs share."""
+    """Show how far structures agree. How often each candidate is chosen, and the overlap of pairs."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.agree(which, where, as_json))
@@ -82,7 +82,7 @@ def draw(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a structure at random from the space and under the budget of another."""
+    """Make a random structure from the space and under the budget of another."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.draw(like, seed, output, where, as_json))
@@ -97,7 +97,7 @@ def reselect(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Choose anew under another budget, from the probabilities that a search has found."""
+    """Select again under another budget, from the probabilities that a search has found."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.mean_of([which], budget, selection, output, where, as_json))
@@ -111,7 +111,7 @@ def convert(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Turn a structure of ours into a file of the paper's code, or such a file into ours."""
+    """Convert a structure to the format of the paper's code, or such a file to our format."""
     from s3tui.cli.commands import structure as structuring
 
     raise typer.Exit(structuring.convert(which, like, output, where, as_json))
@@ -128,7 +128,7 @@ def plot(
     ] = None,
     where: Where = None,
 ) -> None:
-    """Draw runs, in the terminal or into a file: heat map, gates, losses, budget, scores, transfers."""
+    """Plot runs, in the terminal or into a file. Heat map, gates, losses, budget, scores, transfers."""
     from s3tui.cli.commands.plot import plot
 
     raise typer.Exit(plot(runs, kind, output, where))
@@ -144,7 +144,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write one file about a suite: results, structures, curves, settings, versions, time and energy."""
+    """Write a report on a suite. Results, structures, curves, settings, versions, time and energy."""
     from s3tui.cli.commands.report import report
 
     raise typer.Exit(report(path, output))
@@ -153,7 +153,7 @@ def report(
 @pictures.command()
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run that is finished.", autocompletion=complete_run)],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to create.")],
     kind: Annotated[
         str, typer.Option("--to", metavar="FORM", help="delta (ours), merged (a whole model), or peft (an adapter).")
     ] = "delta",
@@ -163,7 +163,7 @@ def export(
     where: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Write what a run trained as a folder that other people's code loads, with a model card."""
+    """Export what a run trained. The folder can be loaded by other programs, and has a model card."""
     from s3tui.cli.commands import export as exporting
 
     raise typer.Exit(exporting.export(run, kind, output, push, where, as_json))

@@ -1,1 +1,1 @@
-"""The GPUs and cores of this machine, and which run holds which."""
+"""GPUs and CPU cores of this machine, and their allocation to runs."""

@@ -1,4 +1,4 @@
-"""The energy that a GPU has used, as NVML counts it."""
+"""The energy counter of a GPU, read through NVML."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 
 
 def gpu_joules() -> float | None:
-    """Joules that the one GPU of this process has used since its driver was loaded.
+    """The energy in joules that the only visible GPU has used since its driver was loaded.
 
-    None where there is no GPU, or more than one to see, or where the GPU does not count (before Volta).
+    None if no GPU or more than one is visible, or if the GPU has no counter (before Volta).
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if not visible or "," in visible:
         return None
-    import pynvml  # what supervises a run on a CPU need not load it
+    import pynvml  # imported here, as supervisors of runs on a CPU do not need it
 
     try:
         pynvml.nvmlInit()
@@ -27,6 +27,6 @@ def gpu_joules() -> float | None:
 
 
 def used_since(before: float | None) -> float | None:
-    """Joules that it has used since an earlier reading; None where either is missing."""
+    """The energy in joules used since an earlier reading; None if either is missing."""
     now = None if before is None else gpu_joules()
     return None if now is None or before is None else round(max(0.0, now - before), 1)

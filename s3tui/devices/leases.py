@@ -1,6 +1,6 @@
-"""Who has which device of this machine: a locked file for each core and each share of a GPU.
+"""Leases of devices: a locked file for each core and each share of a GPU of this machine.
 
-The lock is inherited by the supervisor and the worker of a run, so it ends with them and never before.
+The supervisor and the worker of a run inherit the lock, so it is released exactly when they have ended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from s3tui.system.file_locks import is_locked, try_lock
 
 
 class Leases:
-    """The leases of one machine in one workspace. Only the dispatcher takes any."""
+    """The leases of one machine in one workspace. Only the dispatcher acquires leases."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,11 +33,11 @@ class Leases:
         return found
 
     def cores(self) -> int:
-        """How many cores are leased."""
+        """The number of leased cores."""
         return sum(map(is_locked, self._folder.glob("core.*")))
 
     def take(self, run: str, place: Place, asked: Resources, cores: int) -> list[int] | None:
-        """Lock what a run is given; the open files, to be inherited. None where it is not free after all."""
+        """Lock the devices of a run; returns the open files, to be inherited, or None if a device is not free."""
         self._folder.mkdir(parents=True, exist_ok=True)
         lease = Lease(run, asked.per_gpu, asked.memory)
         taken: list[int] = []
@@ -54,7 +54,7 @@ class Leases:
         return taken
 
     def _shares(self, place: Place, asked: Resources, cores: int) -> Iterator[tuple[Iterable[Path], int]]:
-        """The files to lock, and how many of them: one share of each GPU, or as many cores as threads."""
+        """Sets of files, each with the number of them to lock: one share of each GPU, or as many cores as threads."""
         for gpu in place.gpus:
             yield (self._folder / f"{gpu.key}.{share}" for share in range(asked.per_gpu)), 1
         if not place.gpus:
@@ -62,7 +62,7 @@ class Leases:
 
 
 def _lock(paths: Iterable[Path], wanted: int, lease: Lease) -> list[int]:
-    """Lock so many of the files that are free, or as many as there are."""
+    """Lock `wanted` of the free files, or fewer if there are fewer."""
     taken: list[int] = []
     try:
         for path in paths:
@@ -80,7 +80,7 @@ def _lock(paths: Iterable[Path], wanted: int, lease: Lease) -> list[int]:
 
 
 def release(handles: list[int]) -> None:
-    """Close our own copies; whoever has inherited others still holds the lease."""
+    """Close our own file handles; processes that have inherited them still hold the lease."""
     for handle in handles:
         os.close(handle)
 
@@ -89,4 +89,4 @@ def _read(path: Path) -> Lease:
     try:
         return read_record(path, Lease)
     except RunDirError:
-        return Lease("a run", 1)  # nobody is let in beside one that is unknown
+        return Lease("a run", 1)  # an unreadable lease is not shared

@@ -1,4 +1,4 @@
-"""Reads the GPUs of this machine through NVML. Everything that decides is in `devices`."""
+"""Reads the GPUs of this machine through NVML; decisions are in `s3tui.devices.placement`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from s3tui.devices.placement import Gpu, visible
 
 
 def visible_gpus() -> list[Gpu]:
-    """The GPUs that CUDA would show, in its order."""
+    """The GPUs visible to CUDA, in its order."""
     gpus = visible(nvml_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     return [replace(gpu, index=index) for index, gpu in enumerate(gpus)]
 
 
 def nvml_gpus() -> list[Gpu]:
-    """Every GPU that the driver knows; none where there is no driver."""
+    """All GPUs known to the driver; none if there is no driver."""
     import pynvml
 
     try:
@@ -35,11 +35,11 @@ def nvml_gpus() -> list[Gpu]:
 
 
 def _parts(handle: object) -> Iterator[Gpu]:
-    """The MIG instances of a GPU; their places may have gaps."""
+    """The MIG instances of a GPU; their indices may have gaps."""
     import pynvml
 
-    for place in range(_told(lambda: pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)) or 0):
-        part = _told(partial(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place))
+    for place in range(_supported(lambda: pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)) or 0):
+        part = _supported(partial(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place))
         if part is not None:
             yield _gpu(part)
 
@@ -48,20 +48,20 @@ def _gpu(handle: object) -> Gpu:
     import pynvml
 
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    processes = _told(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()
+    processes = _supported(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()
     return Gpu(
         uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
         name=str(pynvml.nvmlDeviceGetName(handle)),
         memory_bytes=int(memory.total),
         free_bytes=int(memory.free),
-        utilisation=_told(lambda: int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)),
-        temperature=_told(lambda: int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))),
+        utilisation=_supported(lambda: int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)),
+        temperature=_supported(lambda: int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))),
         processes=tuple(int(process.pid) for process in processes),
     )
 
 
-def _told(ask: Callable[[], Any]) -> Any:
-    """What the driver tells, None where this one does not."""
+def _supported(ask: Callable[[], Any]) -> Any:
+    """The answer of the driver; None if it does not support the query."""
     import pynvml
 
     try:

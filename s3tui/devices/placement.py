@@ -1,4 +1,4 @@
-"""What runs can run on, and which run gets what: pure decisions over a snapshot of the machine."""
+"""Placement of runs on devices: pure functions of a snapshot of the machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from core.run.fields import Count, Positive
 from s3tui.runs.records.queue import Resources
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
-IDLE_BYTES = 2 * 2**30  # what drivers and displays keep for themselves; with more in use, somebody computes
+IDLE_BYTES = 2 * 2**30  # most memory that drivers and displays use; with more in use, the GPU is busy
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as NVML shows it; `index` is its place among those that we may use, `processes` are those on it.
+    """A GPU as reported by NVML; `index` is its number among the visible ones, `processes` are the PIDs on it.
 
-    Memory is in bytes, utilisation in percent, temperature in degrees Celsius; None where the driver does not tell.
-    `parts` are the MIG instances that it is divided into.
+    Memory is in bytes, utilisation in percent, temperature in degrees Celsius; None if the driver does not report it.
+    `parts` are its MIG instances.
     """
 
     uuid: str
@@ -33,13 +33,13 @@ class Gpu:
 
     @property
     def key(self) -> str:
-        """Its name as a lock."""
+        """The name of its lock file."""
         return f"gpu-{re.sub('[^A-Za-z0-9-]', '-', self.uuid)}"
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Who holds a share of a GPU: the run, how many may share, and the memory it asked for."""
+    """A lease of a share of a GPU: the run, how many runs may share the GPU, and the requested memory."""
 
     run: str
     per_gpu: Positive = 1
@@ -48,7 +48,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Machine:
-    """The devices at one moment: GPUs with their leases, cores, how many of them are leased, and our processes."""
+    """A snapshot of the machine: GPUs with their leases, cores, the number of leased ones, and our processes."""
 
     gpus: tuple[Gpu, ...]
     cores: int
@@ -59,16 +59,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class Place:
-    """Room for one run: one GPU or several, or some cores (no GPU), where GPUs may be there but not for it."""
+    """The devices for one run: GPUs, or CPU cores alone; `hides_gpus`: whether GPUs are to be hidden from it."""
 
     threads: int
     gpus: tuple[Gpu, ...] = ()
     hides_gpus: bool = False
 
     def environment(self, device: str) -> dict[str, str]:
-        """What a worker whose run asks for `device` finds in its environment."""
+        """The environment variables of a worker whose run has this `device` setting."""
         variables = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
-        # `cuda:N` names a GPU among all of them, so its worker must see all.
+        # `cuda:N` is the number among all GPUs, so its worker must see all of them.
         if self.gpus and not device.startswith("cuda:"):
             variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in self.gpus)
         elif self.hides_gpus:
@@ -84,14 +84,14 @@ class Place:
 
 @dataclass(frozen=True)
 class NoRoom:
-    """Why a run has to wait; `ever` is False where this machine can never run it."""
+    """Why a run has to wait; `ever` is False if this machine can never run it."""
 
     reason: str
     ever: bool = True
 
 
 def place(device: str, asked: Resources, machine: Machine) -> Place | NoRoom:
-    """Where a run may start now, or why it may not."""
+    """The devices on which a run can start now, or why it cannot."""
     if device == "cpu" or asked.gpus == 0 or (asked.gpus is None and not asked.memory and not machine.gpus):
         return _on_cores(asked, machine)
     return _on_a_gpu(device, asked, machine)
@@ -115,19 +115,19 @@ def _on_a_gpu(device: str, asked: Resources, machine: Machine) -> Place | NoRoom
         gpus = [gpu for gpu in gpus if gpu.index == int(device[5:])]
     count = asked.gpus or 1
     which = "a GPU" if count == 1 else f"{count} GPUs"
-    wish = f"waiting for {gigabytes(asked.memory)} on {which}" if asked.memory else f"waiting for {which}"
+    waiting = f"waiting for {gigabytes(asked.memory)} on {which}" if asked.memory else f"waiting for {which}"
     if not gpus:
         lack = f"there is no GPU {device[5:]}" if device.startswith("cuda:") else "there is none"
-        return NoRoom(f"{wish}: {lack}", ever=False)
+        return NoRoom(f"{waiting}: {lack}", ever=False)
     problems = {gpu.index: _problem(gpu, asked, machine) for gpu in gpus}
-    # Of those with room, the emptiest: runs spread out before they share.
+    # Of those with room, the one with the fewest runs: runs spread out before they share.
     free = [gpu for gpu in gpus if not problems[gpu.index]]
     if len(free) >= count:
         return Place(asked.threads, tuple(sorted(free, key=lambda gpu: len(machine.leases.get(gpu.key, ())))[:count]))
-    told = [f"{index} {problem}" for index, problem in problems.items() if problem]
+    reasons = [f"{index} {problem}" for index, problem in problems.items() if problem]
     if len(gpus) < count:
-        told.append(f"there {'is' if len(gpus) == 1 else 'are'} {len(gpus)}")
-    return NoRoom(f"{wish}: {', '.join(told)}", ever=sum(_could_fit(gpu, asked) for gpu in gpus) >= count)
+        reasons.append(f"there {'is' if len(gpus) == 1 else 'are'} {len(gpus)}")
+    return NoRoom(f"{waiting}: {', '.join(reasons)}", ever=sum(_could_fit(gpu, asked) for gpu in gpus) >= count)
 
 
 def _could_fit(gpu: Gpu, asked: Resources) -> bool:
@@ -135,12 +135,12 @@ def _could_fit(gpu: Gpu, asked: Resources) -> bool:
 
 
 def _problem(gpu: Gpu, asked: Resources, machine: Machine) -> str:
-    """Why a run may not go to this GPU now, empty where it may."""
+    """Why a run cannot use this GPU now; empty if it can."""
     leases = machine.leases.get(gpu.key, ())
     if len(leases) >= min((asked.per_gpu, *(lease.per_gpu for lease in leases))):
         return f"is leased to {' and '.join(lease.run for lease in leases)}"
     if asked.memory and gpu.free_bytes is not None:
-        # A run that has just begun has not yet taken what it asked for.
+        # A run that has just started has not yet allocated the memory that it requested.
         promised = sum(lease.memory or 0 for lease in leases)
         free = min(gpu.free_bytes, gpu.memory_bytes - promised)
         if free < asked.memory:
@@ -149,22 +149,22 @@ def _problem(gpu: Gpu, asked: Resources, machine: Machine) -> str:
     if others and not asked.use_busy_gpus:
         return f"is used by process {', '.join(map(str, others))}"
     in_use = 0 if gpu.free_bytes is None else gpu.memory_bytes - gpu.free_bytes
-    # Inside a container the processes of others are not seen, only what they take.
+    # In a container other users' processes are not visible, only the memory in use.
     if not leases and in_use > IDLE_BYTES and not asked.use_busy_gpus:
         return f"has {gigabytes(in_use)} in use by others"
     return ""
 
 
 def gigabytes(size: int | None) -> str:
-    """A size of memory: `3.1 GB`, `20 GB`."""
+    """Format a size of memory: `3.1 GB`, `20 GB`."""
     return f"{(size or 0) / 1e9:.3g} GB"
 
 
 def visible(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
-    """Those of `gpus` that CUDA_VISIBLE_DEVICES leaves, as CUDA understands it.
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves visible, by the rules of CUDA.
 
-    All entries are of the kind of the first: numbers, UUIDs of GPUs or of MIG instances, which may be cut short where
-    they stay unique. The first that names none ends the list, and one that is named twice leaves none at all.
+    All entries are of the kind of the first: numbers, UUIDs of GPUs or of MIG instances, which may be abbreviated if
+    that is unique. The first invalid entry ends the list, and a repeated one leaves no GPU at all.
     """
     if variable is None:
         return list(gpus)
@@ -183,7 +183,7 @@ def visible(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
 
 
 def _named(gpus: Sequence[Gpu], entry: str, kind: str) -> Gpu | None:
-    """The one GPU that an entry of CUDA_VISIBLE_DEVICES names."""
+    """The GPU that an entry of CUDA_VISIBLE_DEVICES names, or None."""
     if kind:
         found = [gpu for gpu in gpus if entry.startswith(kind) and gpu.uuid.startswith(entry)]
         return found[0] if len(found) == 1 else None

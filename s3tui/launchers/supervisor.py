@@ -1,4 +1,4 @@
-"""The supervisor of one run: starts its worker, outlives everybody, and writes down how the worker ended.
+"""The supervisor of one run: starts its worker, outlives its starter, and records how the worker ended.
 
     python -m s3tui.launchers.supervisor RUN_DIR WHERE GRACE COMMAND...
 
@@ -6,8 +6,8 @@ WHERE says in words what the run has been given. The locks of the run and of its
 inherited, so they hold for as long as the supervisor or the worker lives. SIGTERM asks the worker to leave a
 checkpoint and ends it after GRACE seconds, SIGINT ends it at once. Whatever the worker has started ends with it.
 
-A task of a Slurm job array is a supervisor too. There SIGTERM comes from Slurm, which sends it to the worker as well;
-SIGUSR2 is our own question for a checkpoint, SIGUSR1 is Slurm's warning that the time of the job is nearly over.
+A job on a cluster is a supervisor too. There SIGUSR2 asks for a checkpoint as well, and SIGUSR1 is the warning that
+the time of the job is nearly over and the run is to go on in another. Some clusters send SIGTERM to the worker too.
 """
 
 from __future__ import annotations
@@ -34,23 +34,27 @@ _SET_CHILD_SUBREAPER = 36  # of prctl: what loses its parent becomes ours, also 
 
 
 class Supervisor:
-    """One worker from its start to its end; `job` is the id of the Slurm job that it is, empty where it is none."""
+    """One worker from its start to its end; `job` is the id of the job on a cluster that it is, empty where it is none.
 
-    def __init__(self, run: RunDir, where: str, grace: float, job: str = "") -> None:
+    `term_is_shared`: SIGTERM comes from a cluster that sends it to the worker too.
+    """
+
+    def __init__(self, run: RunDir, where: str, grace: float, job: str = "", term_is_shared: bool = False) -> None:
         self.run, self.where, self.grace, self.job = run, where, grace, job
+        self.term_is_shared = term_is_shared
         self.worker = 0
-        self.asked = ""  # what was asked of us: "stop", "kill", or by Slurm "requeue"
+        self.asked = ""  # what the worker was asked to end for: "stop", "kill", or by a cluster "requeue"
         self._saved_before = _changed(run.checkpoint)
 
     def start(self, command: list[str]) -> Identity:
-        """Start the worker; it does nothing before `process.json` says who it is."""
+        """Start the worker, which does nothing before `process.json` identifies it."""
         go, release = os.pipe()
         self.worker = os.fork()
         if self.worker == 0:
             os.close(release)
             _become(command, go)
         os.close(go)
-        # Signals come in from here on, now that there is somebody to pass them on to.
+        # Signals are handled from here on, now that there is a worker to pass them to.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         worker, own = identity_of(self.worker), identity_of(os.getpid())
         assert worker is not None
@@ -85,8 +89,8 @@ class Supervisor:
             return  # a second request is none: the worker has its time
         self.asked = "requeue" if number == signal.SIGUSR1 else "stop"
         signal.setitimer(signal.ITIMER_REAL, self.grace)
-        if self.job and number == signal.SIGTERM:
-            return  # Slurm has sent it to every process of the job, and a worker takes a second one for the last
+        if self.term_is_shared and number == signal.SIGTERM:
+            return  # every process of the job has got it, and a worker takes a second one for the last
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.worker, signal.SIGTERM)
 
@@ -141,7 +145,7 @@ def _parent(process: Path) -> int:
 
 
 def _become(command: list[str], go: int) -> None:
-    """In the child: wait for the word, then be the worker. Where the supervisor dies first, end."""
+    """In the child: wait until the supervisor is ready, then become the worker; end if the supervisor dies first."""
     try:
         os.setsid()
         if os.read(go, 1) != b"x":
@@ -197,8 +201,8 @@ def supervise(supervisor: Supervisor, command: list[str]) -> int:
     worker = supervisor.start([*command, str(supervisor.run.path)])
     status, peak = supervisor.wait()
     killed_by_kernel = not supervisor.asked and kernel_kills() > before
-    told = how_it_ended(status, killed_by_kernel)
-    if supervisor.asked == "requeue" and told["code"] == 0:
+    ending = how_it_ended(status, killed_by_kernel)
+    if supervisor.asked == "requeue" and ending["code"] == 0:
         supervisor.asked = ""  # it was done in time
     if supervisor.asked == "requeue" and not supervisor.has_saved:
         supervisor.asked = "too slow"  # where no step fits into the time of a job, the next one would come no further
@@ -206,8 +210,8 @@ def supervise(supervisor: Supervisor, command: list[str]) -> int:
         "asked": supervisor.asked, "seconds": round(time.monotonic() - began, 3), "peak_memory_bytes": peak,
         "gpu_joules": used_since(joules),
     }  # fmt: skip
-    write_json(supervisor.run.exit, {"v": 1, "worker": vars(worker)} | told | more | {"ended": time.time()})
-    return CANNOT_START if told["code"] is None else int(told["code"])
+    write_json(supervisor.run.exit, {"v": 1, "worker": vars(worker)} | ending | more | {"ended": time.time()})
+    return CANNOT_START if ending["code"] is None else int(ending["code"])
 
 
 def main(arguments: list[str]) -> int:

@@ -1,1 +1,1 @@
-"""The runs table: rows, filters, order, groups."""
+"""The table of runs: rows, columns, filters, sorting, groups."""

@@ -1,4 +1,4 @@
-"""The columns of the runs table: one row each, read by the app, `s3tui list`, filters, sorting, CSV and JSON."""
+"""The columns of the table of runs, used by the app, `s3tui list`, filters, sorting, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from core.run.plugins import Registry
 from s3tui.listing.run_row import Line
 from s3tui.text.units import ABSENT, count, duration, loss, points
 
-NOTE = 70  # characters of a note in a table; JSON, CSV and `show` have all of it
+NOTE = 70  # characters of a note in a table; JSON, CSV and `show` have the whole text
 
 
 @dataclass(frozen=True)
 class InApp:
     """How the app shows a column: its header (its name by default), its place from the left, its width in cells.
 
-    A width of 0 takes the room that is left. Where room is short, columns of high `rank` go first. One that is not
-    `shown` can be chosen with a key. Numbers stand at the `right`, unless it says otherwise.
+    A width of 0 takes the remaining room. If room is short, columns of high `rank` are hidden first. A column that is
+    not `shown` can be switched on with a key. By default numbers are aligned to the `right`.
     """
 
     title: str = ""
@@ -42,9 +42,9 @@ class InList:
 class Column:
     """A column: `name` is its key in JSON and CSV, in filters and in sorting.
 
-    `value` is that of a run, None where there is none: a number, a text or, for "texts", a tuple of them; by default
-    the field of `Line` of that name. `write` writes it for a person. `app` is None for what the app shows as a part of
-    another column, `listed` for what `s3tui list` leaves to JSON and CSV.
+    `value` computes the value for a run: a number, a text or, for "texts", a tuple of texts; None if there is none. By
+    default it is the field of `Line` of that name. `write` formats it for display. `app` is None if the app shows it as
+    part of another column, `listed` is None if only JSON and CSV have it.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Column:
     filtered_as: str = ""
 
     def of(self, line: Line) -> Any:
-        """The value for a run, as it is exported, compared and sorted."""
+        """The value for a run, for export, filters and sorting."""
         return getattr(line, self.name) if self.value is None else self.value(line)
 
     def written(self, line: Line) -> str:
-        """The value for a run, as a person reads it."""
+        """The value for a run, formatted for display."""
         if self.write is not None:
             return self.write(line)
         value = self.of(line)
@@ -72,7 +72,7 @@ class Column:
 
 
 def progress(line: Line) -> str:
-    """The phase, and how far it is."""
+    """The phase and its progress."""
     if not line.phase:
         return ABSENT
     return f"{line.phase} {line.step}/{line.total}" if line.step is not None and line.total else line.phase
@@ -82,8 +82,7 @@ def _note(line: Line) -> str:
     return line.note if len(line.note) <= NOTE else f"{line.note[: NOTE - 1]}…"
 
 
-# In the order in which they are exported. Ranks in the app go by importance: what it is, how it stands, how far it is,
-# how well it does.
+# In the order of export. Ranks in the app are by importance: name, status, progress, scores.
 OWN = (
     Column("name", app=InApp("run", 1, 0, 0, shown=True), listed=InList("name", 0)),
     Column("suite", app=InApp("", 14, 12, 20)),
@@ -120,22 +119,22 @@ COLUMNS = Registry("columns", Column, {column.name: column for column in OWN})
 
 
 def as_row(line: Line) -> dict[str, Any]:
-    """A run as it is exported: the value of every column, by its name."""
+    """A run for export: the value of every column by its name."""
     return {name: column.of(line) for name, column in COLUMNS.items()}
 
 
 def in_app() -> list[tuple[Column, InApp]]:
-    """The columns that the app can show, from the left."""
+    """The columns that the app can show, from left to right."""
     found = [(column, column.app) for column in COLUMNS.values() if column.app is not None]
     return sorted(found, key=lambda pair: pair[1].place)
 
 
 def in_list() -> list[tuple[Column, InList]]:
-    """The columns of the table that `s3tui list` prints, from the left."""
+    """The columns of the table that `s3tui list` prints, from left to right."""
     found = [(column, column.listed) for column in COLUMNS.values() if column.listed is not None]
     return sorted(found, key=lambda pair: pair[1].place)
 
 
 def by_filter() -> Mapping[str, Column]:
-    """The columns by the key that they have in a filter."""
+    """The columns by their keys in filters."""
     return {column.filtered_as or name: column for name, column in COLUMNS.items()}

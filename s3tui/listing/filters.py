@@ -1,4 +1,4 @@
-"""Filters and sort keys of the runs table."""
+"""Filters and sort keys of the table of runs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _TERM = re.compile(r"(-?)(\w+)(>=|<=|[:=<>])(.*)", re.DOTALL)
 
 
 def parse_filter(words: Iterable[str]) -> Callable[[Line], bool]:
-    """A filter of lines from words as `status:running`, `score>0.8`, `-tag:old`; a word alone is part of a name.
+    """A filter from terms such as `status:running`, `score>0.8`, `-tag:old`; a word alone matches part of a name.
 
-    All of them must hold. Texts may be patterns, or several with commas between; `-` in front says no.
+    All terms must hold. Texts may be patterns, or several ones separated by commas; a leading `-` negates.
     """
     terms = [_term(term) for word in words for term in _split(word)]
     return lambda line: all(term(line) for term in terms)
@@ -74,7 +74,7 @@ def _text_term(column: Column, value: str, negated: bool) -> Callable[[Line], bo
 
 
 def sorted_lines(lines: Iterable[Line], key: str) -> list[Line]:
-    """By one column, `-` in front for the largest first; what has no value there comes last."""
+    """Sort by one column, descending with a leading `-`; lines without a value come last."""
     down, name = key.startswith("-"), key.lstrip("-")
     if name not in COLUMNS:
         raise UsageError(f"lines cannot be sorted by {name!r}", nearest(name, COLUMNS))

@@ -1,4 +1,4 @@
-"""Runs in groups, by what they are or by any setting but the seed, with the mean of each group and its spread."""
+"""Groups of runs by a column or by any setting except the seed, with mean and standard deviation of scores."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class Group:
 
     @property
     def scores(self) -> list[float]:
-        """The scores of those that are finished."""
+        """The scores of the finished runs."""
         return [line.score for line in self.lines if line.status == "finished" and line.score is not None]
 
     @property
     def done(self) -> int:
-        """How many are finished."""
+        """The number of finished runs."""
         return sum(line.status == "finished" for line in self.lines)
 
     @property
     def mean(self) -> float | None:
-        """The mean score; None before there is any."""
+        """The mean score; None before there is one."""
         return statistics.mean(self.scores) if self.scores else None
 
     @property
     def spread(self) -> float | None:
-        """The sample standard deviation of the scores; None of fewer than two."""
+        """The sample standard deviation of the scores; None for fewer than two."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else None
 
 
 def grouped(lines: Iterable[Line], key: str, specs: Mapping[str, Mapping[str, Any]]) -> list[Group]:
-    """The lines by the value of a key, which is one of OF_LINES or a setting as `search.learning_rate`; in order."""
+    """Group lines by the value of a key: one of OF_LINES, or a setting such as `search.learning_rate`."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
         groups.setdefault(value_of(line, key, specs), []).append(line)
@@ -50,7 +50,7 @@ def grouped(lines: Iterable[Line], key: str, specs: Mapping[str, Mapping[str, An
 
 
 def value_of(line: Line, key: str, specs: Mapping[str, Mapping[str, Any]]) -> str:
-    """The value of a key for one run, `-` where it has none."""
+    """The value of a key for one run; `-` if it has none."""
     if key in OF_LINES:
         return str(getattr(line, key)) or "-"
     settings = dict(flat(specs.get(line.name, {})))
@@ -58,7 +58,7 @@ def value_of(line: Line, key: str, specs: Mapping[str, Mapping[str, Any]]) -> st
 
 
 def keys_of(specs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What runs can be grouped by: what they are, then the settings in which at least two of them differ."""
+    """The keys by which runs can be grouped: columns, then the settings in which at least two runs differ."""
     seen: dict[str, set[str]] = {}
     for spec in specs:
         for key, value in flat(spec):
@@ -68,7 +68,7 @@ def keys_of(specs: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings of settings as pairs: `search.learning_rate` and its value."""
+    """Flatten nested settings to pairs such as `search.learning_rate` and its value."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")

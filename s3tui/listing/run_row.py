@@ -1,11 +1,11 @@
-"""Runs as lines of a list: what of them is shown, filtered and sorted."""
+"""The rows of the table of runs: the values of a run that are shown, filtered and sorted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
+from s3tui.runs.records.settings import task_of
 from s3tui.runs.run_state import RunState
 from s3tui.runs.status import Done, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun
@@ -13,10 +13,10 @@ from s3tui.runs.workspace import FoundRun
 
 @dataclass(frozen=True)
 class Line:
-    """One run. What is not known (yet) is None; `seconds` is how long it took, or has been at it.
+    """One run. Values that are not known (yet) are None; `seconds` is its duration so far.
 
-    `used` are the parameters that count against the budget: expected while searching, those of the structure once it
-    is chosen. `left` are the seconds that the phase still takes.
+    `used` are the parameters that count against the budget: the expected number while searching, then those of the
+    chosen structure. `left` is the estimated number of seconds until the phase ends.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Line:
 
 
 def line_of(run: FoundRun, reasons: Mapping[str, str], state: RunState | None = None) -> Line:
-    """A run as a line; `reasons` are the dispatcher's for what waits, `state` is what its events tell of a live one."""
+    """The line of a run; `reasons` are the dispatcher's for waiting runs, `state` is that of a live run."""
     line = _from_files(run, reasons)
     return line if state is None or isinstance(run.status, Done) else _with_state(line, state)
 
 
 def _with_state(line: Line, state: RunState) -> Line:
-    """The line with what the events say, which is newer than the summary."""
+    """The line updated from the events, which are newer than the summary."""
     return replace(
         line, phase=state.phase or line.phase, step=state.step, total=state.total,
         score=state.score if state.score is not None else line.score,
@@ -73,7 +73,7 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         suite=run.suite,
         status=run.status.name,
         note=waits_for or run.status.note,
-        task=_task(spec),
+        task=task_of(spec),
         method=spec.get("method", ""),
         model=spec.get("model", ""),
         seed=spec.get("seed"),
@@ -93,8 +93,3 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         priority=run.queue.priority if run.queue else 0,
         tags=run.queue.tags if run.queue else (),
     )
-
-
-def _task(spec: Mapping[str, Any]) -> str:
-    task: Mapping[str, str] = spec.get("task", {})
-    return task.get("name") or task.get("path") or ""

@@ -1,4 +1,4 @@
-"""Lines that pass a filter, in order, kept so at little cost: of a thousand runs only those that live change."""
+"""Filtered and sorted lines, updated incrementally, as only a few of a thousand runs change."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FIRST = {"running": 0, "quiet": 0, "queued": 1}
 
 
 class Ordering:
-    """The lines that `keep` lets through by one column, `-` in front for the largest first; by liveliness without one.
+    """The lines that pass the filter `keep`, sorted by one column (descending with a leading `-`), or by liveliness.
 
-    By liveliness comes what runs first, then what waits, then the rest, each by name.
+    By liveliness: running runs first, then waiting ones, then the rest, each by name.
     """
 
     def __init__(self, keep: Callable[[Line], bool], sort: str = "") -> None:
@@ -25,7 +25,7 @@ class Ordering:
         self._shown: list[Line] = []
 
     def of(self, lines: Mapping[str, Line]) -> list[Line]:
-        """Those that are shown, in their order. It is found anew only where a change may have moved one of them."""
+        """The shown lines in order, sorted again only if a change may have moved one of them."""
         changed = [line for name, line in lines.items() if self._known.get(name) is not line]
         if len(lines) != len(self._known) or any(self._moves(line) for line in changed):
             self._arrange(lines)

@@ -1,4 +1,4 @@
-"""How a workspace does as a whole: how many runs are where, and how long the rest will take."""
+"""Totals of each suite: the number of runs in each state, and the estimated time until all are finished."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from core.run.rundir import open_plain
 from s3tui.listing.run_row import Line
 from s3tui.runs.status import STATES
 
-TAIL_BYTES = 65536  # of an event file: enough steps to tell the pace
+TAIL_BYTES = 65536  # of an event file: enough steps to estimate the pace
 
 
 @dataclass(frozen=True)
 class Overview:
-    """One suite: how many of its runs are in which state, and the seconds that are left, None where unknown."""
+    """One suite: the number of runs in each state, and the estimated remaining seconds (None if unknown)."""
 
     suite: str
     counts: Mapping[str, int]
@@ -24,12 +24,12 @@ class Overview:
 
     @property
     def runs(self) -> int:
-        """All of them."""
+        """The number of all runs."""
         return sum(self.counts.values())
 
 
 def overviews(lines: Iterable[Line], left: Mapping[str, float | None]) -> list[Overview]:
-    """Each suite; `left` are the seconds that running runs need for their phase."""
+    """The totals of each suite; `left` are the remaining seconds of the phase of each running run."""
     suites: dict[str, list[Line]] = {}
     for line in lines:
         suites.setdefault(line.suite, []).append(line)
@@ -42,7 +42,7 @@ def overviews(lines: Iterable[Line], left: Mapping[str, float | None]) -> list[O
 
 
 def _eta(lines: Iterable[Line], left: Mapping[str, float | None]) -> float | None:
-    """What the waiting and running runs need, if they take as long as those that are done, as many at a time."""
+    """Estimate from the durations of finished runs, with as many runs at a time as now."""
     lines = list(lines)
     done = [line.seconds for line in lines if line.status == "finished" and line.seconds is not None]
     usual = sum(done) / len(done) if done else None
@@ -62,7 +62,7 @@ def _eta(lines: Iterable[Line], left: Mapping[str, float | None]) -> float | Non
 
 
 def seconds_left(events: Path, total: int | None) -> float | None:
-    """What the phase under way still takes at the pace of its last steps."""
+    """The estimated remaining seconds of the current phase, at the pace of its last steps."""
     try:
         with open_plain(events) as file:
             file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))

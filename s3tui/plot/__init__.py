@@ -1,1 +1,1 @@
-"""Pictures of runs: what is drawn of them (`data`), in a terminal (`terminal`) or for a paper (`paper`)."""
+"""Plots of runs: as plain data (`panels`), drawn in a terminal (`terminal`) or with matplotlib."""

@@ -1,4 +1,4 @@
-"""Texts of runs as labels of a picture."""
+"""Makes texts of runs safe and short enough for labels of a plot."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 from s3tui.runs.curves import Curve
 from s3tui.text.sanitize import clean
 
-LONGEST = 120  # characters; a longer one keeps its ends
+LONGEST = 120  # characters; of a longer label the middle is left out
 
 T = TypeVar("T")
 
 
 def labelled(data: T) -> T:
-    """The same data with each text of it fit to stand in a picture."""
+    """The same data with every text converted to a label."""
     return _labelled(data)  # type: ignore[no-any-return]
 
 
@@ -33,5 +33,5 @@ def label(text: str) -> str:
     text = clean(text)
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
-    # A label that begins with `_` is one that matplotlib leaves out of legends.
+    # matplotlib omits labels that begin with `_` from legends.
     return f" {text}" if text.startswith("_") else text

@@ -1,24 +1,23 @@
-"""Reads the runs that are to be drawn: settings, structure, history, result."""
+"""Loads the runs to plot: settings, structure, history, result."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.events import Data, Started, read_events
 from core.run.structure import Structure, read_structure
 from s3tui.results.summary import without_seed
 from s3tui.runs.history import History, HistoryView
+from s3tui.runs.records.settings import task_of
 from s3tui.runs.workspace import FoundRun, Workspace, read_run
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A run to be drawn; `structure` is None before one is chosen. `run.name` is that in the workspace.
+    """A run to plot; `structure` is None before one is chosen. `run.name` is the name in the workspace.
 
     `versions` are those of the packages that the last attempt worked with, and `data` is what it said of its rows, None
     where it did not. `left_out` says which file cannot be read
@@ -39,34 +38,28 @@ class Drawn:
 
     @property
     def group(self) -> str:
-        """What runs that differ in the seed alone have in common."""
+        """The common name of runs that differ only in the seed."""
         return without_seed(self.name)
 
     @property
     def method(self) -> str:
-        """How its structure came about."""
+        """The method."""
         method: str = self.run.spec.get("method", "")
         return method
 
     @property
     def task(self) -> str:
-        """The name of its task, or of the file of its data."""
-        return task_of(self.run.spec)
-
-
-def task_of(spec: dict[str, Any]) -> str:
-    """The task of a run's settings, short enough for a label."""
-    task: Mapping[str, str] = spec.get("task", {})
-    return task.get("name") or PurePosixPath(task.get("path", "")).stem
+        """The name of its task, or of its data file, short enough for a label."""
+        return task_of(self.run.spec, short=True)
 
 
 def read_all(workspace: Workspace, names: Iterable[str]) -> list[Drawn]:
-    """Runs of a workspace with all that they have told."""
+    """Load runs of a workspace with their histories."""
     return [read_drawn(read_run(workspace.run(name), name)) for name in names]
 
 
 def read_drawn(run: FoundRun) -> Drawn:
-    """A run with all that it has told."""
+    """Load a run with its history."""
     history = History()
     events, skipped = read_events(run.directory.events)
     for event in events:
@@ -78,7 +71,7 @@ def read_drawn(run: FoundRun) -> Drawn:
 
 
 def _structure(run: FoundRun) -> tuple[Structure | None, str]:
-    """What a run has chosen, None before and where the file is damaged; and then what is wrong with the file."""
+    """The chosen structure, None if there is none or it is damaged; and what is wrong with a damaged file."""
     if not os.path.lexists(run.directory.structure):
         return None, ""
     try:
@@ -88,7 +81,7 @@ def _structure(run: FoundRun) -> tuple[Structure | None, str]:
 
 
 def groups_of(runs: Sequence[Drawn]) -> dict[str, list[Drawn]]:
-    """Runs that differ in the seed alone together, in the order in which they come."""
+    """Group runs that differ only in the seed, in the given order."""
     groups: dict[str, list[Drawn]] = {}
     for run in runs:
         groups.setdefault(run.group, []).append(run)

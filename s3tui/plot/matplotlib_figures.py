@@ -1,14 +1,16 @@
-"""Pictures for a paper, through matplotlib: vector, colour-blind-safe, of the width of a page of text."""
+"""Figures for a paper, drawn with matplotlib: vector graphics, safe for colour-blind readers, of text width."""
 
 from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.run.errors import UsageError
+from core.run.methods import METHODS
 from s3tui.plot.labels import labelled
 from s3tui.plot.panels import Matrix, Panel
 from s3tui.results.summary import Row
@@ -21,16 +23,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".pdf", ".svg")
-WIDTH = 5.5  # inches: a column of text of NeurIPS and ICLR
+WIDTH = 5.5  # inches: the text width of NeurIPS and ICLR
 LEGEND = 100  # characters of a legend that fit side by side
 DOTS = 300  # per inch, of a png
-# Okabe and Ito's colours, which differ for all common kinds of colour vision, the yellow left out.
+# The colours of Okabe and Ito, distinguishable with all common kinds of colour vision, without the yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", ":", "-.")
-MARKERS = {"s3": "o", "random": "s", "fixed": "^", "full": "D", "given": "P"}
+MARKERS = "ovs^DPX<>phd*"  # of the methods, in the order of their table
 STYLE: Any = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that pictures are the same everywhere
+    "font.sans-serif": ["DejaVu Sans"],  # bundled with matplotlib, so that figures are the same everywhere
     "font.size": 7.0,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.0,
@@ -44,14 +46,14 @@ STYLE: Any = {
     "legend.fontsize": 6.5,
     "legend.frameon": False,
     "lines.linewidth": 1.1,
-    "text.parse_math": False,  # a name with dollars is a name, and no formula
-    "pdf.fonttype": 42,  # text stays text
-    "svg.hashsalt": "s3tui",  # equal pictures make equal files
+    "text.parse_math": False,  # dollar signs in names are not formulas
+    "pdf.fonttype": 42,  # text remains text
+    "svg.hashsalt": "s3tui",  # equal figures give equal files
 }
 
 
 def figure_of(draw: Callable[[], Figure]) -> Figure:
-    """A figure drawn in our style; raises UsageError where matplotlib is not installed."""
+    """Draw a figure in our style; raises UsageError if matplotlib is not installed."""
     try:
         import matplotlib as mpl
     except ImportError:
@@ -61,19 +63,21 @@ def figure_of(draw: Callable[[], Figure]) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the format that the name ends with; no file is overwritten."""
+    """Write a figure in the format of the file extension; no file is overwritten."""
     if path.suffix not in FORMATS:
         raise UsageError(f"{path} is no picture", f"its name should end with {', '.join(FORMATS)}")
     write_output(path, rendered(figure, path.suffix[1:]))
 
 
 def rendered(figure: Figure, form: str) -> bytes:
-    """The figure as a file; without a date, so that equal pictures make equal files."""
+    """The content of the figure's file; without a date, so that equal figures give equal files."""
     import matplotlib as mpl
 
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes, which its reader sees.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         figure.savefig(buffer, format=form, dpi=DOTS, bbox_inches="tight", pad_inches=0.02, metadata=undated[form])
     return buffer.getvalue()
 
@@ -85,7 +89,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def structure(found: Heatmap) -> Figure:
-    """The paper's heat map: the brighter, the more probable; dots on what is chosen, their area the share of runs."""
+    """The paper's heat map: brighter cells are more probable; dots mark chosen candidates, area = share of runs."""
     found = labelled(found)
     rows, columns = len(found.rows), len(found.columns)
     figure = _figure(max(WIDTH * 0.75, 2.1 + 0.115 * columns), 0.75 + 0.135 * rows)
@@ -118,7 +122,7 @@ def structure(found: Heatmap) -> Figure:
 
 
 def _bar(bar: Colorbar, label: str) -> None:
-    """A bar of colours without a frame, and of vectors too."""
+    """Style a colour bar: no frame, and vector graphics."""
     bar.set_label(label)
     bar.outline.set_visible(False)
     assert bar.solids is not None  # the bar is that of a mesh
@@ -131,21 +135,21 @@ def _bare(axes: Axes) -> None:
 
 
 def _plain_letters(axes: Axes) -> None:
-    """Names of sites and deltas without ligatures, which matplotlib sets from 3.11 on: `ffn` is no word."""
+    """Switch off ligatures in names of sites and deltas such as `ffn`, which matplotlib sets since 3.11."""
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         if hasattr(label, "set_fontfeatures"):
             label.set_fontfeatures(["-liga"])
 
 
 def _separate_stacks(axes: Axes, columns: Sequence[str]) -> None:
-    """A line between the encoder, the decoder and what is in neither."""
+    """Draw lines between the encoder, the decoder and the rest."""
     for j in range(1, len(columns)):
         if columns[j].partition(".")[0] != columns[j - 1].partition(".")[0]:
             axes.axvline(j, color="black", linewidth=0.8)
 
 
 def panels(shown: Sequence[Panel], across: int = 2) -> Figure:
-    """Panels of lines in rows, with one legend for all of them."""
+    """Line plots in a grid, with one legend for all of them."""
     shown = labelled(shown)
     across = min(across, len(shown))
     down = math.ceil(len(shown) / across)
@@ -168,7 +172,7 @@ def _legend(figure: Figure, handles: dict[str, Any]) -> None:
 
 
 def _columns(labels: Iterable[str]) -> int:
-    """How many columns of a legend fit under a page of text."""
+    """The number of legend columns that fit into the width of the figure."""
     longest = max((len(label) for label in labels), default=1)
     return max(1, min(4, LEGEND // (longest + 9)))
 
@@ -190,7 +194,7 @@ def _panel(axes: Axes, panel: Panel, labels: Sequence[str], handles: dict[str, A
 
 
 def _look(number: int) -> dict[str, Any]:
-    """The colour of a label; where there are more labels than colours the dashes differ too."""
+    """The colour of a label; with more labels than colours the dashes differ too."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
@@ -198,7 +202,7 @@ def _look(number: int) -> dict[str, Any]:
 
 
 def pareto(contests: Sequence[Sequence[Row]]) -> Figure:
-    """Score against trained parameters, a panel for each task; what trains none is a line."""
+    """Score against trained parameters, a panel for each task; runs without trained parameters are a line."""
     contests = labelled(contests)
     across = min(2, len(contests))
     down = math.ceil(len(contests) / across)
@@ -230,23 +234,37 @@ def _contest(axes: Axes, rows: Sequence[Row], experiments: Sequence[str]) -> Non
             axes.errorbar(
                 [row.parameters for row in mine], [100 * row.score_mean for row in mine],
                 yerr=[100 * (row.score_std or 0.0) for row in mine], color=colour, label=name,
-                marker=MARKERS.get(mine[0].method, "o"), markersize=4.5, capsize=2, linewidth=0.9, elinewidth=0.8,
+                marker=_marker(mine[0].method), markersize=4.5, capsize=2, linewidth=0.9, elinewidth=0.8,
             )  # fmt: skip
     axes.set_xscale("log")
     sizes = [row.parameters for row in rows if row.parameters]
-    if sizes and max(sizes) < 2 * min(sizes):  # all at one budget: what they differ by is nothing to zoom in on
+    if sizes and max(sizes) < 2 * min(sizes):  # all at one budget: do not zoom in on small differences
         axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="trained parameters", ylabel=f"{first.metric} x 100", title=f"{first.task}, {_short(first.model)}")
+    axes.set(
+        xlabel="trained parameters",
+        ylabel=f"{first.metric} x 100",
+        title=first.contest._replace(model=_short(first.model)).title,
+    )
     axes.grid(color="0.92", linewidth=0.5)
     axes.set_axisbelow(True)
 
 
+def _marker(method: str) -> str:
+    """The mark of a method; all that are not known here share one that no other has."""
+    known = [*METHODS]
+    return MARKERS[known.index(method) % len(MARKERS)] if method in known else "."
+
+
 def _experiment(row: Row) -> str:
-    """What rows of one line have in common: the experiment without what its matrix multiplies."""
+    """The label of a row: the experiment without the values of its matrix."""
     return row.experiment.partition("/")[0]
+
+
+def _title(row: Row) -> str:
+    return row.contest._replace(model=_short(row.model)).title
 
 
 def _short(model: str) -> str:
@@ -254,7 +272,7 @@ def _short(model: str) -> str:
 
 
 def transfer(found: Matrix) -> Figure:
-    """The matrix of transfers: the score in each field, its colour what is lost or won against a search on the task."""
+    """The transfer matrix: scores, coloured by the difference to the structure searched on the same task."""
     found = labelled(found)
     figure = _figure(1.9 + 0.72 * len(found.columns), 0.85 + 0.3 * len(found.rows))
     axes = figure.add_subplot()

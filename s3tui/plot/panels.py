@@ -1,4 +1,4 @@
-"""What is drawn of runs, as plain data: panels of lines, points, matrices."""
+"""The content of plots as plain data: panels of lines, points, matrices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.run.errors import UsageError
+from core.run.methods import method_of
 from core.run.structure import RUN
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.results.summary import Row, rows_of
@@ -15,13 +16,13 @@ from s3tui.runs.history import Frame
 from s3tui.runs.status import Done
 from s3tui.structures.load import Heatmap, delta_name, heatmap
 
-SMOOTHED = 25  # a curve is smoothed over so many-th of its points
-FRAMES = 64  # of the gates: a picture of a thousand lines should stay a file of a few hundred kilobytes
+SMOOTHED = 25  # the smoothing window is the number of points divided by this
+FRAMES = 64  # of the gates, so that a picture of a thousand lines remains a file of a few hundred kilobytes
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line; those of one `label` have one colour. A faint one stands behind the others and in no legend."""
+    """A line; lines with the same `label` have the same colour. Faint ones are behind others and not in the legend."""
 
     label: str
     curve: Curve
@@ -30,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines over one axis; `limit` is a horizontal line with what it is called."""
+    """Lines over one axis; `limit` is a horizontal line with its label."""
 
     title: str
     x: str
@@ -41,10 +42,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Scores in points: rows are where a structure comes from, columns the tasks that it is trained on.
+    """Scores in points: rows are sources of structures, columns are tasks on which they are trained.
 
-    `metrics` says for each column what the score is.
-    `reference` holds for each column what the structure searched on that very task scores, None where it is not there.
+    `metrics` is the metric of each column; `reference` is for each column the score of the structure searched on the
+    same task, or None.
     """
 
     rows: tuple[str, ...]
@@ -55,7 +56,7 @@ class Matrix:
 
 
 def structure_map(runs: Sequence[Drawn]) -> Heatmap:
-    """p averaged over the runs, and how often each candidate is chosen; raises UsageError where no run has chosen."""
+    """The map of p averaged over runs, and of how often candidates are chosen; raises UsageError if there is none."""
     structures = [run.structure for run in runs if run.structure is not None and run.structure.candidates]
     if not structures:
         raise UsageError("none of these runs has chosen a structure", "wait until a search is over")
@@ -63,7 +64,7 @@ def structure_map(runs: Sequence[Drawn]) -> Heatmap:
 
 
 def loss_panels(runs: Sequence[Drawn]) -> list[Panel]:
-    """The losses of searching and retraining and the validation score, each experiment in a colour of its own."""
+    """The losses of search and retraining and the validation score, with one colour for each experiment."""
     kinds: list[tuple[str, str, Callable[[Drawn], Curve]]] = [
         ("search: training loss", "loss", lambda run: run.history.curve("search", "train_loss")),
         ("search: validation loss", "loss", lambda run: run.history.curve("search", "validation_loss")),
@@ -71,11 +72,11 @@ def loss_panels(runs: Sequence[Drawn]) -> list[Panel]:
     ]
     panels = [Panel(title, "step", y, tuple(_smooth_lines(runs, curve_of))) for title, y, curve_of in kinds]
     score = Panel("retraining: validation", "step", _metric(runs), tuple(_mean_lines(runs, _scores)))
-    return _told([*panels, score], "has told of a loss")
+    return _not_empty([*panels, score], "has logged a loss")
 
 
-def _told(panels: Sequence[Panel], what: str) -> list[Panel]:
-    """The panels that show anything."""
+def _not_empty(panels: Sequence[Panel], what: str) -> list[Panel]:
+    """The panels with lines; raises UsageError if there are none."""
     shown = [panel for panel in panels if panel.lines]
     if not shown:
         raise UsageError(f"none of these runs {what} yet")
@@ -93,7 +94,7 @@ def _scores(run: Drawn) -> Curve:
 
 
 def _smooth_lines(runs: Sequence[Drawn], curve_of: Callable[[Drawn], Curve]) -> Iterator[Line]:
-    """A line for each run alone with what it is smoothed from; of several seeds their mean before them."""
+    """A smoothed and a faint raw line for a single run; for several seeds their mean, and faint single runs."""
     for label, group in groups_of(runs).items():
         curves = [curve for run in group if (curve := curve_of(run))]
         smooth = [smoothed(curve) for curve in curves]
@@ -112,14 +113,14 @@ def _mean_lines(runs: Sequence[Drawn], curve_of: Callable[[Drawn], Curve]) -> It
 
 
 def smoothed(curve: Curve) -> Curve:
-    """Means over a window that moves with the points, shorter at the ends."""
+    """The centred moving average, with a shorter window at the ends."""
     half = len(curve.x) // (2 * SMOOTHED)
     windows = (curve.y[max(0, i - half) : i + half + 1] for i in range(len(curve.y)))
     return Curve(curve.x, tuple(statistics.fmean(window) for window in windows))
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """The mean over several curves, at the points of the first for as far as all of them go."""
+    """The mean of several curves at the points of the first, over their common range."""
     points = []
     for x in curves[0].x:
         values = [curve.at(x) for curve in curves]
@@ -129,8 +130,8 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 
 
 def budget_panels(runs: Sequence[Drawn]) -> list[Panel]:
-    """For each search what its gates expect, sample and would cut out, against the budget."""
-    kinds = (("sampled", "sampled, sum n z"), ("expected", "expected, sum n p"), ("selected", "cut out now"))
+    """For each search the expected, sampled and currently selected parameters, against the budget."""
+    kinds = (("sampled", "sampled, sum n z"), ("expected", "expected, sum n p"), ("selected", "selected now"))
     panels = []
     for run in runs:
         curves = [(label, run.history.curve("search", name)) for name, label in kinds]
@@ -138,11 +139,11 @@ def budget_panels(runs: Sequence[Drawn]) -> list[Panel]:
         budget = run.history.state.budget
         limit = None if budget is None else ("budget", budget)
         panels.append(Panel(run.name, "search step", "parameters", lines, limit))
-    return _told(panels, "has searched")
+    return _not_empty(panels, "has searched")
 
 
 def gate_panels(runs: Sequence[Drawn]) -> list[Panel]:
-    """For each search the probability of every gate over time, by kind of delta; those not chosen are faint."""
+    """For each search the probability of every gate over time, coloured by delta; faint if not chosen."""
     panels = []
     for run in runs:
         chosen = set(run.history.selected or ())
@@ -154,17 +155,17 @@ def gate_panels(runs: Sequence[Drawn]) -> list[Panel]:
                 curve = Curve(x, tuple(frame.p[i] for frame in frames))
                 lines.append(Line(delta_name(candidate.delta), curve, faint=i not in chosen))
         panels.append(Panel(run.name, "search step", "p (faint: not chosen)", tuple(lines)))
-    return _told(panels, "has searched")
+    return _not_empty(panels, "has searched")
 
 
 def _thinned(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """As many frames as a picture shows, the last of them always."""
+    """At most FRAMES frames, always with the last one."""
     every = -(-len(frames) // FRAMES)
     return frames[(len(frames) - 1) % every :: every]
 
 
 def pareto_rows(runs: Sequence[Drawn]) -> list[list[Row]]:
-    """The results of the runs, those whose scores compare together."""
+    """The result rows of the runs, grouped by comparable scores."""
     contests: dict[object, list[Row]] = {}
     for row in rows_of(replace(run.run, name=run.name) for run in runs):
         contests.setdefault(row.contest, []).append(row)
@@ -174,12 +175,12 @@ def pareto_rows(runs: Sequence[Drawn]) -> list[list[Row]]:
 
 
 def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
-    """The scores of structures on tasks other than those that they were searched on; raises UsageError without any.
+    """The scores of structures transferred to other tasks; raises UsageError if there are none.
 
-    What was searched on the task itself stands on the diagonal; other methods have a row each.
+    Structures searched on the same task are on the diagonal; other methods have a row each.
     """
     by_name = {f"{RUN}{run.run.name}": run for run in runs}
-    if not any(run.method == "given" for run in runs):
+    if not any(method_of(run.method).is_given for run in runs):
         raise UsageError("none of these runs trains a structure of another", 'as with structure = "run:NAME"')
     scores: dict[tuple[str, str], list[float]] = {}
     own: dict[str, list[float]] = {}
@@ -187,10 +188,10 @@ def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
     for run in runs:
         if not isinstance(run.run.status, Done):
             continue
-        result = run.run.status.result
+        result, method = run.run.status.result, method_of(run.method)
         metrics[run.task] = result.metric
-        row = _source_label(_reference(run), by_name) if run.method == "given" else run.group.partition("/")[0]
-        here = own.setdefault(run.task, []) if run.method == "s3" else scores.setdefault((row, run.task), [])
+        row = _source_label(_reference(run), by_name) if method.is_given else run.group.partition("/")[0]
+        here = own.setdefault(run.task, []) if method.searches else scores.setdefault((row, run.task), [])
         here.append(100 * result.score)
     for task, values in own.items():
         scores.setdefault((task, task), values)
@@ -203,7 +204,7 @@ def _reference(run: Drawn) -> str:
 
 
 def _source_label(reference: str, by_name: dict[str, Drawn]) -> str:
-    """The task on which a structure was searched; the name of its file or run, where that run is not among these."""
+    """The task on which a structure was searched; or the name of its file or run, if that run is not loaded."""
     return by_name[reference].task if reference in by_name else reference.removeprefix(RUN)
 
 

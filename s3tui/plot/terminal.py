@@ -1,4 +1,4 @@
-"""Pictures in a terminal, through plotext; what is a map or a matrix stands there in numbers."""
+"""Plots in a terminal with plotext; maps and matrices are printed as numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from s3tui.text.sanitize import clean
 from s3tui.text.streams import print_coloured
 
 HEIGHT = 18  # lines of one panel
-PIPED = 100  # columns, where there is no terminal
+PIPED = 100  # columns if stdout is not a terminal
 COLOURS = ("blue", "orange", "green", "magenta", "cyan", "yellow", "white")
 
 
 def print_panels(panels: Sequence[Panel]) -> None:
-    """One panel under the other."""
+    """Print panels one below the other."""
     for panel in panels:
         print_coloured(drawn(panel, _width(), _colour()))
 
@@ -33,17 +33,17 @@ def _colour() -> bool:
 
 
 def drawn(panel: Panel, width: int, colour: bool) -> str:
-    """A panel as text; the faint lines are left out where strong ones show the same."""
+    """A panel as text; without faint lines if there are others."""
     import plotext
 
     _begin(width, HEIGHT, colour)
     strong = [line for line in panel.lines if not line.faint] or list(panel.lines)
     labels = list(dict.fromkeys(line.label for line in strong))
-    told: set[str] = set()
+    named: set[str] = set()
     for line in strong:
         look = {"color": COLOURS[labels.index(line.label) % len(COLOURS)]} if colour else {}
-        label = None if line.label in told else clean(line.label)
-        told.add(line.label)
+        label = None if line.label in named else clean(line.label)
+        named.add(line.label)
         marker = "braille" if colour or len(labels) == 1 else str(labels.index(line.label) % 10)
         plotext.plot(list(line.curve.x), list(line.curve.y), label=label, marker=marker, **look)
     if panel.limit is not None:
@@ -52,13 +52,13 @@ def drawn(panel: Panel, width: int, colour: bool) -> str:
 
 
 def print_pareto(contests: Sequence[Sequence[Row]]) -> None:
-    """Points for each experiment; the table of `s3tui results` has the numbers."""
+    """Print the scores as points; the table of `s3tui results` has the numbers."""
     for rows in contests:
         print_coloured(pareto(rows, _width(), _colour()))
 
 
 def pareto(rows: Sequence[Row], width: int, colour: bool) -> str:
-    """Score against trained parameters as text; what trains none is a line."""
+    """Score against trained parameters as text; runs without trained parameters are a line."""
     import plotext
 
     _begin(width, HEIGHT + 4, colour)
@@ -70,7 +70,7 @@ def pareto(rows: Sequence[Row], width: int, colour: bool) -> str:
         else:
             plotext.hline(100 * row.score_mean)
     plotext.xscale("log")
-    return _built(f"{rows[0].task}, {rows[0].model}", "trained parameters", f"{rows[0].metric} x 100", colour)
+    return _built(rows[0].contest.title, "trained parameters", f"{rows[0].metric} x 100", colour)
 
 
 def _begin(width: int, height: int, colour: bool) -> None:
@@ -78,7 +78,7 @@ def _begin(width: int, height: int, colour: bool) -> None:
 
     plotext.clear_figure()
     plotext.theme("pro" if colour else "clear")
-    plotext.limit_size(False, False)  # the width is ours to know: a file is no terminal
+    plotext.limit_size(False, False)  # do not limit the size to that of the terminal: the output may be a file
     plotext.plotsize(width, height)
 
 
@@ -94,12 +94,12 @@ def _built(title: str, x: str, y: str, colour: bool) -> str:
 
 
 def print_transfer(found: Matrix) -> None:
-    """The matrix in points."""
+    """Print the transfer matrix."""
     print("\n".join(transfer_lines(found)))
 
 
 def transfer_lines(found: Matrix) -> list[str]:
-    """The matrix as lines of text."""
+    """The transfer matrix as lines of text."""
     head = [f"{column} ({metric})" for column, metric in zip(found.columns, found.metrics, strict=True)]
     lines = zip(found.rows, found.values, strict=True)
     rows = [[name, *("-" if value is None else f"{value:.2f}" for value in values)] for name, values in lines]

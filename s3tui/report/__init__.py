@@ -1,1 +1,1 @@
-"""The report of a suite: what it says (`content`), as one HTML page (`page`) or as Markdown (`markdown`)."""
+"""The report of a suite: its content (`content`), written as one HTML page (`html`) or as Markdown (`markdown`)."""

@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written in."""
+"""The blocks of a report, independent of the output format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Heading:
-    """The title of a part; level 1 is that of the report."""
+    """A heading; level 1 is the title of the report."""
 
     text: str
     level: int = 2
@@ -23,7 +23,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a head; the columns in `numbers` are set flush right, the rows in `strong` stand out."""
+    """A table with a header; columns in `numbers` are right-aligned, rows in `strong` are bold."""
 
     head: tuple[str, ...]
     rows: Sequence[Sequence[str]]
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as SVG, and as text where no picture can be; either is made only when it is asked for."""
+    """A picture as SVG, or as text for formats without pictures; each is rendered only when needed."""
 
     caption: str
     svg: Callable[[], str]

@@ -1,4 +1,4 @@
-"""What the report of a suite says."""
+"""The content of a suite's report, as a sequence of blocks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from core.run.comparing import agreement
 from core.run.errors import RunDirError, S3Error
+from core.run.methods import method_of
 from core.run.rundir import RunDir
 from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.results.gains import Gain, with_gains
-from s3tui.results.summary import Row, comparisons, without_result
+from s3tui.results.summary import Contest, Row, comparisons, without_result
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
@@ -23,13 +24,13 @@ from s3tui.text.units import ABSENT, count, duration, percent, points
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TEXT_WIDTH = 100  # columns of a picture made of text
-MOST = 6  # searches whose gates and budgets are drawn one by one
+TEXT_WIDTH = 100  # columns of a picture as text
+MOST = 6  # searches whose gates and budgets are plotted individually
 INTERVALS = (
-    "Scores are means over runs that differ in the seed alone, ± their sample standard deviation. The gain is over the "
-    "best random or fixed structure at the same budget, over the seeds that both ran with (pairs), or over all runs "
-    "where they share fewer than two; in brackets its 95 % interval from 2,000 bootstrap resamples. With fewer than "
-    "five runs such an interval is narrower than the truth: read it as a hint."
+    "Scores are means over runs that differ only in the seed, ± their sample standard deviation. The gain is the "
+    "difference to the best random or fixed structure at the same budget, over common seeds (pairs), or over all runs "
+    "if there are fewer than two common seeds; in brackets is its 95 % interval from 2,000 bootstrap resamples. With "
+    "fewer than five runs such an interval is too narrow: read it as a hint."
 )
 
 
@@ -56,11 +57,11 @@ def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
 def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
     yield Heading("Results")
     rows = with_gains(found)
-    contests: dict[tuple[str, str, str], list[tuple[Row, Gain | None]]] = {}
+    contests: dict[Contest, list[tuple[Row, Gain | None]]] = {}
     for row, gain in rows:
         contests.setdefault(row.contest, []).append((row, gain))
-    for (task, model, metric), contest in contests.items():
-        yield Heading(f"{task}, {model}: {metric} x 100", 3)
+    for shared, contest in contests.items():
+        yield Heading(f"{shared.title}: {shared.metric} x 100", 3)
         best = max(row.score_mean for row, _ in contest)
         strong = frozenset(i for i, (row, _) in enumerate(contest) if row.score_mean == best)
         head = ("experiment", "method", "budget", "trained", "share", "score", "runs", "gain", "over", "pairs", "time")
@@ -72,9 +73,9 @@ def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
 def _cells(row: Row, gain: Gain | None) -> list[str]:
     share = row.parameters / row.backbone_parameters if row.backbone_parameters else None
     spread = "" if row.score_std is None else f" ± {points(row.score_std)}"
-    told = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
+    gained = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
     numbers = [count(row.budget), count(row.parameters), percent(share), f"{points(row.score_mean)}{spread}"]
-    return [row.experiment, row.method, *numbers, str(row.runs), *told, duration(row.seconds)]
+    return [row.experiment, row.method, *numbers, str(row.runs), *gained, duration(row.seconds)]
 
 
 def _gain(gain: Gain) -> str:
@@ -83,13 +84,13 @@ def _gain(gain: Gain) -> str:
 
 
 def _scores(runs: Sequence[Drawn]) -> Iterator[Block]:
-    """Scores against parameters, and the matrix of transfers where there are any."""
+    """Scores against parameters, and the transfer matrix if there are transfers."""
     contests = _if_any(lambda: panels.pareto_rows(runs))
     if contests:
         yield Heading("Scores and parameters")
         yield Picture(
-            "Score against trained parameters; bars are sample standard deviations over runs. What trains no "
-            "parameters but those of a new head is a dashed line.",
+            "Score against trained parameters; bars are sample standard deviations over runs. Runs that train only a "
+            "new head are a dashed line.",
             lambda: _svg(lambda: matplotlib_figures.pareto(contests)),
             lambda: "\n\n".join(terminal.pareto(rows, TEXT_WIDTH, False) for rows in contests),
         )
@@ -97,15 +98,15 @@ def _scores(runs: Sequence[Drawn]) -> Iterator[Block]:
     if matrix:
         yield Heading("Transfer")
         yield Picture(
-            "Scores of structures (rows: where they come from) trained on tasks (columns). Bold: on the task that they "
-            "were searched on.",
+            "Scores of structures (rows: the task of their search) trained on tasks (columns). Bold: on the task of "
+            "their search.",
             lambda: _svg(lambda: matplotlib_figures.transfer(matrix)),
             lambda: "\n".join(terminal.transfer_lines(matrix)),
         )
 
 
 def _structures(runs: Sequence[Drawn]) -> Iterator[Block]:
-    searched = {name: group for name, group in groups_of(runs).items() if group[0].method == "s3"}
+    searched = {name: group for name, group in groups_of(runs).items() if method_of(group[0].method).gates}
     searched = {name: [run for run in group if run.structure] for name, group in searched.items()}
     if any(searched.values()):
         yield Heading("Structures")
@@ -124,11 +125,11 @@ def _structure(group: Sequence[Drawn]) -> Iterator[Block]:
         lambda: "\n".join(map_lines(found, TEXT_WIDTH)),
     )
     if len(group) > 1:
-        told = agreement([run.structure for run in group if run.structure])
-        between = f" (95 % interval {told.interval[0]:.3f} to {told.interval[1]:.3f})" if told.interval else ""
+        agreed = agreement([run.structure for run in group if run.structure])
+        between = f" (95 % interval {agreed.interval[0]:.3f} to {agreed.interval[1]:.3f})" if agreed.interval else ""
         yield Text(
-            f"Pairs of these structures overlap by {told.overlap:.3f}{between} (Jaccard); random ones under the same "
-            f"budget by {told.by_chance:.3f}."
+            f"The mean overlap of pairs of these structures is {agreed.overlap:.3f}{between} (Jaccard); that of random "
+            f"structures under the same budget is {agreed.by_chance:.3f}."
         )
 
 
@@ -139,12 +140,12 @@ def _curves(runs: Sequence[Drawn]) -> Iterator[Block]:
         tasks.setdefault(run.task, []).append(run)
     for task, group in tasks.items():
         yield from _panels(f"{task}: losses (a moving mean; faint: single runs) and validation scores.", group)
-    searches = [run for run in runs if run.method == "s3"]
+    searches = [run for run in runs if method_of(run.method).gates]
     searched = searches[:MOST]
     which = f"of the first {MOST} searches" if len(searches) > MOST else "of each search"
     shown = _if_any(lambda: panels.budget_panels(searched))
     if shown:
-        yield _picture(f"What the gates {which} expect, sample and would cut out, against the budget.", shown)
+        yield _picture(f"Expected, sampled and currently selected parameters {which}, against the budget.", shown)
     shown = _if_any(lambda: panels.gate_panels(searched))
     if shown:
         yield _picture(f"The probability of every gate {which}; faint: not chosen.", shown)
@@ -169,7 +170,7 @@ def _svg(draw: Callable[[], Figure]) -> str:
 
 
 def _if_any(make: Callable[[], Any]) -> Any:
-    """What is drawn of some runs, None where they have nothing of it."""
+    """The result of `make`, or None if it raises UsageError as the runs have nothing to show."""
     try:
         return make()
     except S3Error:
@@ -200,7 +201,7 @@ def _left_out(counts: Mapping[str, int]) -> str:
 
 
 def _settings(found: Sequence[FoundRun]) -> Iterator[Block]:
-    """What all runs share, and what sets each experiment apart."""
+    """The settings that all runs share, and those in which experiments differ."""
     flat = {run.name: dict(_flat(run.spec)) for run in found if run.spec}
     keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
     shared = [key for key in keys if len({settings.get(key) for settings in flat.values()}) == 1]
@@ -217,7 +218,7 @@ def _settings(found: Sequence[FoundRun]) -> Iterator[Block]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Settings as dotted keys with short values; of a space its name, as its groups may fill pages."""
+    """Settings as dotted keys with short values; a space is represented by its name, as its groups may fill pages."""
     for key, value in table.items():
         if isinstance(value, dict):
             if "groups" in value:
@@ -252,16 +253,16 @@ def _conditions(runs: Sequence[Drawn], found: Sequence[FoundRun]) -> Iterator[Bl
     yield from map(Text, problems)
     if None in joules:
         yield Text(
-            "Energy is known only of runs that were given one GPU whose driver counts it (NVML, from Volta on); that "
-            "of a CPU is not measured."
+            "Energy is known only for runs on one GPU whose driver counts it (NVML, since Volta); that of a CPU is not "
+            "measured."
         )
     if any(joules):
-        yield Text("Energy is what the whole GPU used during the last attempt, also for others that shared it.")
+        yield Text("Energy is that of the whole GPU during the last attempt, including other processes on it.")
     yield Table(("package", "versions"), _versions(runs))
 
 
 def _processes(directory: RunDir) -> tuple[Exit | None, Process | None, list[str]]:
-    """How the last process of a run ended and which it was; what is damaged is left out, and said."""
+    """The end and the record of a run's last process, and a list of problems with damaged files."""
     try:
         return read_exit(directory), read_process(directory), []
     except RunDirError as error:

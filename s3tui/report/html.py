@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs no other file: no script, no font, no picture from elsewhere."""
+"""Writes a report as one self-contained HTML page: no scripts, and no external fonts or pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ figcaption { font-size: .86rem; color: #444; max-width: 48rem; }
 
 
 def page(title: str, blocks: Iterable[Block]) -> str:
-    """The report as one file."""
+    """The HTML text of the report."""
     body = "\n".join(_written(block, number) for number, block in enumerate(blocks))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -67,7 +67,7 @@ def _picture(picture: Picture, number: int) -> str:
 
 
 def _inline(svg: str, prefix: str) -> str:
-    """An SVG file as part of a page: without its prologue, its ids told apart from those of the others."""
+    """An SVG as part of a page: without its prologue, and with ids made unique by a prefix."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)

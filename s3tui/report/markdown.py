@@ -1,4 +1,4 @@
-"""A report as Markdown; pictures are text in it, which any reader of Markdown shows."""
+"""Writes a report as Markdown, with pictures as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3tui.text.sanitize import clean
 
 
 def markdown(blocks: Iterable[Block]) -> str:
-    """The report as one file."""
+    """The Markdown text of the report."""
     return "\n\n".join(map(_written, blocks)) + "\n"
 
 
@@ -33,11 +33,11 @@ def _table(table: Table) -> str:
 
 def _picture(picture: Picture) -> str:
     text = "\n".join(clean(line).rstrip() for line in picture.text().splitlines())
-    # A fence ends only at one as long, which no line of the text may hold.
+    # The fence must be longer than any run of backticks in the text.
     fence = max(("```", *(f"{run}`" for run in re.findall("`{3,}", text))), key=len)
     return f"{fence}text\n{text}\n{fence}\n\n{_plain(picture.caption)}"
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is a mark of Markdown or HTML."""
+    """The text escaped for Markdown and HTML."""
     return re.sub(r"([\\`*_\[\]<>|#~&$!])", r"\\\1", clean(text))

@@ -1,1 +1,1 @@
-"""What finished runs scored, averaged over seeds and compared."""
+"""Results of finished runs: averages over seeds, gains over baselines, comparison of runs."""

@@ -1,4 +1,4 @@
-"""Several runs side by side: in which settings they differ, what they came to, which candidates they chose."""
+"""Comparison of several runs: differing settings, the Pareto front, how often candidates are chosen."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[str]:
     values: dict[str, list[str]] = {}
     for place, spec in enumerate(specs):
         for key, value in flat(spec):
-            # One that lacks a setting differs from one that has it.
+            # A run without a setting differs from a run with it.
             values.setdefault(key, ["-"] * len(specs))[place] = str(value)
-    return [key for key, told in values.items() if len(set(told)) > 1]
+    return [key for key, written in values.items() if len(set(written)) > 1]
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The runs of `points` (parameters, score) that none beats, in the order of their parameters.
+    """The Pareto front of `points` (parameters, score): the runs that no other dominates, in the order of parameters.
 
-    One is beaten by a higher score with no more parameters, and by the same score with fewer.
+    A run is dominated by a higher score with no more parameters, and by the same score with fewer.
     """
     best, front = float("-inf"), []
     for name, (_, score) in sorted(points.items(), key=lambda pair: (pair[1][0], -pair[1][1])):
@@ -38,7 +38,7 @@ def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """How many of the runs chose a candidate, of those `of` that could, and its mean p."""
+    """How many of the `of` runs that have a candidate in their space chose it, and its mean p."""
 
     candidate: Candidate
     times: int
@@ -47,12 +47,12 @@ class Chosen:
 
     @property
     def share(self) -> float:
-        """The share of the runs that chose it."""
+        """The share of runs that chose it."""
         return self.times / self.of
 
 
 def frequencies(structures: Sequence[Structure]) -> list[Chosen]:
-    """Every candidate that any of the runs chose, the most frequent first, then by mean p."""
+    """All candidates chosen by any of the runs, the most frequent first, then by mean p."""
     candidates: dict[str, Candidate] = {}
     could, times = Counter[str](), Counter[str]()
     p: dict[str, float] = {}
@@ -69,13 +69,13 @@ def frequencies(structures: Sequence[Structure]) -> list[Chosen]:
 
 
 def by_settings(lines: Iterable[Line], specs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The names of runs that differ in nothing but the seed, by what they are called without it."""
+    """The names of runs that differ only in the seed, by their common name without it."""
     groups: dict[tuple[str, str], list[str]] = {}
     for line in lines:
         settings = {key: value for key, value in flat(specs.get(line.name, {})) if key != "seed"}
         groups.setdefault((without_seed(line.name), str(settings)), []).append(line.name)
     named: dict[str, list[str]] = {}
     for (name, _), names in groups.items():
-        # Two groups of one name differ in something that the name does not tell.
+        # Two groups of the same name differ in a setting that is not in the name.
         named[name if name not in named else f"{name} ({names[0]})"] = names
     return named

@@ -1,4 +1,4 @@
-"""What a row of results gains over the best baseline at the same budget, seed by seed where both ran with the same."""
+"""The gain of a searched structure over the best baseline at the same budget, paired by seed if possible."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.run.comparing import RESAMPLES, Interval, percentiles
+from core.run.methods import method_of
 from s3tui.results.summary import Row, grouped
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
 
-BASELINES = ("random", "fixed")
 Seeds = dict[int, float]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """The mean difference of scores to `baseline`, and its 95 % bootstrap interval (None where a row has one run).
+    """The mean difference of scores to `baseline`, and its 95 % bootstrap interval (None if a row has one run).
 
-    `pairs` is the number of seeds that both ran with, over which the difference is taken; 0 where they share fewer than
-    two, so that both are resampled by themselves.
+    `pairs` is the number of common seeds, over which the difference is taken; 0 if there are fewer than two, in which
+    case both are resampled independently.
     """
 
     baseline: str
@@ -31,22 +31,23 @@ class Gain:
 
 
 def with_gains(runs: Sequence[FoundRun], seed: int = 0) -> list[tuple[Row, Gain | None]]:
-    """The rows of finished runs, each with what it gains; None for baselines, and where none is at its budget."""
+    """The rows of finished runs, each with its gain; None for baselines, and if there is no baseline at its budget."""
     rows = grouped(runs)
     return [(row, _gain(row, group, rows, seed)) for row, group in rows]
 
 
 def _gain(row: Row, group: Sequence[FoundRun], rows: list[tuple[Row, list[FoundRun]]], seed: int) -> Gain | None:
-    if row.budget is None or row.method in (*BASELINES, "full"):
+    method = method_of(row.method)
+    if row.budget is None or method.baseline or method.budget == "ignored":
         return None
-    rivals = [
+    baselines = [
         (other, members)
         for other, members in rows
-        if other.method in BASELINES and (other.contest, other.budget) == (row.contest, row.budget)
+        if method_of(other.method).baseline and (other.contest, other.budget) == (row.contest, row.budget)
     ]
-    if not rivals:
+    if not baselines:
         return None
-    best, members = max(rivals, key=lambda pair: pair[0].score_mean)
+    best, members = max(baselines, key=lambda pair: pair[0].score_mean)
     return gain(best.experiment, _by_seed(group), _by_seed(members), seed)
 
 
@@ -55,7 +56,7 @@ def _by_seed(group: Sequence[FoundRun]) -> Seeds:
 
 
 def gain(baseline: str, ours: Seeds, theirs: Seeds, seed: int = 0) -> Gain:
-    """The difference of two methods whose scores are given by seed."""
+    """The gain of one method over another, given their scores by seed."""
     place = random.Random(seed)
     common = sorted(ours.keys() & theirs.keys())
     if len(common) > 1:

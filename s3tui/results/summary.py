@@ -1,4 +1,4 @@
-"""What the finished runs of a suite came to: one row for each experiment, averaged over its seeds."""
+"""The results table of a suite: one row for each experiment, averaged over its seeds."""
 
 from __future__ import annotations
 
@@ -8,19 +8,41 @@ import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from core.run.events import EventReader, Started
+from core.run.methods import MethodRow, method_of
 from s3tui.runs.records.result import Result
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun, find_runs
 from s3tui.text.units import count, points
+
+# As the event `started` names the types of the backbone, in runs whose results do not.
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
+FIRST_EVENT = 2**12  # bytes from which the first event of a run is read
+
+
+class Contest(NamedTuple):
+    """What rows have in common whose scores compare; `precision` is empty where it is not known."""
+
+    task: str
+    model: str
+    metric: str
+    precision: str
+
+    @property
+    def title(self) -> str:
+        """Task, model and precision."""
+        return ", ".join(filter(None, (self.task, self.model, self.precision)))
 
 
 @dataclass(frozen=True)
 class Row:
     """An experiment, or one point of its matrix, averaged over seeds.
 
-    `score_std` is the sample standard deviation, None for a single run. `parameters` (trained, rounded) and
-    `seconds` (of a whole run) are means; `budget` is in parameters, None where there is none.
+    `precision` is that of the backbone: runs of different precision are never averaged. `score_std` is the sample
+    standard deviation, None for a single run. `parameters` (trained, rounded) and `seconds` (of a whole run) are means;
+    `budget` is in parameters, None where there is none.
     """
 
     experiment: str
@@ -28,6 +50,7 @@ class Row:
     model: str
     method: str
     metric: str
+    precision: str
     budget: int | None
     parameters: int
     backbone_parameters: int
@@ -37,9 +60,9 @@ class Row:
     seconds: float
 
     @property
-    def contest(self) -> tuple[str, str, str]:
+    def contest(self) -> Contest:
         """Rows of one contest have scores that compare."""
-        return (self.task, self.model, self.metric)
+        return Contest(self.task, self.model, self.metric, self.precision)
 
 
 def results(folder: Path) -> list[Row]:
@@ -48,17 +71,17 @@ def results(folder: Path) -> list[Row]:
 
 
 def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
-    """The rows of those of the runs that are finished."""
+    """The rows of the finished ones of these runs."""
     return [row for row, _ in grouped(runs)]
 
 
 def grouped(runs: Iterable[FoundRun]) -> list[tuple[Row, list[FoundRun]]]:
     """The same rows, each with the runs that it averages."""
-    groups: dict[tuple[str, str], list[FoundRun]] = {}
+    groups: dict[tuple[str, str, str], list[FoundRun]] = {}
     for run in runs:
         if isinstance(run.status, Done):
             groups.setdefault(_group(run), []).append(run)
-    rows = [(_row(name, [_result(run) for run in group]), group) for (name, _), group in groups.items()]
+    rows = [(_row(name, precision, group), group) for (name, _, precision), group in groups.items()]
     return sorted(rows, key=lambda pair: (pair[0].contest, -pair[0].score_mean, pair[0].experiment))
 
 
@@ -67,10 +90,20 @@ def _result(run: FoundRun) -> Result:
     return run.status.result
 
 
-def _group(run: FoundRun) -> tuple[str, str]:
-    """Runs of a group differ in nothing but the seed; the first part is what a person calls the group."""
+def _group(run: FoundRun) -> tuple[str, str, str]:
+    """The name of a run's group, its settings and its precision. Runs of a group differ in nothing but the seed."""
     settings = {k: v for k, v in run.spec.items() if k != "seed"}
-    return without_seed(run.name), json.dumps(settings, sort_keys=True)
+    return without_seed(run.name), json.dumps(settings, sort_keys=True), _precision(run)
+
+
+def _precision(run: FoundRun) -> str:
+    """The precision of the backbone; of a result that does not have it, from the first event."""
+    if known := _result(run).precision:
+        return known
+    reader = EventReader(run.directory.events)
+    started = [event for event in reader.poll(FIRST_EVENT) if isinstance(event, Started)]
+    reader.close()
+    return PRECISIONS.get(started[0].precision, "") if started else ""
 
 
 def without_seed(name: str) -> str:
@@ -80,7 +113,8 @@ def without_seed(name: str) -> str:
     return str(path.with_name(",".join(keys)) if keys else path.parent)
 
 
-def _row(name: str, group: list[Result]) -> Row:
+def _row(name: str, precision: str, runs: list[FoundRun]) -> Row:
+    group = [_result(run) for run in runs]
     first = group[0]
     scores = [result.score for result in group]
     return Row(
@@ -89,6 +123,7 @@ def _row(name: str, group: list[Result]) -> Row:
         model=first.model,
         method=first.method,
         metric=first.metric,
+        precision=precision,
         budget=first.budget,
         parameters=round(statistics.mean(result.parameters for result in group)),
         backbone_parameters=first.backbone_parameters,
@@ -100,16 +135,21 @@ def _row(name: str, group: list[Result]) -> Row:
 
 
 def comparisons(rows: Iterable[Row]) -> Iterator[str]:
-    """A sentence for each budget at which both the search and another method ran: what the search gained or lost."""
-    contests: dict[tuple[tuple[str, str, str], int], list[Row]] = {}
+    """For each budget, a sentence for each search that ran beside a method without one: the difference of scores."""
+    contests: dict[tuple[Contest, int], list[Row]] = {}
     for row in rows:
         if row.budget is not None:
             contests.setdefault((row.contest, row.budget), []).append(row)
     for (_, budget), contest in contests.items():
-        searched = [row for row in contest if row.method == "s3"]
-        others = [row for row in contest if row.method != "s3"]
-        if searched and others:
-            yield _comparison(budget, max(searched, key=_score), max(others, key=_score))
+        others = [row for row in contest if not _way(row).searches and _way(row).budget != "ignored"]
+        for method in dict.fromkeys(row.method for row in contest if _way(row).searches):
+            if others:
+                searched = max((row for row in contest if row.method == method), key=_score)
+                yield _comparison(budget, searched, max(others, key=_score))
+
+
+def _way(row: Row) -> MethodRow:
+    return method_of(row.method)
 
 
 def _score(row: Row) -> float:
@@ -120,14 +160,14 @@ def _comparison(budget: int, ours: Row, other: Row) -> str:
     difference = round(100 * (ours.score_mean - other.score_mean), 2)
     gained = f"{abs(difference):.2f} points {'above' if difference > 0 else 'below'}" if difference else "the same as"
     return (
-        f"At a budget of {count(budget)} parameters, s3 ({ours.experiment}, {points(ours.score_mean)}) is {gained} "
-        f"the best other method, {other.method} ({other.experiment}, {points(other.score_mean)}); "
+        f"At a budget of {count(budget)} parameters, {ours.method} ({ours.experiment}, {points(ours.score_mean)}) is "
+        f"{gained} the best without a search, {other.method} ({other.experiment}, {points(other.score_mean)}); "
         f"runs: {ours.runs} and {other.runs}."
     )
 
 
 def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:
-    """A line for each run that no row counts, and where it stands."""
+    """A line for each run without a result, with its status."""
     for run in runs:
         if not isinstance(run.status, Done):
             yield ": ".join(filter(None, (run.name, run.status.name, run.status.note)))

@@ -1,1 +1,1 @@
-"""Runs on disk: their folders, their status, their history."""
+"""Runs on disk: workspaces, run folders, status, history."""

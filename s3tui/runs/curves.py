@@ -1,4 +1,4 @@
-"""Curves of any length in bounded memory: what a plot of them shows is kept, the rest is not."""
+"""Curves of any length in bounded memory: downsampled to the extremes that a plot shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CAPACITY = 2048  # points: twice the columns of a wide terminal in braille, so t
 
 @dataclass(frozen=True)
 class Curve:
-    """Points in order of x."""
+    """An immutable curve: points in ascending order of x."""
 
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
@@ -26,7 +26,7 @@ class Curve:
         return Curve(tuple(x for x, _ in inside), tuple(y for _, y in inside))
 
     def at(self, x: float) -> float | None:
-        """The value at x, on a straight line between the points beside it; None outside of them."""
+        """The value at x by linear interpolation; None outside the range of the points."""
         if not self.x or not self.x[0] <= x <= self.x[-1]:
             return None
         right = bisect_left(self.x, x)
@@ -38,7 +38,7 @@ class Curve:
 
 
 class Series:
-    """A curve that grows; older points are thinned to the extremes of their neighbourhood."""
+    """A growing curve, downsampled to local extremes when it exceeds its capacity."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -49,7 +49,7 @@ class Series:
         return len(self._x)
 
     def append(self, x: float, y: float) -> None:
-        """Add a point behind all others."""
+        """Add a point with an x larger than all others."""
         self._x.append(x)
         self._y.append(y)
         if len(self._x) >= 2 * self._capacity:
@@ -57,25 +57,25 @@ class Series:
             self._x, self._y = array("d", thin_x), array("d", thin_y)
 
     def cut(self, last: float) -> None:
-        """Forget the points with x > last."""
+        """Remove the points with x > last."""
         while self._x and self._x[-1] > last:
             self._x.pop()
             self._y.pop()
 
     def last(self) -> float | None:
-        """The latest value, None where there is none."""
+        """The latest value; None if there are no points."""
         return self._y[-1] if self._y else None
 
     def curve(self) -> Curve:
-        """The points so far."""
+        """An immutable copy of the points so far."""
         return Curve(tuple(self._x), tuple(self._y))
 
 
 def minmax(x: Sequence[float], y: Sequence[float], bins: int) -> tuple[list[float], list[float]]:
-    """The lowest and the highest point of each of `bins` equal stretches of x, in order: at most two a bin.
+    """The minimum and the maximum in each of `bins` equal intervals of x, in order.
 
     A plot of `bins` columns looks the same with them as with all points (M4 aggregation without the first and last
-    point of a bin; Jugel et al., VLDB 2014). The ends of the curve stay.
+    point of a bin; Jugel et al., VLDB 2014). The first and the last point of the curve are kept.
     """
     if len(x) <= 2 * bins:
         return list(x), list(y)
@@ -83,7 +83,7 @@ def minmax(x: Sequence[float], y: Sequence[float], bins: int) -> tuple[list[floa
     kept = {0, len(x) - 1}
     start = 0
     while start < len(x):
-        # Points of one bin lie side by side.
+        # Points of one bin are adjacent.
         bin_end = x[0] + width * (int((x[start] - x[0]) / width) + 1)
         end = start + 1
         while end < len(x) and x[end] < bin_end:
@@ -96,7 +96,7 @@ def minmax(x: Sequence[float], y: Sequence[float], bins: int) -> tuple[list[floa
 
 
 def smoothed(curve: Curve, weight: float) -> Curve:
-    """The exponential moving average with this weight on the past, without the bias of its start: 0 changes nothing.
+    """The bias-corrected exponential moving average with this weight on the past; 0 changes nothing.
 
     m_t = w m_(t-1) + (1 - w) y_t, divided by 1 - w^t (Kingma and Ba 2015, section 3).
     """

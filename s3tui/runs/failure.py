@@ -1,4 +1,4 @@
-"""How a run came to nothing, told from where it stands in the end."""
+"""Failure reports of unsuccessful runs, and the exit code of a suite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOG_TAIL_LINES = 5
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that came to nothing; `tail` holds the last lines of its log where the worker told nothing itself."""
+    """The failure report of a run; `tail` are the last lines of its log if the worker reported no error itself."""
 
     run: str
     kind: str
@@ -28,12 +28,12 @@ class Failure:
     tail: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = ": ".join(part for part in (self.run, self.kind, self.message) if part)
-        return f"{told} (log: {self.log})"
+        text = ": ".join(part for part in (self.run, self.kind, self.message) if part)
+        return f"{text} (log: {self.log})"
 
 
 def failure_of(run: FoundRun, name: str, waits_for: str = "") -> Failure | None:
-    """What is wrong with a run from which nothing more comes by itself; None where it has a result."""
+    """The failure of a run that does not proceed by itself; None if it has a result."""
     status, log = run.status, run.directory.log
     if isinstance(status, Done):
         return None
@@ -45,7 +45,7 @@ def failure_of(run: FoundRun, name: str, waits_for: str = "") -> Failure | None:
 
 
 def last_lines(run: FoundRun) -> tuple[str, ...]:
-    """The last lines that the last attempt printed."""
+    """The last lines that the last attempt wrote to the log."""
     try:
         process = read_process(run.directory)
     except RunDirError:
@@ -54,7 +54,7 @@ def last_lines(run: FoundRun) -> tuple[str, ...]:
 
 
 def tail_of(log: Path, begin: int) -> tuple[str, ...]:
-    """The last lines of a log that lie behind so many bytes."""
+    """The last lines of a log after the byte offset `begin`."""
     try:
         with open_plain(log) as file:
             file.seek(max(begin, file.seek(0, 2) - LOG_TAIL_BYTES))
@@ -65,7 +65,7 @@ def tail_of(log: Path, begin: int) -> tuple[str, ...]:
 
 
 def exit_code_for(failures: Sequence[Failure]) -> int:
-    """The exit code of a suite: wrong input only where every failure is of that kind."""
+    """The exit code of a suite: that of wrong input only if every failure is of that kind."""
     if not failures:
         return 0
     return EXIT_USAGE if all(failure.kind in USAGE_KINDS for failure in failures) else EXIT_FAILED

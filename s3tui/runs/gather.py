@@ -1,4 +1,4 @@
-"""Gathers what is known of a run from its files and from the processes of this machine."""
+"""Collects the facts that determine a run's status, from its files and from the processes of this machine."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from core.run.errors import RunDirError
 from core.run.events import Event, from_line
 from core.run.rundir import RunDir, open_plain
+from s3tui.runs.records.job import Job, read_job
 from s3tui.runs.records.process import Process, read_exit, read_process
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.records.result import read_result
-from s3tui.runs.records.slurm_job import Job, read_job
 from s3tui.runs.status import Damaged, Facts, Status, attempt_of, status_of
 from s3tui.system.file_locks import is_locked
 from s3tui.system.process_identity import is_alive, this_boot, this_host
 
-TAIL_BYTES = 65536  # enough for the last line of any event file, whose last event is a short one
+TAIL_BYTES = 65536  # enough for the last line of any event file, as the last event is a short one
 
 
 def read_status(directory: RunDir, queue: Queue | None, now: float | None = None) -> tuple[Facts, Status]:
-    """Where a run stands now; a file that cannot be read makes it a damaged one."""
+    """The current facts and status of a run; if a file cannot be read, the status is Damaged."""
     try:
         facts = gather(directory, queue, time.time() if now is None else now)
         return facts, status_of(facts)
@@ -30,16 +30,16 @@ def read_status(directory: RunDir, queue: Queue | None, now: float | None = None
 
 
 def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
-    """The facts of one run; those that its state cannot depend on are left out."""
+    """Collect the facts of one run, except those that its status cannot depend on."""
     job = read_job(directory)
     if _is_there(directory.result) and (job is not None or not is_locked(directory.log)):
-        # Most runs of a workspace are finished: nothing else needs to be looked at.
+        # Most runs of a workspace are finished: nothing else needs to be read.
         return Facts(queue, result=read_result(directory), job=job)
     if job is not None:
         return _of_job(directory, queue, job, now)
     process = read_process(directory)
     if process is not None and process.job:
-        process = None  # that of a job, and this machine has the run by now
+        process = None  # it belongs to a former job; the run is on this machine now
     alive = process is not None and lives(process)
     locked = is_locked(directory.log)
     here = {"boot": this_boot(), "host": this_host()}
@@ -49,14 +49,14 @@ def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
     end = read_exit(directory)
     if process is None or (end is not None and end.worker != process.worker):
         end = None
-    # Looked at once nobody writes any more, so that an end which comes meanwhile is not missed.
+    # Read after the process is known to be gone, so that its last writes are not missed.
     result = read_result(directory) if _is_there(directory.result) else None
     last = last_event(directory.events, 0 if process is None else process.events_start)
     return Facts(queue, process, end, result, last, **ages, **here)  # type: ignore[arg-type]
 
 
 def _of_job(directory: RunDir, queue: Queue | None, job: Job, now: float) -> Facts:
-    """The facts of a run on a cluster: what lives there is Slurm's to say, so neither processes nor locks are asked."""
+    """The facts of a run on a cluster: its launcher says whether it is alive, local processes and locks do not."""
     process = read_process(directory)
     if process is not None and process.job != job.id:
         process = None
@@ -69,12 +69,12 @@ def _of_job(directory: RunDir, queue: Queue | None, job: Job, now: float) -> Fac
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is anything of this name; a link to nowhere is damage, and no file that is yet to come."""
+    """Whether this name exists, be it a broken link, which is damage and not a file that is yet to be written."""
     return os.path.lexists(path)
 
 
 def last_attempt(directory: RunDir) -> str:
-    """What tells the last attempt from all others, as far as the files of a damaged run still say it."""
+    """The identifier of the last attempt, as far as it can be read from the files of a damaged run."""
     try:
         return attempt_of(read_process(directory), read_job(directory))
     except RunDirError:
@@ -82,18 +82,18 @@ def last_attempt(directory: RunDir) -> str:
 
 
 def lives(process: Process) -> bool:
-    """Whether anything of an attempt lives on this machine."""
+    """Whether a process of an attempt is alive on this machine."""
     return is_alive(process.supervisor) or is_alive(process.worker)
 
 
 def _event_age(directory: RunDir, process: Process | None, now: float) -> float | None:
-    """Seconds since the last event, or since the start of the attempt where that came later."""
+    """Seconds since the last event, or since the start of the attempt if that is later."""
     ages = (_age(directory.events, now), _age(directory.process, now) if process else None)
     return min((age for age in ages if age is not None), default=None)
 
 
 def _age(path: Path, now: float) -> float | None:
-    """Seconds since a file was written; none where the clock has been set back since."""
+    """Seconds since a file was written, at least 0; None if there is no file."""
     try:
         return max(0.0, now - path.stat().st_mtime)
     except OSError:
@@ -101,7 +101,7 @@ def _age(path: Path, now: float) -> float | None:
 
 
 def last_event(path: Path, start: int = 0) -> Event | None:
-    """The last whole event of a file behind `start`, None where there is none."""
+    """The last complete event of a file after the byte offset `start`; None if there is none."""
     try:
         with open_plain(path) as file:
             file.seek(max(start, file.seek(0, os.SEEK_END) - TAIL_BYTES))

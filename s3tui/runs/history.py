@@ -1,7 +1,7 @@
-"""All that a run has told, as what is drawn of it: curves of each phase, the gates over time, what was chosen.
+"""The history of a run, reduced from its events for plotting: curves of each phase, gates over time, the structure.
 
-Memory is bounded whatever the length of the run: curves are thinned to their extremes, frames of the gates to every
-second one when they become too many.
+Memory is bounded for runs of any length: curves are downsampled to their extremes, and when there are too many frames
+of the gates, every second one is dropped.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from core.run.structure import Candidate, read_candidate
 from s3tui.runs.curves import Curve, Series
 from s3tui.runs.run_state import RunState, fold
 
+# The numbers in a step event that are plotted, and logged to trackers.
 CURVES = (
     "train_loss", "validation_loss", "gradient_norm", "alpha_gradient_norm", "learning_rate", "alpha_learning_rate",
     "expected", "sampled", "selected", "shift",
@@ -28,14 +29,23 @@ NO_CURVES: Mapping[str, Curve] = {}
 
 @dataclass(frozen=True)
 class Frame:
-    """The gate probabilities after a step, in the order of the space, and the shift that held the budget then."""
+    """The gate probabilities after a step, in the order of the space, and the shift of that step.
+
+    `order` holds the candidates in the order in which the structure takes them; None if it goes by p.
+    """
 
     step: int
     p: array[float]
     shift: float | None = None
+    order: array[int] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes, about."""
+        return sum(values.itemsize * len(values) for values in (self.p, self.order) if values)
 
     def alpha(self, index: int, temperature: float) -> float | None:
-        """alpha_i = zeta + beta logit p_i; None where the shift is unknown or p is 0 or 1."""
+        """alpha_i = zeta + beta logit p_i; None if the shift is unknown or p is 0 or 1."""
         p = self.p[index]
         if self.shift is None or not 0 < p < 1:
             return None
@@ -43,41 +53,41 @@ class Frame:
 
 
 class Frames:
-    """The gates over time: as many frames as fit, spread evenly over those that were told, and the latest."""
+    """The gates over time: a bounded number of frames, evenly spaced, and the latest one."""
 
     def __init__(self) -> None:
-        self._frames: list[tuple[int, Frame]] = []  # with the place of each among all that were told
+        self._frames: list[tuple[int, Frame]] = []  # with the number of each among all frames of the run
         self._every = 1
-        self._told = 0
+        self._received = 0
 
     def __iter__(self) -> Iterator[Frame]:
         return (frame for _, frame in self._frames)
 
     def append(self, frame: Frame) -> None:
-        """Add a frame; one of the same step takes the place of the one before."""
+        """Add a frame; it replaces the last one if that is of the same step."""
         if self._frames and self._frames[-1][1].step == frame.step:
             self._frames[-1] = (self._frames[-1][0], frame)
             return
         if self._frames and self._frames[-1][0] % self._every:
-            self._frames.pop()  # it was only there as the latest
-        self._frames.append((self._told, frame))
-        self._told += 1
-        if len(self._frames) > max(16, min(FRAMES, FRAME_BYTES // max(1, 4 * len(frame.p)))):
+            self._frames.pop()  # it was kept only as the latest
+        self._frames.append((self._received, frame))
+        self._received += 1
+        if len(self._frames) > max(16, min(FRAMES, FRAME_BYTES // max(1, frame.bytes))):
             self._every *= 2
             self._frames = [at for at in self._frames if at[0] % self._every == 0 or at[1] is frame]
 
     def cut(self, last: int) -> None:
-        """Forget the frames of later steps."""
+        """Remove the frames of later steps."""
         self._frames = [at for at in self._frames if at[1].step <= last]
 
 
 @dataclass(frozen=True)
 class HistoryView:
-    """A run's history at one moment; it never changes.
+    """An immutable snapshot of a run's history.
 
-    `phases` are the curves of each phase by the names in CURVES over the step, and `seconds` of work over the step.
-    `candidates` are empty where nothing is chosen from, or before they are known; `selected` is None before the
-    structure is cut out. `skipped` are lines of the file that were no events.
+    `phases` are the curves of each phase over the step, by the names in CURVES, and `seconds` of work over the step.
+    `candidates` are empty if nothing is chosen, or before they are known; `selected` is None before the structure is
+    selected. `skipped` counts invalid lines of the file.
     """
 
     state: RunState = field(default_factory=RunState)
@@ -88,17 +98,17 @@ class HistoryView:
     skipped: int = 0
 
     def curve(self, phase: str, name: str) -> Curve:
-        """A curve of a phase, empty where there is none."""
+        """A curve of a phase; empty if there is none."""
         return self.phases.get(phase, NO_CURVES).get(name, Curve())
 
     def seconds_at(self, phase: str, step: int) -> float | None:
-        """How many seconds into the run a step of a phase was taken."""
+        """The working time in seconds at which a step of a phase was made."""
         seconds = self.curve(phase, "seconds")
         return seconds.at(max(step, seconds.x[0])) if seconds else None
 
 
 class History:
-    """Takes in the events of a run, in their order."""
+    """Builds the history of a run from its events, in their order."""
 
     def __init__(self) -> None:
         self.state = RunState()
@@ -107,10 +117,10 @@ class History:
         self._frames = Frames()
         self._selected: tuple[int, ...] | None = None
         self._shift: tuple[int, float | None] = (-1, None)
-        self._clock = (0.0, 0.0)  # when this attempt began, and how many seconds earlier ones had worked
+        self._clock = (0.0, 0.0)  # the start of this attempt, and the seconds of work of earlier attempts
 
     def add(self, event: Event) -> None:
-        """Take in one more event."""
+        """Add the next event."""
         self.state = fold(self.state, event)
         if isinstance(event, Step):
             self._step(event)
@@ -145,10 +155,16 @@ class History:
     def _gates(self, event: Gates) -> None:
         if len(event.p) == len(self._candidates):
             at, shift = self._shift
-            self._frames.append(Frame(event.step, array("f", event.p), shift if at == event.step else None))
+            frame = Frame(event.step, array("f", event.p), shift if at == event.step else None, self._order(event))
+            self._frames.append(frame)
+
+    def _order(self, event: Gates) -> array[int] | None:
+        """The order of the candidates, where the event has one of these candidates."""
+        order = event.order
+        return None if order is None or max(order, default=0) >= len(self._candidates) else array("I", order)
 
     def _started(self, event: Started) -> None:
-        """What was told of steps behind the one that this attempt goes on from is void."""
+        """Remove steps after the one from which this attempt resumes."""
         phase, step = event.resumed_phase, event.resumed_step
         known = list(self._phases)
         kept = known[: known.index(phase) + 1] if phase in known else []

@@ -1,4 +1,4 @@
-"""The runs of a workspace as they stand, kept up to date at little cost: what the dispatcher and every watcher see."""
+"""An index of all runs of a workspace with their status, updated incrementally."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from s3tui.runs.records.process import Process
 from s3tui.runs.status import Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace, read_run
 
-ALL_SECONDS = 30.0  # between two looks at every run's folder, for what the journal has missed
-RACY_SECONDS = 2.0  # file systems and NFS do not tell times that lie nearer to each other
-LIVE_SECONDS = 5.0  # between two looks at what lives, for how quiet it is; that it ended is seen at once
+ALL_SECONDS = 30.0  # between two checks of every run's folder, for changes that the journal has missed
+RACY_SECONDS = 2.0  # resolution of time stamps of file systems and NFS
+LIVE_SECONDS = 5.0  # between two reads of a live run, to see whether it is quiet; its end is noticed at once
 
 
 class Board:
-    """Reads all runs once; later only those that the journal names, and those that live."""
+    """Reads all runs once; later only those named in the journal, and live ones."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.runs: dict[str, FoundRun] = {}
         self._offset = 0
         self._all_at = self._live_at = float("-inf")
-        self._stamps: dict[str, int] = {}  # when the folder of each run was changed last
+        self._stamps: dict[str, int] = {}  # when the folder of each run was last changed
 
     def refresh(self) -> set[str]:
-        """Look again; gives the names of the runs that may have changed."""
+        """Update; returns the names of the runs that may have changed."""
         now = time.monotonic()
         names = self._changed_in_journal()
         if names is None or now - self._all_at >= ALL_SECONDS:
@@ -44,9 +44,9 @@ class Board:
         return names
 
     def read(self, name: str) -> FoundRun | None:
-        """Look at one run; None where it is no more."""
+        """Read one run again; None if it no longer exists."""
         directory = self.workspace.run(name)
-        # Taken before its files are read, so that a change which comes meanwhile is seen with the next look.
+        # Taken before its files are read, so that a change during reading is noticed the next time.
         stamp = _stamp(directory.path)
         if stamp is None:
             self.runs.pop(name, None)
@@ -62,7 +62,7 @@ class Board:
         return stamp == self._stamps.get(run.name) and stamp != 0
 
     def _read_all(self) -> set[str]:
-        """Read what lives, and every run whose folder has changed: a file of it was made, replaced or deleted."""
+        """Read live runs, and every run whose folder has changed: a file was created, replaced or deleted."""
         unchanged = {name for name, run in self.runs.items() if self._is_unchanged(run)}
         names = set(self.workspace.names(unchanged))
         gone = self.runs.keys() - names
@@ -74,7 +74,7 @@ class Board:
         return changed | gone
 
     def _changed_in_journal(self) -> set[str] | None:
-        """The runs that were noted since the last look; None where the journal was begun anew."""
+        """The runs noted in the journal since the last time; None if the journal was restarted."""
         try:
             with self.workspace.queue.journal.open("rb") as file:
                 size = file.seek(0, 2)
@@ -91,9 +91,9 @@ class Board:
 
 
 def _stamp(path: Path) -> int | None:
-    """When a file of a folder was last made, replaced or deleted, in ns; None where there is no folder.
+    """When a file of a folder was last created, replaced or deleted, in ns; None if there is no folder.
 
-    0 where that was a moment ago: another change could bear the same time.
+    0 if that was a moment ago, as another change could have the same time stamp.
     """
     try:
         found = path.stat()
@@ -105,14 +105,14 @@ def _stamp(path: Path) -> int | None:
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name of the journal is that of a run of this workspace."""
+    """Whether a name in the journal is that of a run of this workspace."""
     return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _has_moved(run: FoundRun) -> bool:
-    """Whether a run that lives has begun or ended since: told from its processes alone, which costs little.
+    """Whether a live run has started or ended since, judged cheaply from its processes alone.
 
-    The processes of a job are not seen from here; that it ended is told by Slurm, or found with the next look at all.
+    The processes of a job cannot be seen from here; its end is found by its launcher or at the next full check.
     """
     process: Process | None = getattr(run.status, "process", None)
     return run.job is None and (process is None or not lives(process))

@@ -1,4 +1,4 @@
-"""The log of a run while it grows, line by line; what a progress bar overwrites counts as a line."""
+"""Follows the growing log of a run, line by line; each state of a progress bar counts as a line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from core.run.rundir import open_plain
 
 
 class LogReader:
-    """Follows a log. With `last` the first look goes back only so many bytes from its end."""
+    """Follows a log file. With `last`, the first poll starts at most that many bytes before its end."""
 
     def __init__(self, path: Path, last: int | None = None) -> None:
         self._path, self._last = path, last
         self._offset = 0
 
     def poll(self, limit: int | None = None) -> list[str]:
-        """What was added since the last look, in lines; the last one may go on. A log begun anew is read anew."""
+        """The lines added since the last poll, of which the last may be incomplete; a restarted log is read anew."""
         try:
             with open_plain(self._path) as file:
                 size = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""Finds the workspace that a command is about, and the runs that its arguments name."""
+"""Finds the workspace of a command, and the runs that its arguments name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from s3tui.text.toml_file import read_toml
 
 DEFAULT_FILE = "experiments.toml"
 DEFAULT_WORKSPACE = "runs"
-CANDIDATES = 12  # names that are listed where one of them must have been meant
+CANDIDATES = 12  # names listed in the message about an ambiguous one
 
 
 def find_workspace(where: Path | None) -> Workspace:
-    """The workspace of a suite's file or a folder; by default that of experiments.toml, or `runs`."""
+    """The workspace of a suite file or a folder; by default that of experiments.toml, or `runs`."""
     if where is None:
         here = (Path(DEFAULT_FILE), Path(DEFAULT_WORKSPACE))
         where = next((path for path in here if path.exists()), None)
@@ -24,8 +24,12 @@ def find_workspace(where: Path | None) -> Workspace:
             raise UsageError("there is no workspace here", "name one, or the file of a suite, with --in")
     if not where.exists():
         raise UsageError(f"there is no {where}", "name a workspace, or the file of a suite, with --in")
+    if not where.is_dir() and not where.is_file():
+        raise UsageError(
+            f"{where} is neither a folder nor a file", "name a workspace, or the file of a suite, with --in"
+        )
     if not where.is_dir():
-        return _in_or_above(_of_file(where))  # which may be yet to be made
+        return _in_or_above(_of_file(where))  # it may not exist yet
     found = _in_or_above(where.resolve())
     if not found.is_made:
         raise no_workspace(where)
@@ -33,13 +37,13 @@ def find_workspace(where: Path | None) -> Workspace:
 
 
 def _in_or_above(folder: Path) -> Workspace:
-    """The workspace in a folder; the folder of a suite will do as well."""
+    """The workspace in a folder; the folder of a suite is accepted too."""
     is_suite = not Workspace(folder).shared.exists() and Workspace(folder.parent).shared.exists()
     return Workspace(folder.parent if is_suite else folder)
 
 
 def _of_file(file: Path) -> Path:
-    """The workspace that a suite's file names; the rest of it is not looked at."""
+    """The workspace that a suite file names; the rest of the file is not validated."""
     suite = read_toml(file).get("suite", {})
     try:
         workspace = suite.get("workspace", DEFAULT_WORKSPACE)
@@ -49,13 +53,13 @@ def _of_file(file: Path) -> Path:
 
 
 def find_names(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """The runs that the patterns name, each once; raises UsageError where one names none, or may name several."""
+    """The runs that the patterns match, without duplicates; raises UsageError if one matches none or is ambiguous."""
     names = list(names)
     return list(dict.fromkeys(name for pattern in patterns for name in _matches(pattern, names)))
 
 
 def find_name(pattern: str, names: Iterable[str]) -> str:
-    """The one run that a pattern names."""
+    """The only run that a pattern matches."""
     found = _matches(pattern, list(names))
     if len(found) > 1:
         raise _ambiguous(pattern, found)
@@ -63,14 +67,14 @@ def find_name(pattern: str, names: Iterable[str]) -> str:
 
 
 def is_glob(pattern: str) -> bool:
-    """Whether a pattern may well name several runs."""
+    """Whether a pattern is allowed to match several runs."""
     return any(character in pattern for character in "*?[")
 
 
 def _matches(pattern: str, names: Sequence[str]) -> list[str]:
     if pattern in names:
         return [pattern]
-    # The suite may be left out of a name.
+    # A name may omit the suite.
     short = {name: name.partition("/")[2] for name in names}
     if is_glob(pattern):
         found = [name for name in names if any(fnmatch.fnmatchcase(n, pattern) for n in (name, short[name]))]

@@ -1,4 +1,4 @@
-"""What a person wants to know about a run, folded from its events."""
+"""The current state of a run, reduced from its event stream."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from core.run.events import Eval, Event, Failed, Finished, Phase, Space, Started, Step, StructureChosen
 
-PHASES = ("", "search", "retrain", "test")  # in the order in which a run goes through them
+PHASES = ("", "search", "retrain", "test")  # in the order of a run
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation; `best` says whether it was the best of its phase at the time."""
+    """One evaluation; `best`: whether it was the best of its phase at the time."""
 
     phase: str
     step: int
@@ -22,11 +22,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands. None means: not known (yet). Times are seconds since the epoch.
+    """The current state of a run. None means: not known (yet). Times are seconds since the epoch.
 
-    `expected` and `selected` are parameters, now; `parameters` those of the structure once it is chosen.
-    `score` is the first metric of the latest evaluation, `best` the best of its phase. `evaluations` are those of the
-    validation so far, without what an attempt that was resumed has made void.
+    `expected` and `selected` are current numbers of parameters, `parameters` that of the chosen structure. `score` is
+    the first metric of the latest evaluation, `best` the best of its phase. `evaluations` are those on the validation
+    split so far, without those that a resumed attempt repeats.
     """
 
     attempt: int = 0
@@ -58,7 +58,7 @@ class RunState:
 
     @property
     def eta(self) -> float | None:
-        """Seconds that the rest of the phase takes at its pace so far; None before there is a pace."""
+        """Estimated seconds for the rest of the phase, at its pace so far; None before the pace is known."""
         if self.pace_from is None or self.total is None or self.latest is None:
             return None
         first, since = self.pace_from
@@ -68,7 +68,7 @@ class RunState:
 
 
 def fold(state: RunState, event: Event) -> RunState:
-    """The state after one more event. A number that is none, as a NaN which is written as null, is None."""
+    """The state after one more event. NaN, which is written as null, is None."""
     if isinstance(event, Step):
         return _step(state, event)
     state = replace(state, latest=event.t)
@@ -104,7 +104,7 @@ def _step(state: RunState, event: Step) -> RunState:
 
 
 def _phase(state: RunState, event: Phase) -> RunState:
-    """A phase begins, or goes on in a new attempt."""
+    """A phase begins, or is resumed in a new attempt."""
     if event.phase == state.phase:
         return replace(state, total=event.total)
     return replace(
@@ -114,7 +114,7 @@ def _phase(state: RunState, event: Phase) -> RunState:
 
 
 def _started(state: RunState, event: Started) -> RunState:
-    """A new attempt, which goes on behind a step: what was told of later ones is void."""
+    """A new attempt, which resumes after a step: events of later steps are void."""
     phase, step = event.resumed_phase, event.resumed_step
     kept = tuple(e for e in state.evaluations if _place(e.phase, e.step) <= _place(phase, step))
     same_phase = phase == state.phase
@@ -134,14 +134,14 @@ def _started(state: RunState, event: Started) -> RunState:
 
 
 def _place(phase: str, step: int) -> tuple[int, int]:
-    """Where in a run that is, to be compared."""
+    """A position in a run, for comparison."""
     return (PHASES.index(phase) if phase in PHASES else len(PHASES), step)
 
 
 def _eval(state: RunState, event: Eval) -> RunState:
     metric, score = next(iter(event.metrics.items()), ("", None))
-    told = Evaluation(event.phase, event.step, metric, score, event.best)
-    return _with_evaluations(state, (*state.evaluations, told))
+    evaluation = Evaluation(event.phase, event.step, metric, score, event.best)
+    return _with_evaluations(state, (*state.evaluations, evaluation))
 
 
 def _with_evaluations(state: RunState, evaluations: tuple[Evaluation, ...]) -> RunState:

@@ -1,7 +1,7 @@
-"""Where a run stands: one of nine states, each with what is valid for it alone. Never a guess.
+"""Run status: a closed union of nine states, derived from files and live processes.
 
-It follows from facts in the files of the run and from whether its processes live, in this order: damaged files; a
-live worker; a result; what is wanted of the run; how its last attempt ended. On a cluster Slurm says what lives.
+It is derived from the files of the run and from whether its processes are alive, in this order: damaged files; a live
+worker; a result; the requested state; the end of the last attempt. On a cluster the launcher says what is alive.
 """
 
 from __future__ import annotations
@@ -11,42 +11,30 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.run.events import Event, Failed, Finished
+from s3tui.runs.records.job import Job
 from s3tui.runs.records.process import Exit, Process
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.records.result import Result
-from s3tui.runs.records.slurm_job import Job
 
-QUIET_SECONDS = 60.0  # without an event: a step of a large model takes seconds
-HEARTBEAT_SECONDS = 30.0  # six beats missed: it does not even do that
-# States of Slurm's: a job that was lost through no fault of its own, and one that was killed for what it used.
-LOST = {
-    "NODE_FAIL": "a node of its job failed",
-    "BOOT_FAIL": "the node of its job did not start",
-    "PREEMPTED": "its job was preempted",
-    "REVOKED": "its job went to another cluster",
-}
-KILLED = {
-    "TIMEOUT": ("its job ran out of time before it could leave a checkpoint", "crash"),
-    "DEADLINE": ("the deadline of its job was over", "crash"),
-    "OUT_OF_MEMORY": ("killed by Slurm: its job used more memory than it asked for", "out-of-memory"),
-}
+QUIET_SECONDS = 60.0  # without an event; a step of a large model takes seconds
+HEARTBEAT_SECONDS = 30.0  # without a heartbeat: six were missed
 
 
 @dataclass(frozen=True)
 class Status:
-    """What all states share: the name of the state."""
+    """The base class of all states: the name of the state."""
 
     name: ClassVar[str] = ""
 
     @property
     def note(self) -> str:
-        """What there is to say beside the name, in words."""
+        """Details of the state in words; may be empty."""
         return ""
 
 
 @dataclass(frozen=True)
 class Queued(Status):
-    """It waits for its turn; the dispatcher knows why."""
+    """Waiting in the queue; the dispatcher knows why."""
 
     name: ClassVar[str] = "queued"
     since: float
@@ -55,13 +43,13 @@ class Queued(Status):
 
     @property
     def note(self) -> str:
-        """Why it waits, as far as the run itself knows."""
+        """Why it waits, as far as its own files say."""
         return self.reason
 
 
 @dataclass(frozen=True)
 class Running(Status):
-    """Its worker lives and tells of its work. `process` is None for a moment, while it starts."""
+    """The worker is alive and writes events. `process` is None for a moment while it starts."""
 
     name: ClassVar[str] = "running"
     process: Process | None
@@ -76,7 +64,7 @@ class Running(Status):
 
 @dataclass(frozen=True)
 class Quiet(Status):
-    """Its worker lives but has told nothing for `seconds`; `heartbeat` is how long ago it gave a sign of life."""
+    """The worker is alive but wrote no event for `seconds`; `heartbeat` is the age of the last heartbeat in seconds."""
 
     name: ClassVar[str] = "quiet"
     process: Process
@@ -86,17 +74,17 @@ class Quiet(Status):
 
     @property
     def note(self) -> str:
-        """How long it has been quiet, and whether it gives signs of life."""
-        told = f"{self.process.where}, no event for {self.seconds:.0f} s"
+        """How long it has been quiet, and whether there are heartbeats."""
+        quiet = f"{self.process.where}, no event for {self.seconds:.0f} s"
         if self.heartbeat is None:
-            return told
+            return quiet
         sign = "alive" if self.heartbeat < HEARTBEAT_SECONDS else f"no sign of life for {self.heartbeat:.0f} s"
-        return f"{told}, {sign}"
+        return f"{quiet}, {sign}"
 
 
 @dataclass(frozen=True)
 class Paused(Status):
-    """It is held: it goes on when somebody says so."""
+    """Held: it continues when the user resumes it."""
 
     name: ClassVar[str] = "paused"
     reason: str
@@ -117,7 +105,7 @@ class Done(Status):
 
 @dataclass(frozen=True)
 class Broken(Status):
-    """It ended on an error of its own."""
+    """It ended with an error that the worker reported."""
 
     name: ClassVar[str] = "failed"
     kind: str
@@ -127,26 +115,26 @@ class Broken(Status):
 
     @property
     def note(self) -> str:
-        """The error and what to do, and why it was not tried again."""
+        """The error, what to do, and why it was not retried."""
         return "; ".join(filter(None, (": ".join(filter(None, (self.kind, self.message, self.hint))), self.reason)))
 
 
 @dataclass(frozen=True)
 class Cancelled(Status):
-    """Somebody took it out of the queue for good; the reason is there where that was not by s3tui."""
+    """Cancelled for good; there is a reason if that was not done with s3tui."""
 
     name: ClassVar[str] = "cancelled"
     reason: str = ""
 
     @property
     def note(self) -> str:
-        """How, if not by s3tui."""
+        """How it was cancelled, if not with s3tui."""
         return self.reason
 
 
 @dataclass(frozen=True)
 class Dead(Status):
-    """Its worker is gone without a word; `manner` is how, as far as it can be known."""
+    """The worker died without reporting an error; `manner` is how, as far as known."""
 
     name: ClassVar[str] = "dead"
     manner: str
@@ -155,13 +143,13 @@ class Dead(Status):
 
     @property
     def note(self) -> str:
-        """How it ended, and why it was not tried again."""
+        """How it ended, and why it was not retried."""
         return "; ".join(filter(None, (self.manner, self.reason)))
 
 
 @dataclass(frozen=True)
 class Damaged(Status):
-    """A file of the run cannot be read; the problem names it."""
+    """A file of the run cannot be read; `problem` names it."""
 
     name: ClassVar[str] = "damaged"
     problem: str
@@ -177,30 +165,30 @@ STATES = tuple(state.name for state in (Queued, Running, Quiet, Paused, Done, Br
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a run at one moment. Ages are in seconds, None where there is no such file."""
+    """The facts of a run that determine its status. Ages are in seconds, None if there is no such file."""
 
     queue: Queue | None = None
     process: Process | None = None
-    exit: Exit | None = None  # of this very process
+    exit: Exit | None = None  # the end of `process`
     result: Result | None = None
-    last: Event | None = None  # the last event of the last attempt, read once its process is gone
-    alive: bool = False  # this very process lives on this machine
-    locked: bool = False  # somebody works on the run, whoever it is
+    last: Event | None = None  # the last event of the last attempt, read after its process is gone
+    alive: bool = False  # `process` is alive on this machine
+    locked: bool = False  # some process holds the lock of the run
     event_age: float | None = None
     heartbeat_age: float | None = None
     boot: str = ""
     host: str = ""
-    job: Job | None = None  # of the last attempt, where that was given to Slurm
+    job: Job | None = None  # of the last attempt, if that was submitted to a cluster
 
 
 def status_of(facts: Facts) -> Status:
-    """The state that the facts amount to."""
+    """The status that follows from the facts."""
     if facts.alive or facts.locked or _lives_elsewhere(facts):
         return _live(facts)
     if facts.result is not None:
         return Done(facts.result)
     if facts.job is not None and facts.job.lives and not _is_over(facts.exit):
-        return _in_slurm(facts, facts.job)
+        return _in_queue(facts, facts.job)
     queue = facts.queue
     if queue is not None and queue.wanted == "cancelled":
         return Cancelled(queue.reason)
@@ -210,18 +198,18 @@ def status_of(facts: Facts) -> Status:
 
 
 def _is_over(end: Exit | None) -> bool:
-    """Whether a worker in a job that lives has ended by itself; what was asked to end may come back in the same job."""
+    """Whether a worker in a live job ended by itself; one that was asked to end may be requeued in the same job."""
     return end is not None and not end.asked
 
 
 def _is_answered(facts: Facts, queue: Queue) -> bool:
-    """Whether the last attempt, if there was any, is no news."""
+    """Whether the end of the last attempt, if any, was dealt with already."""
     attempt = attempt_of(facts.process, facts.job)
     return not attempt or queue.settled == attempt
 
 
 def attempt_of(process: Process | None, job: Job | None = None) -> str:
-    """What tells one attempt at a run from all others; empty before the first. A job is one, however often requeued."""
+    """The identifier of an attempt; empty before the first. A job is one attempt, however often it is requeued."""
     if job is not None:
         return job.attempt
     if process is None:
@@ -231,30 +219,30 @@ def attempt_of(process: Process | None, job: Job | None = None) -> str:
 
 
 def _lives_elsewhere(facts: Facts) -> bool:
-    """Whether its worker gives signs of life from another machine, on files that both share."""
+    """Whether its worker is alive on another machine, judged by heartbeats in shared files."""
     if facts.process is None or facts.process.host == facts.host or facts.heartbeat_age is None or facts.job:
         return False
     return facts.exit is None and facts.heartbeat_age < HEARTBEAT_SECONDS
 
 
-def _in_slurm(facts: Facts, job: Job) -> Status:
-    """What a job amounts to that Slurm has, as far as it has told."""
+def _in_queue(facts: Facts, job: Job) -> Status:
+    """The status of a run whose job its cluster still has."""
     queue = facts.queue or Queue()
     if not job.waits:
-        # The process of before a requeue is none of this one.
+        # A process from before a requeue does not count.
         return _live(facts) if facts.exit is None else Running(None, queue.wanted != "queued")
     if queue.wanted == "cancelled":
         return Cancelled(queue.reason)
     if queue.wanted == "held":
         return Paused(queue.reason or "held")
-    told = job.reason or job.state.lower()
-    return Queued(queue.submitted, 0.0, f"{job}: {told}" if job.id else "being submitted to Slurm")
+    reason = job.reason or job.state.lower()
+    return Queued(queue.submitted, 0.0, f"{job}: {reason}" if job.id else f"being submitted to {job.launcher}")
 
 
 def _live(facts: Facts) -> Status:
     stopping = facts.queue is not None and facts.queue.wanted != "queued"
     process = facts.process
-    # A lock without the process that was last written down: the next attempt is about to begin.
+    # The lock is held but the recorded process is gone: the next attempt is about to begin.
     if process is None or (facts.locked and not facts.alive and process.host == facts.host):
         return Running(None, stopping)
     silent = facts.event_age
@@ -264,10 +252,10 @@ def _live(facts: Facts) -> Status:
 
 
 def _ended(facts: Facts) -> Status:
-    """What the end of the last attempt amounts to."""
+    """The status that follows from the end of the last attempt."""
     reason = facts.queue.reason if facts.queue else ""
-    if facts.job is not None and (told := _ended_in_slurm(facts, facts.job, reason)) is not None:
-        return told
+    if facts.job is not None and (status := _ended_by_cluster(facts, facts.job, reason)) is not None:
+        return status
     if isinstance(facts.last, Failed):
         return _failed(facts, facts.last, reason)
     if facts.process is None:
@@ -275,41 +263,41 @@ def _ended(facts: Facts) -> Status:
     if facts.exit is not None and facts.exit.asked:
         return Paused(reason or "killed before it could leave a checkpoint")
     if isinstance(facts.last, Finished) or (facts.exit is not None and facts.exit.code == 0):
-        return Broken("rundir", "it ended well, but result.json is missing", "s3tui retry does it again", reason)
+        return Broken("rundir", "it ended well, but result.json is missing", "s3tui retry repeats it", reason)
     return Dead(*manner_of_death(facts), reason)
 
 
-def _ended_in_slurm(facts: Facts, job: Job, reason: str) -> Status | None:
-    """What Slurm says of an end that the run itself cannot know; None where the run's own words count."""
-    if _is_over(facts.exit) and job.state != "OUT_OF_MEMORY":
+def _ended_by_cluster(facts: Facts, job: Job, reason: str) -> Status | None:
+    """The status of an end that only the cluster knows; None if the run's own files decide."""
+    if _is_over(facts.exit) and job.end != "out-of-memory":
         return None
     asked = facts.exit.asked if facts.exit is not None else ""
-    if job.state == "CANCELLED":
-        return Cancelled("its job was cancelled in Slurm")
+    if job.end == "cancelled":
+        return Cancelled(job.manner)
     if asked == "too slow":
-        told = "no checkpoint was reached within the time of its job"
-        return Broken("time-limit", told, "ask for more time in [launcher], or lower checkpoint_every", reason)
-    if asked == "requeue" or job.state in LOST:
-        return Dead(LOST.get(job.state, "the time of its job was over"), "restart", reason)
-    if job.state in KILLED:
-        return Dead(*KILLED[job.state], reason)
+        message = "no checkpoint was reached within the time of its job"
+        return Broken("time-limit", message, "ask for more time in [launcher], or lower checkpoint_every", reason)
+    if asked == "requeue" and job.end != "restart":
+        return Dead("the time of its job was over", "restart", reason)
+    if job.end:
+        return Dead(job.manner, job.end, reason)
     queue = facts.queue
     if facts.process is None and queue is not None and queue.wanted == "held" and queue.settled != job.attempt:
         return Paused(reason or "stopped before its worker began")
     if facts.process is None or (facts.exit is None and not isinstance(facts.last, (Failed, Finished))):
-        began = "told nothing" if facts.process is not None else "its worker did not begin"
+        began = "reported no error" if facts.process is not None else "its worker did not start"
         code = f" with exit code {job.exit_code.removesuffix(':0')}" if job.exit_code else ""
-        return Dead(f"its job ended as {job.state}{code} and {began}; its log tells", "crash", reason)
+        return Dead(f"its job ended as {job.state}{code} and {began}; see its log", "crash", reason)
     return None
 
 
-def _failed(facts: Facts, told: Failed, reason: str) -> Status:
-    if told.kind != "stopped":
-        return Broken(told.kind, told.message, told.hint, reason)
+def _failed(facts: Facts, failed: Failed, reason: str) -> Status:
+    if failed.kind != "stopped":
+        return Broken(failed.kind, failed.message, failed.hint, reason)
     held = facts.queue is None or facts.queue.wanted == "held"
     if not held and facts.process is not None and _restarted(facts, facts.process):
         return Dead("the machine was restarted", "restart")
-    return Paused(reason or told.message)
+    return Paused(reason or failed.message)
 
 
 def _restarted(facts: Facts, process: Process) -> bool:
@@ -317,7 +305,7 @@ def _restarted(facts: Facts, process: Process) -> bool:
 
 
 def manner_of_death(facts: Facts) -> tuple[str, str]:
-    """How a worker went that said nothing, and in a word: a kind as those of errors."""
+    """How a worker died that reported no error: a message, and a kind like those of errors."""
     process, end = facts.process, facts.exit
     assert process is not None
     if end is not None and end.out_of_memory:
@@ -325,15 +313,15 @@ def manner_of_death(facts: Facts) -> tuple[str, str]:
     if end is not None and end.signal is not None:
         return f"the worker was ended by {end.signal}", "crash"
     if end is not None:
-        return f"the worker ended with exit code {end.code} and told nothing", "crash"
+        return f"the worker ended with exit code {end.code} and reported no error", "crash"
     if process.host != facts.host:
-        return f"it ran on {process.host}, and is not there any more or cannot be seen from here", "moved"
+        return f"it ran on {process.host}, and ended there or cannot be seen from here", "moved"
     if _restarted(facts, process):
         return "the machine was restarted", "restart"
     return "the worker and its supervisor are gone; how they ended is not known", "crash"
 
 
 def signature(status: Broken | Dead) -> str:
-    """How a run failed, without the numbers in it, to tell whether it fails the same way twice."""
-    told = status.message if isinstance(status, Broken) else status.manner
-    return re.sub(r"\d+(\.\d+)?", "#", f"{status.kind}: {told}")
+    """A failure as text without numbers, to recognise repeated failures of the same kind."""
+    message = status.message if isinstance(status, Broken) else status.manner
+    return re.sub(r"\d+(\.\d+)?", "#", f"{status.kind}: {message}")

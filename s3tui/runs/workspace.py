@@ -1,4 +1,4 @@
-"""A workspace: the runs under one folder, and in `.s3tui` what its processes share. Damage is told, never fatal."""
+"""A workspace: the folder of all runs, with shared files of its processes in `.s3tui`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from core.run.errors import RunDirError
 from core.run.fields import Moment
 from core.run.rundir import RunDir, read_record, write_json
 from s3tui.runs.gather import last_attempt, read_status
+from s3tui.runs.records.job import Job
 from s3tui.runs.records.queue import Queue, QueueFiles, read_queue
 from s3tui.runs.records.settings import read_spec, read_summary
-from s3tui.runs.records.slurm_job import Job
 from s3tui.runs.status import Damaged, Quiet, Running, Status, attempt_of
 from s3tui.system.file_locks import is_locked
 from s3tui.system.process_identity import Pid
 
-RUN_DEPTHS = ("*", "*/*", "*/*/*")  # a run lies in SUITE/EXPERIMENT or in SUITE/EXPERIMENT/MATRIX
+RUN_DEPTHS = ("*", "*/*", "*/*/*")  # a run's folder is SUITE/EXPERIMENT or SUITE/EXPERIMENT/MATRIX
 
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run of a workspace; `name` is its path there. `spec` and `summary` are as they are in the files.
+    """A run of a workspace; `name` is its path there. `spec` and `summary` are the content of these files.
 
-    `job` is that of the last attempt, where that was given to Slurm; `attempt` tells that attempt from all others.
+    `job` is that of the last attempt, if that was submitted to a cluster; `attempt` is the identifier of that attempt.
     """
 
     name: str
@@ -40,13 +40,13 @@ class FoundRun:
 
     @property
     def suite(self) -> str:
-        """The suite that it belongs to."""
+        """The suite to which it belongs."""
         return self.name.partition("/")[0]
 
 
 @dataclass(frozen=True)
 class _Dispatcher:
-    """Who holds the lock of a workspace, as it says itself."""
+    """The holder of the dispatcher lock, as written in its file."""
 
     pid: Pid
     host: str
@@ -61,47 +61,46 @@ class Workspace:
 
     @property
     def shared(self) -> Path:
-        """What the processes of the workspace share."""
+        """The folder of files that the processes of the workspace share."""
         return self.path / ".s3tui"
 
     @property
     def lock(self) -> Path:
-        """Held by the dispatcher; it says who that is."""
+        """The dispatcher lock; its content names the holder."""
         return self.shared / "dispatcher.lock"
 
     @property
     def dispatcher_log(self) -> Path:
-        """What a detached dispatcher prints."""
+        """The output of a detached dispatcher."""
         return self.shared / "dispatcher.log"
 
     @property
     def submitting(self) -> Path:
-        """Locked while a suite is put into the queue."""
+        """The lock that is held while a suite is queued."""
         return self.shared / "submit.lock"
 
     @property
     def waiting(self) -> Path:
-        """Why each waiting run waits, as its dispatcher sees it."""
+        """The file in which the dispatcher writes why each waiting run waits."""
         return self.shared / "waiting.json"
 
     @property
     def pause(self) -> Path:
-        """There while the whole queue is paused."""
+        """The file that exists while the whole queue is paused."""
         return self.shared / "paused"
 
     @property
     def leases(self) -> Path:
-        """The locks of the devices of this machine."""
+        """The folder of device locks of this machine."""
         return self.shared / "leases" / os.uname().nodename
 
-    @property
-    def arrays(self) -> Path:
-        """The batch scripts of job arrays, with links to the runs that are their tasks."""
-        return self.shared / "slurm"
+    def of_launcher(self, name: str) -> Path:
+        """The folder in which a launcher keeps what it needs, as batch scripts with links to their runs."""
+        return self.shared / name
 
     @property
     def queue(self) -> QueueFiles:
-        """What is wanted of the runs."""
+        """The queue records of the runs."""
         return QueueFiles(self.path)
 
     def run(self, name: str) -> RunDir:
@@ -109,39 +108,38 @@ class Workspace:
         return RunDir(self.path / name)
 
     def names(self, known: Set[str] = frozenset()) -> list[str]:
-        """The names of all runs, sorted. Those of `known` are not looked into: their folders are runs, where they are
-        there."""
+        """The names of all runs, sorted. Folders in `known` that exist are taken to be runs without reading them."""
         return sorted(_names(self.path, known))
 
     def reasons(self) -> dict[str, str]:
-        """Why each waiting run waits; empty where no dispatcher has said."""
+        """Why each waiting run waits, as written by the dispatcher."""
         try:
             return read_record(self.waiting, dict[str, str])
         except RunDirError:
             return {}
 
     def dispatcher(self) -> dict[str, Any] | None:
-        """Who dispatches the runs of this workspace now; None where nobody does."""
+        """The current dispatcher of this workspace; None if there is none."""
         if not is_locked(self.lock):
             return None
         try:
             return vars(read_record(self.lock, _Dispatcher))
         except RunDirError:
-            return {"pid": 0, "host": "", "since": 0.0}  # it has the lock and is about to say who it is
+            return {"pid": 0, "host": "", "since": 0.0}  # it has the lock and is about to write who it is
 
     @property
     def is_made(self) -> bool:
-        """Whether a suite was ever run here: what its processes share is there, or a run is."""
+        """Whether this is a workspace: the shared folder or a run exists."""
         return self.shared.is_dir() or any(True for depth in RUN_DEPTHS for _ in self.path.glob(f"{depth}/spec.json"))
 
     def make_writable(self) -> None:
-        """See that we may change what is here; raises RunDirError where we may not, or where there is no workspace."""
+        """Raise RunDirError unless this is a workspace that we may change."""
         if not self.is_made:
             raise no_workspace(self.path)
         self.make()
 
     def make(self) -> None:
-        """Make the folders, as `run` alone does where there are none; raises RunDirError where we may only read."""
+        """Create the folders if needed; raises RunDirError if the place is read-only to us."""
         try:
             self.shared.mkdir(parents=True, exist_ok=True)
             _check_owner(self.path)
@@ -151,13 +149,13 @@ class Workspace:
         if not os.access(self.shared, os.W_OK | os.X_OK):
             raise RunDirError(f"{self.path} is read-only", "you can look at its runs, not change them")
 
-    def tell(self, reasons: dict[str, str]) -> None:
-        """Let everybody know why runs wait."""
+    def write_reasons(self, reasons: dict[str, str]) -> None:
+        """Publish why each waiting run waits."""
         write_json(self.waiting, reasons)
 
 
 def no_workspace(path: Path) -> RunDirError:
-    """What is said of a folder that is no workspace."""
+    """The error for a folder that is not a workspace."""
     return RunDirError(f"{path} is no workspace", "s3tui run FILE makes one")
 
 
@@ -174,13 +172,13 @@ def _check_owner(path: Path) -> None:
 
 
 def find_runs(folder: Path) -> list[FoundRun]:
-    """Every run under a folder, by name."""
+    """All runs under a folder, sorted by name."""
     names = sorted(_names(folder), key=lambda name: name.split("/"))
     return [read_run(RunDir(folder / name), name) for name in names]
 
 
 def _names(folder: Path, known: Set[str] = frozenset()) -> Iterator[str]:
-    """The names of all runs under a folder. Links are not followed: they may lead anywhere."""
+    """The names of all runs under a folder. Symbolic links are not followed."""
     waiting = ["."]
     while waiting:
         name = waiting.pop()
@@ -192,7 +190,7 @@ def _names(folder: Path, known: Set[str] = frozenset()) -> Iterator[str]:
                 found = list(entries)
         except OSError:
             continue
-        # A run holds no runs, which spares a look into its checkpoints. Hidden folders are being deleted.
+        # A run contains no runs, so its subfolders need not be searched. Hidden folders are being deleted.
         if any(entry.name in ("spec.json", "queue.json") for entry in found):
             yield name
         else:
@@ -201,7 +199,7 @@ def _names(folder: Path, known: Set[str] = frozenset()) -> Iterator[str]:
 
 
 def read_run(directory: RunDir, name: str) -> FoundRun:
-    """One run, whatever state its files are in."""
+    """Read one run; damaged files give the status Damaged."""
     try:
         queue = read_queue(directory)
     except RunDirError as error:
@@ -212,7 +210,7 @@ def read_run(directory: RunDir, name: str) -> FoundRun:
     try:
         spec, summary = read_spec(directory), read_summary(directory)
     except RunDirError as error:
-        # A worker that lives has read the one, and writes the other every other second.
+        # A live worker has read the settings, and rewrites the summary every other second.
         living = isinstance(status, (Running, Quiet))
         status = status if living else Damaged(str(error))
         return FoundRun(name, directory, queue, status, job=job, attempt=attempt)

@@ -1,12 +1,12 @@
-"""One action on many runs, with what became of each."""
+"""Applies one action to many runs, and reports the outcome of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from s3tui.launchers.base import RefusedError
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.control import RefusedError
 
 Action = Callable[[Workspace, FoundRun], str]
 
@@ -21,7 +21,7 @@ class Done:
 
 
 def apply(workspace: Workspace, runs: Sequence[FoundRun], action: Action) -> list[Done]:
-    """Do something to each of the runs that are in a state for it."""
+    """Apply an action to each run; one in the wrong state is refused, and the others go on."""
     outcome = []
     for run in runs:
         try:

@@ -1,4 +1,4 @@
-"""What a workspace keeps although nobody will ever need it: left by kills, or by runs that are finished."""
+"""Files of a workspace that nothing needs any more: left by kills, by finished runs, and by launchers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.run.rundir import RunDir
-from s3tui.runs.workspace import Workspace
+from s3tui.launchers.registry import LAUNCHERS, launcher_named
+from s3tui.runs.workspace import Workspace, find_runs
 from s3tui.scheduling.control import DELETED, is_worked_on
 from s3tui.system.file_locks import is_locked
 from s3tui.system.process_identity import identity_of
@@ -16,9 +17,14 @@ from s3tui.system.process_identity import identity_of
 _TEMPORARY = re.compile(r"\..+\.(\d+)")  # as written before it takes the place of another file
 
 
-def rubbish(workspace: Workspace) -> Iterator[Path]:
-    """Half-deleted runs, half-written files of processes that are gone, and checkpoints of finished runs."""
+def garbage(workspace: Workspace) -> Iterator[Path]:
+    """Half-deleted runs, half-written files of processes that are gone, checkpoints of finished runs, what launchers
+    do not need any more."""
     yield from workspace.path.rglob(f"{DELETED}*")
+    runs = find_runs(workspace.path)
+    for name in LAUNCHERS:
+        if workspace.of_launcher(name).is_dir():
+            yield from launcher_named(name).leftovers(workspace, runs)
     for name in workspace.names():
         yield from _of_run(workspace.run(name).path)
 

@@ -1,4 +1,4 @@
-"""What follows from the end of an attempt: try again, after a while, or leave it."""
+"""Decides whether a run is retried after an attempt has ended, and when."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _tried_again(queue: Queue, end: Broken | Dead, now: float, backoff: float) -
     if failure == queue.failure:
         return replace(queue, wanted="held", reason="it failed the same way twice")
     if queue.retried >= queue.retries:
-        told = f"it was tried {queue.retried + 1} times" if queue.retried else ""
-        return replace(queue, wanted="held", failure=failure, reason=told)
+        reason = f"it was tried {queue.retried + 1} times" if queue.retried else ""
+        return replace(queue, wanted="held", failure=failure, reason=reason)
     pause = min(LONGEST_SECONDS, backoff * 2 ** min(queue.retried, DOUBLINGS))
     what = end.message if isinstance(end, Broken) else end.manner
     return replace(
@@ -46,5 +46,5 @@ def _tried_again(queue: Queue, end: Broken | Dead, now: float, backoff: float) -
 
 
 def is_due(queue: Queue, now: float) -> bool:
-    """Whether a retry has waited for long enough; a clock that was set back makes nobody wait longer than ever."""
+    """Whether a retry has waited for long enough; a clock that was set back makes no wait longer than the longest."""
     return now >= queue.not_before or queue.not_before - now > LONGEST_SECONDS

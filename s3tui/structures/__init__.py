@@ -1,1 +1,1 @@
-"""Structures by name: loaded, compared with those of other runs, drawn as a map."""
+"""Structures: loading by name, comparison with those of other runs, layout as maps."""

@@ -1,4 +1,4 @@
-"""Where each candidate stands on a map of the network: rows are sites with deltas, columns are layers."""
+"""The grid layout of candidates on a map of the network: rows are sites with deltas, columns are layers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from core.run.deltas import DELTAS
 from core.run.structure import Candidate
 
-STACKS = {"encoder": 0, "decoder": 1}  # anything else, such as the head, comes behind
-OUTSIDE = 10**6  # the place of what is outside the layers: behind the last of them
+STACKS = {"encoder": 0, "decoder": 1}  # anything else, such as the head, comes after them
+OUTSIDE = 10**6  # the sort key of candidates outside the layers: after the last layer
 
 
 def short_deltas(deltas: Iterable[str]) -> dict[str, str]:
-    """A readable name for each delta; its arguments are told only where two differ in nothing else."""
+    """A short name for each delta; with arguments only if two deltas would have the same name otherwise."""
     known = list(dict.fromkeys(deltas))
     kinds: dict[str, list[str]] = defaultdict(list)
     for delta in known:
@@ -28,7 +28,7 @@ def short_deltas(deltas: Iterable[str]) -> dict[str, str]:
 
 
 def column_of(candidate: Candidate) -> str:
-    """The column of a candidate: `E3`, `D` for what is in no layer of the decoder, `head` for what is in no stack."""
+    """The column of a candidate: `E3`, or `D` for the decoder outside its layers, or `head` outside the stacks."""
     if not candidate.stack:
         return candidate.site
     return candidate.stack[:1].upper() + ("" if candidate.layer is None else str(candidate.layer))
@@ -36,9 +36,9 @@ def column_of(candidate: Candidate) -> str:
 
 @dataclass(frozen=True)
 class GateMap:
-    """The map: `cells[row][column]` is the index of a candidate, None where there is none.
+    """The map: `cells[row][column]` is the index of a candidate or None.
 
-    `stacks` tells for each column to which stack it belongs; `places[i]` is the (row, column) of candidate i.
+    `stacks` is the stack of each column; `places[i]` is the (row, column) of candidate i.
     """
 
     rows: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class GateMap:
     places: tuple[tuple[int, int], ...] = ()
 
     def step(self, index: int, down: int, right: int) -> int:
-        """The next candidate in a direction: in the same line, else the nearest beside it; the same one at the edge."""
+        """The next candidate in a direction: in the same line if possible, else the nearest; itself at the edge."""
         row, column = self.places[index]
 
         def away(i: int) -> tuple[int, int, int]:
@@ -66,9 +66,9 @@ NO_MAP = GateMap()
 
 
 def gate_map(candidates: Sequence[Candidate]) -> GateMap:
-    """The map of a space: rows in its order, the deltas of a site together; encoder before decoder, by layer.
+    """The map of a space: rows in its order, the deltas of a site together; columns by layer, encoder before decoder.
 
-    Sites that are in no layer come last.
+    Sites outside the layers come last.
     """
     short = short_deltas(c.delta for c in candidates)
     in_layers = {c.site for c in candidates if c.layer is not None}

@@ -1,6 +1,6 @@
-"""The structures that runs leave and files hold: named, read, and described.
+"""Loads structures of runs and files by name, and describes them; used by the app and the commands.
 
-What is computed of them is in `core.run.structure` and `core.run.comparing`. The app and the commands share this.
+Computations on structures are in `core.run.structure` and `core.run.comparing`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.run.structure import FORMAT, Candidate, Structure, read_structure
 class Named:
     """A structure with the name of its run or file.
 
-    `backbone_parameters` is the size of the model, where a run tells it; `run` is the run's directory.
+    `backbone_parameters` is the size of the model, if known; `run` is the run's directory.
     """
 
     name: str
@@ -37,32 +37,32 @@ class Named:
         if value >= 1:
             return int(value)
         if self.backbone_parameters is None:
-            raise SpecError(f"{self.name} does not tell how large the model is", "give the budget as a count")
+            raise SpecError(f"{self.name} does not contain the size of the model", "give the budget as a count")
         return int(value * self.backbone_parameters)
 
 
 def of_run(directory: RunDir, name: str) -> Named:
-    """The structure that a run has chosen; raises RunDirError where it has chosen none yet, or its file is damaged."""
+    """The structure that a run has chosen; raises RunDirError if it has chosen none yet, or its file is damaged."""
     if directory.exists() and not directory.structure.exists():
         raise RunDirError(f"{name} has chosen no structure yet", "wait until its search is over")
     return Named(name, read_structure(directory.structure), _backbone_parameters(directory), directory)
 
 
 def of_file(path: Path, like: Structure | None = None) -> Named:
-    """The structure in a file, ours or the paper's; the latter names no counts, which those of `like` give it."""
+    """Read a structure file of ours or of the paper's code; the latter has no parameter counts, taken from `like`."""
     data = read_json(path)
     if isinstance(data, dict) and data.get("format") == FORMAT:
         return Named(str(path), read_structure(path))
     if like is None:
         raise SpecError(
-            f"{path} is a structure file of the paper's code, which tells neither model nor parameters",
+            f"{path} is a structure file of the paper's code, which contains neither model nor parameters",
             "name a run of the same model and space with --like",
         )
     return Named(str(path), from_original(path.name, data, like))
 
 
 def is_original(path: Path) -> bool:
-    """Whether a file is JSON that is not of our form, and so must be of the paper's."""
+    """Whether a file is JSON that is not in our format, and so must be in that of the paper's code."""
     if not path.is_file():
         return False
     data = read_json(path)
@@ -70,9 +70,9 @@ def is_original(path: Path) -> bool:
 
 
 def find(references: Sequence[str], where: Path | None, like: str | None = None) -> list[Named]:
-    """The structures that names of runs, patterns of such, run directories and files stand for.
+    """Load the structures of references: names of runs, patterns of names, run directories, and files.
 
-    `where` names the workspace, as `--in` does; it is looked for only where a name is no path.
+    `where` is the argument of `--in`; the workspace is searched for only if a reference is not a path.
     """
     base = find([like], where)[0].structure if like is not None else None
     found: list[Named] = []
@@ -97,9 +97,9 @@ def _in_workspace(reference: str, where: Path | None) -> list[Named]:
 
 
 def from_original(name: str, data: Any, like: Structure) -> Structure:
-    """A structure file of the paper's code among the candidates of another structure, which it chooses from.
+    """Convert a structure file of the paper's code into a choice among the candidates of another structure.
 
-    Raises SpecError that names what stands in the file and not among the candidates.
+    Raises SpecError that names the first entry of the file that is not among the candidates.
     """
     from core.run.original import read_original
     from core.run.spaces import matches
@@ -122,13 +122,13 @@ def from_original(name: str, data: Any, like: Structure) -> Structure:
 
 @dataclass(frozen=True)
 class _Size:
-    """What a result says of the model."""
+    """The size of the model in a result."""
 
     backbone_parameters: Count
 
 
 def _backbone_parameters(directory: RunDir) -> int | None:
-    """The size of the model of a run that is finished; of one under way, what it told of its space."""
+    """The size of a run's model: from its result, or before that from its `space` event."""
     from core.run.events import Space, read_events
 
     try:
@@ -151,7 +151,7 @@ def place(candidate: Candidate) -> str:
 
 
 def places(candidates: Sequence[Candidate]) -> list[str]:
-    """The columns of a map: encoder, then decoder, each from the first layer to what comes after the last."""
+    """The columns of a map: encoder, then decoder, each from the first layer to the places after the last."""
     order = {
         place(c): ({"encoder": 0, "decoder": 1}.get(c.stack, 2), 10**6 if c.layer is None else c.layer)
         for c in candidates
@@ -161,7 +161,7 @@ def places(candidates: Sequence[Candidate]) -> list[str]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of a map: the mean p, and in what share of the structures the candidate is chosen."""
+    """One cell of a map: the mean p, and the share of structures in which the candidate is chosen."""
 
     p: float
     selected: float
@@ -169,9 +169,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """The map of a structure: rows are sites with deltas, columns places; None where there is no candidate.
+    """The map of a structure: rows are sites with deltas, columns are places; None if there is no candidate.
 
-    `runs` tells over how many structures p and selection are averaged.
+    p and selection are averaged over `runs` structures.
     """
 
     rows: tuple[str, ...]
@@ -183,8 +183,8 @@ class Heatmap:
 def heatmap(structures: Sequence[Structure]) -> Heatmap:
     """The paper's heat map: p averaged over the structures, and how often each candidate is chosen.
 
-    Rows are in the order of the space, the deltas of a site one under the other; columns from the first layer to the
-    last, the encoder before the decoder.
+    Rows are in the order of the space, with the deltas of a site together; columns are in the order of layers, the
+    encoder before the decoder.
     """
     candidates = {c.name: c for s in structures for c in s.candidates}
     sites = list(dict.fromkeys(c.site for c in candidates.values()))
@@ -207,7 +207,7 @@ def _cell(values: list[tuple[float, bool]] | None) -> Cell | None:
 
 
 def summary(structure: Structure) -> dict[str, Any]:
-    """How much of what a structure trains where: counts and parameters by delta, by site and by place."""
+    """The distribution of a structure's candidates and parameters over deltas, sites and places."""
     return {
         "chosen": len(structure.selected),
         "candidates": len(structure.candidates),

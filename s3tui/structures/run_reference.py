@@ -1,4 +1,4 @@
-"""Runs that train the structure of another run: which one, whether it is there, and how it gets into their settings."""
+"""References to the structure of another run: resolving them, waiting for it, and filling it into the settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.run.errors import RunDirError, S3Error, SpecError, nearest
+from core.run.methods import method_of
 from core.run.rundir import RunDir, read_json, write_json
 from core.run.structure import RUN
 from s3tui.runs.records.result import read_result
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class References:
-    """The runs that `structure = "run:NAME"` may name: those that the suite plans, and those of the workspace."""
+    """The runs to which `structure = "run:NAME"` may refer: those of the suite and those of the workspace."""
 
     workspace: Workspace
     suite: str
     planned: Collection[str]
 
     def resolve(self, reference: str) -> str:
-        """The full name of a run, `SUITE/NAME`; raises SpecError where there is none of it."""
+        """The full name of a run, `SUITE/NAME`; raises SpecError if there is no such run."""
         name = reference.removeprefix(RUN)
         if name in self.planned:
             return f"{self.suite}/{name}"
@@ -47,9 +48,9 @@ def _is_run(workspace: Workspace, name: str) -> bool:
 
 
 def awaited_run(spec: Mapping[str, Any]) -> str | None:
-    """The run whose structure these settings wait for, from a `spec.json` as it is; None where they are complete."""
+    """The run for whose structure the settings in a `spec.json` wait; None if they are complete."""
     space = spec.get("space", {})
-    if spec.get("method") != "given" or space.get("groups"):
+    if not method_of(spec.get("method")).is_given or space.get("groups"):
         return None
     name: str = space.get("name", "")
     return name.removeprefix(RUN) if name.startswith(RUN) else None
@@ -57,16 +58,16 @@ def awaited_run(spec: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Wait:
-    """Why a run cannot start yet, and whether it ever will without somebody doing something."""
+    """Why a run cannot start yet, and whether it will `ever` start without action of the user."""
 
     reason: str
     ever: bool
 
 
 def wait_for(source: str, found: FoundRun | None, impossible: Collection[str]) -> Wait | None:
-    """Whether a run that trains the structure of another still has to wait for that; None where it has not."""
+    """Why a run that trains the structure of another has to wait for that; None if it need not."""
     if found is None:
-        return Wait(f"waiting for the structure of {source}, which is not there", False)
+        return Wait(f"waiting for the structure of {source}, which does not exist", False)
     if isinstance(found.status, Done):
         return None
     alive = isinstance(found.status, (Queued, Running, Quiet)) and source not in impossible
@@ -74,18 +75,18 @@ def wait_for(source: str, found: FoundRun | None, impossible: Collection[str]) -
 
 
 def complete(directory: RunDir, workspace: Workspace) -> None:
-    """Fill the structure of the run that is waited for into the settings of a run that has not started.
+    """Fill in the structure found by another run in the settings of a run that has not started.
 
-    Raises S3Error where that run left no structure, or an empty one.
+    Raises S3Error if that run has no structure, or an empty one.
     """
     from core.run.spec import RunSpec
 
-    spec = with_structure(RunSpec.model_validate(read_json(directory.spec)), workspace)
+    spec = with_structure(RunSpec.of_file(read_json(directory.spec)), workspace)
     write_json(directory.spec, spec.model_dump(mode="json"))
 
 
 def with_structure(spec: RunSpec, workspace: Workspace) -> RunSpec:
-    """The settings with the structure that their source has now; raises S3Error where it has none."""
+    """The settings with the current structure of their source run; raises S3Error if it has none."""
     from core.run.given import given_space
 
     source = spec.space.name.removeprefix(RUN)
@@ -94,14 +95,14 @@ def with_structure(spec: RunSpec, workspace: Workspace) -> RunSpec:
 
 
 def comparable(planned: RunSpec, there: RunSpec, workspace: Workspace) -> RunSpec:
-    """Planned settings as they would be written where those `there` are, to be compared with them.
+    """Planned settings in a form that can be compared with the existing settings `there` of the same run.
 
-    As long as the source of a structure has no result, a run keeps the structure that it has.
+    While the source of a structure has no result, a run keeps the structure that it has.
     """
-    from core.run.given import awaited
+    from core.run.given import awaited, is_given
 
     source = awaited(planned)
-    if source is None or there.method != "given" or awaited(there) == source:
+    if source is None or not is_given(there) or awaited(there) == source:
         return planned
     try:
         read_result(workspace.run(source))

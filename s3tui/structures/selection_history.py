@@ -1,4 +1,4 @@
-"""What would be cut out after each step that told the gates, and how steady that is: kept, as it is asked for often."""
+"""The structure that would be selected after each recorded frame of the gates, and how stable it is; cached."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.run.structure import Candidate, select
+from core.run.methods import method_of
+from core.run.selection import Cut
+from core.run.structure import Candidate
 from s3tui.runs.curves import Curve
 from s3tui.runs.history import Frame, HistoryView
 
-FLAT = 0.95  # of the entropy of equal gates: with more, p tells the candidates hardly apart
-TAKEN_OVER = 0.9  # of the selected parameters
+FLAT = 0.95  # share of the entropy of equal gates above which p hardly distinguishes candidates
+TAKEN_OVER = 0.9  # share of the selected parameters that makes one delta dominant
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What would be selected after a frame, the mean binary entropy of its p in bits, and the largest of them."""
+    """The selection after a frame, the mean binary entropy of its p in bits, and the largest p."""
 
     frame: Frame
     selected: frozenset[int]
@@ -28,24 +30,44 @@ class Choice:
     peak: float
 
 
-Rule = tuple[float, str]  # the budget in parameters, and "first-fit" or "knapsack"
+@dataclass(frozen=True)
+class Rule:
+    """By which a run selects: the budget in parameters, "first-fit" or "knapsack", and what the candidates go by.
+
+    That is "p", or what the order stands for that the run logs with its gates.
+    """
+
+    budget: float = 0
+    how: str = "first-fit"
+    by: str = "p"
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order decides, and not p."""
+        return self.by != "p"
+
+    def decided(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """The frames from which a selection follows: runs of before the order was logged have none."""
+        return tuple(frame for frame in frames if frame.order is not None) if self.is_ordered else frames
+
+    def __str__(self) -> str:
+        return f"by {self.by}" if self.is_ordered else self.how
 
 
 class Choices:
-    """The choice after each frame of a run, each worked out once."""
+    """The choices after all frames of a run, each computed once."""
 
     def __init__(self, candidates: Sequence[Candidate], rule: Rule) -> None:
-        self._counts = [c.parameters for c in candidates]
-        self._rule = rule
+        self._cut = Cut.of(candidates, rule.budget, rule.how)
         self._known: dict[int, Choice] = {}
 
     def advance(self, frames: Sequence[Frame], seconds: float) -> tuple[Choice, ...]:
-        """What is known after working for some seconds, in the order of the steps; the latest frame comes first.
+        """Compute choices for some seconds, the latest frame first; returns all computed so far, in the order of steps.
 
-        As many as there are frames, once all are worked out.
+        When all are computed, there are as many as frames.
         """
         deadline = time.monotonic() + seconds
-        # A resumed run tells steps anew: other frames of the same step.
+        # A resumed run repeats steps: other frames of the same step.
         known = {f.step: c for f in frames if (c := self._known.get(f.step)) is not None and c.frame is f}
         for frame in reversed(frames):
             if frame.step not in known:
@@ -56,18 +78,22 @@ class Choices:
         return tuple(known[step] for step in sorted(known))
 
     def _choose(self, frame: Frame) -> Choice:
-        budget, how = self._rule
-        chosen = select(frame.p, self._counts, budget, how)
-        spent = sum(self._counts[i] for i in chosen)
+        chosen = self._cut.select(frame.p, frame.order)
+        spent = sum(self._cut.parameters[i] for i in chosen)
         return Choice(frame, frozenset(chosen), spent, mean_entropy(frame.p), max(frame.p, default=0.0))
 
 
 def rule_of(history: HistoryView, spec: object) -> Rule:
-    """By which rule a run cuts out its structure; without a budget everything fits."""
-    search = spec.get("search") if isinstance(spec, dict) else None
+    """The rule by which a run selects its structure; without a budget everything fits."""
+    settings = spec if isinstance(spec, dict) else {}
+    search = settings.get("search")
     how = search.get("selection") if isinstance(search, dict) else None
     budget = history.state.budget
-    return math.inf if budget is None else budget, how if how in ("first-fit", "knapsack") else "first-fit"
+    return Rule(
+        math.inf if budget is None else budget,
+        how if how in ("first-fit", "knapsack") else "first-fit",
+        method_of(settings.get("method")).by,
+    )
 
 
 def entropy(p: float) -> float:
@@ -76,18 +102,18 @@ def entropy(p: float) -> float:
 
 
 def mean_entropy(p: Sequence[float]) -> float:
-    """The mean binary entropy of some gates, in bits."""
+    """The mean binary entropy of gates, in bits."""
     return sum(map(entropy, p)) / len(p) if p else 0.0
 
 
 def overlap(a: frozenset[int], b: frozenset[int]) -> float:
-    """|A and B| / |A or B| (Jaccard); 1 where both are empty."""
+    """|A and B| / |A or B| (Jaccard); 1 if both are empty."""
     both = len(a & b)
     return both / (len(a) + len(b) - both) if a or b else 1.0
 
 
 def overlaps(choices: Sequence[Choice]) -> tuple[Curve, Curve]:
-    """How much each selection shares with the latest one, and with the selection told before it."""
+    """The overlap of each selection with the latest one, and with the one before it."""
     if not choices:
         return Curve(), Curve()
     steps = tuple(float(c.frame.step) for c in choices)
@@ -102,7 +128,7 @@ def entropies(choices: Sequence[Choice]) -> Curve:
 
 
 def steady_since(choices: Sequence[Choice]) -> int | None:
-    """The first step from which on the selection has stayed as it is now; None before there is any."""
+    """The first step since which the selection has not changed; None before there is one."""
     since = None
     for choice in reversed(choices):
         if choice.selected != choices[-1].selected:
@@ -112,14 +138,14 @@ def steady_since(choices: Sequence[Choice]) -> int | None:
 
 
 def flatness(p: Sequence[float]) -> float:
-    """The mean entropy of p as a share of that of equal gates with the same mean: 1 where p tells nothing apart."""
+    """The mean entropy of p relative to that of equal gates with the same mean: 1 if p is constant."""
     even = entropy(sum(p) / len(p)) if p else 0.0
     return mean_entropy(p) / even if even else 0.0
 
 
 @dataclass(frozen=True)
 class Share:
-    """Of one delta or site: how many candidates are selected out of how many, and the parameters of the selected."""
+    """The share of one delta or site: selected candidates, all candidates, and parameters of the selected ones."""
 
     selected: int
     candidates: int
@@ -129,7 +155,7 @@ class Share:
 def shares(
     candidates: Sequence[Candidate], selected: frozenset[int], key: Callable[[Candidate], str]
 ) -> dict[str, Share]:
-    """The share of each delta or site, which `key` names, in the order of the space."""
+    """The share of each delta or site (as given by `key`), in the order of the space."""
     total = Counter(map(key, candidates))
     chosen = Counter(key(candidates[i]) for i in selected)
     spent: Counter[str] = Counter()
@@ -138,36 +164,40 @@ def shares(
     return {name: Share(chosen[name], number, spent[name]) for name, number in total.items()}
 
 
-def warnings(
-    candidates: Sequence[Candidate], selected: frozenset[int], p: Sequence[float], progress: float
-) -> list[str]:
-    """What a person should know about a selection: that one delta has taken over, that p is still flat.
+def warnings(candidates: Sequence[Candidate], selected: frozenset[int], frame: Frame, progress: float) -> list[str]:
+    """Warnings about a selection: one delta dominates, or p is still flat.
 
-    `progress` is the share of the search that is done: p is flat at the start of every search.
+    `progress` is the completed share of the search, as p is flat at the start of every search. There is no
+    warning about p if the selection goes by an order.
     """
-    told = []
+    found = []
     spent = shares(candidates, selected, lambda c: c.delta)
     total = sum(share.parameters for share in spent.values())
     for delta, share in spent.items():
         if len(spent) > 1 and share.parameters > TAKEN_OVER * total:
-            told.append(f"{delta} has {share.parameters / total:.0%} of the selected parameters")
-    if progress >= 0.5 and len(p) > 1 and flatness(p) > FLAT:
-        told.append(
+            found.append(f"{delta} has {share.parameters / total:.0%} of the selected parameters")
+    p = frame.p
+    if frame.order is None and progress >= 0.5 and len(p) > 1 and flatness(p) > FLAT:
+        found.append(
             f"p is still flat ({flatness(p):.0%} of the entropy of equal gates): what is selected is near chance"
         )
-    return told
+    return found
 
 
-def near_cut(p: Sequence[float], selected: frozenset[int], count: int) -> tuple[list[int], list[int]]:
-    """The selected candidates with the lowest p and the others with the highest, nearest to the cut first."""
-    order = sorted(range(len(p)), key=lambda i: -p[i])
+def near_cut(frame: Frame, selected: frozenset[int], count: int) -> tuple[list[int], list[int]]:
+    """The last of the selected candidates and the first of the others, closest to the threshold first.
+
+    They are sorted by the frame's order, or by p if it has none.
+    """
+    p = frame.p
+    order = sorted(range(len(p)), key=lambda i: -p[i]) if frame.order is None else frame.order
     last_in = [i for i in reversed(order) if i in selected][:count]
     first_out = [i for i in order if i not in selected][:count]
     return last_in, first_out
 
 
-def ranks(p: Sequence[float]) -> list[int]:
-    """The rank of each candidate by p, from 1; equal p keep the order of the space, as in first fit."""
+def places_by_p(p: Sequence[float]) -> list[int]:
+    """The place of each candidate in descending order of p, from 1; equal p keep the order of the space."""
     rank = [0] * len(p)
     for place, index in enumerate(sorted(range(len(p)), key=lambda i: -p[i]), 1):
         rank[index] = place

@@ -1,4 +1,4 @@
-"""A structure as a map in plain text."""
+"""Renders the map of a structure as plain text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from s3tui.text.sanitize import clean
 
 
 def map_lines(found: Heatmap, width: int) -> list[str]:
-    """The map in text: p in percent, what is chosen marked; marks alone where so many columns are too few."""
+    """The lines of the map: p in percent, chosen candidates marked; only marks if `width` is too small."""
     if not found.rows:
         return ["nothing to choose from"]
     left = max(map(len, found.rows))

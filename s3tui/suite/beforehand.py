@@ -14,10 +14,11 @@ from typing import Any
 
 from core.run.budgets import check_budget
 from core.run.errors import S3Error
+from core.run.methods import method_of
 from core.run.modelfiles import model_file
 from core.run.spec import FileTask, RunSpec
 from s3tui.suite.load import PlannedRun
-from s3tui.suite.preview import WHOLE, key_of, sizes
+from s3tui.suite.preview import key_of, sizes
 from s3tui.suite.size import Size
 from s3tui.system.child import PYTHON, surroundings
 
@@ -128,7 +129,7 @@ def _budgets(runs: Sequence[PlannedRun], measured: dict[str, Size]) -> Iterator[
 
 def misfit(spec: RunSpec, size: Size | None) -> str:
     """Why a run could choose nothing, empty where it can or the model is not known."""
-    if size is None or spec.method in WHOLE or (size.problem and not size.misfit):
+    if size is None or not method_of(spec.method).has_space or (size.problem and not size.misfit):
         return ""
     if size.misfit:
         return size.problem

@@ -1,4 +1,4 @@
-"""The TOML files around: which of them are suites, and why the others are none."""
+"""Finds the TOML files in a folder: which of them are suites, and why the others are not."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from s3tui.text.problems import ConfigError
 from s3tui.text.toml_file import MOST_BYTES, read_toml
 
 DEPTH = 3  # folders down from where the search begins
-MOST_FOLDERS = 2000  # that are looked into; somebody may stand in the root of a large disk
+MOST_FOLDERS = 2000  # to look into; the search may begin at the root of a large disk
 MOST_FILES = 300
 
 
 @dataclass(frozen=True)
 class SuiteFile:
-    """A TOML file. `problem` says why it is no suite, empty where it looks like one; `changed` is when, in seconds.
+    """A TOML file. `problem` says why it is not a suite, empty if it looks like one; `changed` is its mtime in seconds.
 
-    `is_toml` tells a file of another purpose from one that cannot be read.
+    `is_toml` is False for a file that cannot be read as TOML.
     """
 
     path: Path
@@ -32,18 +32,18 @@ class SuiteFile:
 
 
 def suite_files(folders: Iterable[Path]) -> list[SuiteFile]:
-    """The TOML files under these folders: suites, then what cannot be read, then what is none."""
+    """The TOML files under these folders: suites first, then unreadable files, then others."""
     found = [look_at(path) for path in dict.fromkeys(_files(folders))]
     return sorted(found, key=lambda file: (bool(file.problem), file.is_toml, len(file.path.parts), file.path))
 
 
 def look_at(path: Path) -> SuiteFile:
-    """What a file is at first sight; whether its settings are right is not asked."""
+    """Classify a file at first sight; its settings are not checked."""
     changed = 0.0
     try:
-        told = path.stat()
-        changed = told.st_mtime
-        if told.st_size > MOST_BYTES:
+        status = path.stat()
+        changed = status.st_mtime
+        if status.st_size > MOST_BYTES:
             return SuiteFile(path, "", 0, "too large for a suite", True, changed)
         document = read_toml(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The settings of a run in layers: defaults, its experiment, its point of the matrix; and who gave which key."""
+"""Merges the settings of a run from its layers (defaults, experiment, matrix), and finds the layer that set a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Table = dict[str, Any]
 
 @dataclass(frozen=True)
 class Defaults:
-    """The `[defaults]`, with the errors that they have by themselves and the keys that some experiment gives."""
+    """The `[defaults]` table, its own errors, and the keys that any experiment overrides."""
 
     table: Table
     errors: Errors = field(default_factory=list)
@@ -41,7 +41,7 @@ class Layers:
         return _over(_over(self.defaults.table, self.overrides), point)
 
     def locate(self, loc: Loc, message: str) -> Key:
-        """The key of the file that is to blame for an error at `loc` of the merged settings."""
+        """The key of the file that causes an error at `loc` of the merged settings."""
         own: Key = ("experiment", self.experiment)
         for key in (loc[:2], loc[:1]):
             if key in self.point:
@@ -53,7 +53,7 @@ class Layers:
         return (*own, *loc)
 
     def _is_inherited(self, loc: Loc, message: str) -> bool:
-        """Whether an error of a whole table, or of a missing key, is one that the defaults have by themselves."""
+        """Whether an error of a whole table, or of a missing key, is already in the defaults alone."""
         if message.startswith(MISSING) and len(loc) == 1:
             return bool(self.defaults.table) and loc[0] not in self.defaults.overridden
         chose_method = not loc and ("method" in self.overrides or ("method",) in self.point)
@@ -61,7 +61,7 @@ class Layers:
 
 
 def _over(base: Table, top: Table) -> Table:
-    """`base` with the keys of `top` over it."""
+    """`base` updated with the keys of `top`."""
     merged = dict(base)
     for key, value in top.items():
         both = key in SETTINGS and isinstance(value, dict) and isinstance(base.get(key), dict)
@@ -70,7 +70,7 @@ def _over(base: Table, top: Table) -> Table:
 
 
 def _training_over(base: Table, top: Table) -> Table:
-    """As above for `search` or `retrain`; a length given in epochs replaces one in steps, and the reverse."""
+    """The same for `search` or `retrain`; a length given in epochs replaces one in steps, and the reverse."""
     lengths = {"max_steps", "epochs"}
     replaced = lengths - top.keys() if lengths & top.keys() else set()
     return {k: v for k, v in base.items() if k not in replaced} | top

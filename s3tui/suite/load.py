@@ -1,8 +1,7 @@
-"""From a TOML file to the runs that it plans. Every problem of a file is reported at once."""
+"""Reads a suite from a TOML file. Every problem of the file is reported at once."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,32 +9,44 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from core.run.errors import SpecError
 from core.run.given import awaited
+from core.run.methods import GIVEN
 from core.run.rundir import RunDir
 from core.run.spec import PRESETS, RunSpec
-from s3tui.runs.records.launch import Launch
+from s3tui.launchers.registry import kinds
+from s3tui.runs.records.launch import AUTO, Launch
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.workspace import Workspace
 from s3tui.structures.run_reference import References
 from s3tui.suite import launcher_settings as launchers
 from s3tui.suite import matrix, queue_settings
 from s3tui.suite.layers import Defaults, Layers, Table
+from s3tui.suite.queue_settings import NAME, NAME_RULE, SuiteSettings
 from s3tui.suite.resolve_names import ANY_SPACE, ANY_TASK, NO_STRUCTURE, Resolver, absolute, own_spaces
-from s3tui.suite.validate import TABLES, Loc, check
+from s3tui.suite.validate import TABLES, Loc, check, read_table
 from s3tui.text.problems import Key, Problems
 from s3tui.text.toml_file import read_toml
+from s3tui.text.toml_types import Table as TomlTable
 
-NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
-TOP = ("suite", "defaults", "experiment", "space", "launcher")
-NAME_RULE = "a name has letters, digits and ._=,+- only, starts with no dot and has no two dots in a row"
+
+class _Document(TomlTable):
+    """The tables of a file."""
+
+    suite: Table = Field(default_factory=dict)
+    defaults: Table = Field(default_factory=dict)
+    experiment: Table = Field(default_factory=dict)
+    space: Table = Field(default_factory=dict)
+    launcher: Table = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run that a file asks for; the name is `EXPERIMENT` or `EXPERIMENT/seed=1,budget=0.0004`.
+    """One run of a suite; the name is `EXPERIMENT` or `EXPERIMENT/seed=1,budget=0.0004`.
 
-    `queue` is what it wants of the manager, which does not define the run.
+    `queue` is its queue entry, which does not define the run.
     """
 
     name: str
@@ -45,7 +56,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Suite:
-    """What a TOML file asks for: runs, and where they go."""
+    """The runs of a TOML file and the workspace that they belong to."""
 
     name: str
     workspace: Path
@@ -57,26 +68,24 @@ class Suite:
         return self.workspace / self.name
 
     def directory(self, run: PlannedRun) -> RunDir:
-        """Where a run of this suite lives."""
+        """The directory of a run of this suite."""
         return RunDir(self.folder / run.name)
 
 
 def load(file: Path) -> Suite:
     """Read a suite; raises ConfigError with every problem of the file."""
-    document = read_toml(file)
-    folder = file.resolve().parent
     problems = Problems(str(file))
-    problems.unknown_keys((), document, TOP)
-    tables = {name: _table(document, (name,), problems) for name in TOP}
-    name, workspace = _suite(tables["suite"], folder, file.stem, problems)
-    planned = _planned_names(tables["experiment"])
+    document = read_table(_Document, read_toml(file), (), problems)
+    folder = file.resolve().parent
+    settings = read_table(SuiteSettings, {"name": file.stem} | document.suite, ("suite",), problems)
+    name, workspace = settings.name, _workspace(settings.workspace, folder, problems)
+    planned = _planned_names(document.experiment)
     if len(planned) > matrix.MOST_RUNS:
         problems.add(("experiment",), f"these are more than {matrix.MOST_RUNS:,} runs, the most that a suite may have")
         problems.raise_any()
     references = References(Workspace(workspace), name, planned)
-    resolver = Resolver(folder, own_spaces(tables["space"], problems), references)
-    shared = queue_settings.shared(tables["suite"], problems)
-    runs = tuple(_runs(tables["defaults"], tables["experiment"], tables["launcher"], resolver, shared, problems))
+    resolver = Resolver(folder, own_spaces(document.space, problems), references)
+    runs = tuple(_runs(document, resolver, settings, problems))
     _check_order(name, runs, problems)
     problems.raise_any()
     return Suite(name, workspace, runs)
@@ -91,41 +100,24 @@ def _table(parent: Table, key: Key, problems: Problems) -> Table:
     return value
 
 
-def _suite(table: Table, folder: Path, stem: str, problems: Problems) -> tuple[str, Path]:
-    """Name and workspace; they default to the file's name and `runs`."""
-    problems.unknown_keys(("suite",), table, ("name", "workspace", *queue_settings.SUITE_KEYS))
-    name = table.get("name", stem)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        problems.add(("suite", "name"), f"{name!r} cannot name a folder, {NAME_RULE}")
-    return str(name), _workspace(table.get("workspace", "runs"), folder, problems)
-
-
-def _workspace(value: Any, folder: Path, problems: Problems) -> Path:
+def _workspace(value: str, folder: Path, problems: Problems) -> Path:
     try:
-        if isinstance(value, str) and value:
-            return absolute(folder, value)
-        problems.add(("suite", "workspace"), "should be the path of a folder, in quotes")
+        return absolute(folder, value)
     except SpecError as error:
         problems.add(("suite", "workspace"), str(error))
     return folder
 
 
-def _runs(
-    defaults: Table,
-    experiments: Table,
-    launcher: Table,
-    resolver: Resolver,
-    suite: queue_settings.Shared,
-    problems: Problems,
-) -> Iterator[PlannedRun]:
+def _runs(document: _Document, resolver: Resolver, suite: SuiteSettings, problems: Problems) -> Iterator[PlannedRun]:
     """The runs of every experiment; what is wrong with them is noted."""
+    defaults, experiments = document.defaults, document.experiment
     if not experiments:
         problems.add(("experiment",), "there is no experiment; add one, as in [experiment.first]")
     defaults = _settings(defaults, ("defaults",), problems)
     tables = {n: _table(experiments, ("experiment", n), problems) for n in experiments}
     wanted, defaults = _apart(defaults)
     queue_settings.queue(wanted, ("defaults",), suite, problems)
-    launchers.launch(launcher, ("launcher",), problems)
+    launchers.launch(document.launcher, ("launcher",), problems)
     shared = _shared(defaults, tables)
     seen: dict[str, str] = {}
     for name, table in tables.items():
@@ -133,9 +125,9 @@ def _runs(
             problems.add(("experiment", name), f"cannot name a folder, {NAME_RULE}")
         table = _settings(table, ("experiment", name), problems, "matrix", "launcher")
         own, table = _apart(table)
-        launch = _launch(launcher, table.pop("launcher", {}), ("experiment", name, "launcher"), problems)
+        launch = _launch(document.launcher, table.pop("launcher", {}), ("experiment", name, "launcher"), problems)
         _check_given(name, table, problems)
-        # Faults of the defaults were told above, at their own key.
+        # Faults of the defaults were reported above, at their own key.
         queue_settings.queue(own, ("experiment", name), suite, problems)
         queue = queue_settings.queue(_merged(wanted, own), (), suite, Problems(""))
         for run_name, spec in _experiment(name, table, shared, resolver, problems):
@@ -150,17 +142,18 @@ def _runs(
 
 
 def _launch(shared: Table, own: Any, key: Key, problems: Problems) -> Launch:
-    """Where the runs of an experiment are started: as the suite says, but for what its own table says."""
+    """Where the runs of an experiment are started: its own `launcher` table over that of the suite."""
     if not isinstance(own, dict):
         problems.add(key, "should be a table")
         own = {}
-    launchers.launch(own, key, problems)
-    # Faults of the suite's table were told at its own key.
+    kind = shared.get("kind", AUTO)
+    launchers.launch(own, key, problems, kind if kind in kinds() else AUTO)
+    # Faults of the suite's table were reported at its own key.
     return launchers.launch(shared | own, (), Problems(""))
 
 
 def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
-    """A table of settings without what would keep the rest of it from being checked."""
+    """A table of settings without the faulty keys that would prevent checks of the rest."""
     known = (*TABLES[()].model_fields, *queue_settings.KEYS, "preset", "structure", *more)
     problems.unknown_keys(key, table, known)
     if table.get("preset", PRESETS[0]) not in PRESETS:
@@ -174,7 +167,7 @@ def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
 
 
 def _check_given(name: str, table: Table, problems: Problems) -> None:
-    """What a structure already says may not be said once more in the same table."""
+    """Report keys that contradict a given structure in the same table."""
     if table.get("structure", NO_STRUCTURE) != NO_STRUCTURE:
         for key in ("method", "space"):
             if key in table:
@@ -182,7 +175,7 @@ def _check_given(name: str, table: Table, problems: Problems) -> None:
 
 
 def _check_order(suite: str, runs: Sequence[PlannedRun], problems: Problems) -> None:
-    """No run may wait for itself, through however many others."""
+    """Report runs that would wait for themselves, directly or through others."""
     sources = {f"{suite}/{run.name}": awaited(run.spec) for run in runs}
     for name in sources:
         seen, source = {name}, sources[name]
@@ -195,7 +188,7 @@ def _check_order(suite: str, runs: Sequence[PlannedRun], problems: Problems) -> 
 
 
 def _planned_names(experiments: Table) -> frozenset[str]:
-    """The names of all runs; what is wrong with a matrix is told elsewhere."""
+    """The names of all runs; what is wrong with a matrix is reported elsewhere."""
     found: set[str] = set()
     for name, table in experiments.items():
         if len(found) > matrix.MOST_RUNS:
@@ -207,22 +200,22 @@ def _planned_names(experiments: Table) -> frozenset[str]:
 
 
 def _apart(table: Table) -> tuple[Table, Table]:
-    """What a table wants of the manager, and the settings that define the run."""
+    """Split a table into the keys of the queue and the settings that define the run."""
     own = {k: v for k, v in table.items() if k in queue_settings.KEYS}
     return own, {k: v for k, v in table.items() if k not in queue_settings.KEYS}
 
 
 def _merged(defaults: Table, own: Table) -> Table:
-    """What is wanted, resources key by key."""
+    """The keys of the queue of an experiment over those of the defaults; `resources` are merged key by key."""
     resources = [t["resources"] for t in (defaults, own) if isinstance(t.get("resources"), dict)]
     return defaults | own | {"resources": {k: v for table in resources for k, v in table.items()}}
 
 
 def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
-    """The defaults with the errors they have by themselves, so that these are reported once."""
+    """The defaults with their own errors, so that these are reported once."""
     alone = {"model": "any"} | defaults | {"task": ANY_TASK, "space": ANY_SPACE}
     if alone.pop("structure", NO_STRUCTURE) != NO_STRUCTURE:
-        alone["method"] = "given"
+        alone["method"] = GIVEN.name
     overridden = frozenset(key for table in experiments.values() for key in table)
     return Defaults(defaults, check(alone)[1], overridden)
 

@@ -1,4 +1,4 @@
-"""What a `matrix` multiplies out to, and what the runs of it are called."""
+"""Expands a `matrix` into its combinations, and names the runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any
 
+from core.run.methods import OWN_TABLES
 from s3tui.suite.validate import TABLES
 from s3tui.text.problems import unknown_key
 
 Point = dict[tuple[str, ...], Any]
-SETTINGS = ("search", "bipeft", "retrain")
+SETTINGS = ("search", *OWN_TABLES, "retrain")
 MOST_RUNS = 10_000  # of a suite, and so of one matrix
 
 

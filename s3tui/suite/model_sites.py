@@ -1,4 +1,4 @@
-"""The sites of a model and the candidates of spaces on it, asked of a process with torch."""
+"""The sites of a model and the candidates of spaces on it, computed by a child process with torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Found = dict[str, Any]
 
 
 def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
-    """What `core.sites` says of a model; raises its failures."""
+    """The answer of `core.sites` for a model; raises its errors."""
     folder = Path(model).expanduser()
     child = subprocess.run(
         [*PYTHON, "-m", "core.sites", str(folder.resolve()) if folder.is_dir() else model],
@@ -24,6 +24,7 @@ def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
         capture_output=True,
         check=False,
         text=True,
+        errors="replace",
         **surroundings(),
     )
     try:

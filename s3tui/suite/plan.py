@@ -1,4 +1,4 @@
-"""What to do about each run of a suite: start it, leave it as it is finished, or refuse."""
+"""Decides for each run of a suite whether to start it, skip it as finished, or refuse."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.run.errors import RunDirError, S3Error, UsageError, nearest
+from core.run.given import is_given
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.runs.records.queue import Queue, queued
@@ -35,7 +36,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What starting a run would find: `state` is "new", or that of the run which is there already.
+    """What exists already of a run to be started: `state` is "new", or the state of the existing run.
 
     `refusal` says why it cannot be started, empty where it can.
     """
@@ -46,7 +47,7 @@ class Outlook:
 
 
 def outlook(suite: Suite, run: PlannedRun, fresh: bool) -> Outlook:
-    """Look at what is there, and change nothing."""
+    """Look for an existing run, and change nothing."""
     directory = suite.directory(run)
     state = read_run(directory, run.name).status.name if directory.exists() else "new"
     return Outlook(run, state, _refusal(suite, run, fresh))
@@ -68,7 +69,7 @@ def _named(run: PlannedRun, pattern: str) -> bool:
 
 
 def plan(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> Plan:
-    """Decide about every run before any is started; raises RunDirError that names all that stand in the way."""
+    """Decide about every run before any is started; raises RunDirError that lists everything that prevents a start."""
     _make(suite.folder)
     refusals = [reason for run in runs if (reason := _refusal(suite, run, fresh))]
     if refusals:
@@ -101,23 +102,23 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
     if fresh or not directory.exists():
         return ""
     try:
-        spec = RunSpec.model_validate(read_json(directory.spec))
+        spec = RunSpec.of_file(read_json(directory.spec))
     except (S3Error, ValidationError):
         return f"{run.name}: {directory.spec} is damaged or of another version; {FRESH}"
     now = comparable(run.spec, spec, Workspace(suite.workspace))
-    if now.method == spec.method == "given" and now == spec.model_copy(update={"space": now.space}) != spec:
+    if is_given(now) and now == spec.model_copy(update={"space": now.space}) != spec:
         return f"{run.name}: trained another structure than {now.space.name} is now; {FRESH}"
     changes = differences(spec.model_dump(), now.model_dump())
     return f"{run.name}: was run with other settings: {'; '.join(changes[:3])}; {FRESH}" if changes else ""
 
 
 def _link_on_the_way(path: Path, folder: Path) -> Path | None:
-    """The folder of a run, or one above it, that is a symbolic link: what it leads to is not of this suite."""
+    """The folder of a run, or one above it, that is a symbolic link and may lead out of the suite."""
     return next((path for path in (path, *path.parents) if folder in path.parents and path.is_symlink()), None)
 
 
 def _in_the_way(path: Path, folder: Path) -> Path | None:
-    """A run in whose folder this one would lie, or one that would lie in this one's."""
+    """An existing run whose folder contains that of this run, or is contained in it."""
     if path.parent != folder and RunDir(path.parent).spec.is_file():
         return path.parent
     inner = (spec.parent for spec in path.glob("*/spec.json"))
@@ -150,7 +151,7 @@ def _is_finished(directory: RunDir) -> bool:
 
 
 def enqueue(suite: Suite, run: PlannedRun, fresh: bool) -> None:
-    """Put a run into the queue; an unfinished one keeps what it has, and one that is there its place."""
+    """Put a run into the queue; an unfinished run keeps its files, a queued one its place."""
     workspace, directory = Workspace(suite.workspace), suite.directory(run)
     if fresh and directory.exists():
         remove(workspace, directory)

@@ -1,4 +1,4 @@
-"""What a suite would start: its runs, what is there of them already, and how large their spaces are."""
+"""The preview of a suite: its runs, which of them exist already, and the sizes of their spaces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import S3Error
+from core.run.methods import method_of
 from core.run.spaces import SpaceSpec
 from core.run.spec import RunSpec
 from s3tui.suite import known_sizes
@@ -16,12 +17,10 @@ from s3tui.suite.load import Suite, load
 from s3tui.suite.plan import Outlook, outlook
 from s3tui.suite.size import Size
 
-WHOLE = ("full", "given")  # methods that choose from no space
-
 
 @dataclass(frozen=True)
 class Preview:
-    """A suite as it would be started now, with `fresh` in the place of what is there."""
+    """A suite as it would be started now; with `fresh`, existing runs are replaced."""
 
     file: Path
     suite: Suite
@@ -37,17 +36,17 @@ class Preview:
 
 
 def read(file: Path, fresh: bool) -> Preview:
-    """Read a suite and look at what is there; raises ConfigError with every problem of the file."""
+    """Read a suite and look for existing runs; raises ConfigError with every problem of the file."""
     return look(file, load(file), fresh)
 
 
 def look(file: Path, suite: Suite, fresh: bool) -> Preview:
-    """Look at what is there of the runs of a suite."""
+    """Look for existing runs of a suite."""
     return Preview(file, suite, tuple(outlook(suite, run, fresh) for run in suite.runs), fresh)
 
 
 def key_of(spec: RunSpec) -> str:
-    """What the size depends on."""
+    """A key for the size of a space on a model."""
     return f"{spec.model}\n{spec.space.model_dump_json()}"
 
 
@@ -57,7 +56,7 @@ def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
     found: dict[str, Size] = {}
     for spec in specs:
         key = key_of(spec)
-        if spec.method in WHOLE or key in found or key in by_model.get(spec.model, {}):
+        if not method_of(spec.method).has_space or key in found or key in by_model.get(spec.model, {}):
             continue
         size = known_sizes.known(spec.model, spec.space)
         if size is not None:
@@ -75,13 +74,13 @@ def _on_model(model: str, spaces: Sequence[SpaceSpec]) -> list[Size]:
     from s3tui.suite.model_sites import examine
 
     try:
-        told: dict[str, Any] = examine(model, spaces)
+        found: dict[str, Any] = examine(model, spaces)
         return [
             Size(
-                one["candidates"], one["parameters"], told["parameters"], one["problem"], one["smallest"],
+                one["candidates"], one["parameters"], found["parameters"], one["problem"], one["smallest"],
                 bool(one["problem"]),
             )
-            for one in told["spaces"]
+            for one in found["spaces"]
         ]  # fmt: skip
     except (S3Error, OSError) as error:
         return [Size(problem=str(error)) for _ in spaces]

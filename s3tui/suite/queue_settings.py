@@ -4,114 +4,100 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from core.run.errors import nearest
 from s3tui.runs.records.queue import Queue, Resources
+from s3tui.suite.validate import read_table
 from s3tui.system.cpu import usable_cores
 from s3tui.text.problems import Key, Problems
+from s3tui.text.toml_types import Bytes, Natural, Positive, Table, Whole, fault, table_like
 from s3tui.tracking.registry import TRACKERS
 
-KEYS = ("resources", "priority", "tags", "log_to")
-SUITE_KEYS = ("threads", "retries", "per_gpu", "use_busy_gpus")
-UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 RETRIES = 2
-MOST = 10**9  # of any whole number here
-MOST_BYTES = 10**15
+NAME = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._=,+-]{1,200}")
+NAME_RULE = "a name has letters, digits and ._=,+- only, starts with no dot and has no two dots in a row"
 
 
-@dataclass(frozen=True)
-class Shared:
-    """What `[suite]` says for all runs."""
-
-    threads: int
-    retries: int
-    per_gpu: int
-    use_busy_gpus: bool
+def _folder_name(value: Any) -> Any:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise fault(f"{value!r} cannot name a folder, {NAME_RULE}")
+    return value
 
 
-def shared(table: dict[str, Any], problems: Problems) -> Shared:
-    """The manager's keys of `[suite]`; threads default to up to four cores."""
-    return Shared(
-        threads=whole(table, ("suite",), "threads", min(4, usable_cores()), 1, problems),
-        retries=whole(table, ("suite",), "retries", RETRIES, 0, problems),
-        per_gpu=whole(table, ("suite",), "per_gpu", 1, 1, problems),
-        use_busy_gpus=_flag(table, ("suite",), "use_busy_gpus", problems),
-    )
+def _folder(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise fault("should be the path of a folder, in quotes")
+    return value
 
 
-def queue(table: dict[str, Any], key: Key, suite: Shared, problems: Problems) -> Queue:
-    """What the settings of an experiment, its defaults under it, want of the queue; faults are noted."""
-    resources = table.get("resources", {})
-    if not isinstance(resources, dict):
-        problems.add((*key, "resources"), 'should be a table, as in { gpus = 1, memory = "20GB" }')
-        resources = {}
-    problems.unknown_keys((*key, "resources"), resources, ("gpus", "memory"))
-    gpus = whole(resources, (*key, "resources"), "gpus", -1, 0, problems)
+def _words(value: Any) -> Any:
+    words = (value,) if isinstance(value, str) else value
+    if not isinstance(words, (list, tuple)) or not all(
+        isinstance(word, str) and re.fullmatch(r"[\w.+-]+", word) for word in words
+    ):
+        raise fault('should be a list of words, as in ["pilot", "cb"]')
+    return tuple(words)
+
+
+def _names(value: Any) -> Any:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise fault('should be a list of trackers, as in ["tensorboard"]')
+    return tuple(dict.fromkeys(names))
+
+
+def _tracker(name: str) -> str:
+    if name not in TRACKERS:
+        raise fault(f"no tracker is called {name!r}, {nearest(name, TRACKERS)}")
+    return name
+
+
+class ResourceSettings(Table):
+    """What a run needs of the machine."""
+
+    gpus: Natural | None = None
+    memory: Bytes | None = None
+
+
+class QueueSettings(Table):
+    """Keys of `[defaults]` and of experiments that do not define the run."""
+
+    resources: Annotated[ResourceSettings, table_like('{ gpus = 1, memory = "20GB" }')] = ResourceSettings()
+    priority: Whole = 0
+    tags: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    log_to: Annotated[tuple[Annotated[str, AfterValidator(_tracker)], ...], BeforeValidator(_names)] = ()
+
+
+class SuiteSettings(Table):
+    """The `[suite]` table. `name` is the file's by default; threads default to up to four cores."""
+
+    name: Annotated[str, BeforeValidator(_folder_name)] = ""
+    workspace: Annotated[str, BeforeValidator(_folder)] = "runs"
+    threads: Positive = Field(default_factory=lambda: min(4, usable_cores()))
+    retries: Natural = RETRIES
+    per_gpu: Positive = 1
+    use_busy_gpus: bool = False
+
+
+KEYS = tuple(QueueSettings.model_fields)
+
+
+def queue(table: Mapping[str, Any], key: Key, suite: SuiteSettings, problems: Problems) -> Queue:
+    """The queue entry of the runs of an experiment, from its own keys over those of the defaults."""
+    wanted = read_table(QueueSettings, table, key, problems)
     return Queue(
-        priority=whole(table, key, "priority", 0, None, problems),
+        priority=wanted.priority,
         retries=suite.retries,
-        tags=_tags(table.get("tags", []), key, problems),
-        log_to=_trackers(table.get("log_to", []), (*key, "log_to"), problems),
+        tags=wanted.tags,
+        log_to=wanted.log_to,
         resources=Resources(
             threads=suite.threads,
-            gpus=None if gpus < 0 else gpus,
-            memory=memory_bytes(resources.get("memory"), (*key, "resources", "memory"), problems),
+            gpus=wanted.resources.gpus,
+            memory=wanted.resources.memory,
             per_gpu=suite.per_gpu,
             use_busy_gpus=suite.use_busy_gpus,
         ),
     )
-
-
-def whole(table: Mapping[str, Any], key: Key, name: str, default: int, least: int | None, problems: Problems) -> int:
-    """A whole number of a table, or the default; one that is none, too small or too large is noted."""
-    value = table.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and name in table and value < least):
-        problems.add((*key, name), "should be a whole number" + ("" if least is None else f" of {least} or more"))
-        return default
-    if abs(value) > MOST:
-        problems.add((*key, name), f"should be a whole number of at most {MOST:,}")
-        return default
-    return value
-
-
-def _flag(table: dict[str, Any], key: Key, name: str, problems: Problems) -> bool:
-    value = table.get(name, False)
-    if not isinstance(value, bool):
-        problems.add((*key, name), "should be true or false")
-    return value is True
-
-
-def _tags(value: Any, key: Key, problems: Problems) -> tuple[str, ...]:
-    tags = [value] if isinstance(value, str) else value
-    if not isinstance(tags, list) or not all(isinstance(tag, str) and re.fullmatch(r"[\w.+-]+", tag) for tag in tags):
-        problems.add((*key, "tags"), 'should be a list of words, as in ["pilot", "cb"]')
-        return ()
-    return tuple(tags)
-
-
-def _trackers(value: Any, key: Key, problems: Problems) -> tuple[str, ...]:
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        problems.add(key, 'should be a list of trackers, as in ["tensorboard"]')
-        return ()
-    for name in names:
-        if name not in TRACKERS:
-            problems.add(key, f"no tracker is called {name!r}, {nearest(name, TRACKERS)}")
-    return tuple(dict.fromkeys(names))
-
-
-def memory_bytes(value: Any, key: Key, problems: Problems) -> int | None:
-    """A size like "20GB" in bytes; what is none is noted."""
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MGT]i?B)", value, re.IGNORECASE) if isinstance(value, str) else None
-    if match is None:
-        problems.add(key, 'should be a size in quotes, as in "20GB"')
-        return None
-    size = float(match[1]) * UNITS[match[2].upper()]
-    if size > MOST_BYTES:
-        problems.add(key, f"should be at most {MOST_BYTES // UNITS['TB']:,}TB")
-        return None
-    return int(size)

@@ -1,4 +1,4 @@
-"""Turns what a TOML names (a task, a space, a folder) into what a run needs; relative paths become absolute."""
+"""Resolves the names of a TOML file (tasks, spaces, folders); relative paths become absolute."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.run.datapath import check_data_path
 from core.run.deltas import parse_delta
 from core.run.errors import DataError, S3Error, SpecError, nearest
 from core.run.given import awaited_space, given_space
+from core.run.methods import GIVEN, method_of
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
 from core.run.structure import RUN
@@ -23,15 +24,15 @@ from s3tui.text.problems import Problems
 
 Report = Callable[[Loc, str], None]
 
-# Stands for a task or space that was reported already, so that the rest of its run can still be checked.
+# Placeholders for a task or space with a reported error, so that the rest of its run can still be checked.
 ANY_TASK = {"name": "any"}
 ANY_SPACE = library_space("bitfit")
 
-NO_STRUCTURE = "none"  # takes back a structure of the defaults
+NO_STRUCTURE = "none"  # cancels a structure set in the defaults
 
 
 def absolute(folder: Path, path: str) -> Path:
-    """A path of the file, which is relative to the folder of the file; raises SpecError where it can be no path."""
+    """A path that is relative to the folder of the TOML file; raises SpecError if it is not a valid path."""
     if not path:
         raise SpecError("should be a text that is not empty")
     try:
@@ -43,7 +44,7 @@ def absolute(folder: Path, path: str) -> Path:
 
 
 def own_spaces(tables: Mapping[str, Any], problems: Problems) -> dict[str, SpaceSpec]:
-    """The `[space.NAME]` tables as spaces; a faulty one is reported and something harmless stands for it."""
+    """The `[space.NAME]` tables as spaces; a faulty one is reported and replaced by a placeholder."""
     spaces = {}
     for name, table in tables.items():
         key = ("space", name)
@@ -58,7 +59,7 @@ def own_spaces(tables: Mapping[str, Any], problems: Problems) -> dict[str, Space
 
 
 def _faults(name: str, table: Mapping[str, Any], problems: Problems) -> bool:
-    """Report everything that is wrong in the table of a space; whether anything is."""
+    """Report every error in the table of a space; gives whether there is one."""
     faults = [(pattern, fault) for pattern, deltas in table.items() for fault in _pattern_faults(pattern, deltas)]
     for pattern, fault in faults:
         problems.add(("space", name, pattern), fault)
@@ -85,17 +86,17 @@ class Resolver:
     references: References
 
     def __call__(self, data: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """The settings with everything named resolved; what cannot be is reported."""
+        """The settings with all names resolved; unknown ones are reported."""
         data = self._with_structure(data, report)
         return {key: self._resolved(key, value, report) for key, value in data.items()}
 
     def _with_structure(self, data: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
-        """A given structure as what it stands for: the method `given` and a space of nothing else."""
+        """Replace `structure` by the method `given` and a space that holds just that structure."""
         rest = {k: v for k, v in data.items() if k != "structure"}
         value = data.get("structure", NO_STRUCTURE)
         if value != NO_STRUCTURE:
-            return rest | {"method": "given", "space": self._structure(value, report)}
-        if rest.get("method") == "given":
+            return rest | {"method": GIVEN.name, "space": self._structure(value, report)}
+        if method_of(rest.get("method")).is_given:
             report(("method",), 'needs the structure, as in structure = "run:NAME" or structure = "FILE.json"')
         return rest
 

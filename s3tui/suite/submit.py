@@ -1,31 +1,31 @@
-"""Puts the runs of a suite into its queue: `s3tui run` and the app do so by the same code."""
+"""Puts the runs of a suite into its queue, for `s3tui run` and the app."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s3tui.runs.records.launch import Kind
+from core.run.given import is_given
 from s3tui.runs.workspace import Workspace
-from s3tui.suite.launcher_checks import check_cluster, decided
+from s3tui.suite.launcher_checks import check_launchers, decided
 from s3tui.suite.load import PlannedRun, Suite
 from s3tui.suite.plan import Plan, enqueue, plan
 from s3tui.system.file_locks import locked
 
 
-def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: Kind | None = None) -> Plan:
-    """Queue those of the runs that are not finished, or with `fresh` all of them anew, without what they had.
+def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str | None = None) -> Plan:
+    """Queue those of the runs that are not finished, or with `fresh` all of them anew.
 
     `launcher` comes before what the suite says of it. Raises RunDirError where the workspace is read-only, or where
     anything stands in the way, and SpecError for what a cluster refuses; then none is queued.
     """
     runs = decided(runs, launcher)
-    check_cluster(runs)
+    check_launchers(runs)
     workspace = Workspace(suite.workspace)
     workspace.make()
-    # Two who submit the same suite at the same instant do so one after the other.
+    # Concurrent submissions of one suite happen one after the other.
     with locked(workspace.submitting):
         todo = plan(suite, runs, fresh)
-        # What waits for the structure of another run comes last, so that none of a run that is replaced is taken.
-        for planned in sorted(todo.start, key=lambda planned: planned.spec.method == "given"):
+        # Runs that train the structure of another come last: they never take it from a run about to be replaced.
+        for planned in sorted(todo.start, key=lambda planned: is_given(planned.spec)):
             enqueue(suite, planned, fresh)
     return todo

@@ -1,29 +1,29 @@
-"""Checks the settings of one run and says in plain words what is wrong with them."""
+"""Reads tables of a suite by pydantic models and says in plain words what is wrong with them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import date, time
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from core.run.errors import nearest
+from core.run.errors import nearest, quoted
+from core.run.methods import FULL, OWN_TABLES
 from core.run.spaces import LIBRARY, library_space
 from core.run.spec import FileTask, NamedTask, RunSpec
 from core.run.tasks import TASKS
-from core.run.training import BipeftSettings, RetrainSettings, SearchSettings
-from s3tui.text.problems import unknown_key
+from s3tui.text.problems import Key, Problems, unknown_key
+from s3tui.text.toml_types import RULE
 
 Loc = tuple[str | int, ...]
 Errors = list[tuple[Loc, str]]
+Tables = Mapping[Loc, type[BaseModel]]  # the models of a table and of the tables in it, by where they stand
+M = TypeVar("M", bound=BaseModel)
 
-TABLES: dict[Loc, type[BaseModel]] = {
+TABLES: Tables = {
     (): RunSpec,
-    ("search",): SearchSettings,
-    ("bipeft",): BipeftSettings,
-    ("retrain",): RetrainSettings,
+    **{(name,): type(RunSpec.model_fields[name].default) for name in ("search", *OWN_TABLES, "retrain")},
     ("task", "named"): NamedTask,
     ("task", "file"): FileTask,
 }
@@ -82,6 +82,29 @@ def check(data: dict[str, Any]) -> tuple[RunSpec | None, Errors]:
     return None, errors
 
 
+def read_table(model: type[M], table: Mapping[str, Any], key: Key, problems: Problems, also: Iterable[str] = ()) -> M:
+    """A table as a model. What is wrong is noted under `key`, and read as if it were not there.
+
+    `also` are keys that have been taken out of the table, which a misspelt one may mean.
+    """
+    tables = _tables_in(model)
+    try:
+        return model.model_validate(dict(table), strict=True)
+    except ValidationError as error:
+        for loc, message in _errors(error, tables, also):
+            problems.add((*key, *loc), message)
+        wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
+    return model.model_validate({k: v for k, v in table.items() if k not in wrong}, strict=True)
+
+
+def _tables_in(model: type[BaseModel]) -> Tables:
+    inner = {name: field.annotation for name, field in model.model_fields.items()}
+    nested: dict[Loc, type[BaseModel]] = {
+        (name,): kind for name, kind in inner.items() if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }
+    return {(): model} | nested
+
+
 def _with_tuples(value: Any) -> Any:
     """The same data with tuples for lists, which is what strict validation takes."""
     if isinstance(value, dict):
@@ -89,39 +112,32 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def _errors(error: ValidationError) -> Iterator[tuple[Loc, str]]:
+def _errors(error: ValidationError, tables: Tables = TABLES, also: Iterable[str] = ()) -> Iterator[tuple[Loc, str]]:
     for detail in error.errors(include_url=False):
         loc = detail["loc"]
         if detail["type"] == "too_short" and detail["input"]:
             continue  # its items were wrong, each of which is an error of its own
-        yield (loc[:1] + loc[2:] if loc[:1] == ("task",) else loc), _in_words(loc, detail)
+        shown = loc[:1] + loc[2:] if loc[:1] == ("task",) else loc
+        yield shown[: -1 if shown[-1:] == ("[key]",) else None], _in_words(loc, detail, tables, also)
 
 
-def _in_words(loc: Loc, detail: Any) -> str:
+def _in_words(loc: Loc, detail: Any, tables: Tables, also: Iterable[str]) -> str:
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == RULE:
+        return str(context["rule"])
     if kind == "missing":
         return f"{MISSING}; {_REQUIRED.get(loc, 'see docs/toml.md')}"
     if kind == "extra_forbidden":
-        return unknown_key(str(loc[-1]), TABLES[loc[:-1]].model_fields)
+        return unknown_key(str(loc[-1]), [*tables[loc[:-1]].model_fields, *(also if len(loc) == 1 else ())])
     if kind == "literal_error":
         known = re.findall("'([^']+)'", context["expected"])
-        return f"unknown value {_shown(value)}, {nearest(str(value), known)}"
+        return f"unknown value {quoted(value)}, {nearest(str(value), known)}"
     if kind == "value_error":
-        return str(context["error"]) if isinstance(value, dict) else f"{_shown(value)} will not do: {context['error']}"
+        return str(context["error"]) if isinstance(value, dict) else f"{quoted(value)} will not do: {context['error']}"
     if kind in _SHOULD:
         whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
-        return f"{_SHOULD[kind].format(**whole)}, not {_shown(value)}"
-    return f"{_shown(value)} will not do"
-
-
-def _shown(value: Any) -> str:
-    """A value much as it stands in the TOML, cut to a readable length."""
-    if isinstance(value, (dict, tuple)):
-        return "a table" if isinstance(value, dict) else "a list" if value else "an empty list"
-    if isinstance(value, date | time):  # a datetime is a date
-        return value.isoformat()
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"{_SHOULD[kind].format(**whole)}, not {quoted(value)}"
+    return f"{quoted(value)} will not do"
 
 
 def _repaired(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
@@ -141,7 +157,7 @@ def _repaired(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
 
 def _harmless(loc: Loc) -> Any:
     """A value with which a field causes no further error."""
-    special = {"model": "any", "method": "full", "space": library_space("bitfit")}
+    special = {"model": "any", "method": FULL.name, "space": library_space("bitfit")}
     name = str(loc[-1])
     default = TABLES[loc[:-1]].model_fields[name].default
     # Optional fields, whose default is None, are all numbers that 1 suits.

@@ -1,4 +1,4 @@
-"""The cores that this process may use."""
+"""The number of CPU cores that this process may use."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on."""
+    """The number of CPU cores in the affinity mask of this process."""
     return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Locks on files (flock): whoever holds one and dies, however, has let go of it."""
+"""File locks (`flock`); the kernel releases them when the holder exits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PATIENCE_SECONDS = 0.2  # somebody who only looks whether a lock is free holds it for a moment
+PATIENCE_SECONDS = 0.2  # a process that only checks whether a lock is free holds it for a moment
 
 
 def try_lock(path: Path, patience: float = PATIENCE_SECONDS) -> int | None:
-    """The open file with its lock held, or None where somebody else holds it. Children may inherit it."""
+    """Acquire the lock; returns the open file, which children may inherit, or None if another process holds it."""
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     deadline = time.monotonic() + patience
     while True:
@@ -31,7 +31,7 @@ def try_lock(path: Path, patience: float = PATIENCE_SECONDS) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether anybody holds the lock; a file that is not there or not ours to read is held by nobody we know."""
+    """Whether a process holds the lock; False if the file does not exist or cannot be read."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -47,7 +47,7 @@ def is_locked(path: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock for a moment, waiting for whoever has it."""
+    """A context that holds the lock, after waiting for its current holder."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""How many processes the kernel has killed because memory ran out."""
+"""The number of processes that the kernel has killed because memory ran out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def kernel_kills() -> int:
-    """The count of this process's own control group, with that of the machine where the group has none.
+    """The count of this process's control group, or that of the machine if the group has none.
 
-    A worker lives in the group of its supervisor, so that a count which rises while a worker is killed tells why.
+    A worker is in the group of its supervisor, so a count that rises while a worker is killed shows the cause.
     """
     try:
         groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -28,7 +28,7 @@ def kernel_kills() -> int:
 
 
 def _count(path: Path) -> int | None:
-    """The number on the line `oom_kill`; None where there is no such file or line."""
+    """The number on the line `oom_kill`; None if there is no such file or line."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except OSError:

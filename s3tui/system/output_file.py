@@ -1,4 +1,4 @@
-"""Files that a command was asked to write: never over another one, and what goes wrong names what was given."""
+"""Writes output files of commands: existing files are never overwritten, and errors name the given path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.run.rundir import write_bytes
 
 
 def check_output(path: Path) -> None:
-    """Raise UsageError where `path` cannot be written, before anything is worked out for it."""
+    """Raise UsageError if `path` cannot be written; called before the content is computed."""
     try:
         if path.exists():
             raise UsageError(f"{path} exists already", "name another file, or delete it first")
@@ -23,7 +23,7 @@ def check_output(path: Path) -> None:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a file that is not there yet, whole or not at all."""
+    """Write a new file atomically."""
     check_output(path)
     try:
         write_bytes(path, data)

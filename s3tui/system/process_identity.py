@@ -1,4 +1,4 @@
-"""Who a process is: its number, when it started and in which boot. A number alone is used again and again."""
+"""Unique identity of a process: PID, start time and boot, as PIDs are reused."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Annotated
 
 from core.run.fields import Between, Count
 
-Pid = Annotated[int, Between(1, 2**31 - 1)]  # what a kernel can take for one
-COOKIE = "S3TUI_RUN"  # in the environment of a worker and of whatever it starts: the directory of the run
+Pid = Annotated[int, Between(1, 2**31 - 1)]  # the range of the kernel
+COOKIE = "S3TUI_RUN"  # the environment variable of a worker and its descendants with the run's directory
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One process for ever; `start` is in clock ticks since the boot `boot`."""
+    """The identity of a process; `start` is in clock ticks since the boot `boot`."""
 
     pid: Pid
     start: Count
@@ -27,17 +27,17 @@ class Identity:
 
 @lru_cache(maxsize=1)
 def this_boot() -> str:
-    """What tells this boot of this machine from all others."""
+    """The unique id of the current boot of this machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def this_host() -> str:
-    """The name of this machine, for people."""
+    """The host name of this machine, for display."""
     return os.uname().nodename
 
 
 def identity_of(pid: int) -> Identity | None:
-    """Who has this number now; None where nobody has, or only a process that ended and was not reaped."""
+    """The identity of the process with this PID; None if there is none, or only a zombie."""
     found = _state_and_start(pid)
     return None if found is None or found[0] in "ZX" else Identity(pid, found[1], this_boot())
 
@@ -52,16 +52,16 @@ def _state_and_start(pid: int) -> tuple[str, int] | None:
 
 
 def is_alive(identity: Identity) -> bool:
-    """Whether this very process lives, on this machine and in this boot."""
+    """Whether exactly this process is alive, on this machine and in this boot."""
     return identity.boot == this_boot() and identity_of(identity.pid) == identity
 
 
 def send(identity: Identity, number: signal.Signals) -> bool:
-    """Send a signal to this very process; False where it is gone."""
+    """Send a signal to exactly this process; False if it is gone."""
     with contextlib.suppress(ProcessLookupError):
         handle = os.pidfd_open(identity.pid)
         try:
-            # Checked while the handle is held: from then on it can mean no other process.
+            # Checked while the pidfd is open: it cannot refer to another process.
             if not is_alive(identity):
                 return False
             signal.pidfd_send_signal(handle, number)
@@ -72,7 +72,7 @@ def send(identity: Identity, number: signal.Signals) -> bool:
 
 
 def kill_marked(directory: Path) -> int:
-    """Kill every process whose environment says that it belongs to a run, whoever its parent is; how many."""
+    """Kill every process whose environment marks it as part of a run, whatever its parent; returns their number."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
     return sum(_kill_if_marked(pid, directory) for pid in pids)
 
@@ -95,5 +95,5 @@ def _kill_if_marked(pid: int, directory: Path) -> bool:
 
 
 def cookie(directory: Path) -> dict[str, str]:
-    """The mark that `kill_marked` looks for."""
+    """The environment variable by which `kill_marked` recognises processes of a run."""
     return {COOKIE: str(directory)}

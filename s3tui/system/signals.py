@@ -1,4 +1,4 @@
-"""Ctrl-C as a flag: nothing is torn apart half way, and whoever works looks at it between two steps."""
+"""Ctrl-C and other signals as flags, checked between two steps of work, so that nothing is interrupted half way."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class Interrupts:
-    """While entered, counts SIGINT, SIGTERM and SIGHUP instead of dying of them; ignored ones (nohup) stay ignored."""
+    """A context that counts SIGINT, SIGTERM and SIGHUP instead of dying; ignored signals (nohup) stay ignored."""
 
     def __init__(self) -> None:
         self.received = 0
-        self.hung_up = False  # the terminal is gone
-        self.terminated = False  # nobody at a keyboard asked for it
+        self.hung_up = False  # SIGHUP: the terminal is gone
+        self.terminated = False  # SIGTERM
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:

@@ -1,1 +1,1 @@
-"""Text: made safe to print, aligned, with units, as CSV and JSON."""
+"""Text utilities: sanitising for terminals, alignment, units, CSV, JSON and TOML."""

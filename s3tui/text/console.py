@@ -1,4 +1,4 @@
-"""A Rich console that lets no control of a text through: those that colour and move are Rich's own."""
+"""A Rich console that removes control characters from text, except those that Rich itself adds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from s3tui.text.sanitize import harmless
 
 
 class CleanConsole(Console):
-    """A console in which text is but text."""
+    """A Rich console that sanitises all texts."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What Rich makes of it, the texts made harmless."""
+        """Render with sanitised texts."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=harmless(segment.text))

@@ -1,4 +1,4 @@
-"""What is wrong with a TOML file: every problem at once, each with the file and the key."""
+"""Collects all problems of a TOML file, each with the file and the key."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ class ConfigError(SpecError):
 
 
 class Problems:
-    """Collects the problems of one file, each once, in the order in which they are found."""
+    """The problems of one file, without duplicates, in the order in which they are found."""
 
     def __init__(self, file: str) -> None:
         self._file = file
         self._lines: dict[str, None] = {}
 
     def add(self, key: Key, message: str) -> None:
-        """Note a problem with the value at `key`."""
+        """Add a problem with the value at `key`."""
         self._lines[": ".join(part for part in (self._file, dotted(key), message) if part)] = None
 
     def unknown_keys(self, key: Key, table: Iterable[str], known: Iterable[str]) -> None:
-        """Note every key of the table at `key` that is none of `known`."""
+        """Add a problem for every key of the table at `key` that is not among `known`."""
         known = tuple(known)
         for name in table:
             if name not in known:
                 self.add((*key, name), unknown_key(name, known))
 
     def raise_any(self) -> None:
-        """Raise ConfigError where any problem was noted."""
+        """Raise ConfigError if there are problems."""
         if self._lines:
             raise ConfigError(list(self._lines))
 
 
 def unknown_key(name: str, known: Iterable[str]) -> str:
-    """What to say about a key that nobody knows."""
+    """The message about an unknown key."""
     return f"unknown key, {nearest(name, known)}"
 
 
 def dotted(key: Key) -> str:
-    """A key as TOML writes it: `space.small."attn.{q,v}"`, and `[1]` for a place in a list."""
+    """A key in TOML syntax: `space.small."attn.{q,v}"`, with `[1]` for an index in a list."""
     text = ""
     for part in key:
         if isinstance(part, int):

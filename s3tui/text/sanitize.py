@@ -1,10 +1,10 @@
-"""Text from files and logs, made safe to show: no escape sequence of it ever reaches a terminal."""
+"""Sanitises text from files and logs, so that no escape sequence in it reaches a terminal."""
 
 from __future__ import annotations
 
 import re
 
-LIMIT = 2000  # characters; a longer text is cut, so that one line of a log cannot fill a screen
+LIMIT = 2000  # characters; longer texts are truncated, so that one line of a log cannot fill a screen
 
 # CSI sequences, then the string sequences OSC, DCS, SOS, PM and APC up to their end, then any other escape.
 _SEQUENCE = re.compile(
@@ -21,14 +21,14 @@ _COLOUR_OR_UNSAFE = re.compile(f"(\x1b\\[[0-9;]{{0,64}}m)|{_UNSAFE.pattern}")
 
 
 def clean(text: str) -> str:
-    """The text on one line, without escape sequences, other controls shown as a replacement character."""
+    """The text on one line, without escape sequences, other control characters shown as a replacement character."""
     text = _SEQUENCE.sub("", text).replace("\t", " ").replace("\n", " ")
     text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
 
 
 def harmless(text: str, colours: bool = False) -> str:
-    """The text with each control but ends of lines and tabs replaced; with `colours` those of it stay."""
+    """The text with control characters replaced, except line ends and tabs, and with `colours` colour sequences."""
     if colours:
         return _COLOUR_OR_UNSAFE.sub(lambda found: found[1] or "\N{REPLACEMENT CHARACTER}", text)
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)

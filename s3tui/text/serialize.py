@@ -1,4 +1,4 @@
-"""Rows as CSV and as JSON, numbers unrounded: what commands print and the app exports."""
+"""Rows as CSV and JSON with unrounded numbers, for commands and for exports of the app."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ Form = Literal["table", "json", "csv"]
 
 
 def as_csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A header and a line for each row; what is unknown is empty, a list has blanks between its words."""
+    """CSV with a header; unknown values are empty, lists are separated by spaces."""
+    table = [names, *([_plain(row[name]) for name in names] for row in rows)]
+    return "".join(map(_csv_line, table))
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    """One line; values that contain a lone carriage return are quoted too."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(row[name]) for name in names} for row in rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return f"{text.getvalue()[:-2]}\n"
 
 
 def as_json(**content: Any) -> str:
-    """One object."""
+    """The keyword arguments as a JSON object."""
     return json.dumps(content, indent=1)
 
 

@@ -1,6 +1,7 @@
-"""Where text leaves for a terminal: what is printed there, by whomever, has no controls but lines and our own colours.
+"""Guards stdout and stderr: output to a terminal is sanitised, whoever prints it, except for our own colours.
 
-A file or a pipe gets what is printed as it is, to the byte.
+Output to a file or a pipe is unchanged, except that lone surrogates, which cannot be encoded, become replacement
+characters.
 """
 
 from __future__ import annotations
@@ -11,35 +12,38 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
+from s3tui.text.encode import AS_TEXT
 from s3tui.text.sanitize import harmless
 
 
 class Terminal:
-    """A stream to a terminal that no control gets through; `stream` is the one behind it."""
+    """A stream to a terminal that replaces control characters; `stream` is the wrapped one."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Write it, its controls replaced."""
+        """Write the text with control characters replaced."""
         self.stream.write(harmless(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each of them."""
+        """Write several texts."""
         for line in lines:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # bytes that are written there would not be looked at
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
 
 @contextlib.contextmanager
 def guarded_streams() -> Iterator[None]:
-    """What is printed while this is entered is safe to look at, and names that are no UTF-8 stop no command."""
+    """A context in which output to a terminal is sanitised, and file names that are not UTF-8 can be printed."""
     before = sys.stdout, sys.stderr
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace" if sys.stdout.isatty() else "surrogateescape")
+        sys.stdout.reconfigure(errors="replace" if sys.stdout.isatty() else AS_TEXT)
     sys.stdout, sys.stderr = map(_guarded, before)
     try:
         yield
@@ -52,10 +56,10 @@ def _guarded(stream: TextIO) -> TextIO:
 
 
 def behind(stream: TextIO) -> TextIO:
-    """The stream behind a guarded one, for whoever sees to the text itself."""
+    """The stream wrapped by a guarded one, for callers that sanitise the text themselves."""
     return stream.stream if isinstance(stream, Terminal) else stream
 
 
 def print_coloured(text: str) -> None:
-    """Print text whose colours are ours; whatever of it comes from data has been cleaned before they were added."""
+    """Print text with our own colour sequences; parts of it that come from data must be sanitised already."""
     behind(sys.stdout).write(harmless(text, colours=True) + "\n" if sys.stdout.isatty() else f"{text}\n")

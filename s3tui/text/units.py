@@ -1,4 +1,4 @@
-"""How numbers are written for a person."""
+"""Formats numbers for display."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ def percent(share: float | None) -> str:
 
 
 def loss(value: float | None) -> str:
-    """A loss, with as many digits as a person compares."""
+    """A loss, with three decimals."""
     return ABSENT if value is None else f"{value:.3f}"
 
 
 def duration(seconds: float | None) -> str:
-    """A time span: `42s`, `1m 23s`, `2h 05m`."""
+    """A time span: `42s`, `1m 23s`, `2h 05m`, `3d 04h`, `694d`."""
     if seconds is None:
         return ABSENT
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days >= 100:
+        return f"{days}d"
+    if days >= 2:
+        return f"{days}d {hours_left:02d}h"
     if hours:
         return f"{hours}h {minutes:02d}m"
     return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

@@ -1,1 +1,1 @@
-"""Mirrors what a run tells into experiment trackers, from its files: it works for finished runs too."""
+"""Mirrors events of runs into experiment trackers; it reads files, so it works for finished runs too."""

@@ -1,7 +1,7 @@
-"""Mirrors one attempt at a run into one tracker: `python -m s3tui.tracking.follow WORKSPACE RUN TRACKER`.
+"""Mirrors one run into one tracker while it runs: `python -m s3tui.tracking.follow WORKSPACE RUN TRACKER`.
 
-It reads files alone, so that nothing which happens to it reaches the run. A tracker that is not installed, fails or
-hangs is left out, which one line on stderr says.
+It only reads files, so that its failures never affect the run. If the tracker is not installed, fails or hangs, the
+mirror ends with one line on stderr.
 """
 
 from __future__ import annotations
@@ -24,54 +24,54 @@ from s3tui.runs.workspace import Workspace, read_run
 from s3tui.system.file_locks import try_lock
 from s3tui.text.sanitize import clean
 from s3tui.tracking.registry import TRACKERS, About, Tracker, open_tracker
-from s3tui.tracking.scalars import GATES, STRUCTURE, Histogram, Record, Scalars, Telling
+from s3tui.tracking.scalars import GATES, STRUCTURE, EventRecords, Histogram, Record, Scalars
 
 POLL_SECONDS = 2.0
-CHUNK_BYTES = 2**20  # read at a time, so that a long history is told in portions
-PATIENCE_SECONDS = 120.0  # a tracker that does not come back for so long hangs
-LOCK_SECONDS = 10.0  # whoever mirrored the attempt before may still be about to end
-NICENESS = 10  # the search comes first
+CHUNK_BYTES = 2**20  # read at a time, so that a long history is sent in portions
+PATIENCE_SECONDS = 120.0  # a call of a tracker that takes longer counts as hanging
+LOCK_SECONDS = 10.0  # to wait for the mirror of the previous attempt to end
+NICENESS = 10  # lower priority than the search
 
 
 @dataclass(frozen=True)
 class _Place:
-    """How far a tracker was told, and what it calls the run."""
+    """How far a tracker has received the events of a run, and its identifier of the run."""
 
     known_as: str
     seq: int
 
 
 class Mirror:
-    """One run on its way into one tracker; `alive` is called whenever the tracker has come back."""
+    """Mirrors one run into one tracker; `alive` is called after every call of the tracker."""
 
     def __init__(self, workspace: Workspace, name: str, tracker: str, alive: Callable[[], None]) -> None:
         self._run, self._name, self._kind, self._alive = workspace.run(name), name, tracker, alive
         self._store = workspace.path
         self._place = self._run.mirror / f"{tracker}.json"
-        told = read_record_if_there(self._place, _Place) or _Place("", -1)
-        self._known_as, self._seq = told.known_as, told.seq
-        self._reader, self._telling = EventReader(self._run.events), Telling()
+        place = read_record_if_there(self._place, _Place) or _Place("", -1)
+        self._known_as, self._seq = place.known_as, place.seq
+        self._reader, self._records = EventReader(self._run.events), EventRecords()
         self._tracker: Tracker | None = None
         self._ok = False
 
     def follow(self) -> None:
-        """Tell what is there and what comes, until nobody works on the run any more."""
+        """Send existing and new events until no process works on the run any more."""
         folder = self._run.path.stat().st_ino
         over = False
         while not over:
-            # Looked at before the files, so that nothing is missed which was written meanwhile.
+            # Checked before the files are read, so that nothing written meanwhile is missed.
             over = not _is_worked_on(self._run, self._name)
-            self._tell_all()
+            self._send_all()
             deadline = time.monotonic() + (0 if over else POLL_SECONDS)
             while time.monotonic() < deadline:
                 time.sleep(0.1)
                 self._alive()
-            # A run that was replaced by another of its name is not ours.
+            # The run may have been replaced by another one of the same name.
             over = over or not self._run.path.is_dir() or self._run.path.stat().st_ino != folder
         if self._tracker is not None:
             self._tracker.close(self._ok)
 
-    def _tell_all(self) -> None:
+    def _send_all(self) -> None:
         behind = True
         while behind:
             events = self._reader.poll(CHUNK_BYTES)
@@ -84,14 +84,14 @@ class Mirror:
             self._alive()
 
     def _take(self, event: Event) -> None:
-        """What was told before is taken in, but not told again."""
+        """Process an event; its records are sent unless they were sent before."""
         self._ok = isinstance(event, Finished)
-        for record in self._telling.of(event):
+        for record in self._records.of(event):
             if event.seq > self._seq:
-                self._tell(record, event.t)
+                self._send(record, event.t)
         self._seq = max(self._seq, event.seq)
 
-    def _tell(self, record: Record, t: float) -> None:
+    def _send(self, record: Record, t: float) -> None:
         if self._tracker is None:
             self._tracker = open_tracker(self._kind, self._about())
         if isinstance(record, Scalars):
@@ -113,7 +113,7 @@ def _is_worked_on(run: RunDir, name: str) -> bool:
 
 
 def _drawn(structure: Any) -> bytes | None:
-    """The heat map; None where matplotlib is not there to draw it."""
+    """The heat map as PNG; None if matplotlib is not installed."""
     from s3tui.plot import matplotlib_figures
     from s3tui.structures.load import heatmap
 
@@ -126,7 +126,7 @@ def _drawn(structure: Any) -> bytes | None:
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level, `search.max_steps`; lists as text."""
+    """Flatten nested settings to keys such as `search.max_steps`; lists become text."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
@@ -137,17 +137,17 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def mirror(workspace: Workspace, name: str, tracker: str, patience: float, say: Callable[[str], None]) -> int:
-    """Mirror a run until it is over; the exit code tells whether the tracker was left out. It does not raise."""
+    """Mirror a run until it ends; returns 0, or another exit code if the tracker failed. Raises no exception."""
     fed = [time.monotonic()]
 
     def leave_out(why: str) -> int:
-        say(f"{tracker} is left out: {why}; `s3tui mirror {name} --to {tracker}` tells it what is missing")
+        say(f"{tracker} is left out: {why}; `s3tui mirror {name} --to {tracker}` sends what is missing")
         return EXIT_FAILED
 
     def watch() -> None:
         while time.monotonic() - fed[0] < patience:
             time.sleep(patience / 20)
-        leave_out(f"it has not come back for {patience:g} seconds")
+        leave_out(f"it has not responded for {patience:g} seconds")
         os._exit(EXIT_FAILED)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -155,7 +155,7 @@ def mirror(workspace: Workspace, name: str, tracker: str, patience: float, say: 
         folder = workspace.run(name).mirror
         folder.mkdir(exist_ok=True)
         if try_lock(folder / f"{tracker}.lock", LOCK_SECONDS) is None:
-            return leave_out("another process tells it of this run already")
+            return leave_out("another process mirrors this run into it already")
         Mirror(workspace, name, tracker, lambda: fed.__setitem__(0, time.monotonic())).follow()
     except ModuleNotFoundError as error:
         how = f", pip install 's3tui[{tracker}]'" if tracker in TRACKERS.own else ""
@@ -171,12 +171,12 @@ def _in_a_line(error: Exception) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Mirror the run that the arguments name, and end whatever threads the tracker has left."""
+    """Mirror the run that the arguments name, and exit even if the tracker has left threads running."""
     path, name, tracker = arguments
     os.nice(NICENESS)
     workspace = Workspace(Path(path))
     narration = os.dup(2)
-    # Trackers are talkative, and a log that others read is no place for it.
+    # Trackers print a lot, which does not belong into the log of the run.
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(silence, stream)

@@ -1,4 +1,4 @@
-"""What an experiment tracker is to us, and those that there are."""
+"""The interface of experiment trackers, and the table of known ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 from core.run.plugins import Registry
 
-PHASES = ("search", "retrain", "test")  # what the names of values begin with
+PHASES = ("search", "retrain", "test")  # the first parts of the names of values
 
 
 @dataclass(frozen=True)
 class About:
-    """What a tracker is told of a run: `folder` is its own to write in, `store` where those of a workspace go together.
+    """Metadata of a run for a tracker: `folder` is for files of this run, `store` for files of the whole workspace.
 
     `project` is the suite and `name` the run in it; `settings` are flat, as in `search.max_steps`. `known_as` is the
-    identity that the tracker gave the run before, empty at first.
+    tracker's own identifier of the run from an earlier attempt; empty at first.
     """
 
     folder: Path
@@ -30,36 +30,36 @@ class About:
 
 
 class Tracker(Protocol):
-    """One run in a tracker. Names read as `search/train_loss`, `t` is in seconds since the epoch.
+    """The interface of one run in a tracker. Names are like `search/train_loss`, `t` is in seconds since the epoch.
 
-    Any call may raise whatever the tracker raises.
+    Any call may raise any exception of the tracker.
     """
 
     @property
     def known_as(self) -> str:
-        """What the tracker needs to know the run again; empty where it needs nothing."""
+        """The tracker's identifier with which to resume this run; empty if it needs none."""
 
     def scalars(self, values: Mapping[str, float], step: int, t: float) -> None:
-        """Some values at a step."""
+        """Log values at a step."""
 
     def histogram(self, name: str, values: list[float], step: int, t: float) -> None:
-        """How values are distributed at a step."""
+        """Log a distribution of values at a step."""
 
     def picture(self, name: str, png: bytes, step: int, t: float) -> None:
-        """A picture at a step."""
+        """Log a picture (PNG) at a step."""
 
     def flush(self) -> None:
-        """See that what was told is kept."""
+        """Make sure that everything logged so far is stored."""
 
     def close(self, ok: bool) -> None:
-        """The run is over, well or not."""
+        """End the run, as succeeded (`ok`) or failed."""
 
 
 Backend = Callable[[About], Tracker]
 
 
 def _own(name: str) -> Backend:
-    """A tracker of this package, imported only where it is wanted: some take a second, and none need be installed."""
+    """A tracker of this package, imported on use: some imports take a second, and none need be installed."""
 
     def open_run(about: About) -> Tracker:
         tracker: Tracker = importlib.import_module(f"s3tui.tracking.backends.{name}").open_run(about)
@@ -68,12 +68,12 @@ def _own(name: str) -> Backend:
     return open_run
 
 
-# What begins a run in a tracker, or goes on with it. A package brings such a function as an entry point.
+# Functions that start or resume a run in a tracker. Other packages add one as an entry point.
 TRACKERS: Registry[Backend] = Registry(
     "trackers", Callable, {name: _own(name) for name in ("tensorboard", "wandb", "mlflow", "trackio")}
 )
 
 
 def open_tracker(name: str, about: About) -> Tracker:
-    """Begin or go on with a run in a tracker; raises ImportError where it is not installed, or whatever else."""
+    """Start or resume a run in a tracker; raises ImportError if it is not installed, or any other exception."""
     return TRACKERS[name](about)

@@ -1,4 +1,4 @@
-"""What trackers are told of the events of a run. A pure fold: nothing here knows a tracker."""
+"""Converts the events of a run into records for any tracker: scalars, histograms, the chosen structure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from dataclasses import dataclass
 
 from core.run.events import Eval, Event, Gates, Space, Step, StructureChosen
 from core.run.structure import Candidate, Structure, read_candidate
+from s3tui.runs.history import CURVES
 
 GATES, STRUCTURE = "search/gates", "search/structure"
-# What of a step is told, each under its own name.
-OF_A_STEP = (
-    "train_loss", "validation_loss", "gradient_norm", "alpha_gradient_norm", "learning_rate", "alpha_learning_rate",
-    "expected", "sampled", "selected", "shift",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen after a step, with the gates as they were last told."""
+    """The structure chosen after a step, with the latest gate probabilities."""
 
     structure: Structure
     step: int
@@ -44,11 +40,11 @@ class Chosen:
 Record = Scalars | Histogram | Chosen
 
 
-class Telling:
-    """Turns events into what trackers are told.
+class EventRecords:
+    """Converts events into records for trackers, each step once.
 
-    Each step is told once: trackers cannot take back what an attempt told that ended behind its last checkpoint, and
-    the attempt that goes on from there tells those steps again, on a CPU the same to the bit.
+    A resumed attempt repeats the steps after the last checkpoint (on a CPU bit for bit), and trackers cannot delete the
+    records of the earlier attempt, so repeated steps are skipped.
     """
 
     def __init__(self) -> None:
@@ -56,10 +52,10 @@ class Telling:
         self._budget: int | None = None
         self._p: list[float] = []
         self._step = 0
-        self._told: dict[tuple[str, ...], int] = {}
+        self._last: dict[tuple[str, ...], int] = {}
 
     def of(self, event: Event) -> Iterator[Record]:
-        """What is told of the next event."""
+        """The records of the next event."""
         if isinstance(event, Space):
             self._candidates, self._budget = tuple(map(read_candidate, event.candidates)), event.budget
         elif isinstance(event, Step) and self._is_new(event.step, event.type, event.phase):
@@ -79,19 +75,19 @@ class Telling:
                 yield Chosen(Structure(self._candidates, p, chosen, self._budget), self._step)
 
     def _is_new(self, step: int, *kind: str) -> bool:
-        if step <= self._told.get(kind, -1):
+        if step <= self._last.get(kind, -1):
             return False
-        self._told[kind] = step
+        self._last[kind] = step
         return True
 
 
 def _of_step(event: Step, budget: int | None) -> dict[str, float | None]:
-    values: dict[str, float | None] = {f"{event.phase}/{name}": getattr(event, name) for name in OF_A_STEP}
+    values: dict[str, float | None] = {f"{event.phase}/{name}": getattr(event, name) for name in CURVES}
     return values | ({f"{event.phase}/budget": budget} if event.expected is not None else {})
 
 
 def _scalars(values: Mapping[str, float | None], step: int) -> Iterator[Scalars]:
-    """Those that are numbers: a loss that has diverged is none."""
-    told = {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
-    if told:
-        yield Scalars(told, step)
+    """A record of the finite values, if there are any."""
+    finite = {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+    if finite:
+        yield Scalars(finite, step)

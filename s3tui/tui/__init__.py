@@ -1,4 +1,4 @@
-"""The terminal app. Nothing outside of this folder imports Textual, which costs a quarter of a second."""
+"""The terminal app. Nothing outside this package imports Textual, which takes a quarter of a second."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The app: shows the snapshots that its feed publishes, and hands what a key asks for to the feed's thread."""
+"""The app: shows the snapshots that its feed publishes, and passes requests of the user to the feed's thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling import control
 from s3tui.scheduling.bulk_actions import Action, Done, apply
-from s3tui.scheduling.dispatcher_seat import Settings
+from s3tui.scheduling.dispatcher import Settings
 from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave
@@ -35,12 +35,12 @@ from s3tui.tui.support.latest import Latest
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 HARMLESS = Harmless()
-MOST_NOTICES = 3  # of one action; of more runs there is one notice for all
+MOST_NOTICES = 3  # of one action; for more runs there is one notice for all
 
 
 @dataclass(frozen=True)
 class Left:
-    """How the app ended: whether queued runs go on under a dispatcher of their own, and what still runs."""
+    """The state when the app ended: whether a background dispatcher continues, and the number of running runs."""
 
     goes_on: bool
     running: int
@@ -63,10 +63,10 @@ class S3App(App[None]):
     ]
 
     class Published(Message):
-        """There is a newer snapshot."""
+        """A newer snapshot was published."""
 
     class FeedBroke(Message):
-        """An error of our own has ended the feed."""
+        """An unexpected error has ended the feed."""
 
         def __init__(self, error: BaseException) -> None:
             self.error = error
@@ -83,13 +83,13 @@ class S3App(App[None]):
             self.animation_level = "none"
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Those of Textual, and behind them what keeps a terminal safe."""
+        """Textual's filters, followed by the one that removes control characters."""
         return [*super().get_line_filters(), HARMLESS]
 
     # Life
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Start the feed."""
         loop = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self.exit)
@@ -97,14 +97,14 @@ class S3App(App[None]):
         self._feed.start()
 
     def on_unmount(self) -> None:
-        """Release the dispatcher lock; whatever runs goes on."""
+        """Release the dispatcher lock; running runs continue."""
         for number in ENDING_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
         goes_on = self._feed.close()
         self.left = Left(goes_on, sum(isinstance(r.status, (Running, Quiet)) for r in self.snapshot.runs.values()))
 
     def open_workspace(self, workspace: Workspace) -> None:
-        """Show another workspace; the runs of this one go on."""
+        """Show another workspace; the runs of this one continue."""
         self._feed.close()
         self.workspace, self.snapshot, self._published = workspace, Snapshot(), Latest()
         self._feed = self._new_feed()
@@ -114,14 +114,14 @@ class S3App(App[None]):
         return Feed(self.workspace, self._publish, self._break, self._settings)
 
     def show_runs(self) -> None:
-        """Go back to the table of all runs, from wherever."""
+        """Close all other screens, so that the table of all runs is shown."""
         while not isinstance(self.screen, Runs):
             self.pop_screen()
 
     # Snapshots
 
     def _publish(self, snapshot: Snapshot) -> None:
-        """Called from the feed's thread; snapshots that come faster than they are drawn are left out."""
+        """Called from the feed's thread; snapshots that come faster than they are drawn are dropped."""
         if self._published.put(snapshot):
             self.post_message(self.Published())
 
@@ -135,12 +135,12 @@ class S3App(App[None]):
             self._show()
 
     def on_s3app_feed_broke(self, message: FeedBroke) -> None:
-        """Fail loudly: a screen that no longer follows would lie."""
+        """End with the error: a screen that no longer updates would mislead."""
         raise message.error
 
     @property
     def looked_at(self) -> Live | None:
-        """The screen that is looked at, also where a question stands before it."""
+        """The screen in front, also if a dialog covers it."""
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Live)), None)
 
     def _show(self) -> None:
@@ -165,10 +165,10 @@ class S3App(App[None]):
 
         self.push_screen(PickSuite())
 
-    # What keys ask for
+    # Actions of keys
 
     def act(self, names: Sequence[str], action: Action) -> None:
-        """Apply an action to runs in the background, and show what came of it."""
+        """Apply an action to runs in the background, and show its outcome."""
         if self.snapshot.read_only:
             self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
             return
@@ -200,11 +200,11 @@ class S3App(App[None]):
                 self.notify(clean(f"{one.name}: {one.done}"), markup=False)
 
     def action_help(self) -> None:
-        """Show what the keys do here."""
+        """Show the help for the keys of this screen."""
         self.push_screen(Help(self.screen))
 
     def action_leave(self) -> None:
-        """Quit, once it is said what becomes of what runs or waits."""
+        """Quit, after asking what to do with running and waiting runs."""
         if isinstance(self.screen, Leave):
             return
         runs = self.snapshot.runs.values()
@@ -230,7 +230,7 @@ class S3App(App[None]):
             apply(self.workspace, runs, action)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every key of the screen that is looked at, and what Textual has."""
+        """All keys of the screen in front, and Textual's own commands."""
         yield from super().get_system_commands(screen)
         for active in screen.active_bindings.values():
             binding, node = active.binding, active.node

@@ -1,7 +1,7 @@
-"""Reads the workspace in a thread of its own and publishes snapshots: no slow disk or large file holds up a key.
+"""Reads the workspace in a background thread and publishes snapshots, so that slow disks never block the interface.
 
-The thread reads files, dispatches while nobody else does, and does what a person asks of runs. It publishes frozen
-snapshots and never touches the screen; the app only draws the latest one.
+The thread reads files, dispatches unless another process does, and carries out requests of the user. It publishes
+immutable snapshots and never touches the screen; the app only draws the latest one.
 """
 
 from __future__ import annotations
@@ -24,28 +24,26 @@ from s3tui.runs.log_reader import LogReader
 from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.dispatcher_seat import Seat, Settings, who_dispatches
+from s3tui.scheduling.dispatcher import Settings
+from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.system.cpu import usable_cores
 from s3tui.text.sanitize import clean
 from s3tui.tui.snapshot import Devices, RunDetail, Snapshot
 
 LIVE_SECONDS = (
-    0.25  # between two looks while something runs: fast enough for the eye, a third of the cost of ten a second
+    0.25  # between two updates while something runs: fast enough for the eye, a third of the cost of ten a second
 )
 IDLE_SECONDS = 1.0  # and while nothing does
 BOARD_SECONDS = 0.25  # between two rounds of the dispatcher
 DEVICE_SECONDS = 2.0
-READ_BYTES = 2**18  # of an event file at a time, so that many files come forward together
-READ_SECONDS = 0.1  # for reading events, before what is known is shown
-LOG_BYTES = 2**20  # of a log that is there already
+READ_BYTES = 2**18  # of an event file at a time, so that many files progress together
+READ_SECONDS = 0.1  # of reading events before the next snapshot
+LOG_BYTES = 2**20  # read from the end of an existing log
 LOG_LINES = 5000
 
 
 class Follower:
-    """One run that is followed: its events, and where somebody looks at it, all that they say, and its log.
-
-    `state` is what is known of it so far.
-    """
+    """Follows one run: its state, and if it is watched, also its history and its log."""
 
     def __init__(self, run: FoundRun, watched: bool, state: RunState | None) -> None:
         self.watched, self.state = watched, state
@@ -57,7 +55,7 @@ class Follower:
         self.loaded = False
 
     def poll(self) -> bool:
-        """Take in what is new, a piece at a time; whether there was anything."""
+        """Read the next chunk; returns whether there was anything new."""
         events = self._events.poll(READ_BYTES)
         lines = self._log.poll() if self.watched else []
         is_news = bool(events or lines) or not self.loaded
@@ -76,20 +74,20 @@ class Follower:
 
     @property
     def detail(self) -> RunDetail:
-        """All that there is to see of the run so far; made when it is wanted, as it is large."""
+        """The details of the run so far; created on demand, as they are large."""
         if self._detail is None:
             self._detail = RunDetail(self._history.view(self._events.skipped), tuple(self._lines), self.loaded)
         return self._detail
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._events.close()
 
 
 class Feed:
     """Publishes snapshots of a workspace until it is closed.
 
-    `publish` is called from the feed's thread, and `broken` where an error of our own ends it.
+    `publish` is called from the feed's thread, and `broken` if an unexpected error ends it.
     """
 
     def __init__(
@@ -102,7 +100,7 @@ class Feed:
         self.workspace = workspace
         self._publish, self._broken = publish, broken
         self._board = Board(workspace)
-        self._seat = Seat(self._board, settings)
+        self._dispatching = DispatcherLock(self._board, settings)
         self._read_only = ""
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._watched: frozenset[str] = frozenset()
@@ -121,21 +119,21 @@ class Feed:
         self._thread.start()
 
     def close(self) -> bool:
-        """End, and release the dispatcher lock; whether a dispatcher without a terminal goes on."""
+        """End, and release the dispatcher lock; returns whether a background dispatcher takes over."""
         self._ending.set()
         self._wake.set()
         self._thread.join()
         for follower in self._followers.values():
             follower.close()
-        return self._seat.leave()
+        return self._dispatching.leave()
 
     def watch(self, names: Iterable[str]) -> None:
-        """Load the details of these runs, and of no others, from now on."""
+        """From now on load the details of exactly these runs."""
         self._watched = frozenset(names)
         self._wake.set()
 
     def do(self, request: Callable[[], None]) -> None:
-        """Call `request` in the feed's thread, and look at the runs again at once."""
+        """Call `request` in the feed's thread, and read the runs again immediately."""
         self._requests.put(request)
         self._wake.set()
 
@@ -156,7 +154,7 @@ class Feed:
 
     def _why_read_only(self) -> str:
         if not self.workspace.is_made:
-            return ""  # the first suite makes it
+            return ""  # the first suite creates it
         try:
             self.workspace.make_writable()
         except RunDirError as error:
@@ -185,7 +183,7 @@ class Feed:
             return set()
         self._board_at = now
         may_dispatch = not self._read_only and self.workspace.shared.exists()
-        changed = self._seat.tick() if may_dispatch else self._board.refresh()
+        changed = self._dispatching.tick() if may_dispatch else self._board.refresh()
         reasons = self.workspace.reasons()
         if reasons != self._reasons:
             changed |= {name for name, run in self._board.runs.items() if isinstance(run.status, Queued)}
@@ -193,7 +191,7 @@ class Feed:
         return changed
 
     def _read_events(self) -> set[str]:
-        """Read on in the events of what lives and what is watched, for a while; whatever is left has its turn next."""
+        """Read events of live and watched runs for a limited time; the rest is read in the next round."""
         runs = self._board.runs
         live = {name for name, run in runs.items() if isinstance(run.status, (Running, Quiet))}
         wanted = live | (self._watched & runs.keys())
@@ -201,7 +199,7 @@ class Feed:
             self._followers.pop(name).close()
         deadline = time.monotonic() + READ_SECONDS
         changed = set()
-        # Those that are watched first; then those that have waited the longest, which is the order of the followers.
+        # Watched runs first; then those that have waited the longest, which is the order of the followers.
         waited = {name: place for place, name in enumerate(self._followers)}
         for name in sorted(wanted, key=lambda name: (name not in self._watched, waited.get(name, -1))):
             follower = self._follower(name)
@@ -213,7 +211,7 @@ class Feed:
         return changed
 
     def _follower(self, name: str) -> Follower:
-        """The follower of a run, taken out of its place; another one where somebody has begun or ceased to look."""
+        """Remove and return the follower of a run, or a new one if the run is now watched or no longer watched."""
         watched = name in self._watched
         follower = self._followers.pop(name, None)
         if follower is not None and follower.watched == watched:
@@ -244,11 +242,24 @@ class Feed:
             self._lines[name] = line
 
     def _publish_what_is_new(self, runs_changed: bool) -> None:
-        who = "" if self._seat.dispatcher else who_dispatches(self.workspace) if self._is_dispatched() else "nobody"
-        rest = (self._devices, who, self.workspace.pause.exists(), self._seat.trouble, self._read_only, self._watched)
+        who = (
+            ""
+            if self._dispatching.dispatcher
+            else who_dispatches(self.workspace)
+            if self._is_dispatched()
+            else "nobody"
+        )
+        rest = (
+            self._devices,
+            who,
+            self.workspace.pause.exists(),
+            self._dispatching.trouble,
+            self._read_only,
+            self._watched,
+        )
         self._has_news |= runs_changed or rest != self._shown
         now = time.monotonic()
-        # A long file is read in pieces, faster than anybody could look at each of them.
+        # A long file is read in chunks, faster than is worth drawing each of them.
         if not self._has_news or (self._is_behind() and now - self._published_at < LIVE_SECONDS):
             return
         self._shown, self._has_news, self._published_at = rest, False, now
@@ -256,7 +267,7 @@ class Feed:
         self._publish(
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
-                self._seat.trouble, self._read_only, loaded=True,
+                self._dispatching.trouble, self._read_only, loaded=True,
             )
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What screens and tabs ask of the app that holds them. They see only this, so that the app may import them."""
+"""The interface of the app for its screens and tabs. They import only this, so that the app can import them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from s3tui.tui.snapshot import Snapshot
 
 
 class Host(Protocol):
-    """The app, as its screens and tabs know it."""
+    """The methods of the app that screens and tabs use."""
 
     workspace: Workspace
     snapshot: Snapshot
 
     @property
     def looked_at(self) -> Screen[None] | None:
-        """The screen of runs that is in front, also where a dialog covers it."""
+        """The screen of runs in front, also if a dialog covers it."""
 
     def act(self, names: Sequence[str], action: Action) -> None:
-        """Apply an action to runs in the background, and show what came of it."""
+        """Apply an action to runs in the background, and show its outcome."""
 
     def in_background(self, job: Callable[[], None]) -> None:
         """Call `job` in the thread that reads the workspace."""
@@ -36,7 +36,7 @@ class Host(Protocol):
         """Show another workspace."""
 
     def show_runs(self) -> None:
-        """Close all screens before the table of runs."""
+        """Close all other screens, so that the table of all runs is shown."""
 
     def compare_runs(self, names: Sequence[str]) -> None:
         """Open the screen that compares these runs."""
@@ -46,7 +46,7 @@ class Host(Protocol):
 
 
 class Hosted(MessagePump):
-    """A screen or tab that asks something of the app."""
+    """A base class of screens and tabs that use the app."""
 
     @property
     def s3(self) -> Host:

@@ -1,4 +1,4 @@
-"""What the screens of the app draw: one frozen snapshot of the workspace."""
+"""An immutable snapshot of the workspace, which the screens of the app draw."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s3tui.runs.workspace import FoundRun
 
 @dataclass(frozen=True)
 class Devices:
-    """The machine at one moment; `leases` by the key of the GPU, `load` are processes that want a core."""
+    """The devices of the machine; `leases` by the key of the GPU, `load` is the load average."""
 
     gpus: tuple[Gpu, ...] = ()
     leases: Mapping[str, tuple[Lease, ...]] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Devices:
 
 @dataclass(frozen=True)
 class RunDetail:
-    """All that is shown of one run: its history, the end of its log, and whether all of its events are read."""
+    """The details of one run: its history, the end of its log, and whether all of its events are read."""
 
     history: HistoryView = field(default_factory=HistoryView)
     log: tuple[str, ...] = ()
@@ -33,9 +33,9 @@ class RunDetail:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The workspace at one moment. What has not changed since the last one is the same object.
+    """The state of the workspace. Parts that have not changed since the previous snapshot are the same objects.
 
-    `details` are those of the runs that are watched. `read_only` says why nothing can be changed, empty where it can.
+    `details` are those of watched runs. `read_only` says why nothing can be changed; empty if it can.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)

@@ -144,6 +144,8 @@ def test_doctor_tells_what_is_there(s3tui):
     assert "HF_HUB_OFFLINE" in checks["hub"]["detail"]
     assert checks["hub cache"]["detail"] == "/somewhere/hub"
     assert checks["workspace"]["ok"]
+    assert checks["precision"]["ok"]
+    assert checks["precision"]["detail"].startswith(("auto is bf16 on ", "auto is fp32 on "))
 
 
 def test_a_hub_that_cannot_be_reached_is_no_failure(s3tui):
@@ -185,7 +187,7 @@ def test_groups_are_listed_with_mean_and_spread(three, s3tui):
 
 def test_what_runs_cannot_be_grouped_by_is_told(three, s3tui):
     assert "'methd': did you mean 'method'" in s3tui("list", "--group", "methd")[2]
-    assert "its runs are what is averaged" in s3tui("list", "--group", "seed")[2]
+    assert "scores are averaged over seeds" in s3tui("list", "--group", "seed")[2]
 
 
 def test_a_list_as_csv_is_unrounded(three, s3tui):

@@ -6,7 +6,7 @@ import pytest
 from processes import DEADLINE, SUITE
 from stand_in import STRUCTURE
 
-HEAVY = {"torch", "transformers", "datasets", "textual", "numpy", "sklearn", "scipy", "pynvml"}
+HEAVY = {"submitit", "torch", "transformers", "datasets", "textual", "numpy", "sklearn", "scipy", "pynvml"}
 
 SCRIPT = """
 import sys
@@ -73,6 +73,20 @@ def test_structures_are_looked_at_without_settings_numpy_or_what_draws(tmp_path,
     loaded = modules_of("structure", *arguments.split(), "--in", str(tmp_path / "runs"))
     assert "core" in loaded
     assert not loaded & (HEAVY | {"pydantic", "rich", "tomli", "asyncio", "matplotlib"})
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("status", "--in", "."), ("list", "--in", ".")])
+def test_no_launcher_is_loaded_where_no_run_has_a_job(tmp_path, arguments):
+    run = tmp_path / "first/x"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text("{}")
+    script = SCRIPT.replace('name.partition(".")[0] for name', "name for name")
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE
+    )
+    loaded = set(done.stderr.partition("modules: ")[2].split())
+    assert "s3tui.cli.main" in loaded
+    assert not [name for name in loaded if name.startswith(("s3tui.launchers.slurm", "s3tui.launchers.local"))]
 
 
 def test_a_supervisor_loads_little():

@@ -3,7 +3,8 @@
 import pytest
 
 from core.run.rundir import RunDir, write_json
-from core.run.structure import Candidate, Structure, mean
+from core.run.selection import mean
+from core.run.structure import Candidate, Structure
 
 SPACE = tuple(Candidate("attn.q", "encoder", i, f"encoder.layer.{i}.q", "lora(rank=1)", 64) for i in range(3))
 WRITERS = [

@@ -1,7 +1,6 @@
 import os
 import pty
 import signal
-import subprocess
 
 import pytest
 from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker_pid
@@ -17,7 +16,7 @@ from s3tui.system.cpu import usable_cores
 def test_a_suite_runs_and_its_results_are_printed(run, tmp_path):
     code, out, err = run('[experiment.s]\n[experiment.r]\nmethod = "random"\nmatrix = { seed = [0, 1] }\n')
     assert code == 0
-    assert "s3 (s, 60.00) is 4.50 points above the best other method, random (r, 55.50); runs: 1 and 2." in out
+    assert "s3 (s, 60.00) is 4.50 points above the best without a search, random (r, 55.50); runs: 1 and 2." in out
     assert "r/seed=1: done, accuracy 56.00, 9,076 parameters" in err
     assert "s: retrain 40/40, validation: accuracy 40.00, macro_f1 10.00, best so far" in err
     assert read_json(tmp_path / "runs/first/r/seed=1/spec.json")["seed"] == 1
@@ -108,7 +107,7 @@ def test_wrong_input_alone_exits_as_wrong_input(run):
     ("act", "manner", "last"),
     [
         ("kill-self", "the worker was ended by SIGKILL", "about to be killed"),
-        ("silent-exit", "the worker ended with exit code 3 and told nothing", "Segmentation fault, more or less"),
+        ("silent-exit", "the worker ended with exit code 3 and reported no error", "Segmentation fault, more or less"),
     ],
 )
 def test_a_worker_that_dies_is_told_with_the_end_of_its_log(run, act, manner, last):
@@ -195,16 +194,17 @@ def test_a_terminal_that_hangs_up_leaves_the_runs_to_a_dispatcher_without_one(su
 
 
 def test_a_second_interrupt_does_not_wait_for_a_deaf_worker(suite, tmp_path):
-    process = drive(suite('[experiment.x]\nmodel = "stubborn"\n'))
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        process = drive(suite('[experiment.x]\nmodel = "stubborn"\n'), stderr=file)
     directory = tmp_path / "runs/first/x"
     wait_until(lambda: (directory / "deaf").exists())
-    while process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
-            continue
-    assert process.communicate(timeout=DEADLINE)[1].splitlines()[-1].startswith("s3tui: stopped x: ")
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: "waiting for x to end" in said.read_text())
+    # Once, as one more could meet a program that has told its end already, and is about to exit.
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=DEADLINE)
+    assert said.read_text().splitlines()[-1].startswith("s3tui: stopped x: ")
     assert process.returncode == 130
     assert not is_alive(worker_pid(directory))
 

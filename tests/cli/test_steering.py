@@ -94,7 +94,7 @@ def test_a_cancelled_run_is_killed_and_stays_cancelled_until_it_is_tried_again(b
     wait_until(lambda: busy.dispatcher() is None)
     code, out, err = s3tui("retry", "y", "--in", "runs")
     assert (code, out) == (0, "first/y: queued\n")
-    assert err == "nobody dispatches this workspace: s3tui attach does\n"
+    assert err == "no dispatcher is running for this workspace: start one with s3tui attach\n"
     drive("attach", str(busy.path)).communicate(timeout=DEADLINE)
     assert states() == {"x": "cancelled", "y": "finished"}
 

@@ -4,7 +4,8 @@ import pytest
 
 from core.run.comparing import drawn_like
 from core.run.rundir import RunDir, write_json
-from core.run.structure import Candidate, Structure, mean
+from core.run.selection import mean
+from core.run.structure import Candidate, Structure
 
 SELF = "encoder.block.{}.layer.0.SelfAttention.q"
 SPACE = tuple(
@@ -100,7 +101,7 @@ def test_convert_goes_to_the_papers_form_and_back(s3tui, told, runs):
     [
         (["show", "nothing"], "no run is called 'nothing'"),
         (["show", "nothing.json"], "there is no file nothing.json"),
-        (["agreement", "a/seed=0"], "name two or more"),
+        (["agreement", "a/seed=0"], "two or more"),
         (["reselect", "a/seed=0", "--budget", "0"], "0 is no budget"),
         (["mean", "a/*", "--selection", "fist-fit"], "did you mean 'first-fit'?"),
     ],

@@ -37,7 +37,7 @@ def test_a_command_on_what_is_no_workspace_is_one_line_and_leaves_no_trace(words
     code = call(*words, *needed(command), "--in", where)
     out, err = capfd.readouterr()
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert err.startswith(("s3tui: ", f"{where}: cannot be read: it is no regular file"))
+    assert err.startswith("s3tui: ")
     assert tree(here) == before
 
 
@@ -57,7 +57,7 @@ def test_a_suite_that_never_ran_has_no_workspace_made_for_it(words, command, her
 def test_an_empty_path_is_not_the_current_folder(words, here, capfd):
     RunDir(here / "work/first/x").create({"model": "m"})
     assert call(*words, "") == 2
-    assert capfd.readouterr().err == "s3tui: an empty path names nothing: give one, or leave the option out\n"
+    assert capfd.readouterr().err == "s3tui: the path is empty: give a path, or leave the option out\n"
 
 
 def test_runs_that_were_copied_without_their_hidden_folder_are_a_workspace(here, capfd):

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path += [str(HERE.parent), str(HERE.parent / "slurm")]
+sys.path += [str(HERE.parent), str(HERE.parent / "launchers")]
 
 from archived import CLUSTER, DATA, LOCAL, PLACE, PYTHON, SUITES, as_json, command, environment, observed, unpack  # noqa: E402
 from cluster import Cluster  # noqa: E402

@@ -24,6 +24,7 @@ from core.export.source import read_source
 from core.export.writing import export
 from core.model.backbone import load_backbone
 from core.run.errors import EXIT_OK, ModelError, RunDirError, S3Error
+from core.run.methods import OWN
 from core.run.rundir import RunDir, read_json
 from core.run.structure import Structure
 from core.worker.execute import execute
@@ -198,11 +199,22 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.parametrize("row", OWN, ids=lambda row: row.name)
+def test_a_card_cites_the_method_that_found_the_structure_and_no_other(runs, row):
+    source = read_source(runs["bert"].path)
+    text = card(replace(source, result=source.result | {"method": row.name}), "delta", "text-classification")
+    assert {one.source for one in OWN if one.source and one.source in text} == ({row.source} if row.source else set())
+    assert ("was not searched" in text) == (not row.searches)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("kind", ["delta", "merged", "peft"])
 def test_names_are_text_in_every_part_of_a_card(runs, name, kind):
     source = read_source(runs["bert"].path)
     source = replace(source, file=replace(source.file, model=f"nobody/{name}", task=f"/data/{name}.jsonl"))
+    result = source.result | {"metric": name, "method": name, "versions": {name: name}}
+    chosen = tuple(replace(c, site=f"{name}{i}", delta=name) for i, c in enumerate(source.structure.candidates))
+    source = replace(source, result=result, structure=replace(source.structure, candidates=chosen))
     text = card(source, kind, "text-classification")
     assert text.encode()
     read = ModelCard(text)

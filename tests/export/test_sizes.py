@@ -9,7 +9,7 @@ from support import space
 from core.export.card import structure_map
 from core.model.deltafile import write_delta
 from core.model.space import place
-from core.run.structure import random_selection
+from core.run.selection import random_selection
 
 
 def test_a_delta_of_the_papers_budget_takes_little_more_than_four_bytes_a_parameter(tmp_path):

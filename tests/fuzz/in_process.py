@@ -12,7 +12,7 @@ DOCUMENTED = {0, 1, 2, 130}  # the exit codes of core.run.errors
 def command(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, stderr; whatever would end a process in a traceback is raised."""
     # As a terminal's: bytes in the end, so that what cannot be encoded shows.
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True)
     err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = guarded(lambda: app(list(arguments), prog_name=PROGRAM))

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.run.rundir import RunDir, write_json
-from core.run.structure import Candidate, Structure, mean
+from core.run.selection import mean
+from core.run.structure import Candidate, Structure
 
 SPACE = tuple(Candidate("attn.q", "encoder", i, f"encoder.layer.{i}.q", "lora(rank=1)", 64) for i in range(4))
 # Every command that starts no process and opens no app; what `N` stands for is an argument.

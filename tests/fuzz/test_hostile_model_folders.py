@@ -23,7 +23,7 @@ from support import run_spec, save_model, save_reviews, space
 from core.model.deltafile import DeltaFile, read_delta, write_delta
 from core.run.errors import S3Error
 from core.run.rundir import RunDir
-from core.runtime.reporter import Mute
+from core.runtime.reporter import SilentReporter
 from core.sites import describe
 from core.training.setup import load
 
@@ -91,7 +91,7 @@ def tried(folder: Path, damage: Callable[[Path], object]) -> bool:
         damage(copy)
         one_line(lambda: describe(str(copy), [space()]))
         spec = run_spec(copy, folder.parent / "reviews.jsonl", budget=None, method="fixed")
-        return one_line(lambda: load(RunDir(Path(place) / "run"), spec, None, Mute()))
+        return one_line(lambda: load(RunDir(Path(place) / "run"), spec, None, SilentReporter()))
 
 
 def set_key(file: str, place: list[int], value: object, deeper: bool = False) -> Callable[[Path], object]:

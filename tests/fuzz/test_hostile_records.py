@@ -2,27 +2,28 @@
 
 import json
 import os
+import re
 import time
 
 import pytest
 from hostile import hostile
-from hostile_runs import BAD, CONTENTS, GOOD, KINDS, Hostile, places, values, with_value
+from hostile_runs import BAD, CONTENTS, GOOD, JOBS, KINDS, Hostile, places, values, with_value
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.run.events import from_line
 from core.run.fields import read
-from s3tui.launchers.local import Local
 from s3tui.listing.run_row import Line, line_of
 from s3tui.runs.history import History
 from s3tui.runs.index import Board
 from s3tui.runs.status import STATES, Damaged
 from s3tui.runs.workspace import read_run
-from s3tui.scheduling.dispatcher import Dispatcher, dispatching
+from s3tui.scheduling.dispatcher import Dispatcher, Settings
+from s3tui.scheduling.dispatcher_lock import dispatching
 from s3tui.tui.feed import Feed
 
 DEADLINE = 60.0
-RECORDS = ("spec.json", "queue.json", "process.json", "exit.json", "slurm.json", "result.json", "summary.json")
+RECORDS = ("spec.json", "queue.json", "process.json", "exit.json", *JOBS, "result.json", "summary.json")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ STEERING = (
 
 def a_command(there, draw):
     """Run one, on the workspace or on its folder."""
-    steering = () if there.bad.slurm.exists() else STEERING
+    steering = () if any((there.bad.path / name).exists() for name in JOBS) else STEERING
     command = draw(st.sampled_from((*COMMANDS, *OF_A_FOLDER, *steering)))
     if command in OF_A_FOLDER:
         return there.run(command[0], str(there.workspace.path), *command[1:])
@@ -72,7 +73,7 @@ def assert_that_both_are_listed(there):
 
 def test_no_value_in_any_field_of_any_record_passes_for_what_it_is_not(there):
     for name in RECORDS:
-        there.renew(finished=name == "result.json", job=name == "slurm.json")  # where the file is looked at
+        there.renew(finished=name == "result.json", job=name if name in JOBS else "")  # where the file is looked at
         for path in places(there.documents[name]):
             for value in KINDS:
                 there.put(name, path, value)
@@ -92,7 +93,7 @@ def replace_by(path, kind):
         path.symlink_to("/dev/zero" if kind == "endless" else path.name)
 
 
-@pytest.mark.parametrize("name", [name for name in RECORDS if name != "slurm.json"])
+@pytest.mark.parametrize("name", [name for name in RECORDS if name not in JOBS])
 @pytest.mark.parametrize("kind", [*CONTENTS, "folder", "pipe", "endless", "loop"])
 def test_a_file_that_is_no_record_is_named_and_everything_else_goes_on(there, name, kind):
     if kind == b"{}" and name in ("spec.json", "summary.json"):
@@ -123,7 +124,7 @@ def test_what_is_no_plain_file_holds_up_nobody(there, name, kind):
 @given(data=st.data())
 def test_no_record_stops_a_command(there, data):
     name, path = data.draw(st.sampled_from(documents(there)))
-    there.renew(finished=data.draw(st.booleans()), job=data.draw(st.booleans()))
+    there.renew(finished=data.draw(st.booleans()), job=data.draw(st.sampled_from(["", *JOBS])))
     there.put(name, path, data.draw(values))
     a_command(there, data.draw)
     if there.bad.path.exists():
@@ -171,16 +172,16 @@ def test_no_record_and_no_event_stops_a_report(there, data, form):
 @given(data=st.data())
 def test_no_record_and_no_event_stops_the_dispatcher(there, data):
     name, path = data.draw(st.sampled_from(documents(there)))
-    there.renew(finished=data.draw(st.booleans()), job=data.draw(st.booleans()))
+    there.renew(finished=data.draw(st.booleans()), job=data.draw(st.sampled_from(["", *JOBS])))
     there.put(name, path, data.draw(values))
     number = data.draw(st.integers(0, len(there.lines) - 1))
     there.put_event(number, data.draw(st.sampled_from(list(places(there.lines[number])))), data.draw(values))
     with dispatching(there.workspace) as may:
         assert may
-        dispatcher = Dispatcher(Board(there.workspace), Local(("false",)), lambda: [])
+        dispatcher = Dispatcher(Board(there.workspace), Settings(("false",)), lambda: [])
         for _ in range(2):
             dispatcher.tick()
-            assert not dispatcher.trouble or "squeue" in dispatcher.trouble
+            assert not dispatcher.trouble or re.search("squeue|no launcher called", dispatcher.trouble)
     assert dispatcher.board.runs.keys() == {GOOD, BAD}
     assert_that_both_are_listed(there)
 
@@ -189,7 +190,7 @@ def test_no_record_and_no_event_stops_the_dispatcher(there, data):
 @given(data=st.data())
 def test_no_record_and_no_event_stops_the_feed_of_the_app(there, data):
     name, path = data.draw(st.sampled_from(documents(there)))
-    there.renew(finished=data.draw(st.booleans()), job=data.draw(st.booleans()))
+    there.renew(finished=data.draw(st.booleans()), job=data.draw(st.sampled_from(["", *JOBS])))
     there.put(name, path, data.draw(values))
     number = data.draw(st.integers(0, len(there.lines) - 1))
     there.put_event(number, data.draw(st.sampled_from(list(places(there.lines[number])))), data.draw(values))

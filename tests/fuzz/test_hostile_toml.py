@@ -10,9 +10,9 @@ from hostile import LONG, hostile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from s3tui.launchers.slurm.settings import SlurmSettings
 from s3tui.suite import queue_settings
 from s3tui.suite.beforehand import Beforehand
-from s3tui.suite.launcher_settings import KEYS as LAUNCHER_KEYS
 from s3tui.suite.validate import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -125,12 +125,13 @@ RUN_KEYS = [
     *(".".join((*map(str, loc[:1]), key)) for loc, table in TABLES.items() for key in table.model_fields),
     *queue_settings.KEYS, "preset", "structure", "matrix", "resources.gpus", "resources.memory", "launcher", "unknown",
     *(f"matrix.{key}" for key in ("seed", "budget", "model", "task", "search", "search.epochs", "structure", "x.y.z")),
-    *(f"launcher.{key}" for key in LAUNCHER_KEYS), "launcher.sbatch.mail-type", "launcher.sbatch.mem",
+    *(f"launcher.{key}" for key in ("kind", *SlurmSettings.model_fields)),
+    "launcher.sbatch.mail-type", "launcher.sbatch.mem",
 ]  # fmt: skip
 PLACES = [
     *(f"experiment.a.{key}" for key in RUN_KEYS),
     *(f"defaults.{key}" for key in RUN_KEYS),
-    *(f"suite.{key}" for key in ("name", "workspace", *queue_settings.SUITE_KEYS)),
+    *(f"suite.{key}" for key in queue_settings.SuiteSettings.model_fields),
     *(
         "experiment",
         "experiment.a",

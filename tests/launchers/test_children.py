@@ -15,8 +15,8 @@ from core.run.errors import S3Error
 from core.run.rundir import RunDir
 from s3tui.cli.commands.export import export
 from s3tui.devices.placement import Gpu, Place
-from s3tui.launchers.local import Local
-from s3tui.scheduling.detached import start_detached
+from s3tui.launchers.start_supervisor import start_supervisor
+from s3tui.scheduling.start_detached import start_detached
 from s3tui.suite.model_sites import examine
 from s3tui.system import child
 from s3tui.tracking.start import start_mirrors
@@ -71,7 +71,7 @@ def test_a_trap_works_where_a_child_is_started_without_care(trap, tmp_path, path
 
 def test_supervisor_and_worker_take_no_code_from_a_run(trap, workspace, path):
     run = waiting_run(workspace, trap)
-    supervisor = Local(STAND_IN).start(run, Place(1), "cpu", ())
+    supervisor = start_supervisor(run, Place(1), "cpu", (), STAND_IN)
     assert supervisor.wait(60) == 0
     assert run.result.exists()
     assert trap.marks() == []
@@ -89,7 +89,7 @@ def test_a_detached_dispatcher_and_what_it_starts_take_no_code_from_a_workspace(
 def test_a_mirror_takes_no_code_from_a_run(trap, workspace, path):
     pytest.importorskip("tensorboard")
     run = waiting_run(workspace, trap)
-    assert Local(STAND_IN).start(run, Place(1), "cpu", ()).wait(60) == 0
+    assert start_supervisor(run, Place(1), "cpu", (), STAND_IN).wait(60) == 0
     (mirror,) = start_mirrors(workspace, "first/x", ["tensorboard"])
     assert mirror.wait(120) == 0
     assert (run.mirror / "tensorboard").is_dir()
@@ -102,7 +102,7 @@ def test_the_processes_of_a_true_worker_take_no_code_from_a_run(trap, tmp_path, 
     run = make_run(tmp_path / "runs/first/x", run_spec(model, data, device="cpu", search=short, retrain=short))
     trap(run.path)
     two = Place(1, (Gpu("GPU-a"), Gpu("GPU-b", index=1)))
-    assert Local().start(run, two, "cpu", ()).wait(240) == 0, run.log.read_text()
+    assert start_supervisor(run, two, "cpu", ()).wait(240) == 0, run.log.read_text()
     assert trap.marks() == []
 
 

@@ -14,11 +14,12 @@ from processes import STAND_IN, is_alive, kill, wait_until
 
 from core.run.rundir import RunDir
 from s3tui.devices.placement import Gpu, Place
-from s3tui.launchers.local import WORKER, Local
+from s3tui.launchers.base import WORKER
+from s3tui.launchers.processes import kill_all, request_end
+from s3tui.launchers.start_supervisor import start_supervisor
 from s3tui.launchers.supervisor import how_it_ended
 from s3tui.runs.gather import lives
 from s3tui.runs.records.process import read_exit, read_process
-from s3tui.scheduling.control import kill_all, tell_to_end
 from s3tui.system.file_locks import is_locked, try_lock
 from s3tui.system.process_identity import Identity, identity_of, this_boot
 from s3tui.system.process_identity import is_alive as same_process_lives
@@ -36,7 +37,7 @@ def run(tmp_path):
         directory = RunDir(tmp_path / "run")
         if not directory.exists():
             directory.create(SPEC | {"model": act})
-        supervisor = Local(command, grace).start(directory, place, "cpu", leases)
+        supervisor = start_supervisor(directory, place, "cpu", leases, command, grace)
         started.append(directory)
         return directory, supervisor
 
@@ -98,7 +99,7 @@ def test_a_run_has_one_worker_at_a_time(run):
 
 def test_a_gentle_stop_gives_the_worker_its_time(run):
     directory, supervisor = run("hang")
-    tell_to_end(of_this_attempt(directory), at_once=False)
+    request_end(of_this_attempt(directory), at_once=False)
     end = ended(directory, supervisor)
     assert (end.signal, end.asked) == ("SIGTERM", "stop")
 
@@ -106,7 +107,7 @@ def test_a_gentle_stop_gives_the_worker_its_time(run):
 def test_a_worker_that_ignores_sigterm_is_killed_when_its_time_is_over(run):
     directory, supervisor = run("stubborn", grace=0.3)
     wait_until(lambda: (directory.path / "deaf").exists())
-    tell_to_end(of_this_attempt(directory), at_once=False)
+    request_end(of_this_attempt(directory), at_once=False)
     end = ended(directory, supervisor)
     assert (end.signal, end.asked) == ("SIGKILL", "stop")
 
@@ -116,7 +117,7 @@ def test_a_second_request_to_stop_is_not_passed_on(run):
     wait_until(lambda: (directory.path / "ready").exists())
     process = of_this_attempt(directory)
     for count in range(3):
-        tell_to_end(process, at_once=False)
+        request_end(process, at_once=False)
         wait_until(lambda: (directory.path / "terms").exists())
         assert len((directory.path / "terms").read_text()) == 1, count
     (directory.path / "go").touch()
@@ -131,7 +132,7 @@ def test_no_grandchild_survives_in_whatever_session(run, how):
     assert len(family) == 3
     process = of_this_attempt(directory)
     if how == "cancel":
-        tell_to_end(process, at_once=True)
+        request_end(process, at_once=True)
     elif how == "death of the worker":
         os.kill(process.worker.pid, signal.SIGKILL)
     else:
@@ -213,10 +214,10 @@ import os, sys
 os.umask(0o027)
 from core.run.rundir import RunDir
 from s3tui.devices.placement import Gpu, Place
-from s3tui.launchers.local import Local
+from s3tui.launchers.start_supervisor import start_supervisor
 directory = RunDir(__import__("pathlib").Path({str(tmp_path / "run")!r}))
 directory.create({SPEC | {"model": "silent-exit"}!r})
-Local({STAND_IN!r}).start(directory, Place(1), "cpu", ()).wait()
+start_supervisor(directory, Place(1), "cpu", (), {STAND_IN!r}).wait()
 """
     subprocess.run([sys.executable, "-c", script], check=True)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()}

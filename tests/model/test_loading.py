@@ -101,10 +101,17 @@ def test_a_loaded_delta_answers_as_the_run_did_and_comes_off_again(tmp_path, fam
 
 @pytest.mark.parametrize(("family", "name"), [case for case in CASES if case[1] in MERGED])
 def test_a_merged_delta_answers_the_same(tmp_path, family, name):
-    candidates, expected = trained(tmp_path, family, SPACES[name])
-    model = build(family)
+    """In float64 as the delta beside the weights does; in float32 as those merged weights do, rounded once."""
+    candidates, _ = trained(tmp_path, family, SPACES[name])
+    model, rounded, exact = build(family), build(family), build(family).double()
     merged = core.merge_delta(model, tmp_path)
-    assert_rounded_no_worse(answers(model, family), expected, exact_answers(tmp_path, family), times=4)
+    for other in (rounded, exact):
+        core.merge_delta(other, tmp_path)
+    expected = exact_answers(tmp_path, family)
+    # Not nearer, as some networks normalise in float32 whatever they are in.
+    assert (answers(exact, family) - expected).norm() <= 1e-6 * expected.norm()
+    rounded.load_state_dict({key: tensor.float() for key, tensor in exact.state_dict().items()})
+    assert_rounded_no_worse(answers(model, family), answers(rounded, family), expected)
     assert {c.name for c in merged.folded} | set(merged.left) == {c.name for c in candidates}
 
 

@@ -1,10 +1,13 @@
 """`s3tui plot`: what is drawn of runs, and files that are pictures."""
 
+import os
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 from drawn import SPACE, make
+from every_command import call
 
+from core.run.methods import METHODS
 from s3tui.plot import matplotlib_figures
 from s3tui.plot import panels as data
 from s3tui.plot.load import read_all
@@ -49,6 +52,38 @@ def test_every_kind_becomes_a_picture_of_every_form(workspace, s3tui, tmp_path, 
         assert ElementTree.fromstring(content).tag.endswith("svg")
     else:
         assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[form])
+
+
+@pytest.fixture(scope="module")
+def oddly_named(tmp_path_factory):
+    """Names with what begins a formula, with letters that no font of ours has, and with bytes that are no UTF-8."""
+    task = "cost$_{US$.csv"
+    runs = tmp_path_factory.mktemp("odd") / os.fsdecode(b"runs-\xe9$_{")
+    make(runs, "first/$_{", task=task)
+    make(runs, "first/\N{CJK UNIFIED IDEOGRAPH-6F22}$", task="\N{CJK UNIFIED IDEOGRAPH-6F22}^{$.csv")
+    space = {"name": "run:first/$_{", "groups": [{"E0.attn.q": ["bitfit"]}]}
+    make(runs, "first/moved$", task=task, method="given", space=space)
+    Workspace(runs).shared.mkdir()
+    return runs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_is_no_formula_and_may_have_letters_that_the_font_lacks(oddly_named, kind, tmp_path, capfd):
+    picture = tmp_path / os.fsdecode(b"picture-\xe9.svg")
+    assert call("plot", "*", "--kind", kind, "-o", str(picture), "--in", str(oddly_named)) == 0
+    assert capfd.readouterr().err.splitlines() == [f"wrote {tmp_path}/picture-\N{REPLACEMENT CHARACTER}.svg"]
+    ElementTree.fromstring(picture.read_bytes())
+    if kind != "structure":  # which is the mean over all of them
+        assert "$_{" in picture.read_text(encoding="utf-8")
+    assert call("plot", "*", "--kind", kind, "--in", str(oddly_named)) == 0
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_a_report_on_such_names_has_them_as_they_are(oddly_named, form, tmp_path, capfd):
+    assert call("report", str(oddly_named), "-o", str(tmp_path / f"report.{form}")) == 0
+    assert capfd.readouterr().err == f"wrote {tmp_path}/report.{form}\n"
+    text = (tmp_path / f"report.{form}").read_text(encoding="utf-8")
+    assert ("cost$_{US$.csv" if form == "html" else r"cost\$\_{US\$.csv") in text
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,6 +176,31 @@ def test_the_matrix_has_own_searches_on_the_diagonal_and_baselines_below(runs):
     assert (table["by-chance", "rte"], table["by-chance", "cb"]) == (pytest.approx(50.0), None)
     assert found.rows[:2] == found.columns
     assert dict(zip(found.columns, found.reference, strict=True)) == {"rte": pytest.approx(65), "cb": pytest.approx(80)}
+
+
+def test_every_search_stands_on_the_diagonal(tmp_path):
+    runs = tmp_path / "runs"
+    for task, score in (("rte", 0.6), ("cb", 0.8)):
+        make(runs, f"first/pruned/task={task}", task=task, method="bipeft", score=score)
+    space = {"name": "run:first/pruned/task=cb", "groups": [{"E0.attn.q": ["bitfit"]}]}
+    make(runs, "first/moved", task="rte", method="given", score=0.55, space=space)
+    workspace = Workspace(runs)
+    found = data.transfer_matrix(read_all(workspace, workspace.names()))
+    assert found.rows == found.columns
+    assert dict(zip(found.columns, found.reference, strict=True)) == {"rte": pytest.approx(60), "cb": pytest.approx(80)}
+
+
+def test_every_method_has_a_mark_of_its_own(tmp_path):
+    runs = tmp_path / "runs"
+    for method in [*METHODS, "of-tomorrow"]:
+        make(runs, f"first/{method}", method=method)
+    workspace = Workspace(runs)
+    rows = data.pareto_rows(read_all(workspace, workspace.names()))
+    figure = matplotlib_figures.figure_of(lambda: matplotlib_figures.pareto(rows))
+    marks = {str(container.get_label()): container[0].get_marker() for container in figure.axes[0].containers}
+    assert set(marks) == {*METHODS, "of-tomorrow"}
+    assert len(set(marks.values())) == len(marks)
+    assert (marks["s3"], marks["random"], marks["fixed"]) == ("o", "s", "^")
 
 
 def test_without_a_transfer_there_is_no_matrix(runs, s3tui):

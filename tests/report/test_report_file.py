@@ -6,7 +6,10 @@ from html.parser import HTMLParser
 import pytest
 from drawn import make
 
+from core.run.methods import OWN
+from s3tui.plot.load import read_all
 from s3tui.report.blocks import Heading, Picture, Table, Text
+from s3tui.report.content import content
 from s3tui.report.html import page
 from s3tui.report.markdown import markdown
 from s3tui.runs.workspace import Workspace
@@ -69,7 +72,7 @@ def test_it_tells_results_gains_settings_versions_and_that_no_energy_is_known(wr
     assert "+2.00 [+2.00, +2.00]" in text  # each seed is two points above its pair
     assert "by-chance" in text
     assert "second" not in text
-    assert "Energy is known only of runs" in text
+    assert "Energy is known only for runs" in text
     for part in ("Results", "Scores and parameters", "Transfer", "Structures", "Curves", "Settings"):
         assert part in text
 
@@ -83,6 +86,16 @@ def blocks():
     yield Text(EVIL)
     yield Table((EVIL, "n"), [[EVIL, "1"]], frozenset({1}), frozenset({0}))
     yield Picture(EVIL, lambda: "<?xml?><svg></svg>", lambda: EVIL)
+
+
+@pytest.mark.parametrize("row", OWN, ids=lambda row: row.name)
+def test_structures_and_gates_are_shown_of_every_method_that_has_gates(tmp_path, row):
+    make(tmp_path, "first/one", method=row.name)
+    workspace = Workspace(tmp_path)
+    blocks = list(content("first", read_all(workspace, workspace.names())))
+    assert (Heading("Structures") in blocks) == row.gates
+    captions = [block.caption for block in blocks if isinstance(block, Picture)]
+    assert any("every gate" in caption for caption in captions) == row.gates
 
 
 def test_names_from_files_are_text_and_never_markup():

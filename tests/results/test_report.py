@@ -6,6 +6,7 @@ import math
 import pytest
 from stand_in import BACKBONE, BUDGET, result
 
+from core.run.events import EventWriter, Started
 from core.run.rundir import RunDir, write_json
 from s3tui.cli.results_table import print_csv, print_json, print_table
 from s3tui.results.summary import comparisons, results, without_seed
@@ -53,6 +54,33 @@ def test_runs_with_other_settings_are_never_averaged_together(finished, tmp_path
     assert [row.runs for row in results(tmp_path)] == [1, 1]
 
 
+def test_runs_of_different_precision_are_never_averaged_and_the_table_says_which_is_which(finished, tmp_path, capsys):
+    finished("a/seed=0", 0.5, 0, precision="fp32")
+    finished("a/seed=1", 0.6, 1, precision="bf16")
+    finished("a/seed=2", 0.8, 2, precision="bf16")
+    rows = results(tmp_path)
+    assert [(row.precision, row.runs, round(row.score_mean, 2)) for row in rows] == [("bf16", 2, 0.7), ("fp32", 1, 0.5)]
+    print_table(rows)
+    out = capsys.readouterr().out
+    assert "model m in bf16" in out
+    assert "model m in fp32" in out
+    print_json(rows)
+    assert [row["precision"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["bf16", "fp32"]
+
+
+def test_results_of_older_versions_have_the_precision_that_their_worker_began_with(finished, tmp_path):
+    finished("old/seed=0", 0.5, 0)
+    finished("old/seed=1", 0.6, 1)
+    finished("unknown/seed=0", 0.6, 1)
+    for seed, precision in enumerate(("float32", "bfloat16")):
+        events = EventWriter(RunDir(tmp_path / f"old/seed={seed}").events)
+        events.write(Started("0", 1, 1, "cpu", precision, {"torch": "2.13.0"}))
+        events.close()
+    assert {(row.experiment, row.precision) for row in results(tmp_path)} == {
+        ("old", "fp32"), ("old", "bf16"), ("unknown", ""),
+    }  # fmt: skip
+
+
 def test_the_best_score_comes_first_within_its_task(finished, tmp_path):
     finished("low", 0.5)
     finished("high", 0.7)
@@ -82,9 +110,27 @@ def test_the_gain_of_the_search_is_told_against_the_best_other_at_the_budget(fin
     finished("f", 0.52, method="fixed")
     finished("all", 0.9, method="full", budget=None)
     assert list(comparisons(results(tmp_path))) == [
-        "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best other method, "
+        "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best without a search, "
         "random (r, 56.00); runs: 1 and 2."
     ]
+
+
+def test_each_search_is_told_against_what_was_not_searched(finished, tmp_path):
+    finished("s", 0.61)
+    finished("b", 0.7, method="bipeft")
+    finished("r", 0.55, method="random")
+    finished("all", 0.9, method="full")  # with the budget of the defaults, which binds it to nothing
+    assert list(comparisons(results(tmp_path))) == [
+        f"At a budget of 9,086 parameters, {ours} points above the best without a search, random (r, 55.00); "
+        "runs: 1 and 1."
+        for ours in ("bipeft (b, 70.00) is 15.00", "s3 (s, 61.00) is 6.00")
+    ]
+
+
+def test_two_searches_alone_are_no_comparison(finished, tmp_path):
+    finished("s", 0.61)
+    finished("b", 0.7, method="bipeft")
+    assert list(comparisons(results(tmp_path))) == []
 
 
 @pytest.mark.parametrize(("other", "words"), [(0.625, "is 1.50 points below"), (0.61, "is the same as")])

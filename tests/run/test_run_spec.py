@@ -38,6 +38,7 @@ OTHER_TRAINING = {
     "gradient_checkpointing": True,
     "optimizer": "adafactor",
     "learning_rate": 1e-3,
+    "head_learning_rate": 2e-3,
     "weight_decay": 0.1,
     "warmup_steps": 3,
     "clip": 1.0,
@@ -95,6 +96,7 @@ OTHER_RUN = {
     "evaluation": "generate",
     "dropout": "torch",
     "adapter_init": "paper",
+    "step_scale": "shared",
     "search": {"max_steps": 1},
     "bipeft": {"window": 1},
     "retrain": {"max_steps": 1},
@@ -187,6 +189,23 @@ def test_equal_specs_are_the_same_run_however_they_are_written(one, other):
     assert spec(**one).digest() == spec(**other).digest()
 
 
+def test_a_run_of_before_steps_were_balanced_keeps_its_steps_and_its_digest():
+    """Settings and digest as version 0.1.0 wrote them (`tiny/all` of its archive)."""
+    queries = {"name": "queries", "groups": [{"attn.{q,v}": ["lora(rank=1)"]}]}
+    named = {"name": "icd10-chapter", "per_class": 40, "max_length": 16}
+    search = {"max_steps": 12, "batch_size": 8, "eval_every": 6, "learning_rate": 0.01}
+    retrain = {"max_steps": 30, "batch_size": 16, "eval_every": 10, "learning_rate": 0.03}
+    base = {"model": "example/tiny-bert", "task": named, "space": queries, "method": "fixed", "checkpoint_every": 10}
+    now = RunSpec.model_validate(base | {"search": search, "retrain": retrain})
+    written = now.model_dump(mode="json")
+    del written["step_scale"], written["search"]["head_learning_rate"], written["retrain"]["head_learning_rate"]
+    then = RunSpec.of_file(written)
+    assert (then.step_scale, then.digest()) == ("shared", "3afdab87bac2")
+    assert (now.step_scale, now.digest()) != ("shared", "3afdab87bac2")
+    assert RunSpec.of_file(then.model_dump(mode="json")).digest() == "3afdab87bac2"
+    assert RunSpec.of_file(now.model_dump(mode="json")) == now
+
+
 def test_a_digest_is_twelve_hex_digits():
     assert len(spec().digest()) == 12
     assert int(spec().digest(), 16)
@@ -257,6 +276,7 @@ def test_a_number_stays_in_its_range(key, kind):
     [
         (("method",), ["s3", "bipeft", "random", "fixed", "full"]),
         (("precision",), ["auto", "fp32", "bf16"]),
+        (("step_scale",), ["balanced", "shared"]),
         (("adapter_init",), ["zero", "paper"]),
         (("device",), ["auto", "cpu", "cuda", "cuda:0", "cuda:13"]),
         (("search", "hypergradient"), ["first-order", "central-difference", "forward-difference", "exact"]),
@@ -445,11 +465,20 @@ def test_a_file_task_that_makes_no_sense_is_refused(changes, says):
         FileTask.model_validate(FILE | changes)
 
 
-def test_a_task_without_the_later_keys_is_the_run_that_it_was():
-    """Runs of the first version are known by the digest of settings that had no such keys."""
-    assert FileTask(**FILE, quoting="auto", fold_labels=False).model_dump() == {
-        **FILE, "text": ("title", "body"), "kind": "auto", "labels": None, "max_length": 128,
-    }  # fmt: skip
+def test_a_task_from_files_of_an_earlier_version_keeps_its_digest():
+    """Settings and digest as the version before delimiters, encodings and class weights wrote them."""
+    task = {"path": "reviews.csv", "text": ["title", "body"], "label": "stars", "kind": "auto", "labels": None,
+            "max_length": 128}  # fmt: skip
+    space = {"name": "all", "groups": [{"attn.q": ["bitfit"]}]}
+    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01})
+    assert then.digest() == "da19e8375494"
+    assert reread(then).digest() == "da19e8375494"
+    assert RunSpec.of_file(then.model_dump(mode="json") | {"task": task | {"encoding": "cp1252"}}) != then
+
+
+def test_a_regression_from_files_comes_back_from_its_file():
+    one = spec(task=FILE | {"kind": "regression"})
+    assert RunSpec.of_file(one.model_dump(mode="json")) == one
 
 
 def test_an_unknown_delta_in_a_frozen_spec_is_told_in_our_words():

@@ -13,15 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.run.errors import RunDirError
+from core.run.selection import mean, random_selection, select
 from core.run.structure import (
     Candidate,
     Structure,
     choices_of,
     jaccard,
-    mean,
-    random_selection,
     read_structure,
-    select,
     site_label,
     whole_space,
 )

@@ -58,6 +58,14 @@ def test_a_suite_of_before_finds_its_finished_runs_and_does_none_again(old, vers
     assert files_of(old / LOCAL / "tiny") == before
 
 
+def test_a_suite_of_before_does_not_mix_its_runs_with_those_of_another_default(old, tmp_path):
+    suite = (old / "tiny.toml").read_text().replace('step_scale = "shared"\n', "")
+    (old / "as-it-was.toml").write_text(suite)
+    done = command(old, "run", "as-it-was.toml", "--only", "all")
+    assert done.returncode == 2, done.stderr
+    assert "step_scale is 'shared' there and 'balanced' now" in done.stderr
+
+
 def test_old_runs_are_drawn_and_written_up(old, version, tmp_path):
     for kind in ("structure", "gates", "loss", "budget"):
         drawn = command(old, "plot", "searched/seed=0", "--kind", kind, "--in", LOCAL)

@@ -1,9 +1,10 @@
 """One bad file damages its own run: every command names it in a line, and goes on with the others."""
 
 import json
+import os
 
 import pytest
-from hostile_runs import BAD, GOOD, Hostile
+from hostile_runs import BAD, GOOD, JOBS, Hostile
 
 from s3tui.runs.lookup import find_names
 from s3tui.runs.records.queue import Queue
@@ -29,8 +30,9 @@ DAMAGES = [
     ("summary.json", "score", "Infinity", "summary.json cannot be read: Infinity is no number of JSON"),
     ("summary.json", "step", "1.5", "summary.json is damaged: step should be a whole number of 0 or more, not 1.5"),
     ("spec.json", "seed", '"0"', "spec.json is damaged: seed should be a whole number of 0 or more, not '0'"),
-    ("spec.json", "space", "[]", "spec.json is damaged: space should be an object, not a list"),
+    ("spec.json", "space", "[]", "spec.json is damaged: space should be an object, not an empty list"),
     ("queue.json", "priority", "true", "queue.json is damaged: priority should be a whole number, not true"),
+    ("spec.json", ..., '{"seed": 0, "seed": 1}', "spec.json cannot be read: the key 'seed' stands twice in one object"),
     ("process.json", "worker", "3", "process.json is damaged: worker should be an object, not 3"),
 ]
 
@@ -57,12 +59,30 @@ def test_a_damaged_record_is_named_by_every_command_and_stops_none(there, name, 
     assert said.split(":")[0] in report.read_text()
 
 
+@pytest.mark.parametrize("id", ["--full", "17_3 18", "17_[0-9]", "17_3\n", "٣", "1" * 250])
+@pytest.mark.parametrize("name", JOBS)
+def test_what_is_no_id_of_a_job_is_never_an_argument_of_slurm(there, id, name, tmp_path, monkeypatch):
+    for program in ("scancel", "scontrol", "squeue", "sacct"):
+        path = tmp_path / "bin" / program
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'#!/bin/sh\nprintf "%s\\n" {program} "$@" >> {tmp_path}/asked\n')
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    there.renew(finished=False, job=name)
+    there.put(name, ("id",), json.dumps(id))
+    assert f"{name} is damaged: id should be the id of a job, as 17_3, not" in there.on("show", BAD)[1]
+    for command in ("stop", "cancel", "resume", "retry"):
+        there.on(command, BAD)
+    assert there.on("rm", BAD, "--yes")[0] == 0
+    assert not (tmp_path / "asked").exists()
+
+
 @pytest.mark.parametrize("name", ["exit.json", "process.json"])
 def test_what_a_report_cannot_tell_of_a_finished_run_is_said_in_it(there, name):
     there.put(name, ("worker",), "[]")
     report = there.outputs / "report.md"
     assert there.run("report", str(there.workspace.path), "--output", str(report))[0] == 0
-    assert f"{name} is damaged: worker should be an object, not a list" in report.read_text()
+    assert f"{name} is damaged: worker should be an object, not an empty list" in report.read_text()
     assert "2 of 2 runs are finished" in report.read_text()
 
 

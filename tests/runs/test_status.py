@@ -81,11 +81,11 @@ def test_an_error_of_its_own_is_told_with_what_to_do():
     [
         ({"exit": ended(signal="SIGKILL")}, "the worker was ended by SIGKILL", "crash"),
         ({"exit": ended(signal="SIGKILL", out_of_memory=True)}, "killed by the kernel: out of memory", "out-of-memory"),
-        ({"exit": ended(code=3)}, "the worker ended with exit code 3 and told nothing", "crash"),
+        ({"exit": ended(code=3)}, "the worker ended with exit code 3 and reported no error", "crash"),
         ({"boot": "boot-2"}, "the machine was restarted", "restart"),
         (
             {"boot": "boot-2", "host": "node2"},
-            "it ran on node1, and is not there any more or cannot be seen from here",
+            "it ran on node1, and ended there or cannot be seen from here",
             "moved",
         ),
         ({}, "the worker and its supervisor are gone; how they ended is not known", "crash"),

@@ -17,17 +17,19 @@ from core.search.bilevel import Problem, SearchState, initial_state, outer_gradi
 from core.search.passes import Masks, Noise
 from core.training.optim import adamw
 from core.training.optim.registry import restored, tensors_of
+from core.training.optim.step_scale import scale_of
 
 LR = 1e-2
 
 
-def make(family: str, **settings) -> tuple[Problem, SearchState]:
+def make(family: str, scale: str = "shared", **settings) -> tuple[Problem, SearchState]:
     """A problem in float64, a few steps into the search, where no moment is zero."""
     backbone = build(family).double()
     head = () if family.startswith("t5") else head_of(backbone)
     model = GatedModel(backbone, place(space(), backbone), head)
     spec = run_spec("unused", "unused", search=settings).search
-    problem = Problem(model, torch.tensor(model.parameters), 1000, spec, 100)
+    multiples = scale_of(model, scale, spec)
+    problem = Problem(model, torch.tensor(model.parameters), 1000, spec, 100, scale=multiples)
     place_ = torch.Generator().manual_seed(4)
     weights = model.initial_weights(0).double()
     weights = weights + 0.1 * torch.randn(weights.shape, generator=place_, dtype=torch.float64)
@@ -54,7 +56,8 @@ def reference(problem: Problem, state: SearchState, z: torch.Tensor, family: str
         (gradient,) = torch.autograd.grad(loss, weights, create_graph=True)
         if problem.settings.clip_virtual:
             gradient, _ = adamw.clip(gradient, problem.settings.clip)
-        virtual, _ = problem.optimizer.update(state.weights, gradient, state.weight_state, LR)
+        lr = LR * problem.scale
+        virtual, _ = problem.optimizer.update(state.weights, gradient, state.weight_state, lr)
         (total,) = torch.autograd.grad(loss_under(problem.model, virtual, z, batch(family, seed=2)), z)
         (direct,) = torch.autograd.grad(loss_under(problem.model, virtual.detach(), z, batch(family, seed=2)), z)
     return total, direct
@@ -63,7 +66,7 @@ def reference(problem: Problem, state: SearchState, z: torch.Tensor, family: str
 def ours(problem: Problem, state: SearchState, z: torch.Tensor, family: str) -> torch.Tensor:
     noise = Noise(z[None], z[None], Masks([0] * 5))
     batches = [batch(family, seed=1)], [batch(family, seed=2)]
-    return outer_gradient(problem, state, z[None], *batches, noise, LR)[0][0]
+    return outer_gradient(problem, state, z[None], *batches, noise, LR * problem.scale)[0][0]
 
 
 def error(problem: Problem, state: SearchState, family: str) -> float:
@@ -84,8 +87,11 @@ ORDERS = {"central-difference": 100, "forward-difference": 10}
 @pytest.mark.parametrize("family", ["bert", "t5-v1.1"])
 @pytest.mark.parametrize("clip", [0.05, 1e6], ids=["clipped", "unclipped"])
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
-def test_it_is_the_gradient_through_the_virtual_step(method, family, clip, optimizer):
-    problem, state = make(family, hypergradient=method, clip=clip, optimizer=optimizer)
+@pytest.mark.parametrize("scale", ["balanced", "shared"])
+def test_it_is_the_gradient_through_the_virtual_step(method, family, clip, optimizer, scale):
+    """Of a balanced step too, and with a head that has a rate of its own."""
+    head = {} if scale == "shared" else {"learning_rate": LR, "head_learning_rate": LR / 2}
+    problem, state = make(family, scale, hypergradient=method, clip=clip, optimizer=optimizer, **head)
     assert error(problem, state, family) < TOLERANCES[method]
 
 

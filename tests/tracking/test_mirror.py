@@ -13,7 +13,7 @@ from core.run.events import Eval, EventWriter, Finished, Gates, Phase, Space, St
 from core.run.rundir import RunDir
 from s3tui.suite.load import load
 from s3tui.text.problems import ConfigError
-from s3tui.tracking.scalars import Histogram, Scalars, Telling
+from s3tui.tracking.scalars import EventRecords, Histogram, Scalars
 
 CANDIDATES = [
     {"site": "attn.q", "stack": "encoder", "layer": i, "module": f"m{i}", "delta": "lora(rank=1)", "parameters": 768}
@@ -138,15 +138,15 @@ def test_what_a_tracker_knows_is_not_told_again(told, mirror, monkeypatch):
 
 def test_a_resumed_attempt_tells_no_step_twice():
     resumed = [started(2, "search", 1), Phase("search", 2), searched(2), Gates(2, P[1])]
-    telling = Telling()
-    records = [r for event in (*HISTORY[:7], *resumed, *HISTORY[7:]) for r in telling.of(event)]
+    converter = EventRecords()
+    records = [r for event in (*HISTORY[:7], *resumed, *HISTORY[7:]) for r in converter.of(event)]
     steps = [r.step for r in records if isinstance(r, Scalars) and "search/train_loss" in r.values]
     assert steps == [1, 2]
     assert [r.step for r in records if isinstance(r, Histogram)] == [1, 2]
 
 
 def test_a_loss_that_is_no_number_is_left_out():
-    (record,) = Telling().of(Step("retrain", 1, float("nan"), 1.0, 1e-3))
+    (record,) = EventRecords().of(Step("retrain", 1, float("nan"), 1.0, 1e-3))
     assert set(record.values) == {"retrain/gradient_norm", "retrain/learning_rate"}
 
 
@@ -185,7 +185,7 @@ def test_a_tracker_that_hangs_is_left_out(told, tmp_path):
         text=True, timeout=DEADLINE,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stdout.startswith("wandb is left out: it has not come back for 0.5 seconds")
+    assert done.stdout.startswith("wandb is left out: it has not responded for 0.5 seconds")
 
 
 def test_a_suite_tells_its_trackers_and_succeeds_without_one(run, workspace, tmp_path, monkeypatch):

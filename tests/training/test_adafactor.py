@@ -50,14 +50,14 @@ def test_its_derivative_is_that_of_the_step(steps_before):
         return optimizer.update(weights, g, state, 0.01)[0]
 
     expected = direction @ torch.autograd.functional.jacobian(step, gradient)
-    torch.testing.assert_close(optimizer.pull_back(gradient, state, 0.01, direction), expected, rtol=1e-7, atol=1e-10)
+    torch.testing.assert_close(optimizer.vjp(gradient, state, 0.01, direction), expected, rtol=1e-7, atol=1e-10)
 
 
 def test_the_derivative_is_finite_in_fp32_where_gradients_are_zero():
     optimizer, weights = ours(), torch.zeros(sum(SIZES))
     gradient = vectors(1)[0].float()
     gradient[: sum(SIZES) // 2] = 0
-    pulled = optimizer.pull_back(gradient, optimizer.initial(weights), 0.01, torch.ones_like(weights))
+    pulled = optimizer.vjp(gradient, optimizer.initial(weights), 0.01, torch.ones_like(weights))
     assert pulled.isfinite().all()
     assert (pulled[gradient == 0] == 0).all()
     assert (pulled != 0).any()

@@ -7,7 +7,7 @@ import pytest
 from processes import DEADLINE, STAND_IN, nothing_left
 from scripted import Script
 
-from s3tui.scheduling.dispatcher_seat import Settings
+from s3tui.scheduling.dispatcher import Settings
 from s3tui.tui.app import S3App
 
 SIZES = ((40, 10), (200, 60), (60, 17), (40, 10), (80, 24))  # a small and a large one, and from each to the other

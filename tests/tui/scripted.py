@@ -21,11 +21,12 @@ from core.run.events import (
     StructureChosen,
 )  # fmt: skip
 from core.run.rundir import write_json
+from core.run.selection import select
 from core.run.spaces import library_space
 from core.run.spec import RunSpec
-from core.run.structure import Candidate, Structure, select
+from core.run.structure import Candidate, Structure
 from s3tui.devices.placement import Place
-from s3tui.launchers.local import Local
+from s3tui.launchers.start_supervisor import start_supervisor
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.workspace import Workspace
 
@@ -180,7 +181,7 @@ class Script:
     def living(self, name, until=12, steps=40, **changes):
         """A run whose worker only sleeps; its events are in the hands of the test (`advance`)."""
         directory = self.queued(name, **changes)
-        self._children[name] = Local(SLEEPER).start(directory, Place(1), "cpu", ())
+        self._children[name] = start_supervisor(directory, Place(1), "cpu", (), SLEEPER)
         wait_until(directory.process.exists)
         clock = Clock()
         writer = EventWriter(directory.events, clock)

@@ -121,7 +121,7 @@ async def test_help_lists_the_keys_of_the_screen(script, opened):
     script.finished("first/done")
     async with opened() as app:
         await app.press("question_mark")
-        await app.until(lambda: app.shows("Keys: runs", "Stop through a checkpoint (s3tui stop)"))
+        await app.until(lambda: app.shows("Keys: runs", "Stop with a checkpoint (s3tui stop)"))
         await app.press("escape", "enter", "question_mark")
         await app.until(lambda: app.shows("Keys: run", "Back to the runs"))
 

@@ -4,16 +4,18 @@ from array import array
 
 import pytest
 
-from core.run.structure import Candidate, select
+from core.run.selection import Cut, select
+from core.run.structure import Candidate
 from s3tui.runs.history import Frame
 from s3tui.structures.selection_history import (
     Choices,
+    Rule,
     entropies,
     flatness,
     mean_entropy,
     near_cut,
     overlaps,
-    ranks,
+    places_by_p,
     shares,
     steady_since,
     warnings,
@@ -32,15 +34,52 @@ def frames(rows=P):
     return tuple(Frame(step, array("f", p)) for step, p in enumerate(rows, 1))
 
 
+def with_order(p, order):
+    return Frame(1, array("f", p), None, array("I", order))
+
+
 @pytest.mark.parametrize("how", ["first-fit", "knapsack"])
 def test_each_choice_is_the_one_that_the_run_would_make(how):
-    choices = Choices(SPACE, (8, how)).advance(frames(), 10)
+    choices = Choices(SPACE, Rule(8, how)).advance(frames(), 10)
     assert [sorted(c.selected) for c in choices] == [list(select(f.p, COUNTS, 8, how)) for f in frames()]
     assert all(c.parameters == sum(COUNTS[i] for i in c.selected) <= 8 for c in choices)
 
 
+RANKS = tuple(
+    Candidate("attn.q", "encoder", 0, "m", f"lora(rank={rank})", 64 * rank, choice="lora(rank=[1, 2, 4])")
+    for rank in (1, 2, 4)
+)
+
+
+@pytest.mark.parametrize("how", ["first-fit", "knapsack"])
+def test_of_alternatives_one_is_chosen_as_the_run_chooses(how):
+    p = [0.5, 0.3, 0.2]
+    (choice,) = Choices(RANKS, Rule(130, how)).advance(frames([p]), 10)
+    assert choice.selected == set(Cut.of(RANKS, 130, how).select(p)) == {0}
+    assert choice.parameters == 64
+
+
+def test_what_goes_by_an_order_is_chosen_by_it_whatever_p_is():
+    shown = with_order([0.9, 0.1, 0.2, 0.8, 0.7], [1, 4, 2, 0])  # 3 is pruned
+    rule = Rule(8, "knapsack", "sensitivity")
+    (choice,) = Choices(SPACE, rule).advance((shown,), 10)
+    assert choice.selected == {1, 2}  # 4 does not fit beside 1, and 0 not beside both
+    assert near_cut(shown, choice.selected, 9) == ([2, 1], [4, 0])
+    assert str(rule) == "by sensitivity"
+
+
+def test_without_its_order_nothing_is_chosen_for_what_goes_by_one():
+    old, new = frames()[0], with_order(P[0], [0, 1, 2, 3, 4])
+    assert Rule(8, by="sensitivity").decided([old, new]) == (new,)
+    assert Rule(8).decided([old, new]) == [old, new]
+
+
+def test_flat_p_is_no_warning_where_it_does_not_decide():
+    assert warnings(SPACE, frozenset({0, 2}), with_order(P[0], [0, 1, 2, 3, 4]), 1.0) == []
+
+
 def test_the_latest_choice_is_known_first_and_what_is_known_is_not_worked_out_again():
-    shown, chooser = frames(), Choices(SPACE, (8, "first-fit"))
+    shown, chooser = frames(), Choices(SPACE, Rule(8))
     one = chooser.advance(shown, 0)
     assert [c.frame for c in one] == [shown[-1]]
     all_of_them = chooser.advance(shown, 10)
@@ -49,14 +88,14 @@ def test_the_latest_choice_is_known_first_and_what_is_known_is_not_worked_out_ag
 
 
 def test_steps_that_a_resumed_run_tells_anew_are_chosen_anew():
-    chooser = Choices(SPACE, (8, "first-fit"))
+    chooser = Choices(SPACE, Rule(8))
     before = chooser.advance(frames(), 10)
     after = chooser.advance(frames([*P[:3], [0.9, 0.1, 0.1, 0.8, 0.1]]), 10)
     assert before[-1].selected != after[-1].selected == {0, 2, 3}
 
 
 def test_overlap_with_the_latest_ends_at_one_and_tells_since_when_it_stays():
-    choices = Choices(SPACE, (8, "first-fit")).advance(frames(), 10)
+    choices = Choices(SPACE, Rule(8)).advance(frames(), 10)
     latest, before = overlaps(choices)
     assert latest.x == (1.0, 2.0, 3.0, 4.0)
     assert latest.y[-1] == 1.0
@@ -76,16 +115,16 @@ def test_entropy_is_that_of_a_coin():
 
 
 def test_a_delta_that_takes_over_is_told():
-    assert warnings(SPACE, frozenset({0, 1}), P[2], 1.0) == ["lora has 100% of the selected parameters"]
-    assert warnings(SPACE, frozenset({0, 2}), P[2], 1.0) == []
+    assert warnings(SPACE, frozenset({0, 1}), frames()[2], 1.0) == ["lora has 100% of the selected parameters"]
+    assert warnings(SPACE, frozenset({0, 2}), frames()[2], 1.0) == []
     only = tuple(c for c in SPACE if c.delta == "lora")
-    assert warnings(only, frozenset({0, 1}), [0.1, 0.9, 0.1], 1.0) == []
+    assert warnings(only, frozenset({0, 1}), *frames([[0.1, 0.9, 0.1]]), 1.0) == []
 
 
 def test_flat_gates_are_told_once_half_of_the_search_is_over():
     selected = frozenset({0, 2})
-    assert warnings(SPACE, selected, P[0], 0.1) == []
-    (told,) = warnings(SPACE, selected, P[0], 0.6)
+    assert warnings(SPACE, selected, frames()[0], 0.1) == []
+    (told,) = warnings(SPACE, selected, frames()[0], 0.6)
     assert "p is still flat" in told
 
 
@@ -94,6 +133,6 @@ def test_shares_and_the_cut():
     assert {name: (s.selected, s.candidates, s.parameters) for name, s in by_delta.items()} == {
         "lora": (1, 3, 4), "bitfit": (1, 2, 2),
     }  # fmt: skip
-    last_in, first_out = near_cut(P[2], frozenset({1, 2, 3}), 2)
+    last_in, first_out = near_cut(frames()[2], frozenset({1, 2, 3}), 2)
     assert (last_in, first_out) == ([3, 2], [4, 0])
-    assert ranks(P[2]) == [5, 1, 2, 4, 3]
+    assert places_by_p(P[2]) == [5, 1, 2, 4, 3]

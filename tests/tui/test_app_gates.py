@@ -1,11 +1,15 @@
 """The tabs Gates, Budget and Structure of the run screen: what is chosen, while it happens and afterwards."""
 
 import json
+from dataclasses import asdict
 
 import pytest
-from scripted import BUDGET, candidates, p_at
+from scripted import BACKBONE, BUDGET, candidates, p_at
 
-from core.run.structure import select
+from core.run.events import EventWriter, Gates, Phase, Space, Started, Step
+from core.run.selection import fill, select
+from core.run.spaces import inline_space
+from core.run.structure import Candidate
 from s3tui.tui.panes.budget import BudgetPane
 from s3tui.tui.panes.gates import GatesPane
 from s3tui.tui.panes.structure import StructurePane
@@ -40,6 +44,82 @@ def marked(pane):
     return set(pane.query_one(HeatMap).marks)
 
 
+def mid_search(script, name, chosen_from, p, order=None, budget=BUDGET, **changes):
+    """A run that is paused in mid-search, after some gates."""
+    directory = script.queued(name, "held", budget=budget, **changes)
+    writer = EventWriter(directory.events)
+    writer.write(Started("0", 1, 1, "cpu", "fp32", {}))
+    rows = [asdict(c) for c in chosen_from]
+    writer.write(Space(rows, sum(row["parameters"] for row in rows), BACKBONE, 0, budget))
+    writer.write(Phase("search", 40))
+    writer.write(Step("search", 1, 1.0, 1.0, 1e-3, selected=0))
+    writer.write(Gates(1, p, order))
+    writer.close()
+
+
+RANKS = tuple(
+    Candidate("attn.q", "encoder", 0, "encoder.0.q", f"lora(rank={rank})", 64 * rank, "lora(rank=[1, 2, 4])")
+    for rank in (1, 2, 4)
+)
+
+
+async def test_of_alternatives_one_is_selected_as_the_run_selects(script, opened):
+    space = inline_space("ranks", {"attn.q": ["lora(rank=[1, 2, 4])"]})
+    mid_search(script, "s/one", RANKS, [0.5, 0.3, 0.2], budget=130, space=space)
+    async with opened() as app:
+        pane = await look(app, "s/one", "3", BudgetPane)
+        await app.until(lambda: pane.selected is not None)
+        assert pane.selected == {0}
+        await app.until(lambda: app.shows("1 of 3 would be selected now", "64 of 130 parameters", "first-fit"))
+
+
+async def test_bipeft_selects_by_its_order_and_not_by_p(script, opened):
+    p = [0.9 if i < 10 else 0.1 for i in range(len(SPACE))]
+    order = list(reversed(range(20)))
+    mid_search(script, "s/one", SPACE, p, order, method="bipeft")
+    chosen = set(fill(order, COUNTS, BUDGET))
+    assert chosen != set(select(p, COUNTS, BUDGET, "first-fit"))
+    async with opened() as app:
+        pane = await look(app, "s/one", "3", BudgetPane)
+        await app.until(lambda: pane.selected == chosen)
+        await app.until(lambda: app.shows(f"{len(chosen)} of {len(SPACE)} would be selected now", "by sensitivity"))
+        out = next(i for i in order if i not in chosen)
+        rows = pane.query_one("#cut", Grid).rows
+        assert rows[[row.key for row in rows].index("out") + 1].key == str(out)
+
+
+async def test_gates_of_bipeft_without_their_order_select_nothing(script, opened):
+    mid_search(script, "s/one", SPACE, p_at(1, 40, SPACE), method="bipeft")
+    async with opened() as app:
+        pane = await gates_of_old(app)
+        assert pane.selected is None
+        assert not marked(pane)
+        await app.press("4")
+        await app.until(lambda: app.shows("this run did not log its sensitivity"))
+
+
+async def gates_of_old(app):
+    pane = await look(app, "s/one", "2", GatesPane)
+    await app.until(lambda: app.shows("p after step 1"))
+    return pane
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("bipeft", "logged any gates"),
+        ("s3", "logged any gates"),
+        ("random", "searches nothing"),
+        ("full", "searches nothing"),
+    ],
+)
+async def test_only_a_method_that_searches_nothing_is_said_to_have_no_gates(script, opened, method, words):
+    script.queued("s/one", "held", method=method)
+    async with opened() as app:
+        await look(app, "s/one", "2", GatesPane)
+        await app.until(lambda: app.shows(words))
+
+
 async def test_the_map_shows_p_of_every_candidate_and_brackets_the_structure(script, opened):
     script.finished("s/one")
     async with opened() as app:
@@ -60,7 +140,7 @@ async def test_the_candidate_under_the_cursor_is_told_in_full(script, opened):
         p = p_at(40, 40, SPACE)
         rank = sorted(range(len(p)), key=lambda i: -p[i]).index(index) + 1
         assert f"p {p[index]:.4f}" in told
-        assert f"rank {rank} of {len(SPACE)}" in told
+        assert f"place by p {rank} of {len(SPACE)}" in told
         assert "parameters 30" in told
         # alpha = zeta + beta logit p; the scripted shift is 0.2.
         assert f"alpha {pane.frame.alpha(index, 1.0):+.3f}" in told

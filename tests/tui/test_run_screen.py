@@ -132,7 +132,7 @@ async def test_a_run_that_is_deleted_meanwhile_leads_back(at, searched):
     async with at("Loss") as app:
         control.remove(searched.workspace, searched.workspace.run("first/searched"))
         await app.until(lambda: isinstance(app.app.screen, Runs))
-        await app.until(lambda: app.shows("is gone"))
+        await app.until(lambda: app.shows("was deleted"))
 
 
 @pytest.mark.parametrize("tab", PANES)

@@ -24,6 +24,8 @@ from core.tasks import load_task
 from core.training.data import encode
 from core.training.setup import Setup
 from core.worker.execute import execute
+from s3tui.runs.history import History
+from s3tui.structures.selection_history import Choices, rule_of
 
 RANKS = {"attn.{q,v}": ["lora(rank=[1, 2, 4])", "bitfit"], "norm.*": ["lnfit"], "block.ffn": ["low-rank-adapter"]}
 BUDGET = 500
@@ -168,6 +170,24 @@ def test_a_search_prunes_the_space_to_a_structure_within_the_budget(tmp_path, ro
     assert len(left) < len({(c.module, c.choice or c.delta) for c in structure.candidates})
 
 
+@pytest.mark.parametrize("method", ["bipeft", "s3"])
+def test_the_app_selects_after_each_step_what_the_run_would_have_cut_out(tmp_path, root, method):
+    run, events, structure = finished(tmp_path, root, method=method)
+    history = History()
+    for event in events:
+        history.add(event)
+    view = history.view()
+    told = {e.step: e.selected for e in events if isinstance(e, Step) and e.phase == "search"}
+    choices = Choices(view.candidates, rule_of(view, read_json(run.spec))).advance(view.frames, 60)
+    assert {c.frame.step: c.parameters for c in choices} == {c.frame.step: told[c.frame.step] for c in choices}
+    assert len(choices) > 2
+    for choice in choices:
+        modules = [(c.module, c.choice) for i in choice.selected if (c := view.candidates[i]).choice]
+        assert len(modules) == len(set(modules))
+    if method == "bipeft":  # S3 takes the p of its best evaluation
+        assert choices[-1].selected == set(structure.selected)
+
+
 def test_ranks_are_fixed_by_the_last_pruning_and_only_one_of_each_choice_is_left(tmp_path, root):
     _, _, structure = finished(tmp_path, root)
     by_module: dict[str, list[float]] = {}
@@ -194,7 +214,7 @@ def test_gates_of_positions_and_of_ranks_move_in_turn(root):
     placed = place(spec.space, backbone.model)
     data = encode(load_task(spec.task, 0), backbone, cpu)
     model = GatedModel(backbone.model, placed, backbone.head)
-    searcher = Bipeft(Setup(spec, backbone, data, placed, BUDGET), model, BUDGET)
+    searcher = Bipeft(Setup(spec, backbone, data, placed, BUDGET, "fp32"), model, BUDGET)
     state, moved = searcher.start(None), []
     for _ in range(4):
         before = state

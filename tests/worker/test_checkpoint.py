@@ -1,4 +1,4 @@
-"""Checkpoints: whole or passed over, the last two kept, and nothing read that is not of this run."""
+"""Checkpoints: whole or skipped, the last two kept, and nothing read that is not of this run."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def test_a_damaged_one_is_passed_over_and_told(tmp_path, checkpoints, capsys, ki
     second.write_bytes(DAMAGE[kind](whole))
     assert second.read_bytes() != whole
     assert same(checkpoints.latest(), snapshot(1))
-    assert f"{second} is passed over" in capsys.readouterr().err
+    assert f"{second} is skipped" in capsys.readouterr().err
     first.write_bytes(DAMAGE["torn"](first.read_bytes()))
     assert checkpoints.latest() is None
-    assert "from its beginning" in capsys.readouterr().err
+    assert "from the beginning" in capsys.readouterr().err
 
 
 @given(st.data())
@@ -152,7 +152,7 @@ def test_a_run_with_damaged_checkpoints_ends_bit_for_bit_the_same(tmp_path, root
     assert attempt(run) == EXIT_OK
     assert resumed(run) == (before if len(kinds) == 1 else ("", 0))
     assert outcome(run) == reference(spec)
-    assert run.log.read_text().count("is passed over") == len(kinds)
+    assert run.log.read_text().count("is skipped") == len(kinds)
 
 
 def test_a_run_ignores_the_checkpoints_of_another(tmp_path, root, uninterrupted, reference):

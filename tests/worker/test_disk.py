@@ -52,7 +52,7 @@ def test_where_checkpoints_do_not_fit_the_older_one_stays_and_the_run_goes_on(tm
     assert list(checkpoint_files(run)) == [("retrain", 0)]
     assert [path.name for path in run.checkpoint.iterdir()] == ["retrain-00000000.safetensors"]
     assert [e.step for e in read_events(run.events)[0] if isinstance(e, Checkpoint)] == [0]
-    told = [line for line in lines(run) if "could not be written, the run goes on" in line]
+    told = [line for line in lines(run) if "could not be written, the run continues" in line]
     assert len(told) == 4
     assert "step 6 of retrain" in told[0]
 
@@ -64,7 +64,7 @@ def test_where_there_can_be_no_checkpoints_the_run_goes_on(tmp_path, root, refer
     assert attempt(run) == EXIT_OK
     assert outcome(run) == reference(spec)
     assert run.checkpoint.read_text() == "a file"
-    assert "could not be written, the run goes on" in run.log.read_text()
+    assert "could not be written, the run continues" in run.log.read_text()
 
 
 def test_where_a_summary_cannot_be_written_the_run_fails(tmp_path, root, reference):
@@ -81,7 +81,7 @@ def test_where_a_summary_cannot_be_written_the_run_fails(tmp_path, root, referen
     assert isinstance(failed, Failed)
     assert failed.kind == "disk"
     assert "summary.json could not be written" in failed.message
-    assert "goes on from a checkpoint" in failed.hint
+    assert "resumes from a checkpoint" in failed.hint
     assert "Traceback" not in run.log.read_text()
     run.summary.rmdir()
     assert attempt(run) == EXIT_OK

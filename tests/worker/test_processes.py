@@ -157,7 +157,7 @@ def test_a_process_that_is_killed_ends_the_run_as_failed(tmp_path, root):
     failed = read_events(run.events)[0][-1]
     assert isinstance(failed, Failed)
     assert failed.kind == "crash"
-    assert "one of the 2 processes of the run is gone" in failed.message
+    assert "one of the 2 processes of the run died" in failed.message
 
 
 def test_a_worker_that_is_killed_takes_the_others_with_it(tmp_path, root):

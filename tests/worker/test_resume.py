@@ -12,12 +12,16 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 from support import make_run
 from workers import EVAL_EVERY, STEPS, Worker, attempt, checkpoint_files, has_reached, kill_at, make_spec, outcome
 
 from core.run.errors import EXIT_OK
 from core.run.events import Checkpoint, Finished, Gates, Phase, Started, Step, read_events
 from core.run.rundir import RunDir, read_json, write_json
+from core.runtime import device
+from core.runtime.device import auto_precision
+from core.worker.execute import execute
 
 
 @pytest.fixture
@@ -68,6 +72,49 @@ def test_every_method_and_family_survives_kills(tmp_path, root, reference, famil
     assert kill_at(run, islice(moments(random.Random(method), phases), 0, None, 2)) >= 2
     assert attempt(run) == EXIT_OK
     assert outcome(run) == reference(spec)
+
+
+@pytest.mark.parametrize("family", ["t5", "bert"])
+def test_a_killed_run_in_bf16_resumes_bit_for_bit(tmp_path, root, reference, family):
+    spec = make_spec(root, family, every=4, precision="bf16")
+    run = make_run(tmp_path / "run", spec)
+    assert kill_at(run, islice(moments(random.Random(family), ("search", "retrain")), 0, None, 2)) >= 2
+    assert attempt(run) == EXIT_OK
+    assert outcome(run) == reference(spec)
+
+
+def test_the_summary_of_a_resumed_run_follows_from_its_events(tmp_path, root, reference):
+    """A kill comes up to two seconds after the last summary; what the search said last is not said again later."""
+    spec = make_spec(root)
+    run = make_run(tmp_path / "run", spec)
+    kill_at(run, [lambda worker: has_reached(worker, "retrain", 2)])
+    write_json(run.summary, read_json(run.summary) | {"validation_loss": 99.0, "used": 1, "best": 99.0})
+    assert attempt(run) == EXIT_OK
+    assert outcome(run) == reference(spec)
+
+
+def other_than(precision: str) -> str:
+    return "bf16" if precision == "fp32" else "fp32"
+
+
+def test_a_run_goes_on_in_its_precision_on_a_processor_that_would_begin_in_the_other(tmp_path, root, monkeypatch):
+    run = make_run(tmp_path / "run", make_spec(root, precision="auto"))
+    kill_at(run, [lambda worker: has_reached(worker, "retrain", STEPS // 2)])
+    here = auto_precision(torch.device("cpu"))[0]
+    monkeypatch.setattr(device, "auto_precision", lambda _: (other_than(here), "another processor"))
+    assert execute(run) == EXIT_OK
+    first, second = (event.precision for event in read_events(run.events)[0] if isinstance(event, Started))
+    assert first == second == {"fp32": "float32", "bf16": "bfloat16"}[here]
+    assert read_json(run.result)["precision"] == here
+
+
+def test_a_run_that_begins_anew_takes_the_precision_of_the_processor(tmp_path, root, monkeypatch):
+    run = make_run(tmp_path / "run", make_spec(root, precision="auto"))
+    kill_at(run, [lambda worker: worker.events and not checkpoint_files(run)])
+    other = other_than(auto_precision(torch.device("cpu"))[0])
+    monkeypatch.setattr(device, "auto_precision", lambda _: (other, "another processor"))
+    assert execute(run) == EXIT_OK
+    assert read_json(run.result)["precision"] == other
 
 
 @pytest.mark.parametrize("name", ["delta", "result"])

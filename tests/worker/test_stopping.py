@@ -92,7 +92,7 @@ def stop():
 
 
 def test_before_the_first_step_a_signal_ends_the_run_where_it_is(stop):
-    with pytest.raises(StoppedError, match="goes on from its last checkpoint"):
+    with pytest.raises(StoppedError, match="resumes from its last checkpoint"):
         signal.raise_signal(signal.SIGTERM)
     assert stop.asked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,8 +10,11 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.model.deltas.balance import KEPT, summed
 from core.model.deltas.base import Effect, Standalone, Weight, normal, zeros
 from core.model.site import Site
+
+STD = 0.01
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,9 @@ class Adapter(Standalone):
 
     m is the bottleneck. D starts normal (std 0.01), the rest at zero; the paper's code starts U normal too. gelu is
     the tanh approximation. Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1.
+
+    Balanced steps: D h has elements of size 0.01 sqrt(out), of which gelu keeps half. U has the rate
+    1 / (0.01 sqrt(out) m^(3/4)), u a half.
     """
 
     bottleneck: int
@@ -33,11 +40,12 @@ class Adapter(Standalone):
     def weights(self, site: Site) -> dict[str, Weight]:
         """Down- and up-projection with their biases."""
         m, d = self.bottleneck, site.outputs
+        inner = KEPT * STD * math.sqrt(d)
         return {
-            "down.weight": Weight((m, d), normal(0.01)),
+            "down.weight": Weight((m, d), normal(STD)),
             "down.bias": Weight((m,), zeros),
-            "up.weight": Weight((d, m), zeros, gated=True, original=normal(0.01)),
-            "up.bias": Weight((d,), zeros, gated=True),
+            "up.weight": Weight((d, m), zeros, True, normal(STD), rate=0.5 / (summed(m) * inner)),
+            "up.bias": Weight((d,), zeros, gated=True, rate=0.5),
         }
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:

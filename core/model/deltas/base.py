@@ -19,13 +19,15 @@ Init = Callable[[tuple[int, ...], torch.Generator], Tensor]
 class Weight:
     """One tensor of a delta: its shape, how it starts, and whether the gate scales it.
 
-    `original` is how the paper's code starts it, where that differs (its adapters start at random).
+    `original` is how the paper's code starts it, where that differs (its adapters start at random). `rate` is the
+    multiple of the learning rate with which it moves where steps are balanced (`core.model.deltas.balance`).
     """
 
     shape: tuple[int, ...]
     init: Init
     gated: bool = False
     original: Init | None = None
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)

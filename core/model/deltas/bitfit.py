@@ -17,7 +17,7 @@ class BitFit(Standalone):
 
     b starts at zero and is added to the bias that the module may have. Ben Zaken et al. 2022, "BitFit: Simple
     Parameter-efficient Fine-tuning for Transformer-based Masked Language-models"; on modules without a bias as in the
-    S3 paper.
+    S3 paper. A step of lr changes the output by lr: what balanced steps of all deltas do.
     """
 
     factor: float = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,8 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.model.deltas.balance import KEPT, summed
 from core.model.deltas.base import Effect, Standalone, Weight, glorot, normal, zeros
 from core.model.site import Site
+
+STD = 0.01
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,10 @@ class Compacter(Standalone):
     2 n^3 + 2 k (out + m) + m + out parameters. A starts normal (std 0.01), S and T Glorot-uniform, but S of U and the
     biases at zero; the paper's code starts S of U Glorot-uniform too. Karimi Mahabadi et al. 2021, "Compacter:
     Efficient Low-Rank Hypercomplex Adapter Layers", section 3; as in the code of the S3 paper each has an A of its own.
+
+    Balanced steps: elements of D h have the size s = 0.01 sqrt(n k out 2 / (m / n + k) 2 / (k + out / n)), of which
+    relu keeps half, and what S of U multiplies has the size t = s / 2 0.01 sqrt(2 m / (k + m / n)). S of U has the
+    rate 1 / (2 t (n k)^(3/4)), u a half.
     """
 
     reduction: int
@@ -37,15 +45,17 @@ class Compacter(Standalone):
         """For each projection its A, S, T and bias."""
         n, k, d = self.division, self.rank, site.outputs
         m = max(1, d // self.reduction // n) * n
+        inner = KEPT * STD * math.sqrt(d * n * k * 2 / (m // n + k) * 2 / (k + d // n))
+        thin = inner * STD * math.sqrt(m * 2 / (k + m // n))
         return {
-            "down.rule": Weight((n, n, n), normal(0.01)),
+            "down.rule": Weight((n, n, n), normal(STD)),
             "down.left": Weight((n, m // n, k), _glorot_each),
             "down.right": Weight((n, k, d // n), _glorot_each),
             "down.bias": Weight((m,), zeros),
-            "up.rule": Weight((n, n, n), normal(0.01)),
-            "up.left": Weight((n, d // n, k), zeros, gated=True, original=_glorot_each),
+            "up.rule": Weight((n, n, n), normal(STD)),
+            "up.left": Weight((n, d // n, k), zeros, True, _glorot_each, rate=0.5 / (summed(n * k) * thin)),
             "up.right": Weight((n, k, m // n), _glorot_each),
-            "up.bias": Weight((d,), zeros, gated=True),
+            "up.bias": Weight((d,), zeros, gated=True, rate=0.5),
         }
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:

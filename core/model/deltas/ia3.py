@@ -17,7 +17,7 @@ class IA3(Standalone):
 
     w starts at zero, so that the factors start at one: `attn.{k,v}` scales keys and values, `ffn.out` what comes
     out of the non-linearity. Liu et al. 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than
-    In-Context Learning", section 3.3.
+    In-Context Learning", section 3.3. A balanced step is lr, where h has elements of size one.
     """
 
     factor: float = 1.0

@@ -16,7 +16,7 @@ class LNFit(Standalone):
     """h = (g + z w) * norm(x), with w: (d) beside the frozen weight g; d parameters.
 
     w starts at zero. norm is the layer's own normalisation, with or without centring. S3 paper; the
-    weight alone, its bias is a BitFit.
+    weight alone, its bias is a BitFit. A balanced step is lr, as norm(x) has elements of size one.
     """
 
     factor: float = 1.0

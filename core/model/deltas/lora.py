@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from core.model.deltas.balance import summed
 from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
 from core.model.site import Site
 
@@ -19,6 +20,9 @@ class LoRA(Standalone):
 
     A starts as a linear layer does, uniform in +-1/sqrt(in); B at zero. Hu et al. 2021, "LoRA: Low-Rank Adaptation
     of Large Language Models", section 4.1; alpha = 16 as in the code of the S3 paper.
+
+    Balanced steps: A x has elements of size 1/sqrt(3), so that a step of lr in B changes h by
+    lr (alpha / r) r^(3/4) / sqrt(3). B has the rate sqrt(3) r^(1/4) / alpha: 0.11 for alpha = 16 and r = 1.
 
     Ranks r_1, r_2, ... to choose from share the weights of the largest: h = W x + B G A x with the diagonal
     G_jj = sum of z_i alpha / r_i over the ranks r_i >= j.
@@ -35,9 +39,10 @@ class LoRA(Standalone):
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """A and B."""
+        moved = self.factor * summed(self.rank)
         return {
             "lora_A": Weight((self.rank, site.inputs), uniform(1 / math.sqrt(site.inputs))),
-            "lora_B": Weight((site.outputs, self.rank), zeros, gated=True),
+            "lora_B": Weight((site.outputs, self.rank), zeros, gated=True, rate=math.sqrt(3) / moved),
         }
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.model.deltas.balance import KEPT, summed
 from core.model.deltas.base import Effect, Standalone, Weight, glorot, zeros
 from core.model.site import Site
 
@@ -21,6 +23,10 @@ class LowRankAdapter(Standalone):
     m = out / reduction (at least 1), k = rank; 2 k (out + m) + m + out parameters. The factors start Glorot-uniform,
     but Ur and the biases at zero; the paper's code starts Ur Glorot-uniform too. gelu is the tanh approximation.
     Karimi Mahabadi et al. 2021, "Compacter", section 3 (the low-rank baseline).
+
+    Balanced steps: elements of h Dl Dr have the size s = sqrt(2 out / (out + k) 2 k / (k + m)), of which gelu keeps
+    half, and what Ur multiplies has the size t = s / 2 sqrt(2 m / (m + k)). Ur has the rate 1 / (2 t k^(3/4)), u a
+    half.
     """
 
     reduction: int
@@ -36,13 +42,15 @@ class LowRankAdapter(Standalone):
         """The four thin matrices and two biases."""
         d, k = site.outputs, self.rank
         m = max(1, d // self.reduction)
+        inner = KEPT * math.sqrt(d * 2 / (d + k) * k * 2 / (k + m))
+        thin = inner * math.sqrt(m * 2 / (m + k))
         return {
             "down.left": Weight((d, k), glorot),
             "down.right": Weight((k, m), glorot),
             "down.bias": Weight((m,), zeros),
             "up.left": Weight((m, k), glorot),
-            "up.right": Weight((k, d), zeros, gated=True, original=glorot),
-            "up.bias": Weight((d,), zeros, gated=True),
+            "up.right": Weight((k, d), zeros, True, glorot, rate=0.5 / (summed(k) * thin)),
+            "up.bias": Weight((d,), zeros, gated=True, rate=0.5),
         }
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:

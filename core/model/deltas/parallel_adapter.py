@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.model.deltas.balance import KEPT, summed
 from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
 from core.model.site import Site
 
@@ -21,6 +22,9 @@ class ParallelAdapter(Standalone):
     m is the bottleneck, x what the sub-layer (or the linear layer) reads. D starts as a linear layer does, uniform in
     +-1/sqrt(in), the rest at zero. He et al. 2022, "Towards a Unified View of Parameter-Efficient Transfer
     Learning", section 3.3, without its constant scale.
+
+    Balanced steps: D x has elements of size 1/sqrt(3), of which relu keeps half; U has the rate sqrt(3) / m^(3/4), u a
+    half.
     """
 
     bottleneck: int
@@ -35,11 +39,12 @@ class ParallelAdapter(Standalone):
     def weights(self, site: Site) -> dict[str, Weight]:
         """Down- and up-projection with their biases."""
         m, inputs = self.bottleneck, site.inputs if site.sublayer is None else site.sublayer.inputs
+        inner = KEPT / math.sqrt(3)
         return {
             "down.weight": Weight((m, inputs), uniform(1 / math.sqrt(inputs))),
             "down.bias": Weight((m,), zeros),
-            "up.weight": Weight((site.outputs, m), zeros, gated=True),
-            "up.bias": Weight((site.outputs,), zeros, gated=True),
+            "up.weight": Weight((site.outputs, m), zeros, True, rate=0.5 / (summed(m) * inner)),
+            "up.bias": Weight((site.outputs,), zeros, gated=True, rate=0.5),
         }
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from core.model.deltas.balance import share, summed
 from core.model.deltas.base import Effect, Rows, Standalone, Weight, normal
 from core.model.site import Site
+
+# The size of a mean of values over a text, of one.
+MEAN = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,10 @@ class Prefix(Standalone):
     over prefix and text. P and V' start normal (std 0.02) and are learned directly. Positions, masks and caches of
     the text stay as they are. Li and Liang 2021, "Prefix-Tuning", section 4, without its re-parametrisation; the
     share as in He et al. 2022, equation 7.
+
+    Balanced steps: with the share s of the prefix beside a text of 32 tokens, V' has the rate 1 / (2 s); a step in P
+    changes scores by lr width^(1/4), and with values of the text whose mean has the size 1/2 the rate is
+    1 / (s (1 - s) width^(1/4)).
     """
 
     length: int
@@ -38,8 +47,14 @@ class Prefix(Standalone):
         """Keys and values."""
         assert site.sublayer is not None
         assert site.sublayer.attention is not None
-        shape = (self.length, site.sublayer.attention.heads * site.sublayer.attention.head_width)
-        return {"keys": Weight(shape, normal(0.02)), "values": Weight(shape, normal(0.02))}
+        heads, width = site.sublayer.attention.heads, site.sublayer.attention.head_width
+        causal = site.stack == "decoder" and site.name == "block.attn"
+        shape, part = (self.length, heads * width), share(self.length, causal)
+        scores = summed(width) / math.sqrt(width)
+        return {
+            "keys": Weight(shape, normal(0.02), rate=0.5 / (part * (1 - part) * scores * MEAN)),
+            "values": Weight(shape, normal(0.02), rate=0.5 / part),
+        }
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """The keys and values with the gates of their rows."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from core.model.deltas.balance import share
 from core.model.deltas.base import Effect, Rows, Standalone, Weight, uniform
 from core.model.site import Site
+
+BOUND = 0.5
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class SoftPrompt(Standalone):
     e^s, with s their score: with z = 0 they are not there. P starts uniform in +-0.5. Of an encoder-decoder the encoder
     reads it. Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 2 and its
     random start.
+
+    Balanced steps: the rate is one over the share of the prompt beside a text of 32 tokens, times the size
+    0.5 / sqrt(3) of its elements where the network normalises what it reads.
     """
 
     length: int
@@ -34,7 +41,9 @@ class SoftPrompt(Standalone):
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """The prompt."""
-        return {"prompt": Weight((self.length, site.inputs), uniform(0.5))}
+        part = share(self.length, site.stack == "decoder")
+        size = BOUND / math.sqrt(3) if site.normalised else 1.0
+        return {"prompt": Weight((self.length, site.inputs), uniform(BOUND), rate=size / part)}
 
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """The prompt with the gates of its rows."""

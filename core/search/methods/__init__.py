@@ -1,1 +1,1 @@
-"""The search methods, a module or a package each."""
+"""The code of the methods: a module or package for each one that searches, and one module for the others."""

@@ -1,4 +1,4 @@
-"""The search of the S3 paper, as the search phase runs it: bi-level steps, and the p of the best evaluation."""
+"""The S3 searcher (arXiv 2206.07382): bi-level steps; the result is p at the best evaluation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.model.gated import GatedModel
-from core.run.structure import select
+from core.run.selection import Cut
 from core.runtime.checkpoint import Snapshot
 from core.search.alternatives import Choices
 from core.search.bilevel import Problem, SearchState, StepMetrics, initial_state, one_level_step, search_step
@@ -18,11 +18,12 @@ from core.search.passes import Noise
 from core.training.data import search_orders, total_steps
 from core.training.optim import adamw
 from core.training.optim.registry import restored, tensors_of
+from core.training.optim.step_scale import scale_of
 from core.training.setup import Setup
 
 
 class S3:
-    """Gates that hold the budget while they and the weights are learned (`core.search.bilevel`)."""
+    """The S3 search: gates under the budget and weights are learned together (`core.search.bilevel`)."""
 
     def __init__(self, setup: Setup, model: GatedModel, budget: int) -> None:
         self._spec, self._data = setup.spec, setup.data
@@ -31,8 +32,10 @@ class S3:
         self.total_steps = total_steps(self.settings, rows // 2 if self.settings.bilevel else rows)
         self._orders = search_orders(rows, self.settings, setup.spec.seed)
         costs = torch.tensor(model.parameters, device=model.device)
+        scale = scale_of(model, setup.spec.step_scale, self.settings)
         choices = Choices.of(model.choices, model.device)
-        self._problem = Problem(model, costs, budget, self.settings, self.total_steps, choices)
+        self._problem = Problem(model, costs, budget, self.settings, self.total_steps, choices, scale)
+        self.cut = Cut(model.parameters, model.choices, budget, self.settings.selection)
 
     def start(self, resumed: Snapshot | None) -> SearchState:
         """The state before the first step, or that of a checkpoint."""
@@ -70,9 +73,8 @@ class S3:
         p: list[float] = torch.sigmoid(self._problem.final_logits(state.alpha, state.step)).tolist()
         return p
 
-    def selected(self, state: SearchState, p: Sequence[float]) -> tuple[int, ...]:
-        """The structure that would be cut out now."""
-        return self._select(p)
+    def order(self, state: SearchState, p: Sequence[float]) -> None:
+        """None: p decides."""
 
     def evaluated_gates(self, p: Sequence[float], selected: Sequence[int]) -> Tensor:
         """Soft gates at their probabilities; with hard ones, the structure that would be cut out now is open."""
@@ -93,8 +95,4 @@ class S3:
 
     def result(self, state: SearchState, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """p at the best evaluation, and what it makes within the budget."""
-        return best.p, self._select(best.p)
-
-    def _select(self, p: Sequence[float]) -> tuple[int, ...]:
-        model = self.model
-        return select(p, model.parameters, self._problem.budget, self.settings.selection, model.choices)
+        return best.p, self.cut.select(best.p)

@@ -57,14 +57,14 @@ class Adafactor:
         return Factored(0, *(weights.new_zeros(size) for size in sizes))
 
     def update(
-        self, weights: Tensor, gradient: Tensor, state: Factored, lr: float, weight_decay: float = 0.0
+        self, weights: Tensor, gradient: Tensor, state: Factored, lr: float | Tensor, weight_decay: float = 0.0
     ) -> tuple[Tensor, Factored]:
-        """One step: the new weights and the new state."""
+        """One step: the new weights and the new state. `lr` is a number, or one for each weight."""
         change, after = self._direction(gradient, state)
         return weights * (1 - lr * weight_decay) - lr * change, after
 
-    def pull_back(self, gradient: Tensor, state: Factored, lr: float, direction: Tensor) -> Tensor:
-        """(d w' / d g)^T `direction`, in float64, as the step is steep where gradients are small.
+    def vjp(self, gradient: Tensor, state: Factored, lr: float | Tensor, direction: Tensor) -> Tensor:
+        """The vector-Jacobian product (d w' / d g)^T `direction`, in float64, as the step is steep at small gradients.
 
         Zero where the gradient is exactly zero: that is so where the weight has no part in the loss yet (as the first
         factor of a LoRA whose second is zero), whatever the gates, and the slope there, 1e15, would drown the rest.
@@ -73,8 +73,8 @@ class Adafactor:
         with torch.enable_grad():
             variable = gradient.detach().double().requires_grad_()
             change, _ = self._direction(variable, double)
-            (pulled,) = torch.autograd.grad(change, variable, direction.double())
-        return torch.where(gradient == 0, 0.0, -lr * pulled).to(direction.dtype)
+            (pulled,) = torch.autograd.grad(change, variable, -lr * direction.double())
+        return torch.where(gradient == 0, 0.0, pulled).to(direction.dtype)
 
     def _direction(self, gradient: Tensor, state: Factored) -> tuple[Tensor, Factored]:
         """U / max(1, rms(U)) as a vector, and the state after it."""

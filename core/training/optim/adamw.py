@@ -31,15 +31,15 @@ def initial(weights: Tensor) -> Moments:
 
 
 def update(
-    weights: Tensor, gradient: Tensor, moments: Moments, lr: float, weight_decay: float = 0.0
+    weights: Tensor, gradient: Tensor, moments: Moments, lr: float | Tensor, weight_decay: float = 0.0
 ) -> tuple[Tensor, Moments]:
-    """One step: the new weights and the new state."""
+    """One step: the new weights and the new state. `lr` is a number, or one for each weight."""
     after = _advance(gradient, moments)
     mean, root = _corrected(after)
     return weights * (1 - lr * weight_decay) - lr * mean / (root + EPS), after
 
 
-def derivative(gradient: Tensor, moments: Moments, lr: float) -> Tensor:
+def derivative(gradient: Tensor, moments: Moments, lr: float | Tensor) -> Tensor:
     """The diagonal of d w' / d g at this gradient:
 
     -lr [ (1 - b1) / (1 - b1^t) / D  -  m^ (1 - b2) g / ((1 - b2^t) sqrt(v^) D^2) ],   D = sqrt(v^) + eps.
@@ -53,8 +53,8 @@ def derivative(gradient: Tensor, moments: Moments, lr: float) -> Tensor:
     return -lr * (direct - mean * through_root / denominator**2)
 
 
-def pull_back(gradient: Tensor, moments: Moments, lr: float, direction: Tensor) -> Tensor:
-    """(d w' / d g)^T `direction`, of which the matrix is diagonal."""
+def vjp(gradient: Tensor, moments: Moments, lr: float | Tensor, direction: Tensor) -> Tensor:
+    """The vector-Jacobian product (d w' / d g)^T `direction`; the Jacobian is diagonal."""
     return derivative(gradient, moments, lr) * direction
 
 

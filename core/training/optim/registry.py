@@ -1,4 +1,4 @@
-"""What moves the delta weights in a search: pure functions over explicit state, with the derivative of the step."""
+"""The optimisers of the delta weights in a search: pure functions over explicit state, with the VJP of the step."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Optimizer(Protocol):
         """The state before the first step."""
 
     def update(
-        self, weights: Tensor, gradient: Tensor, state: State, lr: float, weight_decay: float = 0.0, /
+        self, weights: Tensor, gradient: Tensor, state: State, lr: float | Tensor, weight_decay: float = 0.0, /
     ) -> tuple[Tensor, State]:
-        """One step: the new weights and the new state."""
+        """One step: the new weights and the new state. `lr` is a number, or one for each weight."""
 
-    def pull_back(self, gradient: Tensor, state: State, lr: float, direction: Tensor, /) -> Tensor:
-        """(d w' / d g)^T `direction`, where w' are the weights after a step with the gradient g."""
+    def vjp(self, gradient: Tensor, state: State, lr: float | Tensor, direction: Tensor, /) -> Tensor:
+        """The vector-Jacobian product (d w' / d g)^T `direction`, w' being the weights after a step with gradient g."""
 
 
 def optimizer_of(name: str, layout: Layout, device: torch.device) -> Optimizer:

@@ -1,1 +1,1 @@
-"""What the commands do, a module for each or for a few that belong together."""
+"""The implementations of the commands, one module for each or for a few related ones."""

@@ -1,4 +1,4 @@
-"""What the commands do that change runs. The changes themselves are those of `control`."""
+"""The commands that change runs: stop, cancel, pause, resume, retry, priority, rm, gc (see `scheduling.control`)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from s3tui.text.sanitize import clean
 
 
 def stop(patterns: Sequence[str], now: bool, where: Path | None, as_json: bool) -> int:
-    """Stop runs through a checkpoint, or at once."""
+    """Stop runs with a checkpoint, or at once."""
     return _end(patterns, lambda workspace, run: control.hold(workspace, run, now), now, where, as_json)
 
 
 def cancel(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
-    """End runs for good."""
+    """Cancel runs for good."""
     return _end(patterns, control.cancel, True, where, as_json)
 
 
@@ -31,8 +31,8 @@ def _end(patterns: Sequence[str], action: Action, at_once: bool, where: Path | N
     outcome = apply(workspace, runs, action)
     left = control.wait_for_end(workspace, runs, at_once)
     for run in left:
-        say(f"{run.name}: lives on; it may hang in the kernel, or run on another machine")
-    return EXIT_FAILED if left else _tell(outcome, patterns, as_json)
+        say(f"{run.name}: is still alive; it may hang in the kernel, or run on another machine")
+    return EXIT_FAILED if left else _print(outcome, patterns, as_json)
 
 
 def pause(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
@@ -41,51 +41,51 @@ def pause(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
         return stop(patterns, False, where, as_json)
     workspace = _writable(where)
     workspace.pause.touch()
-    return _tell_queue("paused", as_json)
+    return _print_queue("paused", as_json)
 
 
 def resume(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
-    """Let the queue go on, or runs."""
+    """Resume the queue, or runs."""
     if patterns:
         return _requeue(patterns, control.resume, where, as_json)
     workspace = _writable(where)
     workspace.pause.unlink(missing_ok=True)
-    code = _tell_queue("goes on", as_json)
+    code = _print_queue("goes on", as_json)
     _hint(workspace)
     return code
 
 
-def _tell_queue(what: str, as_json: bool) -> int:
-    print(json.dumps({"queue": what}) if as_json else f"the queue {'is ' if what == 'paused' else ''}{what}")
+def _print_queue(what: str, as_json: bool) -> int:
+    print(json.dumps({"queue": what}) if as_json else f"the queue {'is paused' if what == 'paused' else 'is resumed'}")
     return EXIT_OK
 
 
 def retry(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
-    """Put runs back into the queue."""
+    """Queue runs again."""
     return _requeue(patterns, control.retry, where, as_json)
 
 
 def _requeue(patterns: Sequence[str], action: Action, where: Path | None, as_json: bool) -> int:
     workspace, runs = _chosen(patterns, where)
-    code = _tell(apply(workspace, runs, action), patterns, as_json)
+    code = _print(apply(workspace, runs, action), patterns, as_json)
     _hint(workspace)
     return code
 
 
 def _hint(workspace: Workspace) -> None:
     if workspace.dispatcher() is None:
-        say("nobody dispatches this workspace: s3tui attach does")
+        say("no dispatcher is running for this workspace: start one with s3tui attach")
 
 
 def priority(pattern: str, value: int, where: Path | None, as_json: bool) -> int:
     """Give runs another priority."""
     workspace, runs = _chosen([pattern], where)
     outcome = apply(workspace, runs, lambda workspace, run: control.set_priority(workspace, run, value))
-    return _tell(outcome, [pattern], as_json)
+    return _print(outcome, [pattern], as_json)
 
 
 def rm(patterns: Sequence[str], yes: bool, where: Path | None, as_json: bool) -> int:
-    """Delete runs, once somebody has said yes."""
+    """Delete runs, after confirmation."""
     workspace, runs = _chosen(patterns, where)
     if not yes:
         _ask(runs)
@@ -94,12 +94,12 @@ def rm(patterns: Sequence[str], yes: bool, where: Path | None, as_json: bool) ->
         control.remove(workspace, run.directory)
         return "deleted"
 
-    return _tell(apply(workspace, runs, remove), patterns, as_json)
+    return _print(apply(workspace, runs, remove), patterns, as_json)
 
 
 def _ask(runs: Sequence[FoundRun]) -> None:
     if not sys.stdin.isatty():
-        raise UsageError("nobody is there to say yes", "rm --yes does not ask")
+        raise UsageError("stdin is not a terminal: pass --yes")
     for run in runs:
         say(f"{run.name} ({run.status.name})")
     print(f"Delete {'this run' if len(runs) == 1 else f'these {len(runs)} runs'}? [y/N] ", end="", file=sys.stderr)
@@ -109,12 +109,12 @@ def _ask(runs: Sequence[FoundRun]) -> None:
 
 
 def gc(where: Path | None, as_json: bool) -> int:
-    """Delete what nobody needs."""
-    from s3tui.scheduling.garbage import delete, rubbish, size_of
+    """Delete files that are not needed."""
+    from s3tui.scheduling.garbage import delete, garbage, size_of
 
     workspace = _writable(where)
     deleted: list[tuple[str, int]] = []
-    for found in list(rubbish(workspace)):
+    for found in list(garbage(workspace)):
         deleted.append((found.relative_to(workspace.path).as_posix(), size_of(found)))
         delete(found)
     total = sum(size for _, size in deleted)
@@ -139,8 +139,8 @@ def _chosen(patterns: Sequence[str], where: Path | None) -> tuple[Workspace, lis
     return workspace, [read_run(workspace.run(name), name) for name in names]
 
 
-def _tell(outcome: Sequence[Done], patterns: Sequence[str], as_json: bool) -> int:
-    """Print what was done. That a pattern took in what cannot be is only told; otherwise a refusal is an error."""
+def _print(outcome: Sequence[Done], patterns: Sequence[str], as_json: bool) -> int:
+    """Print what was done; a refusal is an error, unless a pattern also matched runs for which it was possible."""
     if as_json:
         print(json.dumps({"runs": [vars(one) for one in outcome]}, indent=1))
     for one in outcome:

@@ -1,11 +1,13 @@
-"""Tells whether this machine can run the default suite, and what is missing. Loads nothing heavy."""
+"""Checks whether this machine can run the default suite, and what is missing; imports nothing heavy itself."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -13,16 +15,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.run.errors import SpecError
 from s3tui.devices.nvml import visible_gpus
-from s3tui.launchers.slurm.client import partitions, why_no_slurm
+from s3tui.launchers.registry import LAUNCHERS, launcher_named
+from s3tui.runs.records.launch import LOCAL
+from s3tui.system.child import PYTHON, surroundings
 from s3tui.system.cpu import usable_cores
 
-HUB_SECONDS = 3.0  # how long the hub has to answer
+HUB_SECONDS = 3.0  # time-out of the hub
+TORCH_SECONDS = 60.0  # time-out of the process that imports torch
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at; `needed` says whether the default suite needs it."""
+    """One check; `needed`: whether the default suite needs it."""
 
     name: str
     ok: bool
@@ -31,14 +37,15 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Everything about this machine that matters to a run."""
+    """All checks of this machine."""
     return [
         Check("python", True, f"{platform.python_version()} ({platform.python_implementation()})"),
         Check("platform", True, platform.platform()),
         *_packages(),
         _gpus(),
+        _precision(),
         Check("cores", True, f"{usable_cores()} usable of {os.cpu_count()}"),
-        _slurm(),
+        *_launchers(),
         _hub(),
         Check("hub cache", True, str(_hub_cache()), needed=False),
         _workspace(Path("runs")),
@@ -46,12 +53,12 @@ def examine() -> list[Check]:
 
 
 def can_run(checks: list[Check]) -> bool:
-    """Whether the default suite could run here."""
+    """Whether the default suite can run here."""
     return all(check.ok for check in checks if check.needed)
 
 
 def _packages() -> Iterator[Check]:
-    """The packages that s3tui asks for, and those that bring the default model and task."""
+    """The packages that s3tui requires, and those of the default model and task."""
     try:
         requirements = importlib.metadata.requires("s3tui") or []
     except importlib.metadata.PackageNotFoundError:
@@ -73,17 +80,41 @@ def _package(name: str, bringer: str) -> Check:
 
 def _gpus() -> Check:
     gpus = visible_gpus()
-    told = ", ".join(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GiB" for gpu in gpus)
+    found = ", ".join(f"{gpu.name} {gpu.memory_bytes / 2**30:.0f} GiB" for gpu in gpus)
     limit = os.environ.get("CUDA_VISIBLE_DEVICES")
     none = (
         "none that NVML shows" if limit is None else f"none that NVML shows and CUDA_VISIBLE_DEVICES={limit!r} leaves"
     )
-    return Check("gpus", bool(gpus), told or f"{none}; runs use the CPU", needed=False)
+    return Check("gpus", bool(gpus), found or f"{none}; runs use the CPU", needed=False)
 
 
-def _slurm() -> Check:
-    problem = why_no_slurm()
-    return Check("slurm", not problem, problem or f"answers; partitions {', '.join(partitions())}", needed=False)
+def _launchers() -> Iterator[Check]:
+    """Where else runs could be started from here."""
+    for name in LAUNCHERS:
+        if name != LOCAL:
+            yield _launcher(name)
+
+
+def _launcher(name: str) -> Check:
+    try:
+        launcher = launcher_named(name)
+        problem = launcher.unavailable()
+        return Check(name, not problem, problem or launcher.about(), needed=False)
+    except SpecError as error:
+        return Check(name, False, str(error), needed=False)
+
+
+def _precision() -> Check:
+    """What `precision = "auto"` is here. A process with torch is asked, as torch alone knows what it computes with."""
+    command = [*PYTHON, "-m", "core.precision"]
+    try:
+        child = subprocess.run(
+            command, capture_output=True, check=False, text=True, timeout=TORCH_SECONDS, **surroundings()
+        )
+        answer = json.loads(child.stdout)
+    except (ValueError, subprocess.TimeoutExpired):
+        return Check("precision", False, "torch does not answer: python -m core.precision", needed=False)
+    return Check("precision", True, f"auto is {answer['precision']} on {answer['device']}: {answer['reason']}")
 
 
 def _hub() -> Check:
@@ -95,28 +126,28 @@ def _hub() -> Check:
 
 
 def _problem_with(address: str) -> str:
-    """Why an address does not answer, empty where it does."""
-    told = [f"does not answer within {HUB_SECONDS:g} s"]
+    """Why an address does not answer; empty if it does."""
+    problem = [f"does not answer within {HUB_SECONDS:g} s"]
 
     def ask() -> None:
         try:
             request = urllib.request.Request(address, method="HEAD")
             with urllib.request.urlopen(request, timeout=HUB_SECONDS):
-                told.append("")
+                problem.append("")
         except urllib.error.HTTPError as error:
-            told.append(f"answers {error.code}")
+            problem.append(f"answers {error.code}")
         except (OSError, ValueError) as error:
-            told.append(f"cannot be reached: {getattr(error, 'reason', error)}")
+            problem.append(f"cannot be reached: {getattr(error, 'reason', error)}")
 
-    # In a thread, since the timeout of urllib does not cover the look-up of the name.
+    # In a thread, since the timeout of urllib does not cover name resolution.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(HUB_SECONDS)
-    return told[-1]
+    return problem[-1]
 
 
 def _hub_cache() -> Path:
-    """Where models and data sets of the hub are kept."""
+    """The cache folder of models and data sets of the hub."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 

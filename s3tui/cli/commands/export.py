@@ -1,4 +1,4 @@
-"""Runs exported for other people's code, by a child process of `core`: nothing heavy is loaded here."""
+"""The command `export`; the work is done by a child process of `core`, so nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = ("delta", "merged", "peft")
 
 
 class ExportError(S3Error):
-    """The export could not be made, for a reason that the child has told."""
+    """The export failed, for a reason that the child process reported."""
 
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
         super().__init__(message, hint)
@@ -23,22 +23,22 @@ class ExportError(S3Error):
 
 
 def export(run: str, kind: str, output: Path, push: str | None, where: Path | None, as_json: bool) -> int:
-    """Write a run as a folder that others load, and upload it where `push` names a repository."""
+    """Export a run as a folder, and upload it if `push` names a repository."""
     if kind not in KINDS:
         raise UsageError(f"no form of export is called {kind!r}", nearest(kind, KINDS))
-    told = _told(_directory(run, where), kind, output.absolute(), push) | {"folder": str(output)}
+    found = _exported(_directory(run, where), kind, output.absolute(), push) | {"folder": str(output)}
     if as_json:
-        print(json.dumps(told, indent=1))
+        print(json.dumps(found, indent=1))
         return EXIT_OK
-    for name, size in told["files"].items():
+    for name, size in found["files"].items():
         print(f"{size:>12,} bytes  {output / name}")
-    if told["url"]:
-        print(told["url"])
+    if found["url"]:
+        print(found["url"])
     return EXIT_OK
 
 
 def _directory(run: str, where: Path | None) -> Path:
-    """The directory of a run, which is named or is a path."""
+    """The directory of a run, given by name or as a path."""
     if RunDir(Path(run)).exists():
         return Path(run).absolute()
     from s3tui.runs.lookup import find_name, find_workspace
@@ -47,17 +47,18 @@ def _directory(run: str, where: Path | None) -> Path:
     return workspace.run(find_name(run, workspace.names())).path
 
 
-def _told(run: Path, kind: str, output: Path, push: str | None) -> dict[str, Any]:
-    """What `core.export` says; raises its failures."""
+def _exported(run: Path, kind: str, output: Path, push: str | None) -> dict[str, Any]:
+    """Run `core.export` and return its output; raises the errors that it reports."""
     child = subprocess.run(
         [*PYTHON, "-m", "core.export", str(run), kind, str(output), *([push] if push else [])],
-        capture_output=True, check=False, text=True, stdin=subprocess.DEVNULL, **surroundings(),
+        capture_output=True, check=False, text=True, errors="replace", stdin=subprocess.DEVNULL,
+        **surroundings(),
     )  # fmt: skip
     try:
-        told: dict[str, Any] = json.loads(child.stdout.strip().rpartition("\n")[2])
+        found: dict[str, Any] = json.loads(child.stdout.strip().rpartition("\n")[2])
     except ValueError:
         last = child.stderr.strip().rpartition("\n")[2] or f"it ended with {child.returncode}"
         raise S3Error(f"cannot export {run}", last) from None
-    if "message" in told:
-        raise ExportError(told["message"], told["hint"], child.returncode or EXIT_USAGE)
-    return told
+    if "message" in found:
+        raise ExportError(found["message"], found["hint"], child.returncode or EXIT_USAGE)
+    return found

@@ -1,4 +1,4 @@
-"""What the commands do that print the log or the events of a run, and follow them while they grow."""
+"""The commands that print the log or the events of a run, and follow them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from s3tui.runs.workspace import Workspace, read_run
 from s3tui.text.sanitize import clean
 
 POLL_SECONDS = 0.1
-LOOK_SECONDS = 1.0  # between two looks at whether the run is over
+LOOK_SECONDS = 1.0  # between two checks whether the run has ended
 LONGEST = 12  # values of a list that are printed
 
 
 def events(pattern: str, follow: bool, where: Path | None, as_json: bool) -> int:
-    """Print the events of a run, one a line."""
+    """Print the events of a run, one per line."""
     workspace, name = _the_run(pattern, where)
     tail = EventReader(workspace.run(name).events)
     for batch in _batches(tail.poll, follow, workspace, name):
@@ -40,8 +40,8 @@ def _as_json(event: Event) -> str:
 
 def _in_words(event: Event) -> str:
     fields = {k: v for k, v in asdict(event).items() if k not in ("seq", "t") and v not in (None, "")}
-    told = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.t))} {event.type} {told}"
+    values = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.t))} {event.type} {values}"
 
 
 def _short(value: Any) -> str:
@@ -70,14 +70,14 @@ def _the_run(pattern: str, where: Path | None) -> tuple[Workspace, str]:
 
 
 def _batches(poll: Callable[[], list[Any]], follow: bool, workspace: Workspace, name: str) -> Iterator[list[Any]]:
-    """What is there, and with `follow` what comes, until the run is over."""
+    """The existing items, and with `follow` new ones until the run ends."""
     over = not follow
     while True:
         yield poll()
         if over:
             return
         deadline = time.monotonic() + LOOK_SECONDS
-        # Looked at before the last poll, so that nothing which it wrote is missed.
+        # Checked before the last poll, so that nothing is missed.
         over = not workspace.run(name).path.is_dir() or is_over(read_run(workspace.run(name), name))
         while not over and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)

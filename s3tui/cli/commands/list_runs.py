@@ -1,4 +1,4 @@
-"""What `s3tui list` does: runs by filters, one by one or in groups."""
+"""The command `list`: runs that pass filters, one by one or in groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from core.run.errors import EXIT_OK, UsageError, nearest
 from s3tui.cli.diagnostics import say
-from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.launchers.registry import find_fresh
 from s3tui.listing.columns import COLUMNS, as_row, in_list
 from s3tui.listing.filters import parse_filter, sorted_lines
 from s3tui.listing.grouping import OF_LINES, Group, flat, grouped
@@ -23,7 +23,7 @@ GROUP = ("key", "value", "runs", "finished", "score_mean", "score_std")
 
 
 def list_runs(words: Sequence[str], sort: str, group: str, where: Path | None, form: Form) -> int:
-    """List the runs that the filters let through; with `group` the groups that they are in."""
+    """List the runs that pass the filters, or with `group` their groups."""
     keep = parse_filter(words)
     workspace = find_workspace(where)
     found, reasons = find_fresh(workspace), workspace.reasons()
@@ -48,17 +48,17 @@ def _print_lines(lines: Sequence[Line]) -> None:
 
 
 def _groups(lines: Sequence[Line], key: str, found: Iterable[FoundRun]) -> list[Group]:
-    """The groups of the lines; raises UsageError where no run has such a key."""
+    """The groups of the lines; raises UsageError if no run has such a key."""
     specs = {run.name: run.spec for run in found}
     known = dict.fromkeys((*OF_LINES, *(name for spec in specs.values() for name, _ in flat(spec))))
     if key == "seed" or key not in known:
-        why = "its runs are what is averaged" if key == "seed" else nearest(key, known)
+        why = "scores are averaged over seeds" if key == "seed" else nearest(key, known)
         raise UsageError(f"runs cannot be grouped by {key!r}", why)
     return grouped(lines, key, specs)
 
 
 def row_of(group: Group) -> dict[str, Any]:
-    """A group as it is exported: how many runs, and of the finished ones the mean score and its spread."""
+    """A group for export: the number of runs, and mean and standard deviation of the scores of finished ones."""
     values = (group.key, group.value, len(group.lines), group.done, group.mean, group.spread)
     return dict(zip(GROUP, values, strict=True))
 

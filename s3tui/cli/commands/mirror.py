@@ -1,4 +1,4 @@
-"""The command that mirrors runs into an experiment tracker."""
+"""The command `mirror`: sends events of runs to experiment trackers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s3tui.tracking.start import start_follower
 
 
 def mirror(patterns: Sequence[str], trackers: Sequence[str], where: Path | None, as_json: bool) -> int:
-    """Tell trackers of runs, from their files; a run that is being worked on is followed to its end."""
+    """Mirror runs into trackers; a running one is followed to its end."""
     for tracker in trackers:
         if tracker not in TRACKERS:
             raise UsageError(f"no tracker is called {tracker!r}", nearest(tracker, TRACKERS))
@@ -27,7 +27,7 @@ def mirror(patterns: Sequence[str], trackers: Sequence[str], where: Path | None,
             ok = child.wait() == EXIT_OK
             rows.append({"run": name, "tracker": tracker, "ok": ok})
             if ok:
-                say(f"{tracker} knows all of {name}")
+                say(f"{tracker} is up to date with {name}")
     if as_json:
         print(json.dumps({"rows": rows}))
     return EXIT_OK if all(row["ok"] for row in rows) else EXIT_FAILED

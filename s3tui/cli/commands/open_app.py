@@ -1,4 +1,4 @@
-"""Opens the app, and says afterwards what goes on without it."""
+"""Opens the app, and reports afterwards what continues in the background."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from core.run.errors import EXIT_OK, UsageError
 from s3tui.cli.diagnostics import say
 from s3tui.runs.lookup import DEFAULT_FILE, DEFAULT_WORKSPACE, find_workspace
 from s3tui.runs.workspace import Workspace
-from s3tui.scheduling.dispatcher_seat import Settings
+from s3tui.scheduling.dispatcher import Settings
 
 
 def open_app(where: Path | None, settings: Settings | None = None) -> int:
-    """Show a workspace until somebody quits. Where there is none yet, one to be made: `runs` in this folder."""
+    """Show a workspace until the user quits. If there is none yet, `runs` in this folder will be created."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("the app needs a terminal", "s3tui status, list and show tell of runs without one")
+        raise UsageError("the app needs a terminal", "s3tui status, list and show work without one")
     workspace = _workspace(where)
     from s3tui.tui.app import S3App
 
@@ -23,7 +23,7 @@ def open_app(where: Path | None, settings: Settings | None = None) -> int:
     app.run()
     if app.left is not None and (app.left.running or app.left.goes_on):
         waiting = ", and what is queued," if app.left.goes_on else ""
-        say(f"{app.left.running} running{waiting} in the background; s3tui open {workspace.path} comes back to them")
+        say(f"{app.left.running} running{waiting} in the background; s3tui open {workspace.path} shows them again")
     return app.return_code or EXIT_OK
 
 

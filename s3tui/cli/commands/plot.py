@@ -1,4 +1,4 @@
-"""What `s3tui plot` does."""
+"""The command `plot`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("structure", "gates", "loss", "budget", "pareto", "transfer")
 
 
 def plot(names: Sequence[str], kind: str, output: Path | None, where: Path | None) -> int:
-    """Draw runs in the terminal, or into a file."""
+    """Plot runs in the terminal, or into a file."""
     if kind not in KINDS:
         raise UsageError(f"no kind of picture is called {kind!r}", nearest(kind, KINDS))
     if output is not None:
@@ -33,7 +33,7 @@ def plot(names: Sequence[str], kind: str, output: Path | None, where: Path | Non
 
 
 def read_to_draw(workspace: Workspace, names: Sequence[str]) -> list[Drawn]:
-    """The runs, with a line on stderr for each file that could not be read."""
+    """Load the runs; each file that cannot be read gives a line on stderr."""
     runs = read_all(workspace, names)
     for run in runs:
         if run.left_out:

@@ -1,4 +1,4 @@
-"""What `s3tui report` does."""
+"""The command `report`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _written(title: str, workspace: Workspace, names: list[str], form: str) -> s
 
 
 def _suite(path: Path | None) -> tuple[Workspace, str]:
-    """The workspace, and the suite in it that a file or a folder stands for; no suite stands for all."""
+    """The workspace and the suite that a file or a folder refers to; an empty suite means all."""
     path = path or Path(DEFAULT_FILE)
     if not path.exists():
         raise UsageError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")

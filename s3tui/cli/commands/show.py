@@ -1,4 +1,4 @@
-"""What the commands do that look at runs: nothing here changes anything."""
+"""The commands that show runs and change nothing: status, show, path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import EXIT_OK
-from s3tui.launchers.slurm.sync import find_fresh
+from s3tui.launchers.registry import find_fresh
 from s3tui.listing.columns import as_row, progress
 from s3tui.listing.grouping import flat
 from s3tui.listing.run_row import Line, line_of
@@ -23,7 +23,7 @@ from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 from s3tui.text.units import ABSENT, duration, points
 
-SHOWN = 10  # waiting runs that `status` tells of one by one
+SHOWN = 10  # waiting runs that `status` lists
 SHOWN_KEYS = (
     "name", "status", "note", "folder", "phase", "step", "ended_early", "score", "parameters", "seconds", "priority",
     "tags",
@@ -31,7 +31,7 @@ SHOWN_KEYS = (
 
 
 def status(where: Path | None, as_json: bool) -> int:
-    """Tell how the suites do, what runs, and what waits."""
+    """Print the state of the suites, running and waiting runs."""
     workspace = find_workspace(where)
     lines = lines_in(workspace)
     running = [line for line in lines if line.status in ("running", "quiet")]
@@ -65,11 +65,11 @@ def status(where: Path | None, as_json: bool) -> int:
 
 def _headline(workspace: Workspace, waiting: bool) -> str:
     who = workspace.dispatcher()
-    told = "nobody dispatches" + ("; s3tui attach does" if waiting else "")
+    dispatching = "no dispatcher is running" + (" (start one with s3tui attach)" if waiting else "")
     if who is not None:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(who["since"]))
-        told = f"dispatched by process {who['pid']} on {who['host']} since {since}"
-    return clean(f"{workspace.path}: {told}" + ("; the queue is paused" if workspace.pause.exists() else ""))
+        dispatching = f"dispatched by process {who['pid']} on {who['host']} since {since}"
+    return clean(f"{workspace.path}: {dispatching}" + ("; the queue is paused" if workspace.pause.exists() else ""))
 
 
 def _print_suites(suites: Sequence[Overview]) -> None:
@@ -88,18 +88,18 @@ def _print_running(running: Sequence[Line], left: dict[str, float | None]) -> No
 
 
 def lines_in(workspace: Workspace) -> list[Line]:
-    """All runs of a workspace as lines."""
+    """All runs of a workspace as table rows."""
     reasons = workspace.reasons()
     return [line_of(run, reasons) for run in find_fresh(workspace)]
 
 
 def show(pattern: str, where: Path | None, as_json: bool) -> int:
-    """Tell all about one run."""
+    """Print all details of a run."""
     workspace = find_workspace(where)
     name = find_name(pattern, workspace.names())
     run = read_run(workspace.run(name), name)
     line = line_of(run, workspace.reasons())
-    told: dict[str, Any] = as_row(line) | {
+    details: dict[str, Any] = as_row(line) | {
         "folder": str(run.directory.path),
         "ended_early": run.summary.get("ended_early"),
         "process": _process(run.status),
@@ -109,9 +109,9 @@ def show(pattern: str, where: Path | None, as_json: bool) -> int:
         "summary": run.summary,
     }
     if as_json:
-        print(json.dumps(told, indent=1))
+        print(json.dumps(details, indent=1))
     else:
-        _print_run(told)
+        _print_run(details)
     return EXIT_OK
 
 
@@ -124,13 +124,13 @@ def path(pattern: str, where: Path | None, as_json: bool) -> int:
     return EXIT_OK
 
 
-def _print_run(told: dict[str, Any]) -> None:
+def _print_run(details: dict[str, Any]) -> None:
     for key in SHOWN_KEYS:
-        if told[key] not in (None, "", ()):
-            print(f"{key:12}{clean(_written(told[key]))}")
-    for text in told["log_tail"]:
+        if details[key] not in (None, "", ()):
+            print(f"{key:12}{clean(_written(details[key]))}")
+    for text in details["log_tail"]:
         print(f"{'log':12}{clean(text)}")
-    for key, value in flat(told["spec"]):
+    for key, value in flat(details["spec"]):
         print(f"  {clean(key)} = {clean(_written(value))}")
 
 

@@ -1,4 +1,4 @@
-"""The sites of a model and the spaces on it, as a child process of `core` finds them: nothing heavy is loaded here."""
+"""The command `sites`; the work is done by a child process of `core`, so nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from s3tui.text.sanitize import clean
 
 
 def sites(model: str, space: str | None, as_json: bool) -> int:
-    """Print the sites of a model, and the candidates that spaces have there: the library's, or those asked for."""
+    """Print the sites of a model, and the number of candidates of spaces on it: of the library, or given ones."""
     spaces = _spaces(space) if space else [library_space(name) for name in LIBRARY if LIBRARY[name]]
     found = examine(model, spaces)
     for one in found["spaces"]:
@@ -30,7 +30,7 @@ def sites(model: str, space: str | None, as_json: bool) -> int:
 
 
 def _spaces(name: str) -> list[SpaceSpec]:
-    """A space by name, from a structure file, or all of a suite's own."""
+    """The space of a name or a structure file, or all spaces of a suite."""
     from s3tui.runs.workspace import Workspace
     from s3tui.structures.run_reference import References
     from s3tui.suite.resolve_names import Resolver
@@ -82,7 +82,7 @@ def _print(found: Found) -> None:
 
 
 def _site_rows(sites: Sequence[Found]) -> list[list[str]]:
-    """A row for all sites that differ in the layer alone, in the order of the first of each."""
+    """One row for all sites that differ only in the layer, in the order of the first of each."""
     kinds: dict[tuple[str, ...], list[Found]] = {}
     for site in sites:
         path = re.sub(r"(?<=\.)\d+(?=\.|$)", "*", site["module"], count=1)
@@ -95,7 +95,7 @@ def _site_rows(sites: Sequence[Found]) -> list[list[str]]:
 
 
 def _place(stack: str, sites: Sequence[Found]) -> str:
-    """`E0-5,7` for layers of the encoder, `E` for what is outside its layers."""
+    """`E0-5,7` for layers of the encoder, `E` for sites outside the layers."""
     layers = sorted(site["layer"] for site in sites if site["layer"] is not None)
     runs = [list(run) for _, run in groupby(enumerate(layers), lambda pair: pair[1] - pair[0])]
     spans = [(run[0][1], run[-1][1]) for run in runs]

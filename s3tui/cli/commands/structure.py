@@ -1,4 +1,4 @@
-"""What the commands about structures do."""
+"""The commands about structures: show, diff, mean, agreement, draw, reselect, convert."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from core.run.comparing import Agreement, agreement, difference, drawn_like
 from core.run.errors import EXIT_OK, UsageError, nearest
 from core.run.original import to_original
 from core.run.rundir import json_bytes
-from core.run.structure import Candidate, Structure, mean
+from core.run.selection import mean
+from core.run.structure import Candidate, Structure
 from s3tui.cli.diagnostics import PIPE_WIDTH, say
 from s3tui.structures.load import Heatmap, find, heatmap, is_original, summary
 from s3tui.structures.text_map import map_lines
@@ -24,12 +25,12 @@ from s3tui.text.sanitize import clean
 from s3tui.text.units import count
 
 SELECTIONS = ("first-fit", "knapsack")
-SHOWN = 20  # candidates that a list shows; --json has them all
-NUMBERED = 10  # structures whose pairs fit into a table
+SHOWN = 20  # candidates in a list; --json has all
+NUMBERED = 10  # most structures for which a table of pairs is printed
 
 
 def show(which: str, like: str | None, where: Path | None, as_json: bool) -> int:
-    """Tell what a structure trains."""
+    """Print what a structure trains."""
     named = find([which], where, like)[0]
     if as_json:
         chosen = [_described(named.structure, i) for i in named.structure.selected]
@@ -46,7 +47,7 @@ def _described(structure: Structure, i: int) -> dict[str, Any]:
 
 
 def diff(a: str, b: str, like: str | None, where: Path | None, as_json: bool) -> int:
-    """Tell what only `a`, and what only `b` trains."""
+    """Print the difference of two structures."""
     one, other = find([a], where, like)[0], find([b], where, like)[0]
     found = difference(one.structure, other.structure)
     if as_json:
@@ -83,7 +84,7 @@ def _print_candidates(candidates: Sequence[Candidate]) -> None:
 def mean_of(
     which: Sequence[str], budget: float | None, how: str, output: Path | None, where: Path | None, as_json: bool
 ) -> int:
-    """Average structures, or take one as it is, and choose anew under a budget."""
+    """Average structures, or take a single one, and select again under a budget."""
     if how not in SELECTIONS:
         raise UsageError(f"no rule of selection is called {how!r}", nearest(how, SELECTIONS))
     found = find(which, where)
@@ -97,20 +98,20 @@ def mean_of(
 
 
 def draw(like: str, seed: int, output: Path | None, where: Path | None, as_json: bool) -> int:
-    """Draw a structure at random."""
+    """Make a random structure."""
     named = find([like], where)[0]
     return _give(f"random like {named.name}, seed {seed}", drawn_like(named.structure, seed), output, as_json)
 
 
 def convert(which: str, like: str | None, output: Path | None, where: Path | None, as_json: bool) -> int:
-    """To the form of the paper's code, or from it."""
+    """Convert to the format of the paper's code, or from it."""
     named = find([which], where, like)[0]
     theirs = is_original(Path(which))
     return _write(named.structure.to_json() if theirs else to_original(named.structure), output, True)
 
 
 def _give(name: str, structure: Structure, output: Path | None, as_json: bool) -> int:
-    """Hand a new structure over: as a file, as JSON, or to be looked at."""
+    """Output a new structure: into a file, as JSON, or as a description."""
     if output is None and not as_json:
         _print(name, structure)
         return EXIT_OK
@@ -127,50 +128,50 @@ def _write(data: Any, output: Path | None, as_json: bool) -> int:
 
 
 def agree(which: Sequence[str], where: Path | None, as_json: bool) -> int:
-    """Tell how far structures agree."""
-    found = find(which, where)
-    if len(found) < 2:
-        raise UsageError("one structure agrees with itself", "name two or more, as in 'searched/*'")
-    told = agreement([named.structure for named in found])
-    names = [named.name for named in found]
+    """Print how far structures agree."""
+    structures = find(which, where)
+    if len(structures) < 2:
+        raise UsageError("agreement needs two or more structures", "name them, as in 'searched/*'")
+    agreed = agreement([named.structure for named in structures])
+    names = [named.name for named in structures]
     if as_json:
-        frequency = [{"name": c.name, "parameters": c.parameters, "share": share} for c, share in told.frequency]
-        numbers = {"overlap": told.overlap, "interval": told.interval, "by_chance": told.by_chance}
-        print(json.dumps({"structures": names} | numbers | {"pairs": told.pairs, "frequency": frequency}, indent=1))
+        frequency = [{"name": c.name, "parameters": c.parameters, "share": share} for c, share in agreed.frequency]
+        numbers = {"overlap": agreed.overlap, "interval": agreed.interval, "by_chance": agreed.by_chance}
+        print(json.dumps({"structures": names} | numbers | {"pairs": agreed.pairs, "frequency": frequency}, indent=1))
         return EXIT_OK
-    _print_agreement(names, told)
+    _print_agreement(names, agreed)
     return EXIT_OK
 
 
-def _print_agreement(names: Sequence[str], told: Agreement) -> None:
-    print(f"overlap of pairs (Jaccard): {told.overlap:.3f}{_between(told)}; by chance {told.by_chance:.3f}")
+def _print_agreement(names: Sequence[str], found: Agreement) -> None:
+    print(f"overlap of pairs (Jaccard): {found.overlap:.3f}{_between(found)}; by chance {found.by_chance:.3f}")
     if len(names) <= NUMBERED:
         print()
         numbers = [str(i) for i in range(1, len(names) + 1)]
-        rows = [[n, name, *(f"{v:.2f}" for v in row)] for n, name, row in zip(numbers, names, told.pairs, strict=True)]
+        rows = [[n, name, *(f"{v:.2f}" for v in row)] for n, name, row in zip(numbers, names, found.pairs, strict=True)]
         print_aligned([["", "", *numbers], *rows])
     print()
-    frequent = told.frequency[:SHOWN]
+    frequent = found.frequency[:SHOWN]
     print_aligned(
         [["chosen in", "candidate", "", "parameters"]]
         + [[f"{share:.0%}", c.label, c.delta, count(c.parameters)] for c, share in frequent]
     )
-    if len(told.frequency) > SHOWN:
-        print(f"and {len(told.frequency) - SHOWN} more, each in {told.frequency[SHOWN][1]:.0%} or fewer")
+    if len(found.frequency) > SHOWN:
+        print(f"and {len(found.frequency) - SHOWN} more, each in {found.frequency[SHOWN][1]:.0%} or fewer")
 
 
-def _between(told: Agreement) -> str:
-    return f", 95% interval {told.interval[0]:.3f} to {told.interval[1]:.3f}" if told.interval else ""
+def _between(found: Agreement) -> str:
+    return f", 95% interval {found.interval[0]:.3f} to {found.interval[1]:.3f}" if found.interval else ""
 
 
 def _print(name: str, structure: Structure) -> None:
     print(clean(_headline(name, structure)))
-    told = summary(structure)
+    totals = summary(structure)
     for title, key in (("delta", "by_delta"), ("site", "by_site")):
         print()
         rows = [
             [k, str(v["chosen"]), str(v["candidates"]), count(v["parameters"]), _share(v["parameters"], structure)]
-            for k, v in told[key].items()
+            for k, v in totals[key].items()
         ]
         print_aligned([[title, "chosen", "of", "parameters", "share"], *rows])
     print()
@@ -189,6 +190,6 @@ def _headline(name: str, structure: Structure) -> str:
 
 
 def print_map(found: Heatmap) -> None:
-    """The map in text, as wide as the terminal."""
+    """Print the map as text, as wide as the terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
     print("\n".join(map_lines(found, width)))

@@ -1,4 +1,4 @@
-"""What the commands do, apart from reading their arguments. `cli` imports this only once a command runs."""
+"""The commands about suites: init, validate, run, attach, results, doctor."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 
 if TYPE_CHECKING:
-    from s3tui.runs.records.launch import Kind
     from s3tui.runs.workspace import FoundRun, Workspace
-    from s3tui.scheduling.dispatcher_seat import Settings
+    from s3tui.scheduling.dispatcher import Settings
     from s3tui.suite.beforehand import Beforehand, Look
     from s3tui.suite.load import PlannedRun
     from s3tui.text.serialize import Form
 
-MAX_LINES = 20  # told of runs without a result
+MAX_LINES = 20  # listed runs without a result
 
 
 def init(file: Path) -> int:
-    """Write the starter suite to a file that is not there yet."""
+    """Write the example suite to a new file."""
     from importlib.resources import files
 
     from s3tui.system.output_file import write_output
@@ -68,9 +67,9 @@ def _ask(question: str, guess: str) -> str:
 
 
 def validate(file: Path, as_json: bool) -> int:
-    """Print the runs that a file plans and a look at their data; every problem is raised at once."""
+    """Print the runs that a suite plans and a summary of their data; all problems are raised at once."""
     from s3tui.suite.beforehand import examine
-    from s3tui.suite.launcher_checks import check_cluster, decided
+    from s3tui.suite.launcher_checks import check_launchers, decided
     from s3tui.suite.load import load
     from s3tui.text.problems import ConfigError
 
@@ -80,7 +79,7 @@ def validate(file: Path, as_json: bool) -> int:
         if as_json:
             print(json.dumps({"suite": None, "workspace": None, "runs": [], "tasks": [], "problems": error.problems}))
         raise
-    check_cluster(decided(suite.runs, None))
+    check_launchers(decided(suite.runs, None))
     seen = examine(suite.runs)
     runs = [_planned(run) for run in suite.runs]
     problems = [f"{file}: {problem}" for problem in seen.problems]
@@ -137,11 +136,11 @@ def run(
     fresh: bool,
     detach: bool,
     settings: Settings | None = None,
-    launcher: Kind | None = None,
+    launcher: str | None = None,
 ) -> int:
-    """Put the runs of a suite into the queue and see them through; prints its results and what failed.
+    """Queue the runs of a suite and run them to the end; prints the results and the failures.
 
-    `launcher` comes before what the suite says of it. `settings` are those of tests, with a stand-in for the worker.
+    `launcher` overrides that of the suite. `settings` are given by tests, with a substitute for the worker.
     """
     from s3tui.cli.foreground.session import Session, stop_or_ask
     from s3tui.runs.workspace import Workspace
@@ -160,29 +159,31 @@ def run(
     runs = []
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
-    return _tell(suite.folder, runs, f"{suite.name}/", workspace.reasons())
+    return _print_outcome(suite.folder, runs, f"{suite.name}/", workspace.reasons())
 
 
-def dry_run(file: Path, only: Sequence[str], launcher: Kind | None) -> int:
-    """Print what would be given to Slurm, and submit nothing."""
-    from s3tui.suite.batch_scripts import scripts
+def dry_run(file: Path, only: Sequence[str], launcher: str | None) -> int:
+    """Print what would be submitted to a cluster, and submit nothing."""
+    from s3tui.runs.records.launch import LOCAL
     from s3tui.suite.launcher_checks import decided
+    from s3tui.suite.launcher_preview import previews
     from s3tui.suite.load import load
     from s3tui.suite.plan import select
 
     suite = load(file)
     runs = decided(select(suite, only), launcher)
     for run in runs:
-        if not run.queue.launch.is_slurm:
+        if run.queue.launch.kind == LOCAL:
             say(f"{run.name}: runs on this machine")
-    for text in scripts(suite, runs):
+    for text in previews(suite, runs):
         print(text)
     return EXIT_OK
 
 
 def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int:
-    from s3tui.scheduling.detached import start_detached
-    from s3tui.scheduling.dispatcher_seat import Settings, who_dispatches
+    from s3tui.scheduling.dispatcher import Settings
+    from s3tui.scheduling.dispatcher_lock import who_dispatches
+    from s3tui.scheduling.start_detached import start_detached
 
     failed = () if workspace.dispatcher() is not None else start_detached(workspace, (settings or Settings()).command)
     if failed:
@@ -194,8 +195,8 @@ def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int
     return EXIT_OK
 
 
-def _tell(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
-    """Print the results of a suite, and what came to nothing."""
+def _print_outcome(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
+    """Print the results of a suite, and the failure report of each unsuccessful run."""
     from s3tui.cli.results_table import print_table
     from s3tui.results.summary import results
     from s3tui.runs.failure import exit_code_for, failure_of
@@ -210,7 +211,7 @@ def _tell(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[
 
 
 def attach(where: Path | None, settings: Settings | None = None) -> int:
-    """Watch all runs of a workspace, and dispatch them unless somebody does."""
+    """Watch all runs of a workspace, and dispatch them unless another process does."""
     from s3tui.cli.foreground.session import Session, leave_or_ask
     from s3tui.runs.lookup import find_workspace
 
@@ -218,12 +219,12 @@ def attach(where: Path | None, settings: Settings | None = None) -> int:
     workspace.make_writable()
     runs = Session(workspace, "", (), settings=settings).run(leave_or_ask)
     done = sum(run.status.name == "finished" for run in runs)
-    say(f"{done} of {len(runs)} runs finished; s3tui list tells of the others")
+    say(f"{done} of {len(runs)} runs finished; s3tui list shows the others")
     return EXIT_OK
 
 
 def results(path: Path | None, form: Form) -> int:
-    """Print the results of a suite or a workspace; runs without a result are told of on stderr."""
+    """Print the results of a suite or a workspace; runs without a result are listed on stderr."""
     from s3tui.cli import results_table
     from s3tui.results.summary import rows_of, without_result
     from s3tui.runs.workspace import find_runs
@@ -245,7 +246,7 @@ def _results_folder(path: Path | None) -> Path:
         return path
     if not path.exists():
         raise UsageError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
-    from s3tui.suite.load import load  # a folder needs no settings read, so it does not wait for pydantic
+    from s3tui.suite.load import load  # imported here, as a folder does not need pydantic
 
     return load(path).folder
 
@@ -259,7 +260,7 @@ def _say_some(lines: Iterable[str]) -> None:
 
 
 def doctor(as_json: bool) -> int:
-    """Print what this machine has and lacks."""
+    """Print the checks of this machine."""
     from s3tui.cli.commands.doctor import can_run, examine
 
     checks = examine()

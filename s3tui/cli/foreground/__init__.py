@@ -1,1 +1,1 @@
-"""A suite that runs in the foreground: its progress, its signals, its end."""
+"""Running a suite in the foreground: progress display, signals, end."""

@@ -1,4 +1,4 @@
-"""Shows a suite while it runs, on stderr: bars on a terminal, plain lines anywhere else."""
+"""Progress display of a suite on stderr: bars on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-WIDE = 80  # columns of a terminal from which on both losses and the parameters are shown
+WIDE = 80  # from this terminal width on, both losses and the parameters are shown
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many runs of the suite are where, and for how long this has been going on."""
+    """The number of runs in each state, and the elapsed seconds."""
 
     total: int
     done: int
@@ -36,29 +36,29 @@ class Tally:
 
 
 class Progress(Protocol):
-    """Whoever watches a suite run."""
+    """The interface of a progress display."""
 
     def line(self, text: str) -> None:
-        """Say something that stays to be read."""
+        """Print a permanent line."""
 
     def event(self, run: str, state: RunState, event: Event) -> None:
-        """A run had this event, and stands there now."""
+        """Show an event of a run, with the state after it."""
 
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
-        """Another moment has passed; these are the runs under way."""
+        """Show the current states of the running runs."""
 
     def close(self) -> None:
-        """The suite has ended."""
+        """End the display."""
 
 
 def watch() -> Progress:
-    """The progress that suits stderr."""
+    """The display that suits stderr."""
     terminal = console(stderr=True)
     return Bars(terminal) if terminal.is_terminal and not terminal.is_dumb_terminal else Lines()
 
 
 class Lines:
-    """A line when something happens."""
+    """A display of plain lines, one for each evaluation and early end."""
 
     def line(self, text: str) -> None:
         """Print it."""
@@ -72,7 +72,7 @@ class Lines:
         if isinstance(event, Eval):
             place = f"{event.phase} {event.step}/{state.total or '?'}, {event.split}"
             best = ", best so far" if event.best else ""
-            # The test is one evaluation, which neither has steps nor can be better than another.
+            # The test is a single evaluation, without steps and best.
             say(
                 f"{run}: {place}: {_metrics(event)}{best}"
                 if event.split != "test"
@@ -80,10 +80,10 @@ class Lines:
             )
 
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
-        """Nothing: no news, no lines."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing."""
 
 
 def _metrics(event: Eval) -> str:
@@ -91,7 +91,7 @@ def _metrics(event: Eval) -> str:
 
 
 class Bars:
-    """A bar for each running run and a line for the whole, redrawn in place."""
+    """A display with a bar for each running run and a line of totals, redrawn in place."""
 
     def __init__(self, terminal: Console) -> None:
         from rich.live import Live
@@ -109,14 +109,14 @@ class Bars:
         self._console.print(Text(clean(text)), soft_wrap=True)
 
     def event(self, run: str, state: RunState, event: Event) -> None:
-        """Nothing: the next refresh shows it."""
+        """Does nothing: the next refresh shows it."""
 
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
-        """Draw the runs as they stand."""
+        """Draw the current states."""
         self._live.update(_view(states, tally, self._console.width), refresh=True)
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self._live.stop()
 
 
@@ -129,13 +129,13 @@ def _view(states: Mapping[str, RunState], tally: Tally, width: int) -> Renderabl
 
 
 def _table(states: Mapping[str, RunState], wide: bool) -> Table:
-    """A row for each run; a narrow terminal shows fewer columns, and long names on two lines."""
+    """A row for each run; a narrow terminal shows fewer columns, and wraps long names."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False, expand=True)
-    table.add_column("run", ratio=4, overflow="fold")  # the end of a name tells runs apart
+    table.add_column("run", ratio=4, overflow="fold")  # fold, as the end of a name distinguishes runs
     table.add_column("", no_wrap=True)
     table.add_column("", ratio=1, min_width=4)
     numbers = ["step", *(["train/val loss", "parameters"] if wide else ["loss"]), "score", "left"]

@@ -1,4 +1,4 @@
-"""Watches runs in the foreground, and dispatches them unless somebody else does, until they are over."""
+"""A foreground session: watches runs until they end, and dispatches them unless another process does."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from core.run.errors import EXIT_INTERRUPTED, S3Error
 from s3tui.cli.diagnostics import say
 from s3tui.cli.foreground.progress import watch
 from s3tui.cli.foreground.watcher import Watcher, is_over
+from s3tui.launchers.base import RefusedError
 from s3tui.runs.index import Board
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.control import RefusedError, cancel, hold, wait_for_end
-from s3tui.scheduling.dispatcher_seat import Seat, Settings, who_dispatches
+from s3tui.scheduling.control import cancel, hold, wait_for_end
+from s3tui.scheduling.dispatcher import Settings
+from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.system.signals import Interrupts
 
 POLL_SECONDS = 0.25
-LISTED = 5  # runs that are told by name
+LISTED = 5  # most runs that are listed by name
 
-Wish = Literal["leave", "stop", "cancel", "go on"]
+Request = Literal["leave", "stop", "cancel", "go on"]
 
 
 class StoppedError(S3Error):
-    """Watching ended before the runs did, from the keyboard or by a signal."""
+    """The session ended before the runs did, from the keyboard or by a signal."""
 
     kind = "interrupted"
     exit_code = EXIT_INTERRUPTED
 
 
 class Session:
-    """The runs that somebody watches: those of `suite` that `names` holds, or all of the workspace."""
+    """A session that watches the runs `names` of `suite`, or all runs of the workspace."""
 
     def __init__(
         self,
@@ -47,73 +49,73 @@ class Session:
         self.workspace = workspace
         self.board = Board(workspace)
         self.board.refresh()
-        self.seat = Seat(self.board, settings)
+        self.dispatching = DispatcherLock(self.board, settings)
         mine = {f"{suite}/{name}" for name in names} if suite else None
         self.watcher = Watcher(self.board, mine, watch(), done, prefix=f"{suite}/" if suite else "")
-        self._told_who = False
+        self._announced_dispatcher = False
         self._trouble = ""
 
-    def run(self, when_asked: Callable[[Session, Interrupts], Wish]) -> list[FoundRun]:
-        """Go on until the runs are over; raises StoppedError where somebody wanted otherwise."""
+    def run(self, when_interrupted: Callable[[Session, Interrupts], Request]) -> list[FoundRun]:
+        """Watch until all runs have ended; raises StoppedError if the user or a signal ends the session earlier."""
         with Interrupts() as interrupts:
             try:
                 handled = 0
                 while not self._is_over():
                     if interrupts.received > handled:
-                        self._do(when_asked(self, interrupts), interrupts)
+                        self._do(when_interrupted(self, interrupts), interrupts)
                         handled = interrupts.received
                     self._tick()
                     time.sleep(POLL_SECONDS)
             finally:
                 self.watcher.progress.close()
-                if self.seat.leave():
-                    say("what else is queued goes on in the background")
+                if self.dispatching.leave():
+                    say("other queued runs continue in the background")
         return self.mine()
 
     def mine(self) -> list[FoundRun]:
-        """The runs that are watched, by name."""
+        """The watched runs, sorted by name."""
         return [self.board.runs[name] for name in sorted(self.watcher.names) if name in self.board.runs]
 
     def _tick(self) -> None:
-        changed = self.seat.tick()
-        if self.seat.dispatcher is None and not self._told_who:
-            self._told_who = True
+        changed = self.dispatching.tick()
+        if self.dispatching.dispatcher is None and not self._announced_dispatcher:
+            self._announced_dispatcher = True
             self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
         self.watcher.update(changed)
-        trouble = self.seat.trouble
+        trouble = self.dispatching.trouble
         if trouble and trouble != self._trouble:
             self.watcher.progress.line(f"{trouble}; trying again")
         self._trouble = trouble
 
     def _is_over(self) -> bool:
-        if not self.seat.has_looked:
+        if not self.dispatching.has_looked:
             return False
-        dispatcher = self.seat.dispatcher
+        dispatcher = self.dispatching.dispatcher
         if dispatcher is None:
             return all(map(is_over, self.mine()))
         impossible = dispatcher.impossible
         return all((is_over(run) or run.name in impossible) and not dispatcher.is_open(run) for run in self.mine())
 
-    def _do(self, wish: Wish, interrupts: Interrupts) -> None:
-        if wish == "go on":
+    def _do(self, request: Request, interrupts: Interrupts) -> None:
+        if request == "go on":
             return
         before = interrupts.received
         running = [run for run in self.mine() if isinstance(run.status, (Running, Quiet))]
         waiting = [run for run in self.mine() if isinstance(run.status, Queued)]
-        if wish == "leave":
+        if request == "leave":
             raise StoppedError(f"left {self._listed(running)} running, {len(waiting)} waiting", "s3tui attach watches")
-        action = hold if wish == "stop" else cancel
+        action = hold if request == "stop" else cancel
         for run in (*waiting, *running):
             with contextlib.suppress(RefusedError):  # it has ended by itself
                 action(self.workspace, run)
         if running:
             self.watcher.progress.line(f"waiting for {self._listed(running)} to end")
-        wait_for_end(self.workspace, running, wish == "cancel", hurry=lambda: interrupts.received > before)
-        done = "stopped" if wish == "stop" else "cancelled"
-        told = f"{done} {self._listed(running)}" if running else f"{done}; no run was under way"
+        wait_for_end(self.workspace, running, request == "cancel", hurry=lambda: interrupts.received > before)
+        done = "stopped" if request == "stop" else "cancelled"
+        message = f"{done} {self._listed(running)}" if running else f"{done}; no run was under way"
         if waiting:
-            told += f"; {len(waiting)} had not started"
-        raise StoppedError(told, "run the same command again to go on")
+            message += f"; {len(waiting)} had not started"
+        raise StoppedError(message, "run the same command again to go on")
 
     def _listed(self, runs: Sequence[FoundRun]) -> str:
         if len(runs) > LISTED:
@@ -121,17 +123,17 @@ class Session:
         return ", ".join(self.watcher.shown(run.name) for run in runs) or "nothing"
 
 
-def stop_or_ask(session: Session, interrupts: Interrupts) -> Wish:
-    """For whoever started the runs: a terminal is asked, one that hung up leaves them, any other signal stops them."""
-    return _wish(session, interrupts, otherwise="stop")
+def stop_or_ask(session: Session, interrupts: Interrupts) -> Request:
+    """For `run`: ask at the terminal; leave the runs if the terminal hung up; otherwise stop them."""
+    return _request(session, interrupts, otherwise="stop")
 
 
-def leave_or_ask(session: Session, interrupts: Interrupts) -> Wish:
-    """For whoever only came to watch: the runs go on, unless a terminal says otherwise."""
-    return _wish(session, interrupts, otherwise="leave")
+def leave_or_ask(session: Session, interrupts: Interrupts) -> Request:
+    """For `attach`: ask at the terminal; otherwise leave the runs going."""
+    return _request(session, interrupts, otherwise="leave")
 
 
-def _wish(session: Session, interrupts: Interrupts, otherwise: Wish) -> Wish:
+def _request(session: Session, interrupts: Interrupts, otherwise: Request) -> Request:
     if interrupts.hung_up:
         return "leave"
     if interrupts.terminated or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -139,8 +141,8 @@ def _wish(session: Session, interrupts: Interrupts, otherwise: Wish) -> Wish:
     return _ask(session, interrupts)
 
 
-def _ask(session: Session, interrupts: Interrupts) -> Wish:
-    """What the person at the terminal wants; a second Ctrl-C stops the runs."""
+def _ask(session: Session, interrupts: Interrupts) -> Request:
+    """Ask the user at the terminal; a second Ctrl-C stops the runs."""
     session.watcher.progress.close()
     question = "(l)eave the runs going, (s)top them with a checkpoint, (c)ancel them; Enter goes on watching: "
     print(question, end="", file=sys.stderr, flush=True)
@@ -149,8 +151,8 @@ def _ask(session: Session, interrupts: Interrupts) -> Wish:
         if interrupts.received > before:
             print(file=sys.stderr)
             return "leave" if interrupts.hung_up else "stop"
-    answers: dict[str, Wish] = {"l": "leave", "s": "stop", "c": "cancel"}
-    wish = answers.get(sys.stdin.readline().strip().lower()[:1], "go on")
-    if wish == "go on":
+    answers: dict[str, Request] = {"l": "leave", "s": "stop", "c": "cancel"}
+    request = answers.get(sys.stdin.readline().strip().lower()[:1], "go on")
+    if request == "go on":
         session.watcher.progress = watch()
-    return wish
+    return request

@@ -1,4 +1,4 @@
-"""Tells of the runs of a suite while they go on, from their files alone: who dispatches them does not matter."""
+"""Reports the progress of runs from their files, whichever process dispatches them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ FAILED = (Broken, Dead, Damaged, Cancelled)
 
 
 def is_over(run: FoundRun) -> bool:
-    """Whether nothing more comes of a run by itself."""
+    """Whether a run has ended and will not continue by itself."""
     if isinstance(run.status, (Done, Cancelled, Damaged)):
         return True
     if isinstance(run.status, (Queued, Running, Quiet)):
         return False
-    return run.queue is None or run.queue.wanted != "queued"  # else its end is yet to be answered
+    return run.queue is None or run.queue.wanted != "queued"  # if queued, the dispatcher will retry or settle it
 
 
 @dataclass
 class Watched:
-    """What was last told of one run."""
+    """The last reported state of one run."""
 
     tail: EventReader
     state: RunState = field(default_factory=RunState)
-    told: str = ""
+    reported: str = ""
 
 
 class Watcher:
-    """Watches those of the runs of a board that `names` holds, or all; people are told names without `prefix`."""
+    """Watches the runs `names`, or all of the index; reported names are without `prefix`."""
 
     def __init__(
         self, board: Board, names: Iterable[str] | None, progress: Progress, done: int = 0, prefix: str = ""
@@ -53,21 +53,21 @@ class Watcher:
 
     @property
     def names(self) -> set[str]:
-        """The runs that are watched."""
+        """The names of the watched runs."""
         return set(self.board.runs) if self._names is None else self._names
 
     def _begin(self, run: FoundRun) -> Watched:
-        """Take in silently what earlier attempts have told."""
+        """Read the events of earlier attempts without reporting them."""
         watched = self._watched[run.name] = Watched(EventReader(run.directory.events))
         for event in watched.tail.poll():
             watched.state = fold(watched.state, event)
         if not isinstance(run.status, (Running, Quiet)):
             watched.tail.close()
-            watched.told = "" if isinstance(run.status, Queued) else run.status.name
+            watched.reported = "" if isinstance(run.status, Queued) else run.status.name
         return watched
 
     def update(self, changed: set[str]) -> None:
-        """Tell of what is new, first of what runs have told themselves."""
+        """Report news, events first."""
         living = {}
         for name in sorted(self.names):
             run = self.board.runs.get(name)
@@ -76,9 +76,9 @@ class Watcher:
             watched = self._watched.get(name) or self._begin(run)
             lives = isinstance(run.status, (Running, Quiet))
             if lives or name in changed:
-                # Its start comes before what it tells, any end after.
-                for tell in (self._news, self._events) if lives else (self._events, self._news):
-                    tell(run, watched)
+                # Report the start before the events, and an end after them.
+                for report in (self._news, self._events) if lives else (self._events, self._news):
+                    report(run, watched)
             if lives:
                 living[self.shown(name)] = watched.state
             else:
@@ -86,11 +86,11 @@ class Watcher:
         self.progress.refresh(living, self.tally(len(living)))
 
     def shown(self, name: str) -> str:
-        """A run's name as people are told it."""
+        """A run's name for display."""
         return name.removeprefix(self._prefix)
 
     def tally(self, running: int) -> Tally:
-        """How many of the runs are where."""
+        """The number of runs in each state."""
         runs = [self.board.runs[name] for name in self.names if name in self.board.runs]
         done = sum(isinstance(run.status, Done) for run in runs)
         failed = sum(is_over(run) and not isinstance(run.status, Done) for run in runs)
@@ -103,15 +103,15 @@ class Watcher:
             self.progress.event(self.shown(run.name), watched.state, event)
 
     def _news(self, run: FoundRun, watched: Watched) -> None:
-        """Say what became of a run, once."""
+        """Report a change of status, once."""
         key, line = _line(run, watched.state)
-        if line and key != watched.told:
+        if line and key != watched.reported:
             self.progress.line(f"{self.shown(run.name)}: {line}")
-        watched.told = key or watched.told
+        watched.reported = key or watched.reported
 
 
 def _line(run: FoundRun, state: RunState) -> tuple[str, str]:
-    """What there is to say of a run, with what tells it from all that was said before."""
+    """A key that identifies the news about a run, and the line to print."""
     status = run.status
     if isinstance(status, Running) and status.process is not None:
         again = " again" if state.attempt > 1 or (run.queue is not None and run.queue.settled) else ""

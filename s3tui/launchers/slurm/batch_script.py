@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from submitit.slurm.slurm import SlurmExecutor
 
-from s3tui.runs.records.launch import MAX_TASKS, Launch
-from s3tui.runs.records.slurm_job import array_name
+from s3tui.launchers.job_batches import Batch
+from s3tui.launchers.slurm.client import NAME
+from s3tui.launchers.slurm.options import MAX_TASKS, JobOptions, job_options
 from s3tui.system.child import FOLDER, PYTHON
 
 
@@ -36,45 +35,57 @@ class RunArray(SlurmExecutor):
         return str(self._submit_command(command).job_id)
 
 
-def run_array(folder: Path, runs: int, launch: Launch, nice: int) -> RunArray:
-    """An array of so many runs. `folder` holds a link to each, named 0, 1, ...; what Slurm prints is in their logs."""
-    array = RunArray(folder)
-    array.update_parameters(**_parameters(array.folder, launch, nice))
-    array.parameters["map_count"] = runs
+def run_array(batch: Batch) -> RunArray:
+    """A batch as an array; what Slurm prints goes into the logs of the runs.
+
+    Raises JobRefusedError where its options cannot be read.
+    """
+    array = RunArray(batch.folder)
+    array.update_parameters(**_parameters(os.fspath(array.folder), batch, job_options(batch.options)))
+    array.parameters["map_count"] = batch.tasks
     return array
 
 
-def _parameters(folder: Path, launch: Launch, nice: int) -> dict[str, Any]:
+def nice(priority: int) -> int:
+    """A priority as Slurm counts it: what is subtracted from that of the job."""
+    return -priority
+
+
+def _parameters(folder: str, batch: Batch, options: JobOptions) -> dict[str, Any]:
     more: dict[str, Any] = {
         # To the batch shell alone, which is our supervisor; submitit's own signal would go to steps: there are none.
-        "signal": f"B:USR1@{launch.warn_seconds}",
+        "signal": f"B:USR1@{options.warn_seconds}",
         "requeue": True,
-        "output": os.fspath(folder).replace("%", "%%") + "/%a/log.txt",
+        "output": folder.replace("%", "%%") + "/%a/log.txt",
         "chdir": FOLDER,
     }
     return {
-        "job_name": array_name(folder.name),
+        "job_name": NAME + batch.name,
         # What is None is left out, so that the cluster's own default holds and not submitit's.
-        "partition": launch.partition or None,
-        "account": launch.account or None,
-        "qos": launch.qos or None,
-        "gres": launch.gres or None,
-        "constraint": launch.constraint or None,
-        "exclude": launch.exclude or None,
-        "time": launch.time or None,
-        "cpus_per_task": launch.cpus or None,
-        "mem": f"{launch.memory // 2**20}M" if launch.memory else None,
+        "partition": options.partition or None,
+        "account": options.account or None,
+        "qos": options.qos or None,
+        "gres": options.gres or None,
+        "constraint": options.constraint or None,
+        "exclude": options.exclude or None,
+        "time": options.time or None,
+        "cpus_per_task": options.cpus or None,
+        "mem": f"{options.memory // 2**20}M" if options.memory else None,
         "wckey": None,
-        "array_parallelism": launch.parallel or MAX_TASKS,
-        "setup": list(launch.setup) or None,
+        "array_parallelism": options.parallel or MAX_TASKS,
+        "setup": list(options.setup) or None,
         "use_srun": False,
         "stderr_to_stdout": True,
-        "additional_parameters": more | ({"nice": nice} if nice else {}) | dict(launch.sbatch),
+        "additional_parameters": more | _nice(batch.priority) | dict(options.sbatch),
     }
 
 
-def task_command(folder: Path, worker: Sequence[str], grace: float) -> str:
+def _nice(priority: int) -> dict[str, int]:
+    return {"nice": nice(priority)} if priority else {}
+
+
+def task_command(batch: Batch) -> str:
     """What each task does: become the supervisor of its run, so that Slurm's signals reach it and no shell."""
     start = [*PYTHON, "-m", "s3tui.launchers.slurm.array_task"]
-    link = f'{shlex.quote(os.fspath(folder))}/"$SLURM_ARRAY_TASK_ID"'
-    return f"exec {shlex.join(start)} {link} {shlex.quote(folder.name)} {grace:g} {shlex.join(worker)}"
+    link = f'{shlex.quote(os.fspath(batch.folder))}/"$SLURM_ARRAY_TASK_ID"'
+    return f"exec {shlex.join(start)} {link} {shlex.quote(batch.name)} {batch.grace:g} {shlex.join(batch.worker)}"

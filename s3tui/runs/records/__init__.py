@@ -1,1 +1,1 @@
-"""The small JSON files of a run directory, read as typed records."""
+"""The small JSON files of a run directory as typed records."""

@@ -1,53 +1,42 @@
-"""What a run asks of a cluster: the `[launcher]` table. None of it defines the run, so it is kept in `queue.json`."""
+"""Where a run is started, and what its job asks for there: a part of `queue.json`, as none of it defines the run."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from core.run.fields import Count, Made
+from core.run.fields import Like, Made
 
-Kind = Literal["local", "slurm", "auto"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-Option = str | int | bool  # of sbatch
-WARN_SECONDS = 120
-MAX_TASKS = 1000  # of one array: Slurm's own limit, MaxArraySize, is 1001 where nobody has raised it
-
-
-def _pairs(table: dict[str, Option]) -> tuple[tuple[str, Option], ...]:
-    return tuple(table.items())
+LOCAL = "local"
+AUTO = "auto"  # the first launcher that answers; never in a queue file
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Where a run is started, and what its job asks for; what is empty or 0 is left to the cluster's defaults.
+    """The launcher by its name (`kind`), and its options, which only that launcher understands.
 
-    `kind` "auto" is Slurm where it answers and this machine otherwise; in the queue it is never "auto". `memory` is in
-    bytes, `time` as Slurm writes it. `parallel` limits how many tasks of an array run at once. `warn_seconds` before
-    the time limit the worker is asked for a checkpoint. `setup` are lines of bash before it starts, `sbatch` are
-    further options of sbatch.
+    In the file both stand side by side in one table.
     """
 
-    kind: Kind = "local"
-    partition: str = ""
-    account: str = ""
-    qos: str = ""
-    gres: str = ""
-    constraint: str = ""
-    exclude: str = ""
-    time: str = ""
-    cpus: Count = 0
-    memory: Count = 0
-    parallel: Count = 0
-    warn_seconds: Count = WARN_SECONDS
-    setup: tuple[str, ...] = ()
-    sbatch: Annotated[tuple[tuple[str, Option], ...], Made(dict[str, Option], _pairs)] = ()
-
-    @property
-    def is_slurm(self) -> bool:
-        """Whether a cluster runs it."""
-        return self.kind == "slurm"
+    kind: str = LOCAL
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What is written into `queue.json`."""
-        return asdict(self) | {"setup": list(self.setup), "sbatch": dict(self.sbatch)}
+        return {"kind": self.kind, **self.options}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What every such table has."""
+
+    kind: str
+
+
+def _read_back(table: Mapping[str, Any]) -> Launch:
+    return Launch(table["kind"], {key: value for key, value in table.items() if key != "kind"})
+
+
+# A `Launch` as a field of a record.
+LaunchTable = Annotated[Launch, Made(Annotated[dict[str, Any], Like(lambda: _Kind)], _read_back)]

@@ -1,4 +1,4 @@
-"""What a supervisor writes: which processes work on a run (`process.json`), and how they ended (`exit.json`)."""
+"""Records of a run's processes (`process.json`) and of their end (`exit.json`), written by the supervisor."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from s3tui.system.process_identity import Identity
 
 @dataclass(frozen=True)
 class Process:
-    """The worker of a run and its supervisor; `where` is what they were given, as `gpu 0`.
+    """The worker of a run and its supervisor; `where` names their devices, such as `gpu 0`.
 
-    `log_start` and `events_start` are where the output of this attempt begins. `job` is the id of their Slurm job,
-    empty where they have none.
+    `log_start` and `events_start` are the byte offsets at which the output of this attempt begins. `job` is the id of
+    their job on a cluster, empty if they have none.
     """
 
     worker: Identity
@@ -30,11 +30,11 @@ class Process:
 
 @dataclass(frozen=True)
 class Exit:
-    """The end of a worker: its exit code, or the signal that ended it. `asked` is "stop" or "kill" where we did it.
+    """The end of a worker: its exit code, or the signal that ended it. `asked` is "stop" or "kill" if s3tui ended it.
 
-    Where Slurm's time was nearly over it is "requeue" if the worker has left a checkpoint, "too slow" otherwise.
+    If its job's time was nearly over, `asked` is "requeue" if the worker left a checkpoint, "too slow" otherwise.
 
-    `gpu_joules` is what its GPU used meanwhile, for whomever; None where NVML does not tell.
+    `gpu_joules` is the energy that its GPU used meanwhile, by all processes; None if NVML does not report it.
     """
 
     worker: Identity
@@ -48,10 +48,10 @@ class Exit:
 
 
 def read_process(directory: RunDir) -> Process | None:
-    """The last process of a run; None before the first, RunDirError where the file is damaged."""
+    """The last process of a run; None before the first. Raises RunDirError if the file is damaged."""
     return read_record_if_there(directory.process, Process)
 
 
 def read_exit(directory: RunDir) -> Exit | None:
-    """The last end of a worker that was written down; it may be that of an earlier attempt."""
+    """The last recorded end of a worker; it may belong to an earlier attempt."""
     return read_record_if_there(directory.exit, Exit)

@@ -1,4 +1,4 @@
-"""What is wanted of a run: `queue.json`. Facts only, so that any process can go on where another was killed."""
+"""The queue record of a run (`queue.json`): its requested state, so that any process can take over from another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from core.run.errors import RunDirError, SpecError
 from core.run.fields import LATER, Count, Moment, Positive, WrongError, read
 from core.run.rundir import RunDir, read_record_if_there, write_json
-from s3tui.runs.records.launch import Launch
+from s3tui.runs.records.launch import Launch, LaunchTable
 from s3tui.system.file_locks import locked
 
 Wanted = Literal["queued", "held", "cancelled"]
@@ -20,7 +20,7 @@ Wanted = Literal["queued", "held", "cancelled"]
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run asks of the machine; `gpus` None follows its device, `memory` is in bytes, of a GPU."""
+    """The resources that a run requests; `gpus` None depends on its device, `memory` is GPU memory in bytes."""
 
     threads: Positive = 1
     gpus: Count | None = None
@@ -33,9 +33,9 @@ class Resources:
 class Queue:
     """The content of `queue.json`.
 
-    `settled` is the attempt whose end was answered, by a retry or by giving up, so that no end is answered twice;
-    `failure` is how it failed, without its numbers; `reason` says why the run does not go on by itself. `log_to` names
-    the experiment trackers that are told of it; `launch` is where it is started.
+    `settled` is the attempt whose end was dealt with, by a retry or by giving up, so that none is handled twice;
+    `failure` is the signature of its failure; `reason` says why the run does not continue by itself. `log_to` names the
+    experiment trackers that receive its events; `launch` is where it is started.
     """
 
     wanted: Wanted = "queued"
@@ -52,23 +52,23 @@ class Queue:
     tags: tuple[str, ...] = ()
     log_to: tuple[str, ...] = field(default=(), metadata=LATER)
     resources: Resources = field(default_factory=Resources)
-    launch: Launch = field(default_factory=Launch, metadata=LATER)
+    launch: LaunchTable = field(default_factory=Launch, metadata=LATER)
 
     def to_json(self) -> dict[str, Any]:
-        """What is written."""
+        """The content of the file."""
         return {"v": 1} | asdict(self) | {"launch": self.launch.to_json()}
 
 
 def read_queue(directory: RunDir) -> Queue | None:
-    """What is wanted of a run; None where it never was in a queue, RunDirError where the file is damaged."""
+    """The queue record of a run; None if it was never queued. Raises RunDirError if the file is damaged."""
     return read_record_if_there(directory.queue, Queue)
 
 
 class QueueFiles:
-    """Changes the queue files of one workspace, one at a time, and keeps a journal of which were changed.
+    """Changes the queue records of a workspace under a lock, and keeps a journal of changed runs.
 
-    The journal spares readers the look at a thousand files; what it misses, as the last change before a kill, they
-    find when they look at all of them.
+    With the journal, readers need not check a thousand files; changes that it misses, such as the last one before a
+    kill, are found when they check all files.
     """
 
     def __init__(self, workspace: Path) -> None:
@@ -77,11 +77,11 @@ class QueueFiles:
         self.journal = workspace / ".s3tui" / "journal"
 
     def put(self, directory: RunDir, queue: Queue) -> None:
-        """Write the file of a run, whatever was in it."""
+        """Write the record of a run, whatever it was before."""
         self.change(directory, lambda _: queue)
 
     def change(self, directory: RunDir, how: Callable[[Queue], Queue]) -> Queue:
-        """Replace what is wanted by what `how` makes of it, while nobody else changes it."""
+        """Replace a record by `how(record)`, under the lock."""
         with locked(self._lock):
             old = _or_new(directory)
             new = how(old)
@@ -92,7 +92,7 @@ class QueueFiles:
         return new
 
     def note(self, directory: RunDir) -> None:
-        """Tell readers that a run has changed otherwise, as by being deleted."""
+        """Notify readers of another change to a run, such as its deletion."""
         with locked(self._lock):
             self._note(directory)
 
@@ -106,7 +106,7 @@ class QueueFiles:
 
 
 def _check(queue: Queue) -> None:
-    """Refuse what nobody could read back."""
+    """Raise SpecError for a record that could not be read back."""
     try:
         read(Queue, queue.to_json())
     except WrongError as error:
@@ -114,7 +114,7 @@ def _check(queue: Queue) -> None:
 
 
 def _or_new(directory: RunDir) -> Queue:
-    """What is wanted now. A damaged file says nothing any more, so the new one starts from nothing."""
+    """The current record, or a new one if the file is damaged or missing."""
     try:
         return read_queue(directory) or Queue(wanted="held")
     except RunDirError:
@@ -122,7 +122,7 @@ def _or_new(directory: RunDir) -> Queue:
 
 
 def queued(queue: Queue, attempt: str, now: float | None = None) -> Queue:
-    """The same run put into the queue anew: all its retries are before it, and its past is answered."""
+    """The record of a run that is queued again: with all retries, and its last attempt settled."""
     return replace(
         queue, wanted="queued", submitted=time.time() if now is None else now, retried=0, not_before=0.0, failure="",
         settled=attempt, reason="",

@@ -1,25 +1,28 @@
-"""What a finished run came to, read back from its `result.json`."""
+"""The result of a finished run (`result.json`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, Literal
 
-from core.run.fields import Amount, Count, Made
+from core.run.fields import LATER, Amount, Count, Made
 from core.run.rundir import RunDir, read_record
 
 
 @dataclass(frozen=True)
 class _Seconds:
-    """How long the parts of a run took."""
+    """The durations in a result."""
 
     total: Amount
 
 
 @dataclass(frozen=True)
 class Result:
-    """Score, parameters and time; `seconds` is that of the whole run."""
+    """Score, parameters and time; `seconds` is that of the whole run.
+
+    `precision` is that of the backbone, `fp32` or `bf16`; empty in results of versions before 0.2.
+    """
 
     task: str
     model: str
@@ -30,8 +33,9 @@ class Result:
     parameters: Count
     backbone_parameters: Count
     seconds: Annotated[float, Made(_Seconds, attrgetter("total"))]
+    precision: Literal["fp32", "bf16", ""] = field(default="", metadata=LATER)
 
 
 def read_result(directory: RunDir) -> Result:
-    """What a run came to; raises RunDirError where `result.json` is missing or damaged."""
+    """Read the result of a run; raises RunDirError if `result.json` is missing or damaged."""
     return read_record(directory.result, Result)

@@ -1,12 +1,15 @@
-"""What the manager reads of `spec.json` and `summary.json`: checked at once, and kept as it stands in the files.
+"""Reads `spec.json` and `summary.json` as dictionaries, with the types of the fields that the manager uses checked.
 
-Whether the settings make a run is for the worker to say; here they only have to be of the right kinds.
+The worker validates the settings fully.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
+from core.run.added import with_added
 from core.run.fields import Amount, Count, Like
 from core.run.rundir import RunDir, read_record, read_record_if_there
 
@@ -59,12 +62,19 @@ _SUMMARY: Any = Annotated[dict[str, Any], Like(lambda: _Summary)]
 
 
 def read_spec(directory: RunDir) -> dict[str, Any]:
-    """The settings of a run; raises RunDirError where the file is missing or damaged."""
+    """Read the settings of a run; raises RunDirError if the file is missing or damaged."""
     spec: dict[str, Any] = read_record(directory.spec, _SPEC)
-    return spec
+    return with_added(spec)
 
 
 def read_summary(directory: RunDir) -> dict[str, Any]:
-    """The little that lists show, empty where there is none yet; raises RunDirError where the file is damaged."""
+    """Read the summary of a run, empty if there is none yet; raises RunDirError if the file is damaged."""
     summary: dict[str, Any] | None = read_record_if_there(directory.summary, _SUMMARY)
     return summary or {}
+
+
+def task_of(spec: Mapping[str, Any], short: bool = False) -> str:
+    """The name of a run's task, or the path of its data (`short`: the name of the file alone, without extension)."""
+    task: Mapping[str, str] = spec.get("task", {})
+    path = task.get("path", "")
+    return task.get("name") or (PurePosixPath(path).stem if short else path)

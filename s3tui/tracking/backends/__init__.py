@@ -1,1 +1,1 @@
-"""The trackers, a module each."""
+"""The trackers of this package, one module each."""

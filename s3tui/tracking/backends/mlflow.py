@@ -1,4 +1,4 @@
-"""MLflow: the server of MLFLOW_TRACKING_URI, or without one a file store beside the runs. mlflow-skinny is enough."""
+"""The MLflow tracker: logs to MLFLOW_TRACKING_URI, or to a file store in the workspace. mlflow-skinny is sufficient."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from itertools import islice
 
-# A server that is away should be found out within the time that a tracker is given.
+# An unreachable server should be noticed within the time that a tracker may take.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-# MLflow 3 asks for this word before it writes files, which need no server and no database.
+# MLflow 3 requires this variable for its file store, which needs no server and no database.
 os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 
 from mlflow import MlflowClient
@@ -22,14 +22,14 @@ PARAMS, LONGEST = 100, 6000  # parameters in one request and characters in one o
 
 
 class MLflow:
-    """One run; MLflow has no histograms, so the gates are seen in the picture alone."""
+    """One run in MLflow; it has no histograms, so the gates appear only in the picture."""
 
     def __init__(self, about: About) -> None:
         self._client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or (about.store / ".mlflow").as_uri())
         self.known_as = about.known_as or self._new(about)
         self._client.update_run(self.known_as, status="RUNNING")
         self._folder = about.folder
-        self._told: list[Metric] = []
+        self._unsent: list[Metric] = []
 
     def _new(self, about: About) -> str:
         experiment = self._client.get_experiment_by_name(about.project)
@@ -41,31 +41,31 @@ class MLflow:
         return known_as
 
     def scalars(self, values: Mapping[str, float], step: int, t: float) -> None:
-        """Kept until they are flushed, many in one request."""
-        self._told += [Metric(name, value, int(t * 1000), step) for name, value in values.items()]
+        """Collect values until `flush`, which sends many in one request."""
+        self._unsent += [Metric(name, value, int(t * 1000), step) for name, value in values.items()]
 
     def histogram(self, name: str, values: list[float], step: int, t: float) -> None:
-        """MLflow cannot hold it."""
+        """Does nothing, as MLflow has no histograms."""
 
     def picture(self, name: str, png: bytes, step: int, t: float) -> None:
-        """As an artifact of its name."""
+        """Store the picture as an artifact of this name."""
         folder, _, file = name.rpartition("/")
         path = self._folder / f"{file}.png"
         path.write_bytes(png)
         self._client.log_artifact(self.known_as, str(path), folder)
 
     def flush(self) -> None:
-        """Send what was told."""
-        for begin in range(0, len(self._told), BATCH):
-            self._client.log_batch(self.known_as, metrics=self._told[begin : begin + BATCH])
-        self._told = []
+        """Send the collected values."""
+        for begin in range(0, len(self._unsent), BATCH):
+            self._client.log_batch(self.known_as, metrics=self._unsent[begin : begin + BATCH])
+        self._unsent = []
 
     def close(self, ok: bool) -> None:
-        """Say how the run ended."""
+        """Set the final status of the run."""
         self.flush()
         self._client.set_terminated(self.known_as, "FINISHED" if ok else "FAILED")
 
 
 def open_run(about: About) -> MLflow:
-    """A new run, or the one that is known already."""
+    """Start a run, or resume the known one."""
     return MLflow(about)

@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the run's folder, which `tensorboard --logdir WORKSPACE` finds. Needs no torch."""
+"""The TensorBoard tracker: event files in the run's folder, for `tensorboard --logdir WORKSPACE`; needs no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s3tui.tracking.registry import About
 
 
 class TensorBoard:
-    """One event file; who goes on with a run adds another, which TensorBoard reads as one with the first."""
+    """One event file; a resumed run adds another, which TensorBoard merges with the first."""
 
     known_as = ""
 
@@ -21,29 +21,29 @@ class TensorBoard:
         self._writer = EventFileWriter(str(about.folder))
 
     def scalars(self, values: Mapping[str, float], step: int, t: float) -> None:
-        """One event with all values."""
+        """Write one event with all values."""
         self._write(Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()]), step, t)
 
     def histogram(self, name: str, values: list[float], step: int, t: float) -> None:
-        """In 30 buckets, TensorBoard's usual number."""
+        """Write a histogram of 30 buckets, TensorBoard's default."""
         self._write(histogram_pb(name, values), step, t)
 
     def picture(self, name: str, png: bytes, step: int, t: float) -> None:
-        """The file as it is."""
+        """Write the PNG unchanged."""
         self._write(Summary(value=[Summary.Value(tag=name, image=Summary.Image(encoded_image_string=png))]), step, t)
 
     def _write(self, summary: Summary, step: int, t: float) -> None:
         self._writer.add_event(Event(wall_time=t, step=step, summary=summary))
 
     def flush(self) -> None:
-        """Onto the disk."""
+        """Flush to disk."""
         self._writer.flush()
 
     def close(self, ok: bool) -> None:
-        """TensorBoard has no word for how a run ended."""
+        """Close the file; TensorBoard has no final status."""
         self._writer.close()
 
 
 def open_run(about: About) -> TensorBoard:
-    """A new event file."""
+    """Start a new event file."""
     return TensorBoard(about)

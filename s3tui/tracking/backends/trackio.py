@@ -1,4 +1,4 @@
-"""Trackio: its local database, or the Space or server that its TRACKIO_ variables name."""
+"""The Trackio tracker: logs to its local database, or to the Space or server of its TRACKIO_ variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s3tui.tracking.registry import About
 
 
 class Trackio:
-    """One run, known by its name."""
+    """One run in Trackio, identified by its name."""
 
     def __init__(self, about: About) -> None:
         self._run = trackio.init(
@@ -22,25 +22,25 @@ class Trackio:
         self.known_as = str(self._run.name)
 
     def scalars(self, values: Mapping[str, float], step: int, t: float) -> None:
-        """All values in one row."""
+        """Log all values in one row."""
         self._run.log(dict(values), step=step)
 
     def histogram(self, name: str, values: list[float], step: int, t: float) -> None:
-        """In 64 buckets, Trackio's usual number."""
+        """Log a histogram of 64 buckets, Trackio's default."""
         self._run.log({name: trackio.Histogram(values)}, step=step)
 
     def picture(self, name: str, png: bytes, step: int, t: float) -> None:
-        """Decoded, as Trackio takes it."""
+        """Log the decoded image, as Trackio requires."""
         self._run.log({name: trackio.Image(Image.open(io.BytesIO(png)))}, step=step)
 
     def flush(self) -> None:
-        """A thread of Trackio's own keeps what it is told."""
+        """Does nothing: a thread of Trackio stores values."""
 
     def close(self, ok: bool) -> None:
-        """Waits until all is kept."""
+        """Wait until everything is stored."""
         self._run.finish()
 
 
 def open_run(about: About) -> Trackio:
-    """A new run, or the one that is known already."""
+    """Start a run, or resume the known one."""
     return Trackio(about)

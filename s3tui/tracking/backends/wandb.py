@@ -1,4 +1,4 @@
-"""Weights & Biases: where and as whom, `wandb login` and its WANDB_ variables say; WANDB_MODE=offline writes files."""
+"""The Weights & Biases tracker, configured by `wandb login` and WANDB_ variables; WANDB_MODE=offline writes files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s3tui.tracking.registry import PHASES, About
 
 
 class Wandb:
-    """One run. It counts calls, not steps, so each value goes with the step of its phase, the axis of its plots."""
+    """One run in W&B, which counts calls, not steps: the step of the phase is logged with the values, as plot axis."""
 
     def __init__(self, about: About) -> None:
         self._run = wandb.init(
@@ -25,26 +25,26 @@ class Wandb:
             self._run.define_metric(f"{phase}/*", step_metric=f"{phase}/step")
 
     def scalars(self, values: Mapping[str, float], step: int, t: float) -> None:
-        """All values in one row."""
+        """Log all values in one row."""
         phase = next(iter(values)).partition("/")[0]
         self._run.log({**values, f"{phase}/step": step})
 
     def histogram(self, name: str, values: list[float], step: int, t: float) -> None:
-        """In 64 buckets, W&B's usual number."""
+        """Log a histogram of 64 buckets, W&B's default."""
         self._run.log({name: wandb.Histogram(values), f"{name.partition('/')[0]}/step": step})
 
     def picture(self, name: str, png: bytes, step: int, t: float) -> None:
-        """Decoded, as W&B takes it."""
+        """Log the decoded image, as W&B requires."""
         self._run.log({name: wandb.Image(Image.open(io.BytesIO(png))), f"{name.partition('/')[0]}/step": step})
 
     def flush(self) -> None:
-        """A process of W&B's own keeps what it is told."""
+        """Does nothing: a process of W&B stores values."""
 
     def close(self, ok: bool) -> None:
-        """Waits until all is sent."""
+        """Wait until everything is sent."""
         self._run.finish(exit_code=0 if ok else 1)
 
 
 def open_run(about: About) -> Wandb:
-    """A new run, or the one that is known already."""
+    """Start a run, or resume the known one."""
     return Wandb(about)

@@ -1,1 +1,1 @@
-"""Charts: axes, canvas, and what they show."""
+"""Charts: figures as data, axes, drawing on a canvas of characters, export as image."""

@@ -1,4 +1,4 @@
-"""What part of the plane a plot shows, and where the ticks on its axes are and how they are written. Pure."""
+"""The visible window of a plot, and the positions and labels of its ticks; pure functions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from s3tui.runs.curves import Curve, minmax
 from s3tui.tui.charts.figures import Figure, View
 
-DOT_MARGIN = 0.03  # of the width, beside dots, which would lie on the frame
+DOT_MARGIN = 0.03  # of the width, so that dots are not on the frame
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of the plane that is shown; `log` is a logarithmic y."""
+    """The visible part of the plane; `log`: whether y is logarithmic."""
 
     low: float
     high: float
@@ -23,21 +23,18 @@ class Window:
     log: bool = False
 
     def across(self, x: float) -> float:
-        """Where x is between the left end, 0, and the right end, 1."""
+        """The relative position of x: 0 at the left end, 1 at the right end."""
         return (x - self.low) / (self.high - self.low)
 
     def up(self, y: float) -> float:
-        """Where y is between the lower end, 0, and the upper end, 1."""
+        """The relative position of y: 0 at the lower end, 1 at the upper end."""
         if self.log:
             return math.log(y / self.bottom) / math.log(self.top / self.bottom)
         return (y - self.bottom) / (self.top - self.bottom)
 
 
 def looked_at(figure: Figure, view: View, columns: int) -> tuple[list[Curve], Window] | None:
-    """The points of each trace that are looked at, no more than so many columns can show, and the window around them.
-
-    None where there are none.
-    """
+    """The visible points of each trace, downsampled to so many columns, and the window around them; None if empty."""
     ends = [x for trace in figure.traces if trace.curve for x in (trace.curve.x[0], trace.curve.x[-1])]
     if not ends:
         return None
@@ -54,13 +51,13 @@ def looked_at(figure: Figure, view: View, columns: int) -> tuple[list[Curve], Wi
 
 
 def _range(first: float, last: float, view: View) -> tuple[float, float]:
-    """The part of x that is looked at."""
+    """The visible range of x."""
     width = last - first or 1.0
     return first + view.low * width, first + view.high * width
 
 
 def _shown(curve: Curve, low: float, high: float, log: bool, columns: int) -> Curve:
-    """The points that are looked at: as many as columns can show, and on a logarithmic scale the positive ones."""
+    """The visible points, downsampled to the columns; on a logarithmic scale only positive ones."""
     inside = curve.between(low, high) if curve and (curve.x[0] < low or curve.x[-1] > high) else curve
     if log:
         positive = [(x, y) for x, y in zip(inside.x, inside.y, strict=True) if y > 0]
@@ -70,21 +67,21 @@ def _shown(curve: Curve, low: float, high: float, log: bool, columns: int) -> Cu
 
 
 def _padded(bottom: float, top: float, log: bool) -> tuple[float, float]:
-    """A little room above and below; a flat line lies in the middle."""
+    """The range of y with a margin; a constant line is in the middle."""
     if log:
         return bottom / 1.1, top * 1.1
     margin = 0.04 * (top - bottom) or abs(top) * 0.1 or 1.0
-    # No room under zero for what cannot be negative.
+    # No margin below zero for values that cannot be negative.
     return (0.0 if 0 <= bottom < margin else bottom - margin), top + margin
 
 
 def ticks_up(window: Window, most: int) -> list[float]:
-    """Where the ticks of y are."""
+    """The positions of the ticks of y."""
     return (log_ticks if window.log else nice_ticks)(window.bottom, window.top, most)
 
 
 def nice_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between the ends, as many as may be: multiples of 1, 2 or 5 times a power of ten."""
+    """At most `most` round numbers between the ends: multiples of 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
     power = 10.0 ** math.floor(math.log10((high - low) / max(1, most)))
@@ -96,7 +93,7 @@ def nice_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten between the ends, or round numbers where there are fewer than two."""
+    """Powers of ten between the ends, or round numbers if there are fewer than two."""
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
     powers = [10.0**power for power in range(first, last + 1)]
     if len(powers) < 2:
@@ -105,7 +102,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def written(ticks: Sequence[float]) -> list[str]:
-    """Ticks with as few digits as keep them distinct."""
+    """The labels of ticks, with as few digits as keep them distinct."""
     largest = max(map(abs, ticks), default=0.0)
     if largest >= 1e4 and all(tick % 100 == 0 for tick in ticks):
         return [f"{tick / 1000:g}k" for tick in ticks]

@@ -1,7 +1,7 @@
-"""A plot as text: axes, and curves in braille, of which a cell has 2 x 4 dots.
+"""Draws a plot as text: axes, and curves in braille characters of 2 x 4 dots.
 
-textual-plotext was here first: it took 24 ms for a plot of 58 x 12 cells, this takes 2. A plot that follows a live run
-is drawn several times a second, beside keys that want an answer.
+It replaces textual-plotext, which took 24 ms for a plot of 58 x 12 cells; this takes 2 ms. The plot of a live run is
+drawn several times a second, and must not delay key presses.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from s3tui.runs.curves import Curve
 from s3tui.tui.charts.axes import Window, looked_at, nice_ticks, ticks_up, written
 from s3tui.tui.charts.figures import Figure, View
 
-AXIS = -1  # the colour of what is no trace
+AXIS = -1  # the colour of axes
 LEVEL = 5  # the colour of a level
-FEW = 12  # points of a line that are marked one by one
-CELLS_PER_TICK = (14, 3)  # so many columns, and lines, that ticks do not crowd
+FEW = 12  # a line of at most so many points has a mark on each
+CELLS_PER_TICK = (14, 3)  # columns and lines per tick
 
 Part: TypeAlias = tuple[str, int]  # a text and the place of its colour in the palette
 Line: TypeAlias = list[Part]
@@ -27,35 +27,35 @@ _UP = ((0x40, 0x44, 0x46, 0x47), (0x80, 0xA0, 0xB0, 0xB8))
 
 
 class Canvas:
-    """Cells that are written on; what comes later stands before what was there. (0, 0) is at the lower left."""
+    """A grid of character cells; later marks overwrite earlier ones. (0, 0) is at the lower left."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self._cells: dict[tuple[int, int], Part] = {}
 
     def column(self, x: float) -> int:
-        """The column of cells that holds x, between 0 and 1."""
+        """The column of cells for x between 0 and 1."""
         return round(x * (2 * self.width - 1)) // 2
 
     def row(self, y: float) -> int:
-        """The row of cells that holds y, between 0 and 1."""
+        """The row of cells for y between 0 and 1."""
         return round(y * (4 * self.height - 1)) // 4
 
     def put(self, x: float, y: float, mark: str, colour: int) -> None:
-        """A mark in the cell that holds the point; x and y are between 0 and 1, others are left out."""
+        """Put a mark into the cell of a point, unless x or y is outside [0, 1]."""
         if 0 <= x <= 1 and 0 <= y <= 1:
             self._cells[self.row(y), self.column(x)] = (mark, colour)
 
     def across(self, y: float, mark: str, colour: int) -> None:
-        """A level at a height between 0 and 1."""
+        """Draw a horizontal line at y between 0 and 1."""
         self._cells |= {(self.row(y), column): (mark, colour) for column in range(self.width)}
 
     def upright(self, x: float, mark: str, colour: int) -> None:
-        """A border between left and right, at x between 0 and 1."""
+        """Draw a vertical line at x between 0 and 1."""
         self._cells |= {(row, self.column(x)): (mark, colour) for row in range(self.height)}
 
     def curve(self, points: Sequence[tuple[float, float]], colour: int) -> None:
-        """A line from point to point, whose x never falls; x and y are between 0 and 1."""
+        """Draw a line through points with ascending x; x and y are between 0 and 1."""
         bits: dict[tuple[int, int], int] = {}
         wide, high = 2 * self.width - 1, 4 * self.height - 1
         for column, (low, top) in _spans([(round(x * wide), y * high) for x, y in points]).items():
@@ -68,13 +68,13 @@ class Canvas:
             self._cells[cell] = (chr(0x2800 + dots), colour)
 
     def lines(self) -> list[Line]:
-        """From top to bottom, cells of one colour together."""
+        """The lines from top to bottom, with adjacent cells of one colour joined."""
         return [_joined([self._cells.get((row, x), (" ", AXIS)) for x in range(self.width)])
                 for row in reversed(range(self.height))]  # fmt: skip
 
 
 def _spans(points: Sequence[tuple[int, float]]) -> dict[int, tuple[int, int]]:
-    """For each column of dots the lowest and the highest that the line through the points passes."""
+    """For each column of dots the lowest and the highest dot of the line through the points."""
     spans: dict[int, tuple[int, int]] = {}
 
     def pass_through(column: int, one: float, other: float) -> None:
@@ -88,7 +88,7 @@ def _spans(points: Sequence[tuple[int, float]]) -> dict[int, tuple[int, int]]:
         slope = (y1 - y0) / max(1, right - left)
         at = y0
         for column in range(left, right):
-            # Half of the way to the next column is this one's, the other half the next one's: no gap on a steep line.
+            # Each column covers half of the way to the next one, so that a steep line has no gaps.
             half = y0 + slope * (column + 0.5 - left)
             pass_through(column, at, half)
             at = half
@@ -99,7 +99,7 @@ def _spans(points: Sequence[tuple[int, float]]) -> dict[int, tuple[int, int]]:
 def _joined(cells: Sequence[Part]) -> Line:
     line: Line = []
     for mark, colour in cells:
-        # A blank has no colour of its own.
+        # A space has no colour of its own.
         if line and (line[-1][1] == colour or mark == " "):
             line[-1] = (line[-1][0] + mark, line[-1][1])
         else:
@@ -108,7 +108,7 @@ def _joined(cells: Sequence[Part]) -> Line:
 
 
 def drawn(figure: Figure, view: View, width: int, height: int) -> list[Line]:
-    """The figure with its axes, in so many cells; no lines where there is nothing to draw, or no room."""
+    """The figure with its axes in so many cells; empty if there is nothing to draw, or no room."""
     found = looked_at(figure, view, 2 * width) if width > 0 else None
     if found is None:
         return []
@@ -139,7 +139,7 @@ def _draw(canvas: Canvas, figure: Figure, curves: Sequence[Curve], window: Windo
 
 
 def _with_left_axis(canvas: Canvas, ticks: dict[float, str], window: Window, margin: int) -> list[Line]:
-    """The lines of the canvas behind the axis of y, top first."""
+    """The lines of the canvas with the y axis, top first."""
     labels = {canvas.row(window.up(tick)): label for tick, label in ticks.items()}
     lines = []
     for row, line in zip(reversed(range(canvas.height)), canvas.lines(), strict=True):
@@ -150,7 +150,7 @@ def _with_left_axis(canvas: Canvas, ticks: dict[float, str], window: Window, mar
 
 
 def _lower_axis(canvas: Canvas, window: Window, margin: int) -> list[Line]:
-    """The axis of x and what is written under it; a label that has no room is left out."""
+    """The x axis and its labels; labels without room are omitted."""
     axis, under = ["─"] * canvas.width, " " * (margin + 1 + canvas.width)
     ticks = nice_ticks(window.low, window.high, max(2, min(8, len(under) // CELLS_PER_TICK[0])))
     free_from = 0

@@ -1,4 +1,4 @@
-"""The plot on a screen as a picture for a paper, through matplotlib."""
+"""Exports the plot on a screen as an image, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WIDTH, HEIGHT = 5.5, 3.2  # inches
 
 
 def can_draw() -> bool:
-    """Whether matplotlib is installed; it is not loaded for that."""
+    """Whether matplotlib is installed, without importing it."""
     return find_spec("matplotlib") is not None
 
 
 def picture(figure: Figure, view: View, form: str) -> bytes:
-    """The figure, seen as on the screen, as "svg" or "png"; raises UsageError where matplotlib is not installed."""
+    """The figure as on the screen, as "svg" or "png"; raises UsageError if matplotlib is not installed."""
     return matplotlib_figures.rendered(matplotlib_figures.figure_of(lambda: _drawn(labelled(figure), view)), form)
 
 

@@ -1,4 +1,4 @@
-"""Plots of a run's history, as pure descriptions that compare equal where nothing has changed."""
+"""Plots of a run's history as plain data, which compare equal if nothing has changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 
 @dataclass(frozen=True)
 class Trace:
-    """A line, or points where `dots`; `colour` is a place in the palette. One that is `plain` has no marks on it."""
+    """A line, or points if `dots`; `colour` is an index into the palette. A `plain` line has no marks on its points."""
 
     label: str
     curve: Curve
@@ -26,7 +26,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot: traces over x. `level` is a horizontal line with its name, `border` where one phase meets the next."""
+    """A plot: traces over x. `level` is a horizontal line with its name, `border` is the x between two phases."""
 
     title: str
     traces: tuple[Trace, ...]
@@ -42,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class View:
-    """How somebody looks at plots: the phase (empty for both), scale, smoothing, and the part of x that is shown.
+    """The view settings of plots: the phase (empty for all), scale, smoothing, and the visible part of x.
 
     `low` and `high` are shares of the whole range of x.
     """
@@ -54,13 +54,13 @@ class View:
     high: float = 1.0
 
     def zoomed(self, factor: float) -> View:
-        """Show less (factor < 1) or more; the right end stays, where a run goes on."""
+        """Zoom in (factor < 1) or out; the right end, where a live run continues, stays."""
         width = min(1.0, max(0.01, (self.high - self.low) * factor))
         high = max(self.high, width)
         return replace(self, low=max(0.0, high - width), high=high)
 
     def panned(self, by: float) -> View:
-        """Move by a share of what is shown."""
+        """Move by a share of the visible range."""
         width = self.high - self.low
         low = min(1.0 - width, max(0.0, self.low + by * width))
         return replace(self, low=low, high=low + width)
@@ -115,7 +115,7 @@ def shift(history: HistoryView, view: View) -> Figure:
 
 
 def steadiness(choices: Sequence[Choice]) -> Figure:
-    """How much each selection of a search shares with the latest and with the one before, and how undecided p is."""
+    """The overlap of each selection with the latest and with the previous one, and the mean entropy of p."""
     latest, before = overlaps(choices)
     traces = (
         Trace("latest", latest, 0), Trace("previous", before, 1), Trace("entropy, bits", entropies(choices), 2),
@@ -134,7 +134,7 @@ def scores(history: HistoryView, view: View) -> Figure:
 
 
 def _of_steps(title: str, history: HistoryView, view: View, names: Iterable[tuple[str, str]]) -> Figure:
-    """Curves of the steps, one phase behind the other."""
+    """Curves over the steps, one phase after the other."""
     offsets, border = _offsets(history, view)
     traces = []
     for colour, (label, name) in enumerate(names):
@@ -147,7 +147,7 @@ def _of_steps(title: str, history: HistoryView, view: View, names: Iterable[tupl
 
 
 def _offsets(history: HistoryView, view: View) -> tuple[dict[str, float], float | None]:
-    """At which x the steps of each phase begin, and where the border between two phases is."""
+    """The x at which the steps of each phase begin, and the border between two phases."""
     phases = [p for p in PHASES if p in history.phases and view.phase in ("", p)]
     offsets, at = {}, 0.0
     for phase in phases:

@@ -1,4 +1,4 @@
-"""Plots of several runs together, as pure descriptions like those of one run in `figures`."""
+"""Plots of several runs together as plain data, like those of one run in `figures`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from s3tui.runs.history import HistoryView
 from s3tui.tui.charts import figures
 from s3tui.tui.charts.figures import Figure, Trace, View
 
-Named = Mapping[str, HistoryView]  # by what a run is called in a legend; its place is its colour
-FAR = 50  # times as many parameters, from which on they are shown by their logarithm
+Named = Mapping[str, HistoryView]  # by the run's name in the legend; its position is its colour
+FAR = 50  # the ratio of parameters from which on their axis is logarithmic
 
 
 def train_losses(runs: Named, view: View) -> Figure:
@@ -33,7 +33,7 @@ def scores_by_step(runs: Named, view: View) -> Figure:
 
 
 def scores_by_time(runs: Named, view: View) -> Figure:
-    """The score at each evaluation over the seconds that were worked until then."""
+    """The score at each evaluation over the seconds of work until then."""
     figure = _overlaid("score x 100 over seconds", runs, lambda history: _by_time(history, view))
     return replace(figure, x_label="seconds")
 
@@ -59,7 +59,7 @@ def _by_time(history: HistoryView, view: View) -> Curve:
 
 
 def score_against_parameters(lines: Sequence[Line]) -> Figure:
-    """A point for each finished run, by method, and the line of those that none beats."""
+    """A point for each finished run, coloured by method, and the Pareto front."""
     done = finished(lines)
     far = bool(done) and max(p for p, _ in done.values()) > FAR * max(1.0, min(p for p, _ in done.values()))
 
@@ -79,7 +79,7 @@ def score_against_parameters(lines: Sequence[Line]) -> Figure:
 
 
 def _stairs(front: Sequence[tuple[float, float]], traces: Sequence[Trace]) -> Curve:
-    """The best score with so many parameters at most: it rises where a run of the front stands."""
+    """The best score with at most so many parameters, as a step function through the Pareto front."""
     x, y = [front[0][0]], [front[0][1]]
     for parameters, score in front[1:]:
         x += [parameters, parameters]
@@ -89,7 +89,7 @@ def _stairs(front: Sequence[tuple[float, float]], traces: Sequence[Trace]) -> Cu
 
 
 def finished(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
-    """Parameters and score of the runs that are finished."""
+    """Parameters and score of the finished runs."""
     return {
         line.name: (float(line.parameters), line.score)
         for line in lines

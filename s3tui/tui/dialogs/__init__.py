@@ -1,1 +1,1 @@
-"""Dialogs over a screen: questions, and help."""
+"""Dialogs: questions and help."""

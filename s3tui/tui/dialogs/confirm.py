@@ -1,4 +1,4 @@
-"""Asks whether something that cannot be undone is to be done."""
+"""A yes/no dialog for actions that cannot be undone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s3tui.tui.dialogs.question import Choose
 def confirm(
     screen: Screen[None], title: str, question: str, yes: str, then: Callable[[], object], no: str = "leave it"
 ) -> None:
-    """Ask over a screen, and call `then` on a yes; Enter alone, Escape and n are a no."""
+    """Show the dialog, and call `then` if the answer is yes; Enter, Escape and n mean no."""
 
     def answered(answer: str | None) -> None:
         if answer == "yes":

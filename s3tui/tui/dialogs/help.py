@@ -1,4 +1,4 @@
-"""Help: what the keys do on the screen that was looked at, from its bindings."""
+"""The help dialog: the keys of the screen below, from its bindings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Help(ModalScreen[None]):
         table.add_column()
         rows: dict[str, tuple[list[str], str]] = {}
         bindings = [active.binding for active in self._of.active_bindings.values()]
-        # What only this screen can do comes first, what any list can do last; those have no id.
+        # Keys of this screen come first, those of any list, which have no id, last.
         for binding in sorted(bindings, key=lambda binding: binding.id is None):
             if not binding.description or binding.system:
                 continue

@@ -1,4 +1,4 @@
-"""Asks what becomes of live and queued runs when the app ends."""
+"""The dialog on quitting the app while runs are running or queued."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from s3tui.tui.dialogs.question import Choose
 
 
 class Leave(Choose):
-    """Leave them, stop them, cancel them, or stay."""
+    """Asks whether to leave, stop or cancel the runs, or to stay."""
 
     def __init__(self, running: int, waiting: int) -> None:
         answers = (
             ("leave", "l", "leave them running in the background"),
-            ("stop", "s", "stop them with a checkpoint; resume goes on from it"),
+            ("stop", "s", "stop them with a checkpoint, to be resumed later"),
             ("cancel", "c", "cancel them"),
             ("", "", "stay here"),
         )

@@ -1,4 +1,4 @@
-"""Dialogs that ask for one of several answers, for several of them, or for a text."""
+"""Dialogs for choosing one answer, choosing several, or entering a text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from s3tui.tui.support.palette import plain
 
 
 class Choose(ModalScreen[str]):
-    """One of several answers: by its key, or with the arrows and Enter. Escape gives none."""
+    """Choose one of several answers, by its key or with the arrows and Enter. Escape returns None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Back")]
 
@@ -55,7 +55,7 @@ def _answer(key: str, shown: str) -> Text:
 
 
 class ChooseSome(ModalScreen["list[str]"]):
-    """Some of several: Space marks, Enter takes them, Escape leaves all as it was."""
+    """Choose several answers: Space marks, Enter accepts, Escape cancels."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss", "Back"),
@@ -82,7 +82,7 @@ class ChooseSome(ModalScreen["list[str]"]):
 
 
 class Ask(ModalScreen[str]):
-    """A text; Escape gives none."""
+    """Enter a text; Escape returns None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Back")]
 
@@ -91,7 +91,7 @@ class Ask(ModalScreen[str]):
         self._title, self._value, self._about, self._options = title, value, about, options
 
     def compose(self) -> ComposeResult:
-        """The line to write in."""
+        """The input line."""
         with Vertical(classes="question") as box:
             box.border_title = plain(self._title)
             if self._about:
@@ -99,6 +99,6 @@ class Ask(ModalScreen[str]):
             yield Input(self._value, **self._options)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take what is written, where it is valid."""
+        """Accept the text if it is valid."""
         if event.validation_result is None or event.validation_result.is_valid:
             self.dismiss(event.value)

@@ -1,1 +1,1 @@
-"""The tabs of a run's screen."""
+"""The tabs of the screens of one run and of several runs."""

@@ -1,4 +1,4 @@
-"""Base of the tabs that show one side of a run."""
+"""Base classes of the tabs."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from s3tui.tui.widgets.plot import Plot
 
 
 class Pane(Hosted, Container):
-    """Shows one side of a run. Only the tab that is looked at is shown anything."""
+    """A tab about a run. Only the active tab is updated."""
 
     BINDINGS: ClassVar[list[BindingType]] = []
     can_focus = False
 
     def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
-        """Show the run as it is now; called at most ten times a second, also where nothing has changed."""
+        """Show the current state of the run; called at most ten times a second, also if nothing has changed."""
         raise NotImplementedError
 
     def take_focus(self) -> None:
-        """Give the keys to the part of the tab that a person wants to use."""
+        """Focus the main part of the tab."""
 
     @property
     def figure_on_screen(self) -> Figure | None:
-        """The plot that `export` writes; None where the tab has none."""
+        """The plot that `export` writes; None if the tab has none."""
         return None
 
     @property
     def plot_on_screen(self) -> Plot | None:
-        """The plot that draws it, as somebody looks at it."""
+        """The widget that draws that plot."""
         figure = self.figure_on_screen
         return next((plot for plot in self.query(Plot) if figure is not None and plot.figure is figure), None)
 
     @property
     def grid_on_screen(self) -> Grid | None:
-        """The table that `export` writes; None where the tab has none."""
+        """The table that `export` writes; None if the tab has none."""
         return None
 
     @property
     def table_on_screen(self) -> Table | None:
-        """What is exported of that table; a tab whose numbers are rounded for the screen gives them unrounded here."""
+        """The exported content of that table; tabs that round numbers on the screen override it with exact ones."""
         grid = self.grid_on_screen
         return None if grid is None else of_grid(grid.id or "table", grid)
 
 
 class GridPane(Pane):
-    """A tab that is one table."""
+    """A tab with a single table."""
 
     def take_focus(self) -> None:
-        """The table has the keys."""
+        """Focus the table."""
         self.query_one(Grid).focus()
 
     @property

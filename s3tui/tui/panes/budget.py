@@ -1,4 +1,4 @@
-"""The parameters of a search: over time against the budget, by delta and site, and what is near the cut."""
+"""The Budget tab: the parameters of a search over time, by delta and site, and the candidates near the threshold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.plot import Plot
 
 BAR = 10
-NEAR = 8  # candidates on either side of the cut
+NEAR = 8  # candidates on either side of the threshold
 SHARES = (
     Column("name", "", 16), Column("count", "count", 7, right=True), Column("parameters", "params", 8, right=True),
     Column("share", "share", 5, right=True), Column("bar", "", BAR, rank=1),
@@ -38,7 +38,7 @@ CUT = (
 
 
 class BudgetPane(GatedPane):
-    """Parameters of a search."""
+    """The tab."""
 
     PARTS = ("expected", "shares", "cut", "shift")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,7 +50,7 @@ class BudgetPane(GatedPane):
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """What would be selected, and four parts."""
+        """A summary of the selection, and four parts."""
         yield MessageLines()
         with Container(classes="parts"):
             yield MainPlot(id="expected", classes="part")
@@ -59,7 +59,7 @@ class BudgetPane(GatedPane):
             yield _grid("cut", CUT, "near the cut")
 
     def draw(self) -> None:
-        """Draw what is new."""
+        """Draw what has changed."""
         history = self.history
         view = View()
         self.query_one("#expected", Plot).draw(figures.expected(history, view), view)
@@ -94,7 +94,7 @@ class BudgetPane(GatedPane):
             second += [text("expected ", "muted"), *_amount(expected.y[-1], state.budget)]
         if shift:
             second += [text("shift ", "muted"), text(f"{shift.y[-1]:+.3f}  ")]
-        second.append(text(f"{self.rule[1]}", "muted"))
+        second.append(text(str(self.rule), "muted"))
         self.query_one(MessageLines).show([first, second])
 
     def _shares(self, selected: frozenset[int]) -> Iterator[Row]:
@@ -109,9 +109,8 @@ class BudgetPane(GatedPane):
                 yield _share_row(f"{kind} {name}", name, share, total)
 
     def _cut(self, frame: Frame, selected: frozenset[int]) -> Iterator[Row]:
-        last_in, first_out = near_cut(frame.p, selected, NEAR)
-        budget = self.rule[0]
-        left = budget - self._spent
+        last_in, first_out = near_cut(frame, selected, NEAR)
+        left = self.rule.budget - self._spent
         yield Row("in", {"name": text("last ones in", "muted")}, heading=True)
         yield from (self._cut_row(frame, i, "") for i in reversed(last_in))
         room = f"first ones out: {count(left)} left" if math.isfinite(left) else "first ones out"

@@ -1,4 +1,4 @@
-"""The sides of several runs: curves, results, score against parameters, and what they chose."""
+"""The tabs of the comparison screen: curves, results, score against parameters, chosen candidates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.plot import Plot
 
 BAR = 20
-SMOOTHING = 0.9  # at first: several noisy curves hide each other
+SMOOTHING = 0.9  # the initial value, as several noisy curves hide each other
 CHARTS = (
     run_overlays.train_losses,
     run_overlays.scores_by_step,
@@ -55,9 +55,9 @@ CHOSEN = (
 
 @dataclass(frozen=True)
 class Compared:
-    """The runs that are compared, at one moment. `short` are their names without what all of them have in common.
+    """The compared runs. `short` are their names without their common prefix.
 
-    `overlaid` are those whose curves are drawn, by their short names; `structures` those of runs that have chosen.
+    `overlaid` are the histories whose curves are drawn, by short names; `structures` those chosen so far.
     """
 
     lines: tuple[Line, ...] = ()
@@ -68,15 +68,15 @@ class Compared:
 
 
 class ComparePane(Pane):
-    """One side of several runs."""
+    """A tab about several runs."""
 
     def compare(self, compared: Compared) -> None:
-        """Show the runs as they are now; called at most ten times a second, also where nothing has changed."""
+        """Show the current state of the runs; called at most ten times a second, also if nothing has changed."""
         raise NotImplementedError
 
 
 class CurvesPane(ComparePane, LossPane):
-    """Losses, and scores over steps and over time, one run on the other."""
+    """The Curves tab: losses, and scores over steps and over time, of all runs in one plot."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,12 +84,12 @@ class CurvesPane(ComparePane, LossPane):
         self._view = View(smoothing=SMOOTHING)
 
     def on_mount(self) -> None:
-        """The legend of all plots stands above the tabs."""
+        """Hide the plots' legends: there is one above the tabs."""
         for plot in self.query(Plot):
             plot.has_legend = False
 
     def compare(self, compared: Compared) -> None:
-        """Draw what is new."""
+        """Draw what has changed."""
         now = compared.overlaid
         same = now.keys() == self._overlaid.keys() and all(now[name] is self._overlaid[name] for name in now)
         if not same:
@@ -107,13 +107,13 @@ class CurvesPane(ComparePane, LossPane):
             )
 
     def action_phase(self) -> None:
-        """Look at one phase or at both."""
+        """Show one phase or both."""
         known = {phase for history in self._overlaid.values() for phase in history.phases}
         self._look(self._view.next_phase([phase for phase in figures.PHASES if phase in known]))
 
 
 class ResultsPane(ComparePane, GridPane):
-    """What the runs came to, with the settings in which they differ."""
+    """The Results tab: results of the runs, with the settings in which they differ."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class ResultsPane(ComparePane, GridPane):
         return Table("results", (*COLUMNS, *(name for name in self._keys if name not in COLUMNS)), tuple(rows))
 
     def compare(self, compared: Compared) -> None:
-        """Show what is new."""
+        """Show what has changed."""
         if compared.lines == self._lines:
             return
         self._lines = compared.lines
@@ -152,7 +152,7 @@ class ResultsPane(ComparePane, GridPane):
 
 
 def _column(name: str, settings: Sequence[Mapping[str, str]]) -> Column:
-    """A setting as a column, as wide as its values, with the end of a long name."""
+    """A column for a setting, as wide as its values; of a long name only the end is shown."""
     widest = max(len(own.get(name, "-")) for own in settings)
     width = min(24, max(widest, min(len(name), 20)))
     return Column(f"={name}", name if len(name) <= width else f"…{name[1 - width :]}", width)
@@ -168,18 +168,18 @@ def _written(value: object) -> str:
 
 
 class PointsPane(ComparePane):
-    """Score against parameters, with the line of the runs that none beats."""
+    """The Points tab: score against parameters, with the Pareto front."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: tuple[Line, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """A scatter, and its points as a table where there is room."""
+        """A scatter plot, and its points as a table if there is room."""
         with Horizontal():
             yield Plot(id="points", empty="none of these runs is finished yet")
             grid = Grid(POINTS, "no run is finished yet", id="points-table")
-            grid.border_title, grid.border_subtitle = "finished", "◆ none beats it"
+            grid.border_title, grid.border_subtitle = "finished", "◆ Pareto front"
             yield grid
 
     def take_focus(self) -> None:
@@ -188,7 +188,7 @@ class PointsPane(ComparePane):
 
     @property
     def figure_on_screen(self) -> Figure:
-        """The scatter."""
+        """The scatter plot."""
         return self.query_one(Plot).figure
 
     @property
@@ -198,14 +198,14 @@ class PointsPane(ComparePane):
 
     @property
     def table_on_screen(self) -> Table:
-        """The points, and whether another run beats them."""
+        """The points, and whether they are on the Pareto front."""
         done = run_overlays.finished(self._lines)
         front = pareto(done)
         rows = [{"run": n, "parameters": at[0], "score": at[1], "pareto": n in front} for n, at in done.items()]
         return Table("points", ("run", "parameters", "score", "pareto"), tuple(rows))
 
     def compare(self, compared: Compared) -> None:
-        """Draw what is new."""
+        """Draw what has changed."""
         if compared.lines == self._lines:
             return
         self._lines = compared.lines
@@ -225,7 +225,7 @@ def _point(name: str, short: str, at: tuple[float, float], is_front: bool) -> Ro
 
 
 class ChosenPane(ComparePane, GridPane):
-    """How often each candidate was chosen, over all runs or over those that differ in the seed alone."""
+    """The Chosen tab: how often each candidate was chosen, over all runs or over those that differ only in the seed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("f", "next_group", "Runs", "Over all runs, or over the seeds of one setting", footer=True),
@@ -246,13 +246,13 @@ class ChosenPane(ComparePane, GridPane):
 
     @property
     def table_on_screen(self) -> Table:
-        """The candidates, with p as it is."""
+        """The candidates, with unrounded p."""
         found = frequencies([self._compared.structures[name] for name in self._names()])
         rows = [{"candidate": one.candidate.name} | asdict(one.candidate) | _counts(one) for one in found]
         return Table("candidates", tuple(rows[0]) if rows else (), tuple(rows))
 
     def compare(self, compared: Compared) -> None:
-        """Show what is new."""
+        """Show what has changed."""
         self._compared = compared
         names = self._names()
         asked = (self._group, tuple(id(compared.structures[name]) for name in names))

@@ -1,4 +1,4 @@
-"""The settings of a run, all of them, or those in which it differs from another run."""
+"""The Config tab: the settings of a run, all or only those in which it differs from another run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPARED = (Column("key", "setting", 32), Column("value", "here", 0), Column("ot
 
 
 class ConfigPane(GridPane):
-    """The spec of a run."""
+    """The tab."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("f", "against", "Against", "Only what differs from another run", footer=True),
@@ -41,7 +41,7 @@ class ConfigPane(GridPane):
         yield Grid(COLUMNS, "this run has no readable settings", id="config")
 
     def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
-        """A spec never changes; another run may be gone."""
+        """Show the settings, which never change; the other run may be deleted."""
         if run.spec is not self._spec:
             self._spec, self._name = run.spec, run.name
             self._fill()

@@ -1,4 +1,4 @@
-"""The files of a run, with what each of them is."""
+"""The Files tab: the files of a run, each with a description."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ COLUMNS = (
     Column("age", "changed", 12, right=True, rank=2), Column("about", "what it is", 0, rank=3),
 )  # fmt: skip
 ABOUT = {
-    "spec.json": "the settings, frozen when the run was created",
-    "events.jsonl": "what happened, append only",
-    "log.txt": "what the worker printed",
+    "spec.json": "the settings, fixed when the run was created",
+    "events.jsonl": "the event stream, append only",
+    "log.txt": "output of the worker",
     "structure.json": "every candidate with its p, and which are chosen",
-    "delta.safetensors": "the tensors that were trained",
+    "delta.safetensors": "the trained tensors",
     "result.json": "scores, parameters, budget, times, versions",
-    "summary.json": "the little that a list of many runs shows",
-    "checkpoint": "what a stopped run goes on from",
-    "heartbeat": "touched while the worker lives",
-    "queue.json": "what is wanted of the run",
-    "process.json": "which process works on it, or did last",
+    "summary.json": "the values that a list of many runs shows",
+    "checkpoint": "checkpoints, from which a stopped run resumes",
+    "heartbeat": "touched while the worker is alive",
+    "queue.json": "the requested state of the run",
+    "process.json": "the process that executes it, or did last",
     "exit.json": "how that process ended",
-    "slurm.json": "its job on a Slurm cluster",
+    "job.json": "its job on a cluster",
 }
 
 
 class FilesPane(GridPane):
-    """What lies in the run's folder."""
+    """The tab."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,10 +49,10 @@ class FilesPane(GridPane):
 
     def compose(self) -> ComposeResult:
         """A table of files."""
-        yield Grid(COLUMNS, "nothing lies here", id="files")
+        yield Grid(COLUMNS, "no files", id="files")
 
     def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
-        """Look at the folder every other second, in the feed's thread: it may lie on a slow disk."""
+        """Read the folder every other second, in the feed's thread, as the disk may be slow."""
         if time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
@@ -68,7 +68,7 @@ class FilesPane(GridPane):
 
 
 def rows_of(folder: Path) -> list[Row]:
-    """A row for each file, the known ones first."""
+    """A row for each file, known ones first."""
     try:
         with os.scandir(folder) as entries:
             found = {e.name: e.stat(follow_symlinks=False) for e in entries if not e.name.startswith(".")}

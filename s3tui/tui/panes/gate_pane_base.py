@@ -1,4 +1,4 @@
-"""Base of the tabs about gates: the map of the space, what would be selected after each step, and parts."""
+"""Base class of the tabs about gates: the map of the space, the selection after each step, and switchable parts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from textual import on
 from textual.message import Message
 from textual.widget import Widget
 
+from core.run.methods import method_of
 from core.run.structure import Candidate
 from s3tui.listing.run_row import Line
 from s3tui.runs.history import Frame, HistoryView
@@ -20,16 +21,16 @@ from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.plot import Plot
 
-SLICE_SECONDS = 0.05  # for which the feed's thread works on choices before it looks at the runs again
+SLICE_SECONDS = 0.05  # for which the feed's thread computes choices before it reads the runs again
 
 
 class GatedPane(Pane):
-    """A tab about the candidates of a run, in parts; on a narrow screen one part is shown at a time."""
+    """A tab about the candidates of a run, with several parts, of which a narrow screen shows one at a time."""
 
     PARTS: ClassVar[tuple[str, ...]] = ()  # the ids, the most important first
 
     class Chosen(Message):
-        """More choices are worked out."""
+        """More choices have been computed."""
 
         def __init__(self, chooser: Choices, choices: tuple[Choice, ...]) -> None:
             self.chooser, self.choices = chooser, choices
@@ -43,15 +44,15 @@ class GatedPane(Pane):
         self.map = NO_MAP
         self.names: tuple[str, ...] = ()  # of the candidates, short
         self.choices: tuple[Choice, ...] = ()
-        self._chooser = Choices((), (0, ""))
-        self.rule: Rule = (0, "")
+        self.rule = Rule()
+        self._chooser = Choices((), self.rule)
         self._is_choosing = False
         self._front = 0
 
     # What is shown
 
     def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
-        """Take in what is new, and draw it."""
+        """Take the new state, and draw it."""
         is_other = self.run is None or run.name != self.run.name
         if not is_other and detail.history is self.history:
             return
@@ -67,17 +68,17 @@ class GatedPane(Pane):
         self.draw()
 
     def _begin(self, history: HistoryView, rule: Rule) -> None:
-        """Other candidates, or another rule: what was worked out is void."""
+        """Start again with other candidates or another rule."""
         candidates = history.candidates
         short = short_deltas(c.delta for c in candidates)
         self.map, self.names = gate_map(candidates), tuple(f"{c.label} {short[c.delta]}" for c in candidates)
         self.choices, self.rule, self._chooser = (), rule, Choices(candidates, rule)
 
     def other_run(self) -> None:
-        """Another run is looked at."""
+        """Called when another run is shown."""
 
     def draw(self) -> None:
-        """Draw what has changed; where there is nothing to draw, show `empty`."""
+        """Draw what has changed; show `empty` if there is nothing to draw."""
         raise NotImplementedError
 
     @property
@@ -92,15 +93,15 @@ class GatedPane(Pane):
 
     @property
     def selected(self) -> frozenset[int] | None:
-        """The structure, or before it is cut out, what would be selected now; None before either is known."""
+        """The chosen structure, or before that the one that would be selected now; None before either is known."""
         if self.history.selected is not None:
             return frozenset(self.history.selected)
         return self.choices[-1].selected if self.choices else None
 
-    # Choices are worked out in the feed's thread, a slice at a time
+    # Choices are computed in the feed's thread, in short slices
 
     def _choose(self) -> None:
-        frames, known = self.history.frames, self.choices
+        frames, known = self.rule.decided(self.history.frames), self.choices
         is_known = len(known) == len(frames) and (not frames or known[-1].frame is frames[-1])
         if self._is_choosing or is_known:
             return
@@ -122,16 +123,16 @@ class GatedPane(Pane):
     # Parts
 
     def on_mount(self) -> None:
-        """The first part is in front."""
+        """Show the first part."""
         self._bring(0)
 
     def take_focus(self) -> None:
-        """The part in front has the keys, where it takes any."""
+        """Focus the part in front if it can take the focus."""
         self.front.focus()
 
     @property
     def front(self) -> Widget:
-        """The part that is in front."""
+        """The part in front."""
         return self.query_one(f"#{self.PARTS[self._front]}")
 
     def _bring(self, place: int) -> None:
@@ -152,7 +153,7 @@ class GatedPane(Pane):
 
     @property
     def grid_on_screen(self) -> Grid | None:
-        """The table in front, or where a plot is not, the first one."""
+        """The table in front, or if no plot is in front, the first table."""
         front = self.front
         if isinstance(front, Grid):
             return front
@@ -160,11 +161,13 @@ class GatedPane(Pane):
 
 
 def _why_empty(line: Line, detail: RunDetail) -> str:
-    """Why there are no gates to see, and what to do."""
+    """Why there are no gates to show, and what to do."""
     if not detail.loaded:
         return "reading the events of this run"
-    if line.method != "s3":
-        return f"method {line.method!r} searches nothing, so it has no gates\n\nthe tab Structure shows what it trains"
+    method = method_of(line.method)
+    if not method.gates:
+        does = "has no gates" if method.searches else "searches nothing, so it has no gates"
+        return f"method {line.method!r} {does}\n\nthe tab Structure shows what it trains"
     if line.status in ("queued", "running", "quiet"):
         return "no gates yet: they show once the search begins"
     return (

@@ -1,4 +1,4 @@
-"""The gates of a run: a map of p that one can follow live or go back in, and the candidates with the largest p."""
+"""The Gates tab: a map of p, live or at an earlier step, and the candidates with the largest p."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textual.timer import Timer
 
 from s3tui.runs.history import Frame
 from s3tui.structures.grid_layout import NO_MAP
-from s3tui.structures.selection_history import ranks
+from s3tui.structures.selection_history import places_by_p
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count
 from s3tui.tui.panes.gate_pane_base import GatedPane
@@ -26,7 +26,7 @@ from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
 from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.scrubber import Scrubber
 
-TOP = 50  # candidates beside the map
+TOP = 50  # candidates in the list beside the map
 BAR = 8
 COLUMNS = (
     Column("rank", "#", 3, right=True), Column("name", "candidate", 0), Column("p", "p", 5, right=True),
@@ -35,19 +35,19 @@ COLUMNS = (
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_CELLS = 40
 JUMP = 0.1  # of the search
-PLAY_SECONDS = 0.1  # between two moments
-PLAY_MOMENTS = 150  # in which a whole search is played, at most
+PLAY_SECONDS = 0.1  # between two frames
+PLAY_MOMENTS = 150  # most frames in which a whole search is played
 
 
 class GatesPane(GatedPane):
-    """The map with its scrubber."""
+    """The tab."""
 
     PARTS = ("map", "top")
     BINDINGS: ClassVar[list[BindingType]] = [
         key("comma", "step(-1)", "Earlier", "Go back to the gates logged before", footer=True),
-        key("full_stop", "step(1)", "Later", "Go on to the gates logged next", footer=True),
+        key("full_stop", "step(1)", "Later", "Go to the gates logged next", footer=True),
         key("less_than_sign", "jump(-1)", "Jump back", "Go back by a tenth of the search"),
-        key("greater_than_sign", "jump(1)", "Jump on", "Go on by a tenth of the search"),
+        key("greater_than_sign", "jump(1)", "Jump on", "Go forward by a tenth of the search"),
         key("space", "live", "Live", "Go to the end, and follow it", footer=True),
         key("a", "play", "Play", "Play the search from here, or stop", footer=True),
         key("v", "part", "Part", "To the largest p and back to the map"),
@@ -55,12 +55,12 @@ class GatesPane(GatedPane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._at: int | None = None  # the step that is looked at; None for the end, which is followed
+        self._at: int | None = None  # the step that is shown; None for the latest, live
         self._playing: Timer | None = None
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """The candidate under the cursor, the map, the largest p, the time."""
+        """The candidate under the cursor, the map, the largest p, the time slider."""
         yield MessageLines(id="cursor")
         with Container(classes="parts"):
             yield HeatMap(id="map", classes="part")
@@ -77,7 +77,7 @@ class GatesPane(GatedPane):
 
     @property
     def frame(self) -> Frame | None:
-        """The gates that are looked at."""
+        """The gates that are shown."""
         frames = self.history.frames
         return frames[self._place] if frames else None
 
@@ -90,7 +90,7 @@ class GatesPane(GatedPane):
 
     @property
     def top(self) -> float:
-        """The end of the scale: the largest p of the whole search, up to the next tenth."""
+        """The upper end of the scale: the largest p of the whole search, rounded up to a tenth."""
         peak = max(
             (choice.peak for choice in self.choices), default=max(self.frame.p, default=0.0) if self.frame else 0
         )
@@ -98,25 +98,25 @@ class GatesPane(GatedPane):
 
     @property
     def marked(self) -> frozenset[int]:
-        """What is selected at the moment that is looked at; at the end it is the structure, once there is one."""
+        """The selection at the shown step; at the end the structure, if there is one."""
         frame = self.frame
         if frame is None or frame is self.latest:
             return self.selected or frozenset()
         return next((c.selected for c in self.choices if c.frame is frame), frozenset())
 
     def other_run(self) -> None:
-        """Follow it."""
+        """Show the new run live."""
         self._stop()
         self._at = None
 
     # Drawing
 
     def on_resize(self) -> None:
-        """The sparkline has other room now."""
+        """Draw the sparkline again, as its width changes."""
         self.draw()
 
     def draw(self) -> None:
-        """Draw the moment that is looked at."""
+        """Draw the shown step."""
         frame, marked, top, heatmap = self.frame, self.marked, self.top, self.heatmap
         heatmap.empty = self.empty
         looked_at = (frame, marked, top, self.map, heatmap.cursor, self.size.width)
@@ -149,15 +149,15 @@ class GatesPane(GatedPane):
         first = [text(clean(self.names[index]), "strong"), *_named("p", f"{frame.p[index]:.4f}")]
         first += _named("alpha", "-" if alpha is None else f"{alpha:+.3f}")
         first += _named("parameters", count(self.candidates[index].parameters))
-        second = [*_named("rank", f"{ranks(frame.p)[index]} of {len(frame.p)}", gap="")]
+        second = [*_named("place by p", f"{places_by_p(frame.p)[index]} of {len(frame.p)}", gap="")]
         second += [text("  "), text("selected", "good") if index in self.marked else text("not selected", "muted")]
         second += self._history_of(index)
         self.query_one(MessageLines).show([first, second])
 
     def _history_of(self, index: int) -> list[Cell]:
-        """p of one candidate over the search as a sparkline; what is behind the moment is muted."""
+        """p of one candidate over the search as a sparkline; steps after the shown one are muted."""
         frames = self.history.frames
-        cells = min(SPARK_CELLS, max(8, self.size.width - 50), len(frames))
+        cells = min(SPARK_CELLS, max(8, self.size.width - 56), len(frames))
         places = [round(n * (len(frames) - 1) / max(1, cells - 1)) for n in range(cells)]
         values = [frames[place].p[index] for place in places]
         line, now = sparkline(values), sum(place <= self._place for place in places)
@@ -199,7 +199,7 @@ class GatesPane(GatedPane):
         self._go(len(self.history.frames))
 
     def action_play(self) -> None:
-        """Play the search from here, or from its start where this is the end; or stop."""
+        """Play the search from here, or from the start if this is the end; or stop playing."""
         if self._playing:
             self._stop()
         elif len(self.history.frames) > 1:
@@ -219,7 +219,7 @@ class GatesPane(GatedPane):
             self._playing = None
 
     def on_hide(self) -> None:
-        """A search plays only while it is seen."""
+        """Stop playing when the tab is hidden."""
         self._stop()
 
     @on(Scrubber.Scrubbed)
@@ -260,7 +260,7 @@ def _temperature(spec: Mapping[str, object]) -> float:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A glyph for each value, from the lowest to the highest of them."""
+    """A glyph for each value, scaled from the lowest to the highest."""
     low, high = min(values, default=0.0), max(values, default=0.0)
     width = high - low
     return "".join(SPARKS[int((v - low) / width * (len(SPARKS) - 1) + 0.5)] if width else SPARKS[0] for v in values)

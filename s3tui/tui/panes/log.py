@@ -1,4 +1,4 @@
-"""The log of a run."""
+"""The Log tab: the last lines of a run's log."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from s3tui.tui.widgets.logview import LogView
 
 
 class LogPane(Pane):
-    """The last lines of the log: follow, wrap, search."""
+    """The tab, with follow, wrap and search."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key("slash", "search", "Search", "Search in the log", footer=True)]
 
     def compose(self) -> ComposeResult:
-        """The log, and above it what is searched."""
+        """The log, with a search line above."""
         yield Input(placeholder="search", id="log-search", classes="framed")
         log = LogView(id="log", empty="this run has printed nothing yet")
         log.border_title = f"log, the last {LOG_LINES:,} lines"
         yield log
 
     def on_mount(self) -> None:
-        """Nothing is searched at first."""
+        """Hide the search line."""
         self.query_one(Input).display = False
 
     def take_focus(self) -> None:
-        """The log has the keys."""
+        """Focus the log."""
         self.query_one(LogView).focus()
 
     def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
-        """Show what is new."""
+        """Show new lines."""
         self.query_one(LogView).show(detail.log)
 
     def action_search(self) -> None:
-        """Ask what to search."""
+        """Open the search line."""
         line = self.query_one(Input)
         line.display = True
         line.focus()

@@ -1,4 +1,4 @@
-"""Losses, score, gradient norms and learning rates: one chart large, the others beside it where there is room."""
+"""The Loss tab: losses, score, gradient norms and learning rates; one large chart, and small ones if there is room."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from s3tui.tui.widgets.plot import Plot
 CHARTS: tuple[Callable[[HistoryView, View], Figure], ...] = (
     figures.losses, figures.scores, figures.gradients, figures.rates,
 )  # fmt: skip
-PAN = 0.25  # of what is shown
+PAN = 0.25  # of the visible range
 
 
 class MainPlot(Plot, can_focus=True):
-    """The chart that keys are about."""
+    """The large chart, which the keys control."""
 
 
 class LossPane(Pane):
-    """The curves of a run."""
+    """The tab."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("v", "next_chart", "Chart", "Another chart: loss, score, gradient norms, learning rates", footer=True),
@@ -59,7 +59,7 @@ class LossPane(Pane):
                 yield from (Plot(id=f"small-{place}") for place in range(len(CHARTS) - 1))
 
     def take_focus(self) -> None:
-        """The large chart has the keys."""
+        """Focus the large chart."""
         self.query_one("#large", Plot).focus()
 
     @property
@@ -68,7 +68,7 @@ class LossPane(Pane):
         return self.query_one("#large", Plot).figure
 
     def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
-        """Draw what is new."""
+        """Draw what has changed."""
         if detail.history is not self._history:
             self._history = detail.history
             self._draw()
@@ -100,7 +100,7 @@ class LossPane(Pane):
         self._look(self._view.smoother())
 
     def action_phase(self) -> None:
-        """Look at one phase or at both."""
+        """Show one phase or both."""
         self._look(self._view.next_phase([phase for phase in figures.PHASES if phase in self._history.phases]))
 
     def action_zoom(self, factor: float) -> None:

@@ -1,4 +1,4 @@
-"""The structure of a run: as a table and on the map, how steady it is, and against that of another run."""
+"""The Structure tab: the structure of a run as table and map, its stability, and comparison with another run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.run.structure import Candidate, Structure
 from s3tui.structures import peers
 from s3tui.structures import selection_history as steady
 from s3tui.structures.grid_layout import NO_MAP, gate_map, short_deltas
-from s3tui.structures.peers import Rival
+from s3tui.structures.peers import Peer
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count
 from s3tui.tui.charts.figures import steadiness
@@ -31,7 +31,7 @@ from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
 from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.plot import Plot
 
-SEEDS = "\0seeds"  # no name of a run
+SEEDS = "\0seeds"  # cannot be the name of a run
 COLUMNS = (
     Column("name", "candidate", 0), Column("parameters", "params", 8, right=True), Column("p", "p", 6, right=True),
 )  # fmt: skip
@@ -39,12 +39,12 @@ COMPARED = (
     Column("where", "", 5), Column("name", "candidate", 0), Column("parameters", "params", 8, right=True),
     Column("p", "p here", 7, right=True), Column("other", "p there", 7, right=True),
 )  # fmt: skip
-# Where a candidate is selected: its value on the map, its mark there, and its tone in the table.
+# For each way in which a candidate is selected: its value on the map, its mark there, and its tone in the table.
 PLACES = {"both": (1.0, SELECTED, "good"), "here": (0.65, "< ", "accent"), "there": (0.3, " >", "warn")}
 
 
 class StructurePane(GatedPane):
-    """What is selected."""
+    """The tab."""
 
     PARTS = ("chosen", "where", "steady")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,14 +53,14 @@ class StructurePane(GatedPane):
     ]
 
     class Loaded(Message):
-        """A structure to compare with is read."""
+        """A structure to compare with was read."""
 
-        def __init__(self, other: Rival) -> None:
+        def __init__(self, other: Peer) -> None:
             self.other = other
             super().__init__()
 
     class NotLoaded(Message):
-        """There is no structure to compare with."""
+        """The structure to compare with could not be read."""
 
         def __init__(self, error: S3Error) -> None:
             self.error = error
@@ -68,12 +68,12 @@ class StructurePane(GatedPane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.other: Rival | None = None
+        self.other: Peer | None = None
         self._on_map: tuple[Candidate, ...] = ()
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
-        """What to know, the map over the plot, and beside them the table."""
+        """Messages, the map above the plot, and the table beside them."""
         yield MessageLines()
         with Container(classes="parts"):
             yield HeatMap(id="where", classes="part")
@@ -84,7 +84,7 @@ class StructurePane(GatedPane):
 
     @property
     def structure(self) -> Structure | None:
-        """The structure, or what would be cut out now; None before either is known."""
+        """The structure, or the one that would be selected now; None before either is known."""
         selected, frame = self.selected, self.latest
         if selected is None or not self.candidates:
             return None
@@ -95,7 +95,7 @@ class StructurePane(GatedPane):
     # Drawing
 
     def draw(self) -> None:
-        """Draw what is new."""
+        """Draw what has changed."""
         drawn = (self.latest, self.selected, self.map, self.choices, self.other, self.empty)
         if drawn == self._drawn:
             return
@@ -138,7 +138,7 @@ class StructurePane(GatedPane):
         if frame is None:
             return []
         total = state.total if state.phase == "search" and state.total else frame.step
-        warnings = steady.warnings(self.candidates, frozenset(structure.selected), frame.p, frame.step / max(1, total))
+        warnings = steady.warnings(self.candidates, frozenset(structure.selected), frame, frame.step / max(1, total))
         return [text("; ".join(warnings), "warn")] if warnings else []
 
     def _draw_table(self, structure: Structure | None) -> None:
@@ -206,7 +206,8 @@ class StructurePane(GatedPane):
 
     def _why_no_structure(self) -> str:
         if self.history.candidates and self.history.frames:
-            return "working it out"
+            known = self.rule.decided(self.history.frames)
+            return "computing" if known else f"this run did not log its {self.rule.by}, by which it will select"
         return self.empty
 
     # Against another run
@@ -232,11 +233,11 @@ class StructurePane(GatedPane):
             self.draw()
             return
         wanted = [runs[name] for name in peers.seeds_of(run, runs)] if answer == SEEDS else [runs[answer]]
-        budget, how = self.rule
+        rule = self.rule
 
         def read() -> None:
             try:
-                other = peers.of_seeds(wanted, budget, how) if answer == SEEDS else peers.of_run(wanted[0])
+                other = peers.of_seeds(wanted, rule.budget, rule.how) if answer == SEEDS else peers.of_run(wanted[0])
             except S3Error as error:
                 self.post_message(self.NotLoaded(error))
             else:

@@ -1,1 +1,1 @@
-"""The screens of the app."""
+"""The screens of the app: all runs, one run, comparison of runs, starting a suite."""

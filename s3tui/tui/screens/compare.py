@@ -1,4 +1,4 @@
-"""Several runs side by side: a tab for each side of them."""
+"""The screen that compares several runs, with tabs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from s3tui.tui.support.background import handed_over
 from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content, text
 from s3tui.tui.widgets.grid import Grid
 
-OVERLAID = 8  # runs whose curves are drawn at a time: more look alike, and each is read as a whole
+OVERLAID = 8  # most runs whose curves are drawn: more are hard to distinguish, and each has to be read completely
 PANES: dict[str, type[ComparePane]] = {
     "Curves": CurvesPane, "Results": ResultsPane, "Parameters": PointsPane, "Candidates": ChosenPane,
 }  # fmt: skip
 
 
 class Compare(Tabbed):
-    """Several runs side by side."""
+    """The screen."""
 
     TITLE = "compare"
     PANES = PANES
@@ -46,30 +46,30 @@ class Compare(Tabbed):
 
     @property
     def chosen_names(self) -> list[str]:
-        """The run under the cursor, where the tab has a table of runs."""
+        """The run under the cursor, if the tab has a table of runs."""
         grid = self.pane.grid_on_screen
         return [name for name in self._names if grid is not None and name == grid.cursor_key]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """These runs are compared already."""
+        """Disable the action that compares runs."""
         return action != "compare"
 
     def compose(self) -> ComposeResult:
-        """What is compared, and the tabs."""
+        """A headline with the legend, and the tabs."""
         yield Static(id="headline", markup=False)
         yield Static(id="legend", markup=False)
         yield from self.compose_tabs()
 
     def on_screen_resume(self) -> None:
-        """Another screen may have had the details of other runs loaded."""
+        """Load the details of these runs again: another screen may have loaded others."""
         self.s3.watch_runs(self._names[:OVERLAID])
 
     def exported_as(self, part: str) -> str:
-        """Not by the names of all these runs."""
+        """A name without those of all runs."""
         return f"compared {part}"
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
-        """Show the runs as they are now; those that are gone are left out."""
+        """Show the current state of the runs, without deleted ones."""
         there = [name for name in self._names if name in snapshot.lines and name in snapshot.runs]
         self._read_structures(snapshot, there)
         short = short_names(there)
@@ -98,7 +98,7 @@ class Compare(Tabbed):
         self.query_one("#legend", Static).update(Content("\n").join(_wrapped(parts, self.size.width - 2)))
 
     def _read_structures(self, snapshot: Snapshot, names: Iterable[str]) -> None:
-        """Read what has been chosen since, in the feed's thread."""
+        """Read newly chosen structures, in the feed's thread."""
         lines = snapshot.lines
         chosen = {n for n in names if lines[n].status == "finished" or lines[n].phase in ("retrain", "test")}
         wanted = {name: snapshot.runs[name].directory for name in chosen - self._asked}
@@ -118,7 +118,7 @@ class Compare(Tabbed):
 
 
 def _structures(directories: dict[str, RunDir]) -> dict[str, Structure]:
-    """The structures that can be read; what is damaged has none to count."""
+    """The structures that can be read; damaged ones are left out."""
     found = {}
     for name, directory in directories.items():
         try:
@@ -129,7 +129,7 @@ def _structures(directories: dict[str, RunDir]) -> dict[str, Structure]:
 
 
 def _wrapped(parts: Sequence[Content], width: int) -> list[Content]:
-    """Parts in lines, none of which is broken between its colour and its name."""
+    """Wrap parts into lines without breaking between a colour and its name."""
     lines: list[Content] = []
     for part in parts:
         joined = Content.assemble(lines[-1], "  ", part) if lines else part
@@ -146,7 +146,7 @@ def _legend_part(colour: tuple[int, int, int], name: str) -> Content:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Names without the folders that all of them have in common."""
+    """Names without their common folders."""
     shared = commonpath([name.rpartition("/")[0] for name in names]) if names else ""
     start = len(shared) + 1 if shared else 0
     return {name: name[start:] for name in names}

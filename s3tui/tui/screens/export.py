@@ -1,4 +1,4 @@
-"""Writes the plot or the table on a screen to a file, which is never overwritten without asking."""
+"""Exports the plot or the table on a screen to a file; asks before overwriting."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.run.errors import S3Error
 from core.run.rundir import write_bytes
+from s3tui.text.encode import AS_TEXT
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
 from s3tui.tui.charts import export_image
@@ -23,7 +24,7 @@ NAMES = {"svg": "the plot as SVG", "png": "the plot as PNG", "csv": "the table a
 
 
 def ask_what(screen: Exportable) -> None:
-    """Ask what of the screen is wanted, then where; write it in a thread."""
+    """Ask what to export and where, then write it in a thread."""
     contents = _contents(screen)
     if not contents:
         screen.notify("there is no plot and no table here", severity="warning", markup=False)
@@ -40,7 +41,7 @@ def ask_what(screen: Exportable) -> None:
 
 
 def _contents(screen: Exportable) -> dict[str, Content]:
-    """What can be written of the screen as it is now, by form."""
+    """The possible exports of the screen's current state, by format."""
     found: dict[str, Content] = {}
     plot, table = screen.plot_on_screen, screen.table_on_screen
     if plot is not None and not plot.figure.is_empty:
@@ -48,7 +49,7 @@ def _contents(screen: Exportable) -> dict[str, Content]:
         if not export_image.can_draw():
             found["svg"] = _screenshot(screen)
     if table is not None and table.rows:
-        found |= {"csv": lambda: as_csv(table.names, table.rows).encode(), "json": lambda: _json(table)}
+        found |= {"csv": lambda: as_csv(table.names, table.rows).encode(errors=AS_TEXT), "json": lambda: _json(table)}
     return found
 
 
@@ -58,7 +59,7 @@ def _picture(plot: Plot, form: str) -> Content:
 
 
 def _screenshot(screen: Exportable) -> Content:
-    """The whole screen, which Textual draws by itself; at once, before a question stands on it."""
+    """The whole screen, rendered by Textual immediately, before a dialog covers it."""
     svg = screen.app.export_screenshot(title=str(screen.TITLE))
     return svg.encode
 
@@ -68,14 +69,14 @@ def _json(table: Table) -> bytes:
 
 
 def _stem(screen: Exportable, form: str) -> str:
-    """What the file is called: what the screen shows, and which part of it."""
+    """The file name: what the screen shows, and which part of it."""
     plot, table = screen.plot_on_screen, screen.table_on_screen
     part = plot.figure.title if form in ("svg", "png") and plot is not None else table.title if table else ""
     return re.sub(r"[^A-Za-z0-9]+", "-", screen.exported_as(part)).strip("-").lower()
 
 
 def free_name(stem: str, form: str) -> str:
-    """A name that no file of the current folder has yet."""
+    """A name that does not exist yet in the current folder."""
     name, number = f"{stem}.{form}", 2
     while Path(name).exists():
         name, number = f"{stem}-{number}.{form}", number + 1
@@ -98,7 +99,7 @@ def _save(screen: Exportable, path: Path, content: Content, overwrite: bool) -> 
             if overwrite:
                 write_bytes(path, data)
             else:
-                with path.open("xb") as file:  # one that somebody else has written meanwhile stays
+                with path.open("xb") as file:  # never overwrite a file that was created meanwhile
                     file.write(data)
         except S3Error as error:
             return str(error), False

@@ -1,4 +1,4 @@
-"""One run, from all sides: a tab for each."""
+"""The screen of one run, with tabs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PANES: dict[str, type[Pane]] = {
 
 
 class Run(Tabbed):
-    """A run, under its name and status."""
+    """The screen: name and status of the run, and the tabs."""
 
     TITLE = "run"
     PANES = PANES
@@ -42,7 +42,7 @@ class Run(Tabbed):
     ]
 
     def __init__(self, name: str, names: tuple[str, ...] = ()) -> None:
-        """`names` are the runs among which the brackets move."""
+        """`names` are the runs among which the keys [ and ] move."""
         super().__init__()
         self._run, self._names = name, names or (name,)
 
@@ -58,26 +58,26 @@ class Run(Tabbed):
         yield from self.compose_tabs()
 
     def on_mount(self) -> None:
-        """Have the details of the run loaded."""
+        """Load the details of the run."""
         self.s3.watch_runs(self._wanted())
 
     def on_screen_resume(self) -> None:
-        """Another screen may have had the details of other runs loaded."""
+        """Load the details of the run again: another screen may have loaded others."""
         self.s3.watch_runs(self._wanted())
 
     def exported_as(self, part: str) -> str:
-        """By this run."""
+        """A name with that of the run."""
         return f"{self._run} {part}"
 
     def _wanted(self) -> list[str]:
         return [self._run]
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
-        """Show the run as it is now; where it is gone, go back."""
+        """Show the current state of the run; go back if it was deleted."""
         run, line = snapshot.runs.get(self._run), snapshot.lines.get(self._run)
         if run is None or line is None:
             if snapshot.loaded:
-                self.notify(clean(f"{self._run} is gone"), severity="warning", markup=False)
+                self.notify(clean(f"{self._run} was deleted"), severity="warning", markup=False)
                 self.dismiss()
             return
         detail = snapshot.details.get(self._run, RunDetail())
@@ -86,7 +86,7 @@ class Run(Tabbed):
         self.pane.show(run, line, detail)
 
     def action_next_run(self, by: int) -> None:
-        """Look at the run beside this one, from the same side."""
+        """Show the next or previous run, in the same tab."""
         place = self._names.index(self._run) + by
         if 0 <= place < len(self._names):
             self._run = self._names[place]

@@ -1,4 +1,4 @@
-"""Actions on runs, by a key, on every screen that shows runs. Each has a command with the same effect."""
+"""Keys for actions on runs, on every screen that shows runs; each corresponds to a command."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from s3tui.tui.support.keys import key
 
 
 class RunActions(Hosted, Exportable):
-    """Actions on `chosen_names`, the runs that the screen says are meant."""
+    """Actions on `chosen_names`, the runs that are marked or under the cursor of the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("n", "start_suite", "New", "Start a suite from its TOML file (s3tui run)", footer=True),
         key("c", "compare", "Compare", "Compare the marked runs", footer=True),
-        key("s", "stop", "Stop", "Stop through a checkpoint (s3tui stop)", footer=True),
-        key("u", "resume", "Resume", "Let paused runs go on (s3tui resume)"),
-        key("r", "retry", "Retry", "Put what failed back into the queue (s3tui retry)"),
-        key("x", "cancel", "Cancel", "End at once, out of the queue (s3tui cancel)"),
-        key("p", "pause_queue", "Pause", "Pause the queue, or let it go on (s3tui pause)"),
-        key("P", "priority", "Priority", "Let runs start before others (s3tui priority)"),
+        key("s", "stop", "Stop", "Stop with a checkpoint (s3tui stop)", footer=True),
+        key("u", "resume", "Resume", "Resume paused runs (s3tui resume)"),
+        key("r", "retry", "Retry", "Queue failed runs again (s3tui retry)"),
+        key("x", "cancel", "Cancel", "Kill at once, and remove from the queue (s3tui cancel)"),
+        key("p", "pause_queue", "Pause", "Pause the queue, or resume it (s3tui pause)"),
+        key("P", "priority", "Priority", "Set the priority of runs (s3tui priority)"),
         key("d", "delete", "Delete", "Delete runs with all their files (s3tui rm)"),
         key("y", "copy", "Copy", "Copy the name, the path or the command of a run"),
-        key("exclamation_mark", "folder", "Folder", "A shell in the folder of the run; exit comes back (s3tui path)"),
+        key("exclamation_mark", "folder", "Folder", "A shell in the folder of the run; exit returns (s3tui path)"),
         key("e", "export", "Export", "Write the plot or the table on screen to a file"),
     ]  # fmt: skip
 
     @property
     def chosen_names(self) -> list[str]:
-        """The runs that an action is about."""
+        """The runs to which an action applies."""
         raise NotImplementedError
 
     def _chosen(self) -> list[FoundRun]:
@@ -49,29 +49,29 @@ class RunActions(Hosted, Exportable):
         return [runs[name] for name in self.chosen_names if name in runs]
 
     def action_stop(self) -> None:
-        """Stop runs through a checkpoint; nothing is lost by that."""
+        """Stop runs with a checkpoint, so that no work is lost."""
         self.s3.act(self.chosen_names, control.hold)
 
     def action_resume(self) -> None:
-        """Let paused runs go on."""
+        """Resume paused runs."""
         self.s3.act(self.chosen_names, control.resume)
 
     def action_retry(self) -> None:
-        """Put runs back into the queue."""
+        """Queue runs again."""
         self.s3.act(self.chosen_names, control.retry)
 
     def action_cancel(self) -> None:
-        """End runs for good; asks where one would lose what it did since its checkpoint."""
+        """Cancel runs for good; asks first if a running one would lose work since its checkpoint."""
         names = self.chosen_names
         running = [run for run in self._chosen() if isinstance(run.status, (Running, Quiet))]
         if not running:
             self.s3.act(names, control.cancel)
             return
-        question = f"{_listed([run.name for run in running])}: what was done since the last checkpoint is lost"
+        question = f"{_listed([run.name for run in running])}: work since the last checkpoint is lost"
         confirm(self, "Cancel", question, "cancel", lambda: self.s3.act(names, control.cancel))
 
     def action_delete(self) -> None:
-        """Delete runs, after a yes."""
+        """Delete runs, after confirmation."""
         names = self.chosen_names
         if names:
             files = ": all files of it" if len(names) == 1 else ""
@@ -79,7 +79,7 @@ class RunActions(Hosted, Exportable):
             confirm(self, "Delete", question, "delete", lambda: self.s3.act(names, _remove))
 
     def action_pause_queue(self) -> None:
-        """Pause the queue, or let it go on."""
+        """Pause or resume the queue."""
         workspace = self.s3.workspace
         if self.s3.snapshot.read_only or not workspace.shared.exists():
             self.notify(self.s3.snapshot.read_only or "there is no queue yet", severity="warning", markup=False)
@@ -90,7 +90,7 @@ class RunActions(Hosted, Exportable):
             workspace.pause.unlink(missing_ok=True) if paused else workspace.pause.touch()
 
         self.s3.in_background(work)
-        self.notify("the queue goes on" if paused else "the queue is paused; p lets it go on", markup=False)
+        self.notify("the queue is resumed" if paused else "the queue is paused; p resumes it", markup=False)
 
     def action_priority(self) -> None:
         """Give runs another priority."""
@@ -103,7 +103,7 @@ class RunActions(Hosted, Exportable):
 
         if names:
             now = str(self.s3.snapshot.lines[names[0]].priority)
-            ask = Ask("Priority", now, f"{_listed(names)}: 0 is usual; higher starts first", type="integer")
+            ask = Ask("Priority", now, f"{_listed(names)}: 0 is the default; higher starts first", type="integer")
             self.app.push_screen(ask, set_it)
 
     def action_copy(self) -> None:
@@ -124,13 +124,13 @@ class RunActions(Hosted, Exportable):
         self.app.push_screen(Choose("Copy", answers), copy)
 
     def action_folder(self) -> None:
-        """A shell in the folder of a run."""
+        """Open a shell in the folder of a run."""
         runs = self._chosen()
         if not runs:
             return
         shell = os.environ.get("SHELL", "/bin/sh")
         with self.app.suspend():
-            print(f"{clean(str(runs[0].directory.path))}: exit comes back to s3tui", flush=True)
+            print(f"{clean(str(runs[0].directory.path))}: exit returns to s3tui", flush=True)
             subprocess.run([shell], cwd=runs[0].directory.path, check=False)
 
     def action_compare(self) -> None:
@@ -146,7 +146,7 @@ class RunActions(Hosted, Exportable):
         self.s3.pick_suite()
 
     def action_export(self) -> None:
-        """Write what is on the screen to a file."""
+        """Export the plot or table on the screen."""
         from s3tui.tui.screens.export import ask_what
 
         ask_what(self)

@@ -1,4 +1,4 @@
-"""The first screen: all runs, the devices, and of the run under the cursor its loss and the end of its log."""
+"""The main screen: all runs, the devices, and loss and log of the run under the cursor."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from s3tui.tui.widgets.text_line import TextLine
 
 EMPTY = "No runs in this workspace yet.\n\nn  start a suite from its TOML file\n?  all keys"
 NONE_MATCH = "No run passes the filter.\n\nescape  clears it"
-SETTLE_SECONDS = 0.15  # for which the cursor rests on a run before its details are loaded
+SETTLE_SECONDS = 0.15  # that the cursor must rest on a run before its details are loaded
 
 
 class Runs(RunActions, Live):
-    """The table of all runs."""
+    """The screen."""
 
     TITLE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,7 +59,7 @@ class Runs(RunActions, Live):
         self._settling: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Headline, table, devices, and what there is of one run."""
+        """Headline, filter, table, devices, and loss and log of one run."""
         yield TextLine(id="headline")
         yield Input(placeholder="status:running task:cb score>0.8 method:s3 -tag:old", id="filter")
         grid = Grid(shown_columns(), EMPTY, id="runs")
@@ -74,7 +74,7 @@ class Runs(RunActions, Live):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """The table has the keys."""
+        """Focus the table."""
         self.query_one("#filter", Input).display = False
         self.grid.focus()
 
@@ -85,12 +85,12 @@ class Runs(RunActions, Live):
 
     @property
     def chosen_names(self) -> list[str]:
-        """The runs that an action is about: those that are marked, else the one under the cursor."""
+        """The runs to which an action applies: the marked ones, else the one under the cursor."""
         key = self.grid.cursor_key
         return self._runs.marked_names or ([key] if key in self._snapshot.lines and key is not None else [])
 
     def exported_as(self, part: str) -> str:
-        """The plot by the run whose it is."""
+        """A name with that of the run, for its plot."""
         return part if part == "runs" else f"{self.grid.cursor_key} {part}"
 
     @property
@@ -100,13 +100,13 @@ class Runs(RunActions, Live):
 
     @property
     def table_on_screen(self) -> Table:
-        """The runs that are shown, in their order."""
+        """The shown runs, in their order."""
         return of_lines("runs", self._runs.shown)
 
     # What is shown
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
-        """Show the runs as they are now."""
+        """Show the current state of the runs."""
         self._snapshot = snapshot
         self._arrange()
         living = (run.status for run in snapshot.runs.values())
@@ -116,7 +116,7 @@ class Runs(RunActions, Live):
         self._glance()
 
     def _arrange(self) -> None:
-        """Filter, sort and group, where anything has changed, and show the rows."""
+        """Filter, sort and group if anything has changed, and show the rows."""
         if not self._runs.arrange(self._snapshot):
             return
         line = self.query_one("#filter", Input)
@@ -145,13 +145,13 @@ class Runs(RunActions, Live):
         self._glance()
 
     def _watch(self) -> None:
-        # Another screen may have been opened while the cursor came to rest, and had other details loaded.
+        # Another screen may have been opened meanwhile, and have loaded other details.
         # Textual's `is_current` holds for the screen right behind, too.
         if self.s3.looked_at is self:
             self.s3.watch_runs([name] if (name := self.grid.cursor_key) else [])
 
     def on_screen_resume(self) -> None:
-        """Another screen may have had the details of other runs loaded."""
+        """Load the details of the run again: another screen may have loaded others."""
         if self.is_whole:
             self._watch()
 
@@ -169,7 +169,7 @@ class Runs(RunActions, Live):
         self._sort_by(message.column)
 
     def action_filter(self) -> None:
-        """Write a filter."""
+        """Open the filter line."""
         line = self.query_one("#filter", Input)
         line.display = True
         line.focus()
@@ -195,7 +195,7 @@ class Runs(RunActions, Live):
         self._arrange()
 
     def action_mark(self) -> None:
-        """Mark the run under the cursor, or take its mark away, and go on to the next."""
+        """Mark or unmark the run under the cursor, and move to the next one."""
         name = self.grid.cursor_key
         if name in self._snapshot.lines and name is not None:
             self._runs.marked ^= {name}
@@ -203,7 +203,7 @@ class Runs(RunActions, Live):
         self.grid.action_move(1)
 
     def action_mark_all(self) -> None:
-        """Mark all that is shown, or where all is marked, none."""
+        """Mark all shown runs, or if all are marked, unmark them."""
         self._runs.mark_all()
         self._arrange()
 

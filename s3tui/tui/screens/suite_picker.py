@@ -1,4 +1,4 @@
-"""Picks the TOML file of a suite that is to be started."""
+"""The screen for choosing the TOML file of a suite to start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = (
     Column("about", "", 40, rank=5),
 )  # fmt: skip
 LOOKING = "looking for TOML files"
-NONE = "No TOML file here.\n\n/  type the path of one\n\ns3tui init writes a commented suite to start from"
+NONE = "No TOML file here.\n\n/  type the path of one\n\ns3tui init writes a commented example suite"
 
 
 class PickSuite(Hosted, Screen[None]):
@@ -52,7 +52,7 @@ class PickSuite(Hosted, Screen[None]):
         return self.query_one(Grid)
 
     def compose(self) -> ComposeResult:
-        """A line for a path above the files that were found."""
+        """An input line for a path, above the list of files."""
         yield Static(
             content(text("s3tui ", "strong"), text("start a suite from its TOML file", "muted")), id="headline"
         )
@@ -66,12 +66,12 @@ class PickSuite(Hosted, Screen[None]):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """Look for files; the table has the keys."""
+        """Search for files, and focus the table."""
         self.grid.focus()
         self.action_look()
 
     def action_look(self) -> None:
-        """Look for files, in a thread: disks may be slow, and folders large."""
+        """Search for files in a thread, as disks may be slow and folders large."""
         folders = (Path.cwd(), self.s3.workspace.path.parent)
         in_thread(self, lambda: suite_files(folders), self._show)
 
@@ -82,11 +82,11 @@ class PickSuite(Hosted, Screen[None]):
         self.query_one("#path", Input).suggester = SuggestFromList([_short(file.path) for file in files])
 
     def action_type(self) -> None:
-        """Write a path."""
+        """Focus the input line."""
         self.query_one("#path", Input).focus()
 
     def action_back(self) -> None:
-        """From the line to the table, from the table to the runs."""
+        """Go from the input line to the table, and from the table to the runs."""
         if self.focused is self.grid:
             self.dismiss()
         else:
@@ -103,7 +103,7 @@ class PickSuite(Hosted, Screen[None]):
             in_thread(self, lambda: look_at(path), self._open)
 
     def _open(self, file: SuiteFile) -> None:
-        """What is TOML and no suite is not worth a look at its problems; all else is."""
+        """Open a suite, or its problems; a TOML file that is not a suite gives a notice."""
         if file.problem and file.is_toml:
             self.notify(f"{_short(file.path)}: {file.problem}", severity="warning", markup=False)
         else:
@@ -111,7 +111,7 @@ class PickSuite(Hosted, Screen[None]):
 
 
 def _short(path: Path) -> str:
-    """A path as a person here would write it."""
+    """A short form of a path, relative to the current folder or home."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

@@ -1,4 +1,4 @@
-"""What a suite would start: its runs, what is there of them already, their candidates; the problems of its file."""
+"""The preview screen of a suite: its runs, which exist already, their sizes, and problems of its file."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from s3tui.suite.preview import Preview
     from s3tui.suite.size import Size
 
-SETTLE_SECONDS = 0.5  # after which whoever opened this reads on, so that counting is worth its seconds
+SETTLE_SECONDS = 0.5  # that the screen must be open before candidates are counted, which takes seconds
 
 
 class PreviewSuite(Hosted, Screen[None]):
-    """The runs of one file, to be marked and started."""
+    """The screen, on which runs are marked and started."""
 
     TITLE = "preview"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("s,enter", "start", "Start", "Queue the marked runs (s3tui run --detach)", footer=True),
         key("space", "mark", "Mark", "Mark the run under the cursor, or leave it out (--only)", footer=True),
         key("a", "mark_all", "All", "Mark all runs, or none", footer=True),
-        key("f", "fresh", "Fresh", "Replace what is there already, results too (--fresh)", footer=True),
-        key("r", "read", "Read again", "Read the file again, once it is mended", footer=True),
+        key("f", "fresh", "Fresh", "Replace existing runs, results too (--fresh)", footer=True),
+        key("r", "read", "Read again", "Read the file again after correcting it", footer=True),
         key("y", "copy", "Copy", "Copy the command that does the same"),
         key("escape,backspace", "back", "Back", "Back to the files", footer=True),
     ]  # fmt: skip
@@ -62,7 +62,7 @@ class PreviewSuite(Hosted, Screen[None]):
         return self.query_one(Grid)
 
     def compose(self) -> ComposeResult:
-        """A headline and notices, the runs or the problems, and what there is of one run."""
+        """A headline and notices, the runs or the problems, and details of one run."""
         yield Static(id="headline", markup=False)
         yield Static(id="notice", markup=False)
         grid = Grid(COLUMNS, "", id="planned")
@@ -77,7 +77,7 @@ class PreviewSuite(Hosted, Screen[None]):
         yield Footer(show_command_palette=False, compact=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where the file has problems there are no runs to do anything with."""
+        """Disable actions on runs if the file has problems."""
         return self._planned.preview is not None or action not in ("start", "mark", "mark_all", "copy")
 
     def on_mount(self) -> None:
@@ -90,7 +90,7 @@ class PreviewSuite(Hosted, Screen[None]):
     # Reading
 
     def action_read(self) -> None:
-        """Read the file, in a thread: that loads what checks settings, and looks at every run."""
+        """Read the file in a thread, as validation has heavy imports and reads every run."""
         file, fresh = self._file, self._fresh
         self._do(f"reading {file}")
 
@@ -120,13 +120,13 @@ class PreviewSuite(Hosted, Screen[None]):
         self._do("")
 
     def _show_problems(self, problems: Sequence[str]) -> None:
-        # The file is named above; each problem begins with its key.
+        # The file is in the headline; each problem begins with its key.
         short = [clean(line.removeprefix(f"{self._file}: ")) for line in problems]
         lines = [Content.assemble(("! ", "$text-error"), line) for line in short]
         self.query_one("#problem-list", Static).update(Content("\n\n").join(lines))
 
     def _measure(self) -> None:
-        """Look at data and count candidates, in a thread: child processes read files and build models."""
+        """Read the data and count the candidates in threads: child processes read files and build models."""
         if self._planned.preview is None:
             self.set_timer(SETTLE_SECONDS, self._measure)
             return
@@ -180,7 +180,7 @@ class PreviewSuite(Hosted, Screen[None]):
             self._show_detail()
 
     def _notices(self) -> list[str]:
-        """What a person should know before starting."""
+        """Notices to read before starting."""
         if self._planned.preview is None:
             return []
         notices = []
@@ -208,7 +208,7 @@ class PreviewSuite(Hosted, Screen[None]):
     # What is chosen
 
     def action_mark(self) -> None:
-        """Mark the run under the cursor, or leave it out, and go on to the next."""
+        """Mark or unmark the run under the cursor, and move to the next one."""
         if self.grid.cursor_key is not None:
             self._planned.toggle(self.grid.cursor_key)
             self._show()
@@ -220,7 +220,7 @@ class PreviewSuite(Hosted, Screen[None]):
         self._show()
 
     def action_fresh(self) -> None:
-        """Whether what is there is replaced; then other runs stand in the way."""
+        """Switch whether existing runs are replaced."""
         self._fresh = not self._fresh
         self.action_read()
 
@@ -237,7 +237,7 @@ class PreviewSuite(Hosted, Screen[None]):
 
     @on(Grid.Chosen)
     def action_start(self) -> None:
-        """Queue the marked runs, once it is clear that nothing is lost that somebody wants."""
+        """Queue the marked runs, after confirmation if existing ones are replaced."""
         if self._doing or self._planned.preview is None:
             return
         chosen = self._planned.marked
@@ -261,7 +261,7 @@ class PreviewSuite(Hosted, Screen[None]):
         confirm(self, "Replace runs", question, "replace them", lambda: self._submit(chosen), no="leave them")
 
     def _submit(self, chosen: Sequence[Outlook]) -> None:
-        """Queue runs in the feed's thread, which looks at them at once and outlives this screen."""
+        """Queue runs in the feed's thread, which reads them immediately and outlives this screen."""
         assert self._planned.preview is not None
         suite, runs, fresh = self._planned.preview.suite, [one.run for one in chosen], self._fresh
         self._do(f"queueing {len(runs)} runs")
@@ -282,7 +282,7 @@ class PreviewSuite(Hosted, Screen[None]):
         self.action_read()  # something has changed since it was read
 
     def _submitted(self, plan: Plan) -> None:
-        """Show the runs, in the workspace where they are."""
+        """Show the runs, in their workspace."""
         assert self._planned.preview is not None
         workspace = self._planned.preview.suite.workspace
         if not self._is_open(workspace):

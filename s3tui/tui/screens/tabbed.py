@@ -1,4 +1,4 @@
-"""Base of the screens that show runs from several sides: a tab for each side."""
+"""Base class of the screens with tabs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def tab_keys(names: Mapping[str, type[Pane]]) -> Iterator[Binding]:
 
 
 class Tabbed(RunActions, Live):
-    """A screen of tabs, one for each of `PANES`, of which one is looked at."""
+    """A screen with a tab for each of `PANES`."""
 
     PANES: ClassVar[Mapping[str, type[Pane]]] = {}
 
     def compose_tabs(self) -> ComposeResult:
-        """The tabs, and the keys under them."""
+        """The tabs, and the footer."""
         with TabbedContent():
             for number, (name, pane) in enumerate(self.PANES.items(), 1):
                 with TabPane(f"{number} {name}", id=name.lower()):
@@ -41,12 +41,12 @@ class Tabbed(RunActions, Live):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """The first tab has the keys."""
+        """Focus the first tab."""
         self.pane.take_focus()
 
     @property
     def pane(self) -> Pane:
-        """The tab that is looked at."""
+        """The active tab."""
         active = self.query_one(TabbedContent).active_pane
         assert active is not None
         return active.query_one(Pane)
@@ -68,11 +68,11 @@ class Tabbed(RunActions, Live):
             self.pane.take_focus()
 
     def action_tab(self, name: str) -> None:
-        """Look at another side."""
+        """Switch to a tab."""
         self.query_one(TabbedContent).active = name
 
     def action_next_tab(self, by: int) -> None:
-        """Look at the side beside this one."""
+        """Switch to the next or previous tab."""
         names = [name.lower() for name in self.PANES]
         tabs = self.query_one(TabbedContent)
         tabs.active = names[(names.index(tabs.active) + by) % len(names)]

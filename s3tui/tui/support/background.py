@@ -1,4 +1,4 @@
-"""Work that must not hold up a key, in a thread of its own."""
+"""Background threads for work that must not block the interface."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 def handed_over(node: MessagePump, then: Callable[P, object]) -> Callable[P, None]:
-    """`then`, to be called from any thread: it runs where `node` lives, soon, and not at all once that is gone.
+    """A version of `then` for other threads: it runs in the event loop of `node`, unless that has been removed.
 
-    The thread does not wait for it, as `call_from_thread` would: whoever ends a thread may be who it would wait for.
+    The calling thread does not wait for it, unlike with `call_from_thread`, which could deadlock when threads end.
     """
     app = node.app
 
@@ -32,9 +32,9 @@ def handed_over(node: MessagePump, then: Callable[P, object]) -> Callable[P, Non
 
 
 def in_thread(node: MessagePump, job: Callable[[], T], then: Callable[[T], object]) -> None:
-    """Do `job` in a thread of its own, and hand its result to `then`; an error of our own ends the app, loudly.
+    """Run `job` in a thread, and pass its result to `then`; an unexpected error ends the app with a traceback.
 
-    The thread ends with the app, so `job` only looks at things, or does what may be left undone.
+    The thread ends with the app, so `job` must be safe to interrupt.
     """
     done, broken = handed_over(node, then), handed_over(node, _fail)
 

@@ -1,8 +1,8 @@
-"""A colour scale for shares that the colour-blind read too, and what takes its place where there are no colours.
+"""A colour scale for values in [0, 1], safe for colour-blind users, and glyphs for terminals without colours.
 
-From blue to yellow through grey on a straight line in OKLab (Ottosson 2020), in which equal distances look equal, with
-the lightness rising all the way: so it survives colour blindness and grey print. This is the idea of cividis (Nunez
-et al. 2018). On light themes it falls from a pale yellow to blue: what is much always stands out from the background.
+It goes from blue through grey to yellow on a line in OKLab (Ottosson 2020), which is perceptually uniform, with
+increasing lightness, so that it also works in greyscale; the idea is that of cividis (Nunez et al. 2018). On light
+themes it goes from pale yellow to blue, so that high values stand out from the background.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _encoded(value: float) -> int:
 
 
 def level(share: float, levels: int = LEVELS) -> int:
-    """The place of a share on a scale of so many levels; what is no number is at the bottom."""
+    """The level of a value on a scale of so many levels; NaN is at the bottom."""
     if math.isnan(share):
         return 0
     return min(levels - 1, max(0, round(share * (levels - 1))))
@@ -52,11 +52,11 @@ DARK, LIGHT = _scale(BLUE, YELLOW), _scale(PALE, BLUE)  # for dark themes, and f
 
 
 def on(colour: Colour) -> Colour:
-    """Black or white, whichever is read more easily on a colour (relative luminance, WCAG 2)."""
+    """Black or white, whichever has more contrast on a colour (relative luminance, WCAG 2)."""
     red, green, blue = ((c / 255) ** 2.2 for c in colour)
     return (0, 0, 0) if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else (255, 255, 255)
 
 
 def shade(share: float) -> str:
-    """A glyph that is the darker, the larger the share."""
+    """A glyph that is darker for larger values."""
     return SHADES[level(share, len(SHADES))]

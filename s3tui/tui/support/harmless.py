@@ -1,4 +1,4 @@
-"""The last look at what is drawn: no control of a text reaches the terminal, whatever screen or widget shows it."""
+"""The last filter before the terminal: removes control characters from everything that is drawn."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ENDS = dict.fromkeys(map(ord, "\n\t"), "\N{REPLACEMENT CHARACTER}")
 
 
 class Harmless(LineFilter):
-    """Replaces the controls in each line that is drawn; those without a width are left out, as the rest would shift."""
+    """Replaces control characters in each drawn line; those without a width are removed, to keep the alignment."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The line without them."""
+        """The line without control characters."""
         return [segment if segment.control else _harmless(segment) for segment in segments]
 
 

@@ -1,4 +1,4 @@
-"""Keys, described once: the footer, the help and the command palette are made of them."""
+"""Key bindings with descriptions, from which footer, help and command palette are made."""
 
 from __future__ import annotations
 

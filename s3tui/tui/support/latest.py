@@ -1,4 +1,4 @@
-"""Hands the latest of a thread's values to another thread; those in between are dropped."""
+"""A thread-safe slot for the latest value; older values are dropped."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """Holds one value until it is taken. Both ends may be in any thread."""
+    """Holds one value until it is taken; `put` and `take` may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._value: T | None = None
 
     def put(self, value: T) -> bool:
-        """Replace what is there; True where nothing was, so that whoever takes it has to be woken."""
+        """Replace the value; True if the slot was empty, so that the receiver has to be notified."""
         with self._lock:
             was_empty = self._value is None
             self._value = value
         return was_empty
 
     def take(self) -> T | None:
-        """What was put last, once; None where it has been taken already."""
+        """Take the value; None if it was taken already."""
         with self._lock:
             value, self._value = self._value, None
         return value

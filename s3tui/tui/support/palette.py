@@ -1,4 +1,4 @@
-"""Tones, glyphs of states, and bars. A tone is a CSS class, so it follows the theme."""
+"""Tones, glyphs of states, and bars. A tone is a component class of CSS, so it depends on the theme."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STYLES = {
 Part = tuple[str, str]  # a text and its tone; the empty tone is plain text
 Cell = tuple[Part, ...]
 
-# Glyphs of one cell each that fonts for terminals have; the word beside them says the same without colour.
+# Glyphs of one cell each that terminal fonts contain; the word beside them has the same meaning without colour.
 STATES: dict[str, Part] = {
     "queued": ("○", "muted"),
     "running": ("●", "good"),
@@ -33,7 +33,7 @@ STATES: dict[str, Part] = {
     "dead": ("†", "bad"),
     "damaged": ("!", "bad"),
 }
-# Of lines in a plot: the palette of Okabe and Ito, which the colour-blind tell apart, for dark and for light themes.
+# Colours of lines in a plot: the colour-blind-safe palette of Okabe and Ito, for dark and for light themes.
 COLOURS_DARK = (
     (86, 180, 233),
     (230, 159, 0),
@@ -68,7 +68,7 @@ def state(name: str) -> Cell:
 
 
 def bar(share: float, width: int) -> Cell:
-    """A bar of which a share is filled, in halves of a cell."""
+    """A bar with a filled share, in halves of a cell."""
     halves = round(2 * width * min(1.0, max(0.0, share)))
     full, half = divmod(halves, 2)
     done = "━" * full + ("╸" if half else "")
@@ -76,17 +76,17 @@ def bar(share: float, width: int) -> Cell:
 
 
 def content(*cells: Cell) -> Content:
-    """Cells one after the other, for widgets that take content."""
+    """Cells joined to content for widgets."""
     return Content.assemble(*((part, STYLES[tone]) for cell in cells for part, tone in cell))
 
 
 def plain(value: str) -> Content:
-    """A text from a file, for titles and notices: no markup, and nothing that a terminal would obey."""
+    """A text from a file for titles and notices: without markup and control characters."""
     return Content(clean(value))
 
 
 class Toned(ScrollView):
-    """A widget that draws its lines by itself, in the tones of the theme."""
+    """A widget that draws its own lines in the tones of the theme."""
 
     COMPONENT_CLASSES = {f"tone--{tone}" for tone in TONES}  # noqa: RUF012
 
@@ -97,7 +97,7 @@ class Toned(ScrollView):
 
     @property
     def base(self) -> Style:
-        """The style of plain text; found once, as it takes a walk through all that is around this."""
+        """The style of plain text; cached, as it is computed from all ancestors."""
         if self._base is None:
             self._base = self.rich_style
         return self._base
@@ -107,7 +107,7 @@ class Toned(ScrollView):
         return self.get_component_rich_style(f"tone--{name}", partial=True) if name else Style()
 
     def get_component_rich_style(self, *names: str, partial: bool = False, default: Style | None = None) -> Style:
-        """The style of a component. A partial one is mixed with what is behind it, which Textual leaves out."""
+        """The style of a component. A partial one is blended with the background, which Textual does not do."""
         if not partial:
             whole: Style = super().get_component_rich_style(*names, default=default)
             return whole
@@ -127,9 +127,9 @@ class Toned(ScrollView):
         return mixed
 
     def message_line(self, message: str, y: int, first: int = 0) -> Strip:
-        """Line y of a widget that has nothing else to show: the text in the middle, as an answer and not as data.
+        """Line y of an empty widget: a message in the middle.
 
-        `first` is the line from which on there is room.
+        `first` is the first free line.
         """
         width, lines = self.size.width, message.splitlines()
         at = y - max(first, (self.size.height - len(lines)) // 2)
@@ -139,6 +139,6 @@ class Toned(ScrollView):
         return Strip([Segment(shown, self.base + self.tone("muted"))], width)
 
     def notify_style_update(self) -> None:
-        """The theme has changed."""
+        """Clear the caches, as the theme has changed."""
         self._mixed, self._base = {}, None
         super().notify_style_update()

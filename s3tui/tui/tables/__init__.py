@@ -1,1 +1,1 @@
-"""Rows of the app's tables."""
+"""The content of the app's tables."""

@@ -1,4 +1,4 @@
-"""The runs of a workspace as they are shown: filtered, sorted, grouped, and some of them marked."""
+"""The shown runs of a workspace: filtered, sorted, grouped, and marked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from s3tui.tui.widgets.grid import Row
 
 
 class ArrangedRuns:
-    """Set `filter`, `sort`, `group_by` and `marked`, then `arrange`.
+    """The arrangement of runs: set `filter`, `sort`, `group_by` and `marked`, then call `arrange`.
 
-    `sort` is the key of a column, with `-` in front for the largest first. `problem` says why the filter cannot be
-    read; such a one lets every run through.
+    `sort` is the key of a column, with a leading `-` for descending order. `problem` says why the filter is invalid;
+    an invalid filter passes every run.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class ArrangedRuns:
         self._arranged: tuple[object, ...] = ()
 
     def arrange(self, snapshot: Snapshot) -> bool:
-        """Arrange the runs of a snapshot; False where they are as they were."""
+        """Arrange the runs of a snapshot; returns False if nothing has changed."""
         self._snapshot = snapshot
         asked = (tuple(snapshot.lines.values()), self.filter, self.sort, self.group_by, frozenset(self.marked))
         if asked == self._arranged:
@@ -55,14 +55,14 @@ class ArrangedRuns:
         return keep
 
     def rows(self) -> list[Row]:
-        """A row for each run that is shown, under headings where they are grouped."""
+        """A row for each shown run, with headings if they are grouped."""
         if not self.group_by:
             return self._rows.of(self.shown, self.marked)
         specs = {name: run.spec for name, run in self._snapshot.runs.items()}
         return self._rows.of_groups(grouped(self.shown, self.group_by, specs), self.marked)
 
     def summary(self) -> str:
-        """How many of the runs are shown, how they are grouped, and how many are marked."""
+        """The number of shown runs, the grouping, and the number of marked runs, in words."""
         parts = [f"{len(self.shown)} of {len(self._snapshot.lines)}"] if self.filter else []
         parts += [f"grouped by {self.group_by}"] if self.group_by else []
         parts += [f"{len(self.marked)} marked"] if self.marked else []
@@ -70,14 +70,14 @@ class ArrangedRuns:
 
     @property
     def marked_names(self) -> list[str]:
-        """The marked runs that are shown, in their order."""
+        """The names of the marked runs that are shown, in their order."""
         return [line.name for line in self.shown if line.name in self.marked]
 
     def mark_all(self) -> None:
-        """Mark all that is shown, or where all is marked, none."""
+        """Mark all shown runs, or if all are marked, unmark them."""
         names = {line.name for line in self.shown}
         self.marked = set() if names <= self.marked else self.marked | names
 
     def sort_by(self, key: str) -> None:
-        """Sort by a column; once more turns it round."""
+        """Sort by a column; a second time reverses the order."""
         self.sort = f"-{key}" if key and key == self.sort else key

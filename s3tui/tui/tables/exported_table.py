@@ -1,4 +1,4 @@
-"""The table on a screen as it is exported: exact values, not as they are rounded for the screen."""
+"""The exported form of a table on a screen, with exact values instead of rounded ones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Table:
 
 
 def of_lines(title: str, lines: Iterable[Line]) -> Table:
-    """Runs, with all that `s3tui list` tells of them."""
+    """The table of runs, with all columns of `s3tui list`."""
     return Table(title, tuple(COLUMNS), tuple(map(as_row, lines)))
 
 
 def of_grid(title: str, grid: Grid) -> Table:
-    """The texts of a table that holds nothing but texts."""
+    """The table of a grid that contains only texts."""
     names = tuple(column.key for column in grid.columns)
     rows = [{name: _text(row.cells.get(name, ())) for name in names} for row in grid.rows]
     return Table(title, names, tuple(rows))

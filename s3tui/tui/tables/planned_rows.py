@@ -1,4 +1,4 @@
-"""The runs that a suite file would start, as rows of a table, and what there is to say of one of them. Pure."""
+"""Rows and details of the runs that a suite would start; pure functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from core.run.methods import method_of
 from s3tui.text.sanitize import clean
 from s3tui.text.units import ABSENT, count, percent
 from s3tui.tui.support.palette import STATES, Cell, Part, text
@@ -30,7 +31,7 @@ IN_THE_WAY: Part = ("! ", "bad")
 
 
 def state_of(one: Outlook) -> str:
-    """What is there of a run already, in a word."""
+    """The existing state of a run, in a word."""
     return "in the way" if one.refusal else one.state
 
 
@@ -44,8 +45,6 @@ def glyph_of(name: str) -> Part:
 
 def row_of(one: Outlook, marked: bool, size: Size | None) -> Row:
     """A run of the suite as a row."""
-    from s3tui.suite.preview import WHOLE
-
     spec, name = one.run.spec, state_of(one)
     tone = "" if marked else "muted"
     mark: Part = (MARK, "accent") if marked else (" ", "")
@@ -54,7 +53,7 @@ def row_of(one: Outlook, marked: bool, size: Size | None) -> Row:
         "name": text(clean(one.run.name), tone),
         "method": text(spec.method, tone),
         "task": text(clean(_task(spec)), tone),
-        "space": text(ABSENT if spec.method in WHOLE else clean(spec.space.name), tone),
+        "space": text(clean(spec.space.name) if method_of(spec.method).has_space else ABSENT, tone),
         "seed": text(str(spec.seed), tone),
         "candidates": _counted(size.candidates if size and not size.problem else None, tone),
         "parameters": _counted(size.parameters if size and not size.problem else None, tone),
@@ -72,7 +71,7 @@ def _task(spec: RunSpec) -> str:
 
 
 def _budget(spec: RunSpec, size: Size | None) -> str:
-    """In parameters, where the size of the model is known or not needed."""
+    """The budget in parameters if the size of the model is known or not needed, else as given."""
     if spec.budget is None:
         return ABSENT
     if spec.budget >= 1:
@@ -81,12 +80,10 @@ def _budget(spec: RunSpec, size: Size | None) -> str:
 
 
 def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> list[list[Cell]]:
-    """What there is to say of a run: why it cannot be started, its model and space, how much that is."""
-    from s3tui.suite.preview import WHOLE
-
+    """The details of a run: why it cannot be started, its model, space and size."""
     spec = one.run.spec
     lines = []
-    if spec.method not in WHOLE:
+    if method_of(spec.method).has_space:
         lines = [_named("size", *_written_size(size, measuring)), _named("space", _space(spec))]
     lines += [_named("model", clean(spec.model)), _named("length", _length(spec))]
     if one.refusal:
@@ -96,7 +93,7 @@ def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> 
     elif one.state == "finished":
         lines.insert(0, _named("there", "finished before: is left as it is", "good"))
     elif one.state != "new":
-        lines.insert(0, _named("there", f"{one.state}: goes on with what it has"))
+        lines.insert(0, _named("there", f"{one.state}: is continued"))
     return lines
 
 
@@ -123,10 +120,11 @@ def _named(name: str, value: str, tone: str = "") -> list[Cell]:
 
 
 def _length(spec: RunSpec) -> str:
-    phases = (("search", spec.search if spec.method == "s3" else None), ("retrain", spec.retrain))
+    row = method_of(spec.method)
+    phases = {"search": getattr(spec, row.length) if row.searches else None, "retrain": spec.retrain}
     lengths = [
         f"{name} {f'{phase.max_steps:,} steps' if phase.max_steps else f'{phase.epochs:g} epochs'}"
-        for name, phase in phases
+        for name, phase in phases.items()
         if phase is not None
     ]
     return ", ".join(lengths)

@@ -1,4 +1,4 @@
-"""The runs of a suite file, of which some are marked to be started."""
+"""The runs of a suite file, and which of them are marked to be started."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class PlannedRuns:
-    """What the file would start, as it was read last; which runs are marked; how large their spaces are.
+    """The runs of the file as last read, which of them are marked, and the sizes of their spaces.
 
-    A run is marked until somebody leaves it out, also when the file is read again. Without `preview` there are none.
+    All runs are marked until the user unmarks one, also when the file is read again. Without `preview` there are none.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class PlannedRuns:
 
     @property
     def all(self) -> tuple[Outlook, ...]:
-        """Every run of the file."""
+        """All runs of the file."""
         return self.preview.runs if self.preview else ()
 
     @property
@@ -41,11 +41,11 @@ class PlannedRuns:
         return [one for one in self.all if one.run.name not in self._left_out]
 
     def toggle(self, name: str) -> None:
-        """Mark a run, or leave it out."""
+        """Mark or unmark a run."""
         self._left_out ^= {name}
 
     def toggle_all(self) -> None:
-        """Mark all runs, or where all are marked, none."""
+        """Mark all runs, or if all are marked, unmark them."""
         self._left_out = set() if self._left_out else {one.run.name for one in self.all}
 
     @property
@@ -53,14 +53,14 @@ class PlannedRuns:
         """The command that starts the marked runs."""
         return self.preview.command(self.marked) if self.preview else ""
 
-    # How it is shown
+    # Display
 
     def rows(self) -> list[Row]:
         """A row for each run."""
         return [row_of(one, one.run.name not in self._left_out, self._size_of(one)) for one in self.all]
 
     def counts(self) -> list[Cell]:
-        """How many runs there are in each state, and into which folder they go."""
+        """The number of runs in each state, and their folder."""
         if self.preview is None:
             return []
         cells: list[Cell] = []
@@ -69,7 +69,7 @@ class PlannedRuns:
         return [*cells, text(f"  in {clean(str(self.preview.suite.folder))}", "muted")]
 
     def detail(self, name: str | None) -> Sequence[Sequence[Cell]]:
-        """What there is to say of a run, in lines; none where there is no such run."""
+        """The details of a run, in lines; none if there is no such run."""
         one = next((one for one in self.all if one.run.name == name), None)
         if one is None or self.preview is None:
             return ()

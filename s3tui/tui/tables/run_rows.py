@@ -1,4 +1,4 @@
-"""Runs as rows of the app's table, a cell for each column."""
+"""The rows of the app's table of runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARK = "▌"
 
 @dataclass(frozen=True)
 class Cells(Mapping[str, Cell]):
-    """The cells of a run, each written when it is asked for: of many runs that live, few are on the screen."""
+    """The cells of a run, formatted on demand, as few of many live runs are on the screen."""
 
     line: Line
     marked: bool = False
@@ -29,7 +29,7 @@ class Cells(Mapping[str, Cell]):
 
     def __getitem__(self, key: str) -> Cell:
         if key == "status":
-            # The mark stands before whichever of the two comes first.
+            # The mark is in front of whichever of the two columns comes first.
             return ((MARK, "accent") if self.marked else (" ", ""), *state(self.line.status))
         if key == "name":
             name = text(clean(self.line.name.removeprefix(self.prefix)))
@@ -44,12 +44,12 @@ class Cells(Mapping[str, Cell]):
 
 
 def grid_columns() -> list[Column]:
-    """All columns that a grid of runs can show, from the left."""
+    """All columns that a table of runs can show, from left to right."""
     return [_grid_column(column, app) for column, app in in_app()]
 
 
 def shown_columns() -> list[Column]:
-    """Those that it shows without being asked for more."""
+    """The columns that are shown by default."""
     return [_grid_column(column, app) for column, app in in_app() if app.shown]
 
 
@@ -59,12 +59,12 @@ def _grid_column(column: columns.Column, app: InApp) -> Column:
 
 
 def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "") -> Row:
-    """The row of a run; `prefix` is what all names begin with, and is not shown."""
+    """The row of a run; `prefix` is the common beginning of all names, which is not shown."""
     return Row(line.name, Cells(line, marked, indent, prefix))
 
 
 def heading_of(group: Group) -> Row:
-    """The row above a group: how many runs, how many are done, their mean score and its spread."""
+    """The heading of a group: the number of runs and of finished ones, mean and standard deviation of scores."""
     done = f"{group.done}/{len(group.lines)} done"
     score = text(points(group.mean)) if group.mean is not None else text(ABSENT, "muted")
     spread: Cell = text(f"± {points(group.spread)}", "muted") if group.spread is not None else ()
@@ -76,14 +76,14 @@ def heading_of(group: Group) -> Row:
 
 
 class Rows:
-    """Makes rows of lines, and keeps those whose line has not changed, so that nothing of them is drawn again."""
+    """Makes rows, and keeps those whose content has not changed, so that they are not drawn again."""
 
     def __init__(self) -> None:
         self._rows: dict[str, tuple[Line, bool, str, Row]] = {}
         self._prefix = ""
 
     def leave_out(self, prefix: str) -> None:
-        """Show names without what all of them begin with."""
+        """Show names without their common prefix."""
         if prefix != self._prefix:
             self._prefix = prefix
             self._rows.clear()
@@ -128,11 +128,11 @@ def _used(line: Line) -> Cell:
 
 
 def _cell(key: str, line: Line) -> Cell:
-    """A cell that is no more than its text, in the tone of its column."""
+    """A cell with its text in the tone of its column."""
     column = COLUMNS[key]
     written = clean(column.written(line))
     return text(written, "muted" if written == ABSENT else column.app.tone(line) if column.app else "")
 
 
-# What is drawn, and not only written.
+# Columns that are drawn graphically.
 _DRAWN: dict[str, Callable[[Line], Cell]] = {"step": _progress, "used": _used}

@@ -1,4 +1,4 @@
-"""The line above the table of runs: the workspace, how many runs are in which state, and who dispatches them."""
+"""The headline above the table of runs: the workspace, the number of runs in each state, and the dispatcher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s3tui.tui.support.palette import Cell, state, text
 
 
 def short_path(path: Path) -> str:
-    """A path as a person would write it here: from this folder, or from home."""
+    """A short form of a path, relative to the current folder or home."""
     for start, written in ((Path.cwd(), ""), (Path.home(), "~/")):
         if start in path.parents:
             return f"{written}{path.relative_to(start)}"
@@ -20,7 +20,7 @@ def short_path(path: Path) -> str:
 
 
 def headline(path: Path, snapshot: Snapshot) -> list[Cell]:
-    """The workspace, how many runs are where, and who dispatches."""
+    """The cells of the headline."""
     counts = Counter(line.status for line in snapshot.lines.values())
     cells: list[Cell] = [text("s3tui", "strong")]
     for name in STATES:

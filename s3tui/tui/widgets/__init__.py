@@ -1,1 +1,1 @@
-"""Tables, plots, maps and logs that draw only what has changed."""
+"""Widgets (tables, plots, maps, logs) that draw only what has changed."""

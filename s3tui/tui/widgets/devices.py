@@ -1,4 +1,4 @@
-"""The strip of devices: how busy each GPU is, who has it, and who else is on it; or the cores of the machine."""
+"""The strip of devices: utilisation, memory, leases and other processes of each GPU; or the CPU cores."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BAR = 10
 
 
 class DeviceStrip(Static):
-    """A line for each GPU, or one for the cores."""
+    """A line for each GPU, or one for the CPU cores."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
         self._shown: tuple[Devices, frozenset[int]] | None = None
 
     def show(self, devices: Devices, ours: frozenset[int]) -> None:
-        """Show the machine as it is; `ours` are the processes of our runs."""
+        """Show the current state; `ours` are the processes of our runs."""
         if (devices, ours) != self._shown:
             lines = lines_of(devices, ours)
             taller = self._shown is None or len(lines) != len(lines_of(*self._shown))
@@ -30,7 +30,7 @@ class DeviceStrip(Static):
 
 
 def lines_of(devices: Devices, ours: frozenset[int]) -> list[list[Cell]]:
-    """The machine in lines."""
+    """The lines of the strip."""
     if devices.gpus:
         return [_gpu(gpu, devices.leases.get(gpu.key, ()), ours) for gpu in devices.gpus]
     share = devices.leased_cores / max(1, devices.cores)

@@ -1,6 +1,6 @@
-"""A table that draws only what is on the screen and has changed: a thousand rows cost no more than thirty.
+"""A table that draws only visible rows that have changed, so that a thousand rows cost no more than thirty.
 
-Textual's DataTable renders every visible cell anew for each cell that changes (0.2 ms a cell), this one the line.
+Textual's DataTable renders every visible cell again when one changes (0.2 ms per cell), this one only the line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Column", "Grid", "Row"]
 
 
 class Grid(Toned, can_focus=True):
-    """Rows under a header that stays, with a cursor on one of them."""
+    """A table with a fixed header and a row cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"grid--header", "grid--cursor", "grid--cursor-blurred", "grid--heading"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,7 +39,7 @@ class Grid(Toned, can_focus=True):
     ]
 
     class Highlighted(Message):
-        """The cursor is on another row."""
+        """The cursor moved to another row."""
 
         def __init__(self, grid: Grid, key: str | None) -> None:
             self.grid, self.key = grid, key
@@ -51,7 +51,7 @@ class Grid(Toned, can_focus=True):
             return self.grid
 
     class Chosen(Message):
-        """Somebody wants to see more of a row."""
+        """The user wants to open a row."""
 
         def __init__(self, grid: Grid, key: str) -> None:
             self.grid, self.key = grid, key
@@ -63,7 +63,7 @@ class Grid(Toned, can_focus=True):
             return self.grid
 
     class HeaderClicked(Message):
-        """The title of a column was clicked."""
+        """A column header was clicked."""
 
         def __init__(self, grid: Grid, column: str) -> None:
             self.grid, self.column = grid, column
@@ -73,7 +73,7 @@ class Grid(Toned, can_focus=True):
         super().__init__(id=id)
         self.columns = tuple(columns)
         self.rows: list[Row] = []
-        self.sorted_by = ""  # the key of a column, with `-` in front where the largest is first
+        self.sorted_by = ""  # the key of a column, with a leading `-` for descending order
         self.empty = empty
         self._all_columns = False
         self._first_column = 0
@@ -84,7 +84,7 @@ class Grid(Toned, can_focus=True):
     # What is shown
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows. The cursor stays on the row of its key; only lines that have changed are drawn."""
+        """Show these rows. The cursor stays on the same key; only changed lines are drawn."""
         old, key = self.rows, self.cursor_key
         self.rows = list(rows)
         if len(old) != len(self.rows):
@@ -92,7 +92,7 @@ class Grid(Toned, can_focus=True):
         changed = {y for y, row in enumerate(self.rows) if y >= len(old) or (old[y] is not row and old[y] != row)}
         changed |= set(range(len(self.rows), len(old)))
         was_at = self._cursor
-        # A row that is still where it was needs no search.
+        # A row that has not moved needs no search.
         if not (was_at < len(self.rows) and self.rows[was_at].key == key):
             places = {row.key: place for place, row in enumerate(self.rows)}
             self._cursor = places.get(key or "", min(was_at, max(0, len(self.rows) - 1)))
@@ -102,17 +102,17 @@ class Grid(Toned, can_focus=True):
             self._cursor_moved()
 
     def show_columns(self, columns: Sequence[Column], all_of_them: bool = False) -> None:
-        """Show these columns: as many as there is room for, or all of them, which then scroll."""
+        """Show as many of these columns as there is room for, or all of them with scrolling."""
         self.columns, self._all_columns, self._first_column = tuple(columns), all_of_them, 0
         self._lay_out()
 
     @property
     def cursor_key(self) -> str | None:
-        """The row under the cursor; None where there is none."""
+        """The key of the row under the cursor; None if there is none."""
         return self.rows[self._cursor].key if self._cursor < len(self.rows) else None
 
     def move_to(self, key: str) -> None:
-        """Put the cursor on a row, where it is there."""
+        """Move the cursor to a row if it exists."""
         for place, row in enumerate(self.rows):
             if row.key == key:
                 self._move_cursor(place)
@@ -125,11 +125,11 @@ class Grid(Toned, can_focus=True):
         self._move_cursor(self._cursor + by)
 
     def action_page(self, by: int) -> None:
-        """Move the cursor by a screen."""
+        """Move the cursor by a page."""
         self._move_cursor(self._cursor + by * max(1, self.size.height - 2))
 
     def action_shift(self, by: int) -> None:
-        """Show columns further left or right; the first one stays."""
+        """Scroll the columns left or right; the first one is fixed."""
         hidden = len(self.columns) - len(self._layout)
         first = min(max(0, self._first_column + by), max(0, hidden if self._all_columns else 0))
         if first != self._first_column:
@@ -142,7 +142,7 @@ class Grid(Toned, can_focus=True):
             self.post_message(self.Chosen(self, self.cursor_key))
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor there; a second click opens, one on a title sorts."""
+        """Move the cursor; a second click opens the row, a click on the header sorts."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -191,7 +191,7 @@ class Grid(Toned, can_focus=True):
         return max(1, self.size.width - self.styles.scrollbar_size_vertical)
 
     def _lay_out(self) -> None:
-        """Which columns are shown, and how wide they are."""
+        """Compute the shown columns and their widths."""
         room, columns = self._width(), self.columns
         self._layout = scrolled(columns, room, self._first_column) if self._all_columns else laid_out(columns, room)
         self._strips.clear()
@@ -199,17 +199,17 @@ class Grid(Toned, can_focus=True):
         self.refresh()
 
     def on_resize(self) -> None:
-        """Other columns may fit now."""
+        """Lay out again, as other columns may fit."""
         self._lay_out()
         self._scroll_to_cursor()
 
     def notify_style_update(self) -> None:
-        """The theme has changed."""
+        """Draw again, as the theme has changed."""
         super().notify_style_update()
         self._strips.clear()
 
     def watch_has_focus(self, _: bool) -> None:
-        """The cursor looks different where keys go elsewhere."""
+        """Draw the cursor again: it looks different without focus."""
         self._redraw({self._cursor})
 
     def render_line(self, y: int) -> Strip:

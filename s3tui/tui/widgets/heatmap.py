@@ -1,7 +1,6 @@
-"""A map of the network in colours: sites with deltas down, layers across, with a cursor on one candidate.
+"""A heat map of the network: rows are sites with deltas, columns are layers, with a cursor on one candidate.
 
-Names of rows and columns stay where they are when the rest scrolls. A line is drawn once and kept until one of its
-values changes.
+Row and column names are fixed while the rest scrolls. A line is cached until one of its values changes.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ SELECTED = "[]"
 
 
 class HeatMap(Toned, can_focus=True):
-    """A value for each candidate as a colour. `marks` are two glyphs around the value of some of them."""
+    """A value for each candidate as a colour. `marks` are pairs of glyphs around the values of some candidates."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"heat--cursor", "heat--cursor-blurred", "heat--here"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,7 +43,7 @@ class HeatMap(Toned, can_focus=True):
     ]
 
     class Moved(Message):
-        """The cursor is on another candidate."""
+        """The cursor moved to another candidate."""
 
         def __init__(self, heatmap: HeatMap, index: int) -> None:
             self.heatmap, self.index = heatmap, index
@@ -83,21 +82,21 @@ class HeatMap(Toned, can_focus=True):
 
     @property
     def values(self) -> Sequence[float]:
-        """What is shown, by candidate."""
+        """The shown values, by candidate."""
         return self._values
 
     @property
     def marks(self) -> Mapping[int, str]:
-        """Which candidates are marked, and how."""
+        """The marks, by candidate."""
         return self._marks
 
     @property
     def is_plain(self) -> bool:
-        """Whether there are too few colours for a scale, so that glyphs stand for the values."""
+        """Whether the terminal has too few colours for a scale, so that glyphs are used."""
         return self.app.no_color or self.app.console.color_system not in COLOURFUL
 
     def explain(self, low: str, high: str) -> None:
-        """Say under the map what its scale means, from its lowest to its highest value."""
+        """Set the labels of the legend below the map, for the lowest and the highest value."""
         if (low, high) != self._legend:
             self._legend = (low, high)
             self._show_legend()
@@ -139,7 +138,7 @@ class HeatMap(Toned, can_focus=True):
             self.post_message(self.Moved(self, index))
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor there."""
+        """Move the cursor to the clicked candidate."""
         offset = event.get_content_offset(self)
         if offset is None or offset.y == 0 or offset.x < self._layout.names:
             return
@@ -174,13 +173,13 @@ class HeatMap(Toned, can_focus=True):
         self.refresh()
 
     def on_resize(self) -> None:
-        """Columns may be wider now."""
+        """Lay out again, as columns may be wider."""
         self._lay_out(self._map)
         if self._map.places:
             self._scroll_to_cursor()
 
     def notify_style_update(self) -> None:
-        """The theme has changed."""
+        """Draw again, as the theme has changed."""
         super().notify_style_update()
         self._styles.clear()
         self._strips.clear()
@@ -188,11 +187,11 @@ class HeatMap(Toned, can_focus=True):
             self._show_legend()
 
     def watch_has_focus(self, _: bool) -> None:
-        """The cursor looks different where keys go elsewhere."""
+        """Draw the cursor again: it looks different without focus."""
         self._redraw()
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line of the screen: the name, which stays, and the part of the row that is looked at."""
+        """Draw one line of the screen: the fixed name, and the visible part of the row."""
         width, base = self.size.width, self.base
         if not self._map.places:
             return self.message_line(self.empty, y)
@@ -222,7 +221,7 @@ class HeatMap(Toned, can_focus=True):
         return self.base + self.get_component_rich_style("heat--here", partial=True)
 
     def _heads(self, left: int) -> Strip:
-        """The names of the columns, as many as can be read; that of the cursor always."""
+        """The column names that fit; always that of the cursor."""
         line, (a, b) = self._layout.line_of_titles(self._at[1], left, self._room)
         muted = self.base + self.tone("muted")
         return Strip([Segment(line[:a], muted), Segment(line[a:b], self._here()), Segment(line[b:], muted)])
@@ -238,7 +237,7 @@ class HeatMap(Toned, can_focus=True):
         return Strip(segments, x)
 
     def _field(self, index: int, plain: bool) -> Segment:
-        """One candidate: its colour, or a shade where there are no colours; its mark around it."""
+        """One candidate: its colour, or a glyph without colours, between its marks."""
         value = self._values[index] / self._top if index < len(self._values) else 0.0
         mark = self._marks.get(index)
         fill = colour_scale.shade(value) if plain else " "

@@ -1,4 +1,4 @@
-"""The end of a log: follows it, wraps it, finds in it. Its lines come without escape sequences (`clean`)."""
+"""A widget for the end of a log, with follow, wrap and search. Its lines have no escape sequences (`clean`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from s3tui.tui.support.palette import Toned, plain
 
 
 class LogView(Toned, can_focus=True):
-    """Lines, of which the last ones are shown while `follow` is on."""
+    """Shows lines, and stays at the end while `follow` is on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("f", "toggle_follow", "Follow", "Stay at the end of the log", footer=True),
@@ -39,21 +39,21 @@ class LogView(Toned, can_focus=True):
         self._shown: list[str] = []
 
     def show(self, lines: Sequence[str]) -> None:
-        """Show these lines; nothing happens where they are the same object as before."""
+        """Show these lines; does nothing if they are the same object as before."""
         if lines is self._lines:
             return
         self._lines = lines
         self._lay_out()
 
     def seek(self, sought: str) -> None:
-        """Find a text, from the end up; an empty one is forgotten."""
+        """Search for a text from the end upwards; an empty text ends the search."""
         self.sought = sought.casefold()
         self.refresh()
         if sought:
             self.action_find(-1)
 
     def action_find(self, by: int) -> None:
-        """Scroll to another line that holds the text."""
+        """Scroll to the next or previous line with the text."""
         top = round(self.scroll_offset.y)
         places = [y for y, line in enumerate(self._shown) if self.sought and self.sought in line.casefold()]
         further = [y for y in places if (y > top if by > 0 else y < top)]
@@ -69,33 +69,33 @@ class LogView(Toned, can_focus=True):
         self._show_state()
 
     def action_toggle_follow(self) -> None:
-        """Stay at the end, or not."""
+        """Switch following on or off."""
         self.follow = not self.follow
         self._lay_out()
 
     def action_toggle_wrap(self) -> None:
-        """Break long lines, or let them go on to the right."""
+        """Switch wrapping of long lines on or off."""
         self.wrap = not self.wrap
         self._lay_out()
 
     def action_scroll_top(self) -> None:
-        """To the first line."""
+        """Scroll to the first line."""
         self.follow = False
         self.scroll_to(y=0, animate=False, immediate=True)
         self._show_state()
 
     def action_scroll_bottom(self) -> None:
-        """To the last line, and stay there."""
+        """Scroll to the last line, and follow."""
         self.follow = True
         self._lay_out()
 
     def on_mouse_scroll_up(self) -> None:
-        """Whoever scrolls up wants to read."""
+        """Stop following when the user scrolls up."""
         self.follow = False
         self._show_state()
 
     def on_resize(self) -> None:
-        """Lines break elsewhere now."""
+        """Wrap the lines again."""
         self._lay_out()
 
     def _lay_out(self) -> None:

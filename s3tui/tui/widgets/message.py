@@ -1,4 +1,4 @@
-"""A few lines of text above the parts of a tab."""
+"""A widget for a few lines of text above the parts of a tab."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Lines = Sequence[Sequence[Cell]]
 
 
 class MessageLines(Static):
-    """Lines of cells, drawn anew only where they have changed."""
+    """Lines of cells, drawn only when they change."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)

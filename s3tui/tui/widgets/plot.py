@@ -1,4 +1,4 @@
-"""A plot that draws a figure, at most a few times a second, with no more points than there is room for."""
+"""A plot widget that draws a figure at most a few times a second, downsampled to its size."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from s3tui.tui.charts.figures import Figure, View
 from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Toned, plain
 
 LEAST_SECONDS = 0.3  # between two drawings
-DUTY = 32  # and at least so many times as long as one takes: a plot costs a thirtieth of a core at most
+DUTY = 32  # minimal ratio of the interval to the drawing time, so that a plot uses at most a thirtieth of a core
 
 
 class Plot(Toned):
-    """Draws the figure that it was given last."""
+    """Draws the latest figure."""
 
     def __init__(self, id: str | None = None, classes: str | None = None, empty: str = "nothing to draw yet") -> None:
         super().__init__(id=id, classes=classes)
@@ -32,16 +32,16 @@ class Plot(Toned):
 
     @property
     def figure(self) -> Figure:
-        """What is drawn."""
+        """The figure."""
         return self._figure
 
     @property
     def view(self) -> View:
-        """How somebody looks at it."""
+        """The view settings."""
         return self._view
 
     def draw(self, figure: Figure, view: View | None = None) -> None:
-        """Draw this, soon; nothing happens where it is the same as before."""
+        """Draw this figure soon; does nothing if it is the same as before."""
         view = view or View()
         if figure == self._figure and view == self._view:
             return
@@ -49,7 +49,7 @@ class Plot(Toned):
         self._figure, self._view = figure, view
         self.border_title = self._title()
         if asked:
-            self._draw_now()  # a key was pressed
+            self._draw_now()  # the user changed the view
         elif not self._is_due:
             self._is_due = True
             pause = max(LEAST_SECONDS, DUTY * self._cost)
@@ -75,11 +75,11 @@ class Plot(Toned):
         return Content.assemble(*parts)
 
     def on_resize(self) -> None:
-        """There is another number of points to be seen now."""
+        """Draw again, as the number of visible points changes."""
         self._draw_now()
 
     def notify_style_update(self) -> None:
-        """The theme has changed."""
+        """Draw again, as the theme has changed."""
         super().notify_style_update()
         self._strips = None
 

@@ -1,4 +1,4 @@
-"""A slider over the steps of a search."""
+"""A time slider over the steps of a search."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from s3tui.tui.support.palette import Cell, content, text
 
 
 class Scrubber(Static):
-    """Shows a moment among several; a click chooses another one."""
+    """Shows the current position; a click chooses another one."""
 
     class Scrubbed(Message):
-        """Somebody wants to look at another moment, `share` of the way."""
+        """The user chose another position, as a `share` of the length."""
 
         def __init__(self, share: float) -> None:
             self.share = share
@@ -25,13 +25,13 @@ class Scrubber(Static):
         self._bar = (0, 0)
 
     def show(self, share: float, moment: str, mode: str) -> None:
-        """Show that one looks at `share` of the time; `moment` names it, `mode` says how one looks."""
+        """Show the position `share`; `moment` is its label, `mode` the label of the playback mode."""
         if (share, moment, mode) != self._shown:
             self._shown = (share, moment, mode)
             self._draw()
 
     def on_resize(self) -> None:
-        """There is more room, or less."""
+        """Draw again in the new width."""
         self._draw()
 
     def _draw(self) -> None:
@@ -46,7 +46,7 @@ class Scrubber(Static):
         self.update(content(*cells, text(right, "muted")), layout=False)
 
     def on_click(self, event: events.Click) -> None:
-        """Look at the moment that was clicked."""
+        """Move to the clicked position."""
         start, width = self._bar
         offset = event.get_content_offset(self)
         if offset is not None and width > 1 and start <= offset.x < start + width:

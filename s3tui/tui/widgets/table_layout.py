@@ -1,4 +1,4 @@
-"""Where the columns of a table are, and the text of its lines. Pure: `grid` draws them."""
+"""The layout of a table in character cells; pure functions, drawn by `grid`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rich.cells import cell_len, set_cell_size
 
 from s3tui.tui.support.palette import Cell, Part
 
-GAP = 2  # blanks between two columns
-LEAST = 22  # cells of a column that takes what is left
+GAP = 2  # spaces between two columns
+LEAST = 22  # minimal width of a column that takes the remaining room
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: `width` in cells, 0 for what is left; where room is short, those of high `rank` go first."""
+    """A column: `width` in cells, 0 for the remaining room; columns of high `rank` are hidden first."""
 
     key: str
     title: str
@@ -27,14 +27,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row: a cell for each column of the table, by its key. A `heading` stands above a group of others."""
+    """A row: cells by the keys of their columns. A `heading` is the title of a group of rows."""
 
     key: str
     cells: Mapping[str, Cell] = field(default_factory=dict)
     heading: bool = False
 
 
-Layout: TypeAlias = "list[tuple[Column, int]]"  # the columns that are shown, with their cells
+Layout: TypeAlias = "list[tuple[Column, int]]"  # the shown columns with their widths
 
 
 def laid_out(columns: Sequence[Column], room: int) -> Layout:
@@ -47,7 +47,7 @@ def laid_out(columns: Sequence[Column], room: int) -> Layout:
 
 
 def scrolled(columns: Sequence[Column], room: int, first: int) -> Layout:
-    """The columns from the one at `first` on that fit into `room` cells, behind the first of all, which stays."""
+    """The first column, which is fixed, and the columns from index `first` on that fit into `room` cells."""
     shown = list(columns[:1])
     for column in columns[1 + first :]:
         if _width([*shown, column]) > room:
@@ -61,19 +61,19 @@ def _width(columns: Sequence[Column]) -> int:
 
 
 def _stretched(columns: Sequence[Column], room: int) -> Layout:
-    """What is left of the room goes to the columns without a width."""
+    """Distribute the remaining room over the columns without a width."""
     rest = room - sum(column.width + GAP for column in columns) + GAP
     share = max(LEAST, rest // max(1, sum(not column.width for column in columns)))
     return [(column, column.width or share) for column in columns]
 
 
 def width_of(layout: Layout) -> int:
-    """The cells of a line."""
+    """The width of a line in cells."""
     return sum(width + GAP for _, width in layout)
 
 
 def column_at(layout: Layout, x: int) -> Column | None:
-    """The column that holds cell x of a line, or the gap behind it."""
+    """The column at cell x of a line, including the gap after it."""
     start = 0
     for column, width in layout:
         if start <= x < start + width + GAP:
@@ -83,7 +83,7 @@ def column_at(layout: Layout, x: int) -> Column | None:
 
 
 def titles(layout: Layout, sorted_by: str) -> list[str]:
-    """The header; `sorted_by` is the key of a column, with `-` in front where the largest is first."""
+    """The header; `sorted_by` is the key of a column, with a leading `-` for descending order."""
     marks = {sorted_by.lstrip("-"): "▼" if sorted_by.startswith("-") else "▲"}
     return [
         _aligned(column.title + marks.get(column.key, ""), width, column.right) + " " * GAP for column, width in layout
@@ -91,7 +91,7 @@ def titles(layout: Layout, sorted_by: str) -> list[str]:
 
 
 def line_of(row: Row, layout: Layout) -> list[Part]:
-    """The texts of a row in their tones. What is of one tone is one part, as Textual takes its time for each."""
+    """The texts of a row with their tones; adjacent texts of one tone are joined, as each part costs drawing time."""
     parts: list[Part] = []
     for column, room in layout:
         cell = _fitted(row.cells.get(column.key, ()), room)
@@ -102,7 +102,7 @@ def line_of(row: Row, layout: Layout) -> list[Part]:
 
 
 def _fitted(cell: Cell, room: int) -> Cell:
-    """A cell that is cut to the room there is."""
+    """A cell truncated to `room`."""
     parts: list[Part] = []
     for part, tone in cell:
         length = cell_len(part)
@@ -114,7 +114,7 @@ def _fitted(cell: Cell, room: int) -> Cell:
 
 
 def _joined(parts: Sequence[Part]) -> list[Part]:
-    """Parts of one tone that stand side by side as one."""
+    """Join adjacent parts of one tone."""
     joined: list[Part] = []
     for part, tone in parts:
         if joined and joined[-1][1] == tone:

@@ -1,4 +1,4 @@
-"""A line of text that is drawn only where it has changed."""
+"""A widget for one line of text, drawn only when it changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from s3tui.tui.support.palette import Cell, content
 
 
 class TextLine(Static):
-    """One line in tones. Nothing around it moves when its text changes, so nothing is laid out anew."""
+    """One line with tones; a change of the text does not trigger a new layout."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
         self._cells: list[Cell] = []
 
     def show(self, cells: Sequence[Cell]) -> None:
-        """Show these cells, one after the other."""
+        """Show these cells in a row."""
         if list(cells) != self._cells:
             self._cells = list(cells)
             self.update(content(*cells), layout=False)

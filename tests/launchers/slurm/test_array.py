@@ -12,8 +12,8 @@ from support import save_model, save_reviews
 
 from core.run.events import Checkpoint, Started, Step, read_events
 from core.run.rundir import read_json
+from s3tui.runs.records.job import read_job
 from s3tui.runs.records.process import read_process
-from s3tui.runs.records.slurm_job import read_job
 from s3tui.runs.workspace import Workspace, find_runs
 
 SUITE = """

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from processes import DEADLINE, STAND_IN, wait_until
 
+from s3tui.runs.records.job import read_job, write_job
 from s3tui.runs.records.process import read_process
-from s3tui.runs.records.slurm_job import SUBMITTING, read_job, write_job
 from s3tui.runs.workspace import find_runs, read_run
 
 TWO = """
@@ -92,8 +92,8 @@ def test_scancel_from_outside_is_a_cancellation_and_no_crash_and_the_run_can_go_
     assert cluster.ask("scancel", job("one").id, job("two").id).returncode == 0
     code, err = finish(process)
     assert code == 1
-    assert "one: cancelled: its job was cancelled in Slurm" in err
-    assert "two: cancelled: its job was cancelled in Slurm" in err
+    assert "one: cancelled: its job was cancelled outside s3tui" in err
+    assert "two: cancelled: its job was cancelled outside s3tui" in err
     assert "retry" not in err
     assert status("one").name == status("two").name == "cancelled"
     assert job("one").state == "CANCELLED"
@@ -169,7 +169,7 @@ def test_whoever_submitted_may_die_and_nothing_is_lost_or_submitted_twice(drive,
     process.communicate()
     ids = {name: job(name).id for name in ("one", "two")}
     # What is left where the kill comes while sbatch is under way: the array is known, its number is not.
-    write_job(workspace.run("first/two"), replace(job("two"), id="", state=SUBMITTING))
+    write_job(workspace.run("first/two"), replace(job("two"), id="", phase="waiting", state=""))
     other = attach()
     wait_until(lambda: job("two").id)
     go("one")
@@ -185,7 +185,7 @@ def test_a_job_that_fails_before_its_worker_begins_is_told_with_its_log(drive, j
     process = drive("[experiment.x]\n", launcher='kind = "slurm"\nsetup = ["echo no such module", "exit 3"]')
     code, err = finish(process)
     assert code == 1
-    assert "its job ended as FAILED with exit code 3 and its worker did not begin" in err
+    assert "its job ended as FAILED with exit code 3 and its worker did not start" in err
     assert "no such module" in err  # the last lines of its log
     assert status("x").name == "dead"
 

@@ -1,16 +1,21 @@
 """What can be told without a cluster: the [launcher] table, the batch script, what the answers of Slurm amount to."""
 
+import json
+
 import pytest
 
 from core.run.fields import read
-from s3tui.launchers.slurm.client import Told, read_sacct, read_squeue
-from s3tui.launchers.slurm.job_control import wish_for
+from s3tui.launchers.job_reports import request_for
+from s3tui.launchers.slurm.client import read_sacct, read_squeue, report
+from s3tui.launchers.slurm.options import JobOptions, job_options
+from s3tui.launchers.slurm.settings import seconds_of
+from s3tui.runs.records.former_job import meaning
+from s3tui.runs.records.job import Job
 from s3tui.runs.records.launch import Launch
 from s3tui.runs.records.process import Exit, Process
 from s3tui.runs.records.queue import Queue
-from s3tui.runs.records.slurm_job import Job
 from s3tui.runs.status import Facts, status_of
-from s3tui.suite.launcher_settings import launch, seconds_of
+from s3tui.suite.launcher_settings import launch
 from s3tui.suite.load import load
 from s3tui.system.process_identity import Identity
 from s3tui.text.problems import ConfigError, Problems
@@ -25,7 +30,13 @@ space = "mix-low-rank"
 budget = 4e-4
 """
 WORKER = Identity(7, 70, "another machine's boot")
-JOB = Job("ab", 3, "12_3", "RUNNING", node="n7")
+
+
+def job(state="RUNNING", **more):
+    return Job("slurm", "ab", 3, "12_3", state=state, **meaning(state), **more)
+
+
+JOB = job(node="n7")
 PROCESS = Process(WORKER, WORKER, "n7", "slurm 12_3 n7", 0.0, 60.0, 0, 0, job="12_3")
 ASKED = {"worker": WORKER, "code": 1, "signal": None, "out_of_memory": False, "seconds": 1.0, "peak_memory_bytes": 1}
 
@@ -44,8 +55,8 @@ def test_an_experiment_asks_for_something_else_key_by_key_and_remains_the_same_r
     text = '[launcher]\npartition = "gpu"\ncpus = 4\n[experiment.x]\n[experiment.y]\nseed = 1\n'
     own = '[experiment.y.launcher]\ncpus = 8\nmemory = "32GB"\n'
     assert launches(tmp_path, text + own) == {
-        "x": Launch("auto", partition="gpu", cpus=4),
-        "y": Launch("auto", partition="gpu", cpus=8, memory=32 * 10**9),
+        "x": Launch("auto", {"partition": "gpu", "cpus": 4}),
+        "y": Launch("auto", {"partition": "gpu", "cpus": 8, "memory": 32 * 10**9}),
     }
     file = tmp_path / "suite.toml"
     with_launcher = {run.name: run.spec.digest() for run in load(file).runs}
@@ -85,7 +96,11 @@ def test_a_time_limit_is_read_as_slurm_reads_it(time, seconds):
 def test_what_a_run_asks_of_a_cluster_comes_back_from_its_queue_file():
     table = {"kind": "slurm", "gres": "gpu:1", "setup": ["a", "b"], "sbatch": {"mail-type": "END", "exclusive": True}}
     wanted = launch(table, ("launcher",), Problems("f"))
-    assert read(Launch, wanted.to_json()) == wanted
+    queue = read(Queue, json.loads(json.dumps(Queue(launch=wanted).to_json())))
+    assert queue.launch == wanted
+    assert job_options(queue.launch.options) == JobOptions(
+        gres="gpu:1", setup=("a", "b"), sbatch=(("mail-type", "END"), ("exclusive", True))
+    )
 
 
 def test_a_dry_run_prints_the_script_of_the_one_array_and_submits_nothing(tmp_path, s3tui):
@@ -116,10 +131,10 @@ def test_more_runs_than_slurm_allows_in_an_array_become_several_in_the_dry_run_t
 
 def test_the_answers_of_squeue_and_sacct_are_read():
     told = read_squeue("12_3|PENDING|Priority||0|0|s3tui-ab|\n7|FAILED|None|n[1-2]|768|1|a|b|\nno such line\n")
-    assert told["12_3"] == Told("PENDING", "Priority", "", "0:0", 0, "s3tui-ab")
-    assert told["7"] == Told("FAILED", "", "n[1-2]", "3:0", 1, "a|b")
+    assert told["12_3"] == report("PENDING", "s3tui-ab", "3", reason="Priority", exit_code="0:0")
+    assert told["7"] == report("FAILED", "a|b", "7", node="n[1-2]", exit_code="3:0", restarts=1)
     told = read_sacct("12_3|CANCELLED by 1000|0:15|n7\n12_4|COMPLETED|0:0|n8\n", ["12_3"])
-    assert told == {"12_3": Told("CANCELLED", "", "n7", "0:15")}
+    assert told == {"12_3": report("CANCELLED", node="n7", exit_code="0:15")}
 
 
 def state(job, queue=None, **facts):
@@ -129,18 +144,18 @@ def state(job, queue=None, **facts):
 def test_slurm_alone_says_whether_a_job_lives():
     ended = Exit(**ASKED, asked="")
     assert state(JOB, process=PROCESS, heartbeat_age=1e6).name == "running"
-    assert state(Job("ab", 3, "12_3", "GONE"), process=PROCESS, heartbeat_age=0.0).name == "dead"
+    assert state(job("GONE"), process=PROCESS, heartbeat_age=0.0).name == "dead"
     assert state(JOB, process=PROCESS, exit=ended).name == "dead"  # its worker ended by itself
     # What was asked to end, as by a requeue, may come back with the same job.
     asked = Exit(**ASKED, asked="stop")
     assert state(JOB, process=PROCESS, exit=asked).name == "running"
-    assert state(Job("ab", 3, "12_3", "PENDING", "BeginTime"), process=PROCESS, exit=asked).name == "queued"
+    assert state(job("PENDING", reason="BeginTime"), process=PROCESS, exit=asked).name == "queued"
 
 
 @pytest.mark.parametrize(
     ("ended_as", "name", "note"),
     [
-        ("CANCELLED", "cancelled", "its job was cancelled in Slurm"),
+        ("CANCELLED", "cancelled", "its job was cancelled outside s3tui"),
         ("NODE_FAIL", "dead", "a node of its job failed"),
         ("PREEMPTED", "dead", "its job was preempted"),
         ("OUT_OF_MEMORY", "dead", "used more memory than it asked for"),
@@ -149,35 +164,35 @@ def test_slurm_alone_says_whether_a_job_lives():
     ],
 )
 def test_the_end_of_a_job_is_told_as_what_it_was(ended_as, name, note):
-    status = state(Job("ab", 3, "12_3", ended_as, exit_code="3:0"), process=PROCESS)
+    status = state(job(ended_as, exit_code="3:0"), process=PROCESS)
     assert status.name == name
     assert note in status.note
 
 
 def test_a_run_that_was_stopped_before_its_worker_began_is_paused_and_one_that_failed_there_is_dead():
-    job = Job("ab", 3, "12_3", "FAILED", exit_code="0:12")
-    assert state(job, Queue(wanted="held", reason="stopped on demand")).name == "paused"
-    assert state(job, Queue(wanted="held", settled=job.attempt)).name == "dead"
+    failed = job("FAILED", exit_code="0:12")
+    assert state(failed, Queue(wanted="held", reason="stopped on demand")).name == "paused"
+    assert state(failed, Queue(wanted="held", settled=failed.attempt)).name == "dead"
 
 
 def test_a_job_that_left_no_checkpoint_in_its_time_is_not_requeued_for_ever():
-    status = state(Job("ab", 3, "12_3", "FAILED"), process=PROCESS, exit=Exit(**ASKED, asked="too slow"))
+    status = state(job("FAILED"), process=PROCESS, exit=Exit(**ASKED, asked="too slow"))
     assert (status.name, status.kind) == ("failed", "time-limit")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "job_state", "held", "paused", "wish"),
+    ("wanted", "job_state", "held", "paused", "expected"),
     [
-        ("queued", "PENDING", False, False, ""),
+        ("queued", "PENDING", False, False, None),
         ("queued", "PENDING", False, True, "hold"),
         ("queued", "PENDING", True, False, "release"),
         ("held", "PENDING", False, False, "hold"),
-        ("held", "PENDING", True, False, ""),
+        ("held", "PENDING", True, False, None),
         ("held", "RUNNING", False, False, "stop"),
-        ("queued", "RUNNING", False, True, ""),
+        ("queued", "RUNNING", False, True, None),
         ("cancelled", "RUNNING", False, False, "cancel"),
-        ("cancelled", "COMPLETED", False, False, ""),
+        ("cancelled", "COMPLETED", False, False, None),
     ],
 )
-def test_slurm_is_told_what_it_does_not_do_yet(wanted, job_state, held, paused, wish):
-    assert wish_for(Queue(wanted=wanted), Job("ab", 3, "12_3", job_state, held=held), paused) == wish
+def test_slurm_is_asked_for_what_it_does_not_do_yet(wanted, job_state, held, paused, expected):
+    assert request_for(Queue(wanted=wanted), job(job_state, held=held), paused) == expected

@@ -1,1 +1,1 @@
-"""BIPEFT: a space is pruned down to its budget, position by position (arXiv 2410.09079)."""
+"""BIPEFT: search by pruning the positions of a space down to the budget (arXiv 2410.09079)."""

@@ -1,6 +1,6 @@
-"""Positions: where something may be trained. A candidate that stands alone is one, and so are all ranks of a choice.
+"""Positions: places at which at most one candidate is trained, a single candidate or one of several alternatives.
 
-BIPEFT searches two spaces over them: whether a position is used (binary), and by which of its candidates (ranks).
+BIPEFT searches two spaces over them: whether a position is used (binary), and which of its candidates is (LoRA ranks).
 """
 
 from __future__ import annotations

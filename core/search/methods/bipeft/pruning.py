@@ -1,4 +1,4 @@
-"""How BIPEFT comes from all positions to those within the budget: the rules, on plain numbers.
+"""The pruning rules of BIPEFT, on plain numbers.
 
 Chang et al. 2024, "BIPEFT: Budget-Guided Iterative Search for Parameter Efficient Fine-Tuning of Large Pretrained
 Language Models", Findings of EMNLP 2024 (arXiv 2410.09079), and the code published with it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.run.structure import fill
+from core.run.selection import fill
 
 
 def within_budget(

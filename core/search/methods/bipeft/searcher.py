@@ -1,4 +1,4 @@
-"""BIPEFT: gates of positions and of ranks are learned in turn, and what matters least is pruned down to the budget.
+"""The BIPEFT searcher: learns gates of positions and of ranks alternately, and prunes the least sensitive positions.
 
 A position k (see `positions`) has an alpha a_k, and a candidate i of a choice has an alpha r_i. With u
 uniform, g a Gumbel variable and the temperature t, a draw is, straight through,
@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from core.model.gated import GatedModel
-from core.run.structure import fill
+from core.run.selection import Cut
 from core.runtime.checkpoint import Snapshot
-from core.runtime.log import tell
+from core.runtime.log import log_line
 from core.search.bilevel import StepMetrics
 from core.search.gates import EPSILON
 from core.search.loop import Best
@@ -37,6 +37,7 @@ from core.tasks.randomness import generator
 from core.training.data import search_orders, total_steps
 from core.training.optim import adamw
 from core.training.optim.registry import State, optimizer_of, restored, tensors_of
+from core.training.optim.step_scale import scale_of
 from core.training.setup import Setup
 
 # Alphas start at random and this small, so that no two ranks are equally good.
@@ -85,11 +86,13 @@ class Bipeft:
     def __init__(self, setup: Setup, model: GatedModel, budget: int) -> None:
         self._spec, self._data, self._budget, self._own = setup.spec, setup.data, budget, setup.spec.bipeft
         self.model, self.settings = model, setup.spec.search
+        self.cut = Cut(model.parameters, model.choices, budget)
         rows = len(setup.data.splits["train"])
         self.total_steps = total_steps(self.settings, rows // 2)
         self._prune_after = self.total_steps // 10 if self._own.prune_after is None else self._own.prune_after
         self._orders = search_orders(rows, self.settings, setup.spec.seed)
         self._optimizer = optimizer_of(self.settings.optimizer, model.layout, model.device)
+        self._scale = scale_of(model, setup.spec.step_scale, self.settings)
         self._positions = Positions(model)
         self._has_ranks = bool(self._positions.several.any())
 
@@ -152,7 +155,7 @@ class Bipeft:
         loss, gradient, _ = passes.all_gradients(state.weights)
         clipped, norm = adamw.clip(gradient, s.clip)
         weights, weight_state = self._optimizer.update(
-            state.weights, clipped, state.weight_state, self.rates(step)[0], s.weight_decay
+            state.weights, clipped, state.weight_state, self.rates(step)[0] * self._scale, s.weight_decay
         )
         pruned = self._prune(moved, state.weights * gradient, state.weights * of_validation)
 
@@ -269,19 +272,18 @@ class Bipeft:
         p: list[float] = self._p(state).tolist()
         return p
 
-    def selected(self, state: BipeftState, p: Sequence[float]) -> tuple[int, ...]:
-        """The most sensitive positions that are not pruned and fit into the budget, each by its most probable rank.
+    def order(self, state: BipeftState, p: Sequence[float]) -> list[int]:
+        """The positions that are not pruned, the most sensitive first, each by its ranks, the most probable first.
 
-        Where that rank does not fit any more, the largest one that does takes its place.
+        Where a rank does not fit any more, the largest one that does takes its place.
         """
         at, now, costs = self._positions, state.pruned, self.model.parameters
         sensitivity = now.sensitivity.tolist()
         position, gone = at.of.tolist(), now.gone.tolist()
         order = sorted(range(len(costs)), key=lambda i: (-sensitivity[position[i]], position[i], -p[i], -costs[i]))
         left = [i for i in order if not gone[position[i]]]
-        chosen = fill(left, costs, self._budget, self.model.choices)
         # Where everything that is left is too large, something smaller has to come back.
-        return tuple(sorted(chosen or fill(order, costs, self._budget, self.model.choices)))
+        return left if any(costs[i] <= self._budget for i in left) else order
 
     def evaluated_gates(self, p: Sequence[float], selected: Sequence[int]) -> Tensor:
         """The structure that would be cut out now is open."""
@@ -296,9 +298,9 @@ class Bipeft:
     def result(self, state: BipeftState, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """p and the structure at the end, whatever the scores on the way; says where it was not pruned down to that."""
         if left := int(state.pruned.left):
-            tell(
+            log_line(
                 f"{left} of {self._own.pruning_steps} prunings were not done when the search ended: the structure is "
                 "what was most sensitive within the budget"
             )
         p = self.probabilities(state)
-        return tuple(p), self.selected(state, p)
+        return tuple(p), self.cut.select(p, self.order(state, p))

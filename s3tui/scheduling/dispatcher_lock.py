@@ -1,35 +1,46 @@
-"""The seat of the dispatcher: whoever watches a workspace takes it while it is free, and leaves it in good order."""
+"""Acquires, holds and releases the dispatcher lock of a workspace, and dispatches while it is held."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from s3tui.devices.nvml import visible_gpus
-from s3tui.launchers.local import GRACE_SECONDS, WORKER, Local
 from s3tui.runs.index import Board
 from s3tui.runs.workspace import Workspace
-from s3tui.scheduling.detached import start_detached
-from s3tui.scheduling.dispatcher import Dispatcher, claim
-from s3tui.scheduling.retry_policy import BACKOFF_SECONDS
+from s3tui.scheduling.dispatcher import Dispatcher, Settings
+from s3tui.scheduling.start_detached import start_detached
 from s3tui.system.file_locks import try_lock
+from s3tui.system.process_identity import this_host
 
 LOCK_SECONDS = 1.0  # between two tries for the lock of another dispatcher, which may have died
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How runs are started; tests give a stand-in for the worker, and less patience."""
+@contextlib.contextmanager
+def dispatching(workspace: Workspace) -> Iterator[bool]:
+    """Hold the dispatcher lock for as long as this is entered; False where another process holds it."""
+    handle = try_lock(workspace.lock)
+    if handle is None:
+        yield False
+        return
+    try:
+        _claim(handle)
+        yield True
+    finally:
+        os.close(handle)
 
-    command: Sequence[str] = WORKER
-    grace: float = GRACE_SECONDS
-    backoff: float = BACKOFF_SECONDS
+
+def _claim(handle: int) -> None:
+    """Write down who holds the lock; on a full disk that stays unsaid, but the lock is held all the same."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.write(handle, json.dumps({"pid": os.getpid(), "host": this_host(), "since": time.time()}).encode())
 
 
-class Seat:
-    """Dispatches the runs of a board whenever nobody else does. `dispatcher` is None while another has the seat."""
+class DispatcherLock:
+    """Dispatches the runs of a board whenever no other process does; `dispatcher` is None while one does."""
 
     def __init__(self, board: Board, settings: Settings | None = None) -> None:
         self.board = board
@@ -57,12 +68,11 @@ class Seat:
         self._lock = try_lock(self.board.workspace.lock)
         self.has_looked = True
         if self._lock is not None:
-            claim(self._lock)
-            launcher = Local(self.settings.command, self.settings.grace)
-            self.dispatcher = Dispatcher(self.board, launcher, visible_gpus, self.settings.backoff)
+            _claim(self._lock)
+            self.dispatcher = Dispatcher(self.board, self.settings)
 
     def leave(self) -> bool:
-        """Let go of the lock. Where anything is left to do, a dispatcher without a terminal takes it: True then.
+        """Release the lock. Where anything is left to do, a detached dispatcher takes it: True then.
 
         False as well where that one failed at once; its log says why.
         """
