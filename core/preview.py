@@ -1,8 +1,8 @@
-"""`python -m core.preview < QUESTIONS`: what there is to say of data before anything is trained on them, as JSON.
+"""`python -m core.preview < REQUESTS`: summaries of data before training, as JSON.
 
-QUESTIONS is a JSON list. `{"task": ..., "data_seed": ..., "models": [...]}`, each task as its settings dump it, asks
-for a look at a task (`core.tasks.preview`), `{"columns": PATH}` for what the columns of a file look like
-(`core.tasks.columns`). The answers are a list, too. Torch is not loaded, and the hub is not asked.
+REQUESTS is a JSON list. `{"task": ..., "data_seed": ..., "models": [...]}`, with the task as its settings are dumped,
+requests the summary of a task (`core.tasks.preview`), `{"columns": PATH}` the columns of a file
+(`core.tasks.columns`). The answers are a list in the same order. Torch is not loaded, and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TASK: TypeAdapter[NamedTask | FileTask] = TypeAdapter(TaskSpec)
 
 
 def main() -> int:
-    """Answer the questions on stdin."""
+    """Answer the requests on stdin."""
     print(json.dumps([_answer(question) for question in json.load(sys.stdin)]))
     return EXIT_OK
 

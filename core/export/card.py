@@ -12,7 +12,7 @@ from core.export.source import Source
 from core.run.methods import method_of
 from core.run.structure import Candidate
 
-MOST_CLASSES = 50  # that are named
+MOST_CLASSES = 50  # named in a card
 LIBRARIES = {"merged": "transformers", "peft": "peft"}
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -112,7 +112,7 @@ def _base_in_words(source: Source) -> str:
 
 
 def _classes(labels: Sequence[str]) -> str:
-    """The outputs of the head with their names; of many the first."""
+    """The outputs of the head with their class names, at most MOST_CLASSES of them."""
     named = ", ".join(f"{i} = {label}" for i, label in enumerate(labels[:MOST_CLASSES]))
     return f"{named}, ..." if len(labels) > MOST_CLASSES else named
 

@@ -76,7 +76,7 @@ class Source:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes that a head answers with; none where there is no such head."""
+        """The class names of the head; empty if there is no such head."""
         return self.file.labels if len(self.file.labels) == self.file.outputs else ()
 
 

@@ -85,7 +85,7 @@ def _peft(source: Source, folder: Path) -> None:
     _json(folder / "adapter_config.json", config)
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, folder / "adapter_model.safetensors", {"format": "pt"})
-    if source.classes:  # PEFT keeps no names of classes, and reads no configuration of the model but that of its base
+    if source.classes:  # PEFT stores no class names, so the model's configuration is saved beside the adapter
         model: Any = backbone.model
         model.config.save_pretrained(folder)
 

@@ -1,4 +1,4 @@
-"""The names of the classes in the configuration of a model, so that its predictions have names."""
+"""Sets the class names in a model's configuration, so that its predictions have names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class LabelNames:
-    """Names in the place of those that a model has, until `give_back`; a model of other outputs keeps its own."""
+    """Class names set in a model until `give_back`; a model with another number of outputs keeps its own."""
 
     def __init__(self, model: nn.Module, labels: Sequence[str]) -> None:
         config: Any = getattr(model, "config", None)
@@ -20,6 +20,6 @@ class LabelNames:
             self._config.label2id = {label: i for i, label in enumerate(labels)}
 
     def give_back(self) -> None:
-        """Let the names be what they were."""
+        """Restore the previous names."""
         if self._config is not None:
             self._config.id2label, self._config.label2id = self._before

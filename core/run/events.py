@@ -72,10 +72,10 @@ class Space(Event):
 
 @dataclass(frozen=True)
 class Data(Event):
-    """The data of a run: the rows of each split, and the classes, of which there are none for numbers and texts.
+    """The data of a run: the rows of each split, and the classes (none for regression and free text).
 
-    `left_out` counts the rows of the files that cannot be used, by what is wrong with them; `notes` say in words how
-    the files were read.
+    `left_out` counts the rows of the files that cannot be used, by what is wrong with them; `notes` are sentences on
+    how the files were read.
     """
 
     type: ClassVar[str] = "data"

@@ -1,4 +1,4 @@
-"""The columns of a data file that nobody has described yet, and which of them look like texts and like labels."""
+"""Guesses which columns of a data file hold the texts and the label."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from core.tasks.files import data_files
 from core.tasks.preview import beginnings
 from core.tasks.reading import NO_VALUES, content_of, layout_keys
 
-# Names that people give to labels and to texts, in lower case.
+# Usual names of label and text columns, in lower case.
 LABELS = ("label", "labels", "class", "category", "target", "y", "sentiment", "stars", "rating", "intent", "topic",
           "emotion", "gold", "answer", "score")  # fmt: skip
 TEXTS = ("text", "title", "headline", "subject", "sentence", "sentence1", "sentence2", "premise", "hypothesis",
          "question", "question1", "question2", "body", "content", "review", "comment", "message", "tweet",
          "description", "document", "utterance", "abstract")  # fmt: skip
-SAMPLE_ROWS = 2000  # that are looked at to tell one from the other
-MOST_CLASSES = 0.2  # for each row, that a column of labels has
+SAMPLE_ROWS = 2000  # that the guess is based on
+MOST_CLASSES = 0.2  # different values per row of a label column
 
 
 @dataclass(frozen=True)
 class _Column:
-    """What some rows of a column say of it: how many different values, and how many words one has."""
+    """Statistics of a column over the sampled rows: different values, and the mean number of words."""
 
     name: str
     different: int
@@ -39,15 +39,15 @@ class _Column:
 
     @property
     def may_be_label(self) -> bool:
-        """Whether values come again and again."""
+        """Whether values repeat often enough for a label."""
         return self.is_plain and 2 <= self.different <= max(2, MOST_CLASSES * self.rows)
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """The columns of a file, or of the training file of a folder: those that look like texts, and like the label.
+    """The columns of a file, or of the training file of a folder, with the guessed text and label columns.
 
-    `text` is empty and `label` None where nothing looks so; `layout` has the keys of a task that say how the file is
-    written, where its name does not. What cannot be read is told in `problem`.
+    `text` is empty and `label` None if there is no guess; `layout` has the settings of a task that describe the layout
+    of the file, if it is not the usual one. If the file cannot be read, `problem` says why.
     """
     try:
         check_data_path(path, folder=True)
@@ -84,7 +84,7 @@ def _column(name: str, values: Sequence[Any]) -> _Column:
 
 
 def _label(columns: Sequence[_Column]) -> _Column | None:
-    """The column with the name of a label, else that with the fewest different values that come again."""
+    """The column with a usual name of a label, else that with the fewest different values that repeat."""
     named = [column for name in LABELS for column in columns if column.name.lower() == name and column.is_plain]
     likely = sorted(
         (column for column in columns if column.may_be_label), key=lambda column: (column.different, column.words)
@@ -93,7 +93,7 @@ def _label(columns: Sequence[_Column]) -> _Column | None:
 
 
 def _texts(columns: Sequence[_Column]) -> list[str]:
-    """The columns with names of texts, else the one with most words."""
+    """The columns with usual names of texts, else the one with most words."""
     named = [column.name for column in columns if column.name.lower() in TEXTS and column.is_plain]
     if named:
         return named

@@ -15,10 +15,10 @@ MOST_ROWS = 10_000_000
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is said to be written; what is None, or "auto", is found out.
+    """The layout of a text file; values of None or "auto" are to be detected.
 
-    `delimiter` stands between cells, `encoding` is a name of Python's codecs. Cells are `"quoted"` as RFC 4180 has it,
-    or quotes are text (`"none"`).
+    `delimiter` separates cells, `encoding` is the name of a codec of Python. Cells are `"quoted"` as in RFC 4180, or
+    quotes are text (`"none"`).
     """
 
     delimiter: str | None = None

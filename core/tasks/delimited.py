@@ -19,7 +19,7 @@ from core.tasks.opening import ending
 from core.tasks.textlines import LONGEST_LINE, text_lines
 
 TAB = "\t"
-# The delimiter that each kind of file has by itself, and those that it may have instead.
+# The usual delimiter of each file extension, and all delimiters that are tried.
 SEPARATORS = {".csv": ",", ".tsv": TAB, ".txt": TAB}
 DELIMITERS = (",", ";", TAB, "|")
 SAMPLE_ROWS = 20
@@ -83,7 +83,7 @@ class _Rows:
         return f"{row} has a quote inside a quoted cell, in line {self._reader.line_num}"
 
     def _miscounted(self, count: int, width: int) -> None:
-        """Note a row of one line; raises _LayoutError for one of several, which may be rows that a quote made one."""
+        """Add a row of one line to the faults; raises _LayoutError for one of several lines, which a quote may join."""
         cells = f"{count} cell{'s' * (count != 1)}, the header {width}"
         if self.begins != self.ends:
             raise _LayoutError(
@@ -94,7 +94,7 @@ class _Rows:
 
 
 class _File:
-    """A file, with what is known of how it is written."""
+    """A file with its encoding and delimiter, given or detected."""
 
     def __init__(self, path: Path, wanted: Sequence[str], layout: Layout) -> None:
         self.path, self.wanted = path, wanted
@@ -102,11 +102,11 @@ class _File:
         self.delimiter = layout.delimiter or _delimiter(path, wanted, self.encoding)
 
     def rows(self, quoted: bool) -> _Rows:
-        """Its rows in one way of reading quotes."""
+        """Its rows, with quotes parsed or taken as text."""
         return _Rows(self.path, self.delimiter, self.encoding, quoted)
 
     def read(self, quoted: bool) -> tuple[Content, tuple[int, int] | None]:
-        """The columns, and the lines of the first row that has several."""
+        """The columns, and the first and last line of the first row that spans several lines."""
         rows = self.rows(quoted)
         check_names(str(self.path), self.wanted, rows.header)
         places = [rows.header.index(name) for name in self.wanted]
@@ -128,7 +128,7 @@ class _File:
         return Content(str(self.path), named, lines, rows.header, rows.faults, found), joined
 
     def misfit_as_text(self) -> str:
-        """Why the lines of a file cannot be its rows, with quotes as text; empty where they can."""
+        """Why the file cannot be parsed with quotes as text; empty if it can."""
         try:
             rows = self.rows(quoted=False)
             if any('"' in name for name in rows.header):
@@ -149,7 +149,7 @@ def read_delimited(path: Path, wanted: Sequence[str], layout: Layout) -> Content
 
 
 def _read(file: _File) -> Content:
-    """The columns, with quotes read in the way that fits the lines."""
+    """The columns, with quotes parsed or taken as text, whichever fits the lines."""
     try:
         content, joined = file.read(quoted=True)
     except _LayoutError as error:
@@ -173,9 +173,9 @@ def _read(file: _File) -> Content:
 
 
 def _delimiter(path: Path, wanted: Sequence[str], encoding: str) -> str:
-    """What stands between the cells: what the name of the file says, unless another makes the columns that are wanted.
+    """The delimiter: the usual one of the file's extension, unless the wanted columns are found only with another.
 
-    Where nothing is wanted, it is what makes most columns of the header and as many cells of each of the first rows.
+    If no columns are wanted, the one that gives most columns, with as many cells in each of the first rows.
     """
     own = SEPARATORS.get(ending(path), ",")
     if path_header := _first_rows(path, own, encoding, 1):
@@ -194,13 +194,13 @@ def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
 
 
 def _width(path: Path, delimiter: str, encoding: str) -> int:
-    """The columns of the header, where the first rows have as many; else 1, as for a delimiter that does not occur."""
+    """The number of columns if the first rows agree on it; else 1, as for a delimiter that does not occur."""
     rows = _first_rows(path, delimiter, encoding, SAMPLE_ROWS)
     return len(rows[0]) if rows and len(set(map(len, rows))) == 1 else 1
 
 
 def _first_rows(path: Path, delimiter: str, encoding: str, count: int) -> list[list[str]]:
-    """The first rows that are not blank, with quotes read leniently."""
+    """The first rows that are not blank, with quotes parsed leniently."""
     rows: list[list[str]] = []
     try:
         for row in csv.reader(text_lines(path, encoding), delimiter=delimiter):
@@ -208,7 +208,7 @@ def _first_rows(path: Path, delimiter: str, encoding: str, count: int) -> list[l
                 rows.append(row)
             if len(rows) == count:
                 break
-    except csv.Error:  # reading it as a whole says what is wrong
+    except csv.Error:  # reading the whole file reports it
         pass
     return rows
 

@@ -1,4 +1,4 @@
-"""Rows of a data file with which something is wrong, counted over all of it: which, how many, and where."""
+"""Collects the faulty rows of a data file: the kinds of faults, how many, and where."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from core.run.errors import DataError
 
-SHOWN = 5  # places of one kind of mistake
+SHOWN = 5  # places of one kind of fault
 
 
 @dataclass
 class _Kind:
-    """A kind of mistake: the sentence of its first row, and where the first of them are."""
+    """A kind of fault: the sentence about its first row, the number of rows, and the places of the first ones."""
 
     first: str
     count: int = 0
@@ -20,7 +20,7 @@ class _Kind:
 
 
 class Faults:
-    """The mistakes of one file. `unit` is what its numbers count: lines or rows."""
+    """The faults of one file. `unit` is what row numbers count: lines or rows."""
 
     def __init__(self, source: str, unit: str) -> None:
         self.source, self.unit = source, unit
@@ -28,11 +28,11 @@ class Faults:
         self._rows: set[int] = set()
 
     def __len__(self) -> int:
-        """How many rows have a mistake."""
+        """The number of rows with a fault."""
         return len(self._rows)
 
     def add(self, number: int, one: str, many: str) -> None:
-        """Note a mistake of the row at `number`: the whole sentence of it alone, and what several of its kind do."""
+        """Add a fault of the row at `number`: a sentence for it alone, and a predicate for several of its kind."""
         kind = self._kinds.setdefault(many, _Kind(one))
         kind.count += 1
         self._rows.add(number)
@@ -48,9 +48,9 @@ class Faults:
             yield f"{kind.count:,} of {total:,} rows {many}: {self.unit}s {where}"
 
     def counts(self) -> dict[str, int]:
-        """How many rows each kind has, by what they do."""
+        """The number of rows of each kind, by its predicate."""
         return {many: kind.count for many, kind in self._kinds.items()}
 
     def error(self, total: int, hint: str) -> DataError:
-        """All of them as one error."""
+        """All faults as one error."""
         return DataError(f"{self.source}: {'; '.join(self.lines(total))}", hint)

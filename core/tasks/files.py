@@ -26,7 +26,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a task as they were read: each split has one, or one has all of them (`whole`)."""
+    """The files of a task as read: one for each split, or one with all rows (`whole`)."""
 
     tables: Mapping[Split, Table]
     whole: Table | None = None
@@ -37,7 +37,7 @@ class Files:
         return [self.whole] if self.whole else list(self.tables.values())
 
     def of(self, split: Split) -> Table:
-        """The file of a split; that of the validation rows where half of these are the test rows."""
+        """The file of a split; without a test file, test rows are in that of validation."""
         return self.whole or self.tables.get(split) or self.tables["validation"]
 
     def rows(self) -> Iterator[Row]:
@@ -45,16 +45,16 @@ class Files:
         return (row for table in self.all for row in table.rows)
 
     def training_rows(self) -> list[Row]:
-        """The rows that say what the classes are: those of training, or of the one file."""
+        """The rows that define the classes: the training file, or the one file."""
         return (self.whole or self.tables["train"]).rows
 
     def check(self) -> None:
-        """Raise DataError with the mistakes of the first file that has any."""
+        """Raise DataError with the faults of the first file that has any."""
         for table in self.all:
             table.check()
 
     def left_out(self) -> dict[str, int]:
-        """How many rows cannot be used, by what they do."""
+        """The number of unusable rows of each kind of fault."""
         counts: Counter[str] = Counter()
         for table in self.all:
             counts.update(table.faults.counts())
@@ -78,7 +78,7 @@ def load(spec: FileTask, data_seed: int) -> Task:
 
 
 def read(spec: FileTask) -> Files:
-    """The files of a task, with their mistakes noted; raises DataError where one cannot be read or lacks a column."""
+    """Read the files of a task and collect faults; raises DataError if one cannot be read or lacks a column."""
     path, layout = Path(spec.path), Layout(spec.delimiter, spec.encoding, spec.quoting)
     check_data_path(path, folder=True)
     if not path.is_dir():
@@ -88,7 +88,7 @@ def read(spec: FileTask) -> Files:
 
 
 def assembled(found: Files, spec: FileTask, data_seed: int) -> Task:
-    """The task that these files make of the rows that can be used; mistakes of labels are noted with the others."""
+    """The task of the usable rows of these files; bad labels are added to the faults."""
     path = Path(spec.path)
     parts = _halved(found, data_seed) if found.whole is None else _divided(found.whole, spec, data_seed)
     for table in found.all:
@@ -214,7 +214,7 @@ def _note(table: Table, row: Row, one: str, many: str) -> None:
 
 
 def _number(row: Row) -> float | None:
-    """The label as a finite number; None where it is none."""
+    """The label as a finite number, or None."""
     try:
         value = float(row.label)
     except (OverflowError, TypeError, ValueError):
@@ -223,7 +223,7 @@ def _number(row: Row) -> float | None:
 
 
 def _metrics(spec: FileTask, kind: Kind, train: Sequence[Example]) -> tuple[str, ...]:
-    """The metrics, the score first: of classes that are very uneven, a score to which all of them count."""
+    """The metrics, the score first; by default accuracy, or macro F1 if one class has nearly all rows."""
     metrics = BY_KIND[kind]
     if kind == "regression":
         return metrics
@@ -234,7 +234,7 @@ def _metrics(spec: FileTask, kind: Kind, train: Sequence[Example]) -> tuple[str,
 
 
 def _weights(spec: FileTask, train: Sequence[Example], classes: int) -> tuple[float, ...]:
-    """What a row of each class weighs in the loss: rows / (classes x rows of the class); none where all weigh one."""
+    """The weight of each class in the loss, rows / (classes x rows of the class); empty if classes are not weighted."""
     if spec.class_weights == "none" or not classes:
         return ()
     counts = Counter(int(example.label) for example in train)

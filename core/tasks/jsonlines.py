@@ -23,7 +23,7 @@ class _TwiceError(ValueError):
 
 
 class _Table:
-    """The columns that are wanted, filled row by row."""
+    """The wanted columns, filled row by row."""
 
     def __init__(self, path: Path, wanted: Sequence[str]) -> None:
         self.path, self.known = path, dict[str, None]()
@@ -31,7 +31,7 @@ class _Table:
         self.numbers: list[int] = []
 
     def add(self, number: int, row: dict[str, Any]) -> None:
-        """A row; where it lacks a column, None is there."""
+        """Add a row; missing values are None."""
         self.known.update(dict.fromkeys(row))
         for name, column in self.columns.items():
             column.append(row.get(name))
@@ -40,7 +40,7 @@ class _Table:
             raise too_many_rows(self.path)
 
     def content(self, faults: Faults, encoding: str) -> Content:
-        """All that was read; raises DataError where that is nothing, or lacks a column."""
+        """The columns; raises DataError if there are no rows or a column is missing."""
         if not self.numbers and not faults:
             raise no_rows(self.path)
         if self.numbers:
@@ -66,7 +66,7 @@ def read_jsonl(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
 
 
 def read_json(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
-    """The same of a list of objects, or of an object in which one list of objects is; also of a jsonl by this name."""
+    """Read a list of objects, or an object that holds one such list; a jsonl file with this extension is read too."""
     encoding = layout.encoding or encoding_of(path)
     if _has_lines(path, encoding):
         return read_jsonl(path, wanted, layout)
@@ -80,14 +80,14 @@ def read_json(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
 
 
 def _has_lines(path: Path, encoding: str) -> bool:
-    """Whether the first line that is not blank is an object by itself, and another line follows."""
+    """Whether the file is a jsonl: the first line that is not blank is an object, and another line follows."""
     lines = (line for line in text_lines(path, encoding) if not line.isspace())
     first = next(lines, "")
     return isinstance(_parsed(first), dict) and next(lines, None) is not None
 
 
 def _document(path: Path, encoding: str) -> Any:
-    """The whole of a JSON file."""
+    """The parsed content of a JSON file."""
     with opened(path) as file:
         data = b"".join(iter(lambda: file.read(BLOCK_BYTES), b""))
     if not data.strip():
@@ -104,12 +104,14 @@ def _document(path: Path, encoding: str) -> Any:
 
 
 def _list_in(path: Path, document: Any) -> list[Any]:
-    """The list of rows that a document is, or holds under one of its names."""
+    """The list of rows: the document, or the one list of objects in it."""
     if isinstance(document, dict):
         lists = {name: value for name, value in document.items() if _is_table(value)}
         if len(lists) > 1:
             names = ", ".join(quoted(name) for name in list(lists)[:5])
-            raise DataError(f"{path} holds several lists of objects ({names})", "save the one that is meant by itself")
+            raise DataError(
+                f"{path} holds several lists of objects ({names})", "save the one to use in a file of its own"
+            )
         document = next(iter(lists.values()), None)
     if not isinstance(document, list):
         raise DataError(f"{path} holds no list of objects", 'write [{"text": ..., "label": ...}, ...]')
@@ -123,7 +125,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _parsed(line: str) -> dict[str, Any] | str:
-    """The object that a line is, or what is wrong with it."""
+    """The object in a line, or what is wrong with the line."""
     try:
         row = json.loads(line, object_pairs_hook=_distinct)
         if "\\ud" in line.lower():
@@ -134,7 +136,7 @@ def _parsed(line: str) -> dict[str, Any] | str:
 
 
 def _fault(error: ValueError | RecursionError) -> str:
-    """Why a text cannot be read as JSON."""
+    """Why a text cannot be parsed as JSON."""
     if isinstance(error, json.JSONDecodeError):
         place = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno}, column {error.colno}"
         return f"is not JSON ({error.msg}, {place})"

@@ -1,4 +1,4 @@
-"""What about the labels of a task a person should know before anything is trained on them."""
+"""Warnings about the labels of a task: variants of spelling, missing labels, rare and dominant classes."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from core.run.errors import quoted
 from core.tasks.task import Task
 
-# From this share of the training rows on, one class decides about the accuracy.
+# Above this share of the training rows, one class dominates the accuracy.
 MAJORITY = 0.9
-FEW_NUMBERS = 10  # different values, of which classes are meant more often than numbers
-MANY_CLASSES = 0.5  # classes for each row, from which on they look like something else
-SHOWN = 5  # labels that a sentence names
-# What programs write for a label that is not there.
+FEW_NUMBERS = 10  # or fewer different values are more often classes than numbers
+MANY_CLASSES = 0.5  # classes per row, above which the column is probably not the label
+SHOWN = 5  # labels named in a sentence
+# Strings that programs write for a missing label.
 NO_LABELS = frozenset({"nan", "none", "null", "na", "n/a", "#n/a", "nil", "<na>", "-", "?", "missing", "undefined"})
 
 
 def folded(label: str) -> str:
-    """A label without what may differ by accident: spaces around it, upper and lower case."""
+    """A label in lower case, without surrounding spaces."""
     return label.strip().lower()
 
 
 def warnings(counts: Mapping[str, int], column: str, task: Task | None) -> Iterator[str]:
-    """Sentences about classes, `counts` of them over all rows as they are in the files."""
+    """Warnings about the classes; `counts` are their rows over all files, with labels as written."""
     yield from _spellings(counts)
     for label, count in counts.items():
         if folded(label) in NO_LABELS:
             rows = "one row has" if count == 1 else f"{count:,} rows have"
-            yield f"{rows} the label {quoted(label)}, a class like any other: leave them out if it means none"
+            yield f"{rows} the label {quoted(label)}, which counts as a class: leave them out if it means none"
     total = sum(counts.values())
     if total > 20 and len(counts) > MANY_CLASSES * total:
         yield f"{column!r} has {len(counts):,} different values in {total:,} rows: is it the column of the labels?"
@@ -38,7 +38,7 @@ def warnings(counts: Mapping[str, int], column: str, task: Task | None) -> Itera
 
 
 def of_numbers(values: Sequence[float], chosen: bool) -> Iterator[str]:
-    """Sentences about numbers that are to be predicted; `chosen` where the settings say that they are."""
+    """Warnings about the labels of a regression; `chosen` if the settings ask for a regression."""
     different = sorted(set(values))
     if len(different) <= FEW_NUMBERS and not chosen:
         named = ", ".join(map(str, different[:SHOWN])) + (", ..." if len(different) > SHOWN else "")
@@ -49,7 +49,7 @@ def of_numbers(values: Sequence[float], chosen: bool) -> Iterator[str]:
 
 
 def _spellings(counts: Mapping[str, int]) -> Iterator[str]:
-    """Labels that differ in upper and lower case or in the spaces around them alone."""
+    """Warn of labels that differ only in case or in surrounding spaces."""
     groups: dict[str, list[str]] = {}
     for label in counts:
         groups.setdefault(folded(label), []).append(label)
@@ -60,13 +60,13 @@ def _spellings(counts: Mapping[str, int]) -> Iterator[str]:
         )
         more = "; ..." if len(several) > SHOWN else ""
         yield (
-            f"labels differ in case or spaces alone: {named}{more}; "
+            f"labels differ only in case or spaces: {named}{more}; "
             f"fold_labels = true makes {len(groups)} classes of these {len(counts)}"
         )
 
 
 def _missing(task: Task) -> Iterator[str]:
-    """Classes of which a split has no row."""
+    """Warn of classes that are missing in a split."""
     rows = {split: Counter(int(row.label) for row in examples) for split, examples in task.splits.items()}
     rare = []
     for i, label in enumerate(task.labels):
@@ -88,7 +88,7 @@ def _majority(counts: Mapping[str, int], task: Task | None) -> Iterator[str]:
         share = 100 * counts[label] / total
         score = f" (the score is {task.metrics[0]})" if task else ""
         yield (
-            f"{counts[label]:,} of {total:,} rows are {quoted(label)}: whoever always answers that has an accuracy of "
+            f"{counts[label]:,} of {total:,} rows are {quoted(label)}: always predicting that has an accuracy of "
             f'{share:.1f}{score}; class_weights = "balanced" lets the others count as much'
         )
 

@@ -1,4 +1,4 @@
-"""How long the texts of a task are in the tokens of a model, counted without the model."""
+"""Counts the tokens of a task's texts with a model's tokenizer, without loading the model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from core.run.modelfiles import model_file
 from core.tasks.task import Example, Task
 from core.tasks.texts import columns_of, source_text
 
-MOST_TEXTS = 10_000  # that are tokenised, evenly over the task; it takes about a second
-MOST_CHARACTERS = 10_000_000  # of them together
-WRITES = ("ForCausalLM", "LMHeadModel")  # how the architectures of decoders are called
+MOST_TEXTS = 10_000  # that are tokenised, spread evenly over the task; takes about a second
+MOST_CHARACTERS = 10_000_000  # of these texts together
+WRITES = ("ForCausalLM", "LMHeadModel")  # endings of the names of decoder architectures
 
 
 def check_length(max_length: int, model: str, positions: Any, tokenizer_limit: float, text_to_text: bool) -> None:
-    """Raise SpecError for a length above what a model reads.
+    """Raise SpecError if texts are longer than a model can read.
 
-    One with a table of positions cannot read beyond it; what a T5's tokenizer says of length binds nobody.
+    The limit is the size of the position table, and for models with a head also the tokenizer's limit; that of a T5's
+    tokenizer is ignored.
     """
     limit = math.inf if positions is None else positions
     if not text_to_text:
@@ -32,7 +33,7 @@ def check_length(max_length: int, model: str, positions: Any, tokenizer_limit: f
 
 
 def check_model_length(max_length: int, model: str) -> None:
-    """The same from the files of a model, as far as they are on this machine and say it."""
+    """Check the length with the limits in a model's files, as far as they are on this machine."""
     config, tokenizer = _json_of(model, "config.json"), _json_of(model, "tokenizer_config.json")
     positions, limit = config.get("max_position_embeddings"), tokenizer.get("model_max_length")
     numbers = [
@@ -42,7 +43,7 @@ def check_model_length(max_length: int, model: str) -> None:
 
 
 def lengths(task: Task, model: str) -> dict[str, Any]:
-    """The median and the longest of the texts in tokens, how many are cut, and of how many; or why that is unknown."""
+    """Median and largest length in tokens, and how many of how many texts are cut; or why that is unknown."""
     path = model_file(model, "tokenizer.json")
     if path is None:
         return {"unknown": f"the tokenizer of {model} is not on this machine, or has no tokenizer.json"}
@@ -68,7 +69,7 @@ def lengths(task: Task, model: str) -> dict[str, Any]:
 
 
 def _read(task: Task, examples: Sequence[Example], model: str) -> list[Any]:
-    """What the model reads of each row: a text, or a pair of texts."""
+    """The input of each row: a text, or a pair of texts."""
     if _writes(_json_of(model, "config.json")):
         return [source_text(task, example) for example in examples]
     columns = columns_of(examples)
@@ -76,21 +77,21 @@ def _read(task: Task, examples: Sequence[Example], model: str) -> list[Any]:
 
 
 def _sample(examples: Sequence[Example]) -> list[Example]:
-    """Rows evenly over all of them, as many as are soon tokenised."""
+    """An evenly spread sample of the rows, small enough to be tokenised quickly."""
     characters = sum(len(text) for example in examples for _, text in example.fields)
     share = max(len(examples) / MOST_TEXTS, characters / MOST_CHARACTERS, 1.0)
     return [examples[int(i * share)] for i in range(max(1, int(len(examples) / share)))]
 
 
 def _writes(config: dict[str, Any]) -> bool:
-    """Whether a model of this configuration writes its answers."""
+    """Whether a model of this configuration generates its answers as text."""
     names = config.get("architectures")
     architectures = [str(name) for name in names] if isinstance(names, list) else []
     return bool(config.get("is_encoder_decoder")) or any(name.endswith(WRITES) for name in architectures)
 
 
 def _json_of(model: str, file: str) -> dict[str, Any]:
-    """A JSON file of a model; empty where there is none, which loading the model says better."""
+    """A JSON file of a model; empty if it cannot be read, which loading the model reports in more detail."""
     path = model_file(model, file)
     try:
         found = json.loads(path.read_bytes()) if path else {}

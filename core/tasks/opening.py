@@ -1,4 +1,4 @@
-"""The bytes of a data file, uncompressed where its name ends in .gz, and never more of them than can be held."""
+"""Opens data files, decompressing those that end in .gz, with a limit on the size."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BLOCK_BYTES = 1 << 20
 
 
 def ending(path: Path) -> str:
-    """What the name of a file says about its kind: the ending in lower case, without .gz."""
+    """The extension of a file in lower case, without .gz."""
     return Path(_plain(path)).suffix.lower()
 
 
 def title(path: Path) -> str:
-    """The name of a file without its endings."""
+    """The name of a file without its extensions."""
     return Path(_plain(path)).stem
 
 
@@ -39,7 +39,7 @@ def _is_compressed(path: Path) -> bool:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The bytes, to be read from the start on; raises DataError where they cannot be had, or are too many."""
+    """Open a file for sequential reading; raises DataError if it cannot be decompressed or is too large."""
     check_data_path(path)
     with path.open("rb") as raw:
         if not _is_compressed(path):
@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def seekable(path: Path) -> Iterator[BinaryIO]:
-    """The same with any place of it to be read; what is compressed is unpacked into a file that is deleted after."""
+    """Open a file for random access; a compressed one is unpacked into a temporary file. Raises as `opened`."""
     if not _is_compressed(path):
         with opened(path) as file:
             yield file
@@ -67,7 +67,7 @@ def seekable(path: Path) -> Iterator[BinaryIO]:
 
 
 class _Limited(io.RawIOBase):
-    """What a compressed file stands for, up to LARGEST_FILE: a small one can stand for any amount."""
+    """The decompressed bytes of a file, up to LARGEST_FILE, as a small file can expand to any size."""
 
     def __init__(self, path: Path, inner: gzip.GzipFile) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from core.tasks.opening import seekable
 BATCH_ROWS = 200
 FILE_BEGINS_WITH = b"ARROW1"  # and a stream does not
 
-# The names of all columns, and the batches with those that are wanted.
+# The names of all columns, and the batches with the wanted ones.
 Batches = tuple[list[str], Iterator[Any]]
 
 
@@ -35,7 +35,7 @@ def _read(
     import pyarrow  # type: ignore[import-untyped]
 
     try:
-        # An open file and not its name, which pyarrow could take for an address.
+        # An open file and not its name, which pyarrow could interpret as a URL.
         with seekable(path) as file:
             names, found = batches(path, file, wanted)
             columns, rows = _columns(path, wanted, found)
@@ -73,13 +73,13 @@ def _arrow(path: Path, file: BinaryIO, wanted: Sequence[str]) -> Batches:
 
 
 def _checked(batch: Any) -> Any:
-    """A batch whose offsets lie within its data: Arrow believes those of a file unless it is asked not to."""
+    """The batch, with its offsets checked to lie within its data: by default Arrow trusts those of a file."""
     batch.validate(full=True)
     return batch
 
 
 def _columns(path: Path, wanted: Sequence[str], batches: Iterator[Any]) -> tuple[dict[str, list[Any]], int]:
-    """The columns and their length, read piece by piece, for a small file can stand for any amount of text."""
+    """The columns and their length, read in chunks with a limit, as a small file can expand to any amount of text."""
     columns: dict[str, list[Any]] = {name: [] for name in wanted}
     size = rows = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""The data of a task looked at before anything is trained on them, without torch and without the hub."""
+"""Summarises and checks the data of a task before training, without torch and without the hub."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
 
 EXAMPLES = 2
-LONGEST_SHOWN = 300  # characters of the text of an example
-LARGE_BYTES = 256 * 2**20  # of a file, above which only its beginning is looked at
+LONGEST_SHOWN = 300  # characters of an example's text
+LARGE_BYTES = 256 * 2**20  # of a file, above which only its beginning is read
 BEGINNING_BYTES = 64 * 2**20
 BY_LINES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
 
 def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -> dict[str, Any]:
-    """What there is to say of a task: rows, labels, examples, lengths in the tokens of models, problems, warnings.
+    """A summary of a task: rows, labels, examples, lengths in the tokens of each model, problems and warnings.
 
-    `problems` are what a run would fail with; nothing is raised.
+    `problems` are the errors with which a run would fail; nothing is raised.
     """
     look = _Look()
     try:
@@ -49,7 +49,7 @@ def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -
 
 
 class _Look:
-    """What has been seen of a task."""
+    """The summary of a task, as far as it is computed."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -59,7 +59,7 @@ class _Look:
         self.facts: dict[str, Any] = {"kind": None, "files": [], "splits": {}, "examples": [], "lengths": {}}
 
     def show(self, task: Task) -> None:
-        """Note the rows of a task: how many of each label in each split, the first of them, and equal ones."""
+        """Add the rows of each label and split, the first examples, and repeated texts."""
         self.facts["kind"] = task.kind
         self.facts["metrics"] = list(task.metrics)
         self.facts["left_out"] = dict(task.left_out)
@@ -75,7 +75,7 @@ class _Look:
 
 
 def _of_files(spec: FileTask, data_seed: int, look: _Look) -> Task | None:
-    """The task of files; what is wrong with it is noted, and the rest is looked at all the same."""
+    """The task of files; its problems are collected, and everything else is summarised all the same."""
     with tempfile.TemporaryDirectory(prefix="s3tui-") as folder:
         spec = beginnings(spec, Path(folder), look.notes)
         found = files.read(spec)
@@ -126,7 +126,7 @@ def _note_labels(spec: FileTask, found: files.Files, counts: Counter[str], task:
 
 
 def _duplicates(task: Task, names: dict[str, str]) -> Iterator[str]:
-    """Texts that stand in a split more than once, in two splits, or with two answers."""
+    """Warn of texts that are repeated in a split, are in two splits, or have different labels."""
     seen = {split: Counter(row.fields for row in rows) for split, rows in task.splits.items()}
     for split, counts in seen.items():
         if more := counts.total() - len(counts):
@@ -147,7 +147,7 @@ def _texts(count: int) -> str:
 
 
 def beginnings(spec: FileTask, folder: Path, notes: list[str]) -> FileTask:
-    """The same task, of large files the first lines alone, put into `folder`, so that a look takes seconds."""
+    """The same task with large files cut to their first lines, in `folder`, so that a preview takes seconds."""
     large = [path for path in files.data_files(spec) if path.is_file() and path.stat().st_size > LARGE_BYTES]
     if not large:
         return spec
@@ -158,9 +158,9 @@ def beginnings(spec: FileTask, folder: Path, notes: list[str]) -> FileTask:
         elif ending(path) in BY_LINES:
             target = target.with_name(f"{title(path)}{ending(path)}")
             target.write_bytes(_first_lines(path))
-            notes.append(f"{path}: only the first {BEGINNING_BYTES // 2**20} MiB are looked at, as it is large")
+            notes.append(f"{path}: only the first {BEGINNING_BYTES // 2**20} MiB are read, as it is large")
         else:
-            raise DataError(f"{path} is too large to be looked at beforehand", "a run reads all of it")
+            raise DataError(f"{path} is too large for a preview", "a run reads all of it")
     whole = Path(spec.path)
     return spec.model_copy(update={"path": str(folder if whole.is_dir() else target)})
 

@@ -53,9 +53,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file that have a text and a label, and the mistakes of the others.
+    """The rows of a file that have a text and a label, and the faults of the others.
 
-    `length` counts all of them, and `found` says how the file is written.
+    `length` is the number of all rows, `found` the layout of the file.
     """
 
     path: Path
@@ -69,13 +69,13 @@ class Table:
         return f"{self.faults.unit} {number}"
 
     def check(self) -> None:
-        """Raise DataError with all mistakes, counted."""
+        """Raise DataError with all faults, counted."""
         if self.faults:
             hint = f'{CORRECT}, or set on_bad_rows = "drop"'
             raise self.faults.error(self.length, hint)
 
     def notes(self) -> list[str]:
-        """How the file is written, in words, as far as it is not as its name says."""
+        """Sentences on the layout of the file, as far as it is not the usual one of its extension."""
         keys = layout_keys(self.path, self.found)
         notes = [f"read as {keys['encoding']}"] if "encoding" in keys else []
         if "delimiter" in keys:
@@ -85,14 +85,14 @@ class Table:
 
 
 def layout_keys(path: Path, found: Layout) -> dict[str, str]:
-    """The keys of a task that say how a file is written, as far as its name does not."""
+    """The settings of a task that describe the layout of a file, without those that have the usual value."""
     keys = {"encoding": found.encoding, "delimiter": found.delimiter}
     usual = (None, UTF8, SEPARATORS.get(ending(path)))
     return {key: value for key, value in keys.items() if value is not None and value not in usual}
 
 
 def read_table(path: Path, text: Sequence[str], label: str, layout: Layout) -> Table:
-    """The rows of a file, each with a text and a label; raises DataError where it cannot be read, or lacks a column."""
+    """Read the rows with a text and a label; raises DataError if the file cannot be read or lacks a column."""
     content = content_of(path, (*text, label), layout)
     labels = content.columns[label]
     if ending(path) in SEPARATORS:
@@ -144,12 +144,12 @@ def split_file(folder: Path, split: str) -> Path | None:
 
 
 def _is_called(name: str, stem: str, known: str) -> bool:
-    """Whether a file has this name and ending, in whatever case the ending is."""
+    """Whether a file has this stem and extension, compressed or not; the case of the extension is ignored."""
     return name.startswith(f"{stem}.") and name[len(stem) :].lower() in (known, known + COMPRESSED)
 
 
 def _faults(texts: Sequence[tuple[str, Any]], label: tuple[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with a row, of one and of several such. Of several texts some may be empty, but none absent."""
+    """The faults of a row, worded for one row and for several. Some of several texts may be empty, none missing."""
     absent = False
     for name, value in (*texts, label):
         what = _fault(name, value)
@@ -164,7 +164,7 @@ def _faults(texts: Sequence[tuple[str, Any]], label: tuple[str, Any]) -> Iterato
 
 
 def _fault(name: str, value: Any) -> str:
-    """What a row has in the place of a text or label; nothing where it has one."""
+    """What is wrong with a value as a text or label; empty if nothing."""
     if value is None or value != value:
         return f"no {name!r}"
     what = NO_VALUES.get(type(value))

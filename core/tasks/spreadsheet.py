@@ -1,4 +1,4 @@
-"""Rows of the first sheet of an xlsx file."""
+"""Reading of the first sheet of an xlsx file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.tasks.opening import seekable
 
 
 def read_xlsx(path: Path, wanted: Sequence[str], layout: Layout) -> Content:
-    """The columns of these names, each cell's value as it was last computed; raises DataError where there is none."""
+    """Read the columns of these names, formulas as last computed; raises DataError if a column is missing."""
     with _sheet(path) as cells:
         header = [_name(cell) for cell in next(cells, ())]
         while header and not header[-1]:
@@ -45,7 +45,7 @@ def _name(cell: Any) -> str:
 
 @contextlib.contextmanager
 def _sheet(path: Path) -> Iterator[Iterator[tuple[Any, ...]]]:
-    """The rows of the first sheet; whatever openpyxl raises on them is one line."""
+    """The rows of the first sheet; all errors of openpyxl become DataErrors of one line."""
     try:
         from openpyxl import load_workbook
     except ImportError:
@@ -57,13 +57,13 @@ def _sheet(path: Path) -> Iterator[Iterator[tuple[Any, ...]]]:
             yield iter(book.worksheets[0].iter_rows(values_only=True))
         except (DataError, GeneratorExit, KeyboardInterrupt, MemoryError):
             raise
-        except Exception as error:  # what it raises on a damaged file is of many types
+        except Exception as error:  # damaged files raise many types
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"{path} cannot be read: {reason:.300}", "is it a whole xlsx file?") from None
 
 
 def _check_size(path: Path, file: BinaryIO) -> None:
-    """An xlsx file is a zip file: what it says that its parts have, and no more, is unpacked of them."""
+    """Raise DataError if the parts of the zip file are too large; no more than the stated sizes is unpacked."""
     try:
         with zipfile.ZipFile(file) as parts:
             size = sum(part.file_size for part in parts.infolist())

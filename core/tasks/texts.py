@@ -1,4 +1,4 @@
-"""What a model reads of a row, and what it is to write, as plain text."""
+"""The input and target texts of examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.tasks.task import Example, Task
 
 
 def columns_of(examples: Sequence[Example]) -> list[list[str]]:
-    """What a model with a head reads: a column of texts, two of pairs, or one of texts that name all their fields."""
+    """The input of a model with a head: one or two columns of texts; three or more fields become one text."""
     width = len(examples[0].fields)
     if width <= 2:
         return [[example.fields[i][1] for example in examples] for i in range(width)]
@@ -16,12 +16,12 @@ def columns_of(examples: Sequence[Example]) -> list[list[str]]:
 
 
 def source_text(task: Task, example: Example) -> str:
-    """What a text-to-text model reads: the name of the task, then each field after its name."""
+    """The source text of a text-to-text model: the task's name, then each field after its name."""
     return f"{task.name} {described(example, task.bare)}"
 
 
 def target_text(task: Task, example: Example) -> str:
-    """What a text-to-text model is to write: a label string, a number to the task's steps, or the first answer."""
+    """The target text of a text-to-text model: a label, a number rounded to the task's steps, or the first answer."""
     if task.kind == "text":
         return example.answers[0]
     if task.kind == "regression":
@@ -30,5 +30,5 @@ def target_text(task: Task, example: Example) -> str:
 
 
 def described(example: Example, bare: Sequence[str] = ()) -> str:
-    """The fields in one text, each after its name."""
+    """All fields in one text, each after its name."""
     return " ".join(f"{name}{'' if name in bare else ':'} {text}" for name, text in example.fields)

@@ -19,8 +19,8 @@ from s3tui.runs.workspace import FoundRun, Workspace, read_run
 class Drawn:
     """A run to plot; `structure` is None before one is chosen. `run.name` is the name in the workspace.
 
-    `versions` are those of the packages that the last attempt worked with, and `data` is what it said of its rows, None
-    where it did not. `left_out` says which file cannot be read
+    `versions` are those of the packages that the last attempt worked with, and `data` its rows, None if it did
+    not report them. `left_out` says which file cannot be read
     and is not drawn, empty where there is none.
     """
 

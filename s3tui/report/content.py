@@ -178,7 +178,7 @@ def _if_any(make: Callable[[], Any]) -> Any:
 
 
 def _data(runs: Sequence[Drawn]) -> Iterator[Block]:
-    """The rows that the runs of each task worked with, and those of its files that cannot be used."""
+    """The rows used by the runs of each task, and the rows of its files that are left out."""
     tasks = {run.task: run.data for run in runs if run.data}
     if not tasks:
         return
@@ -196,7 +196,7 @@ def _data(runs: Sequence[Drawn]) -> Iterator[Block]:
 
 
 def _left_out(counts: Mapping[str, int]) -> str:
-    """How many rows cannot be used, and why."""
+    """The number of rows that are left out, and why."""
     return "; ".join(f"{count:,} {what}" for what, count in counts.items()) or "0"
 
 

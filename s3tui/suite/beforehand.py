@@ -1,6 +1,6 @@
-"""What can be known of the runs of a suite before any worker starts: their data, and whether their budgets can hold.
+"""Checks the data and the budgets of a suite's runs before any worker starts.
 
-Data are read, and models built without their weights, by processes of their own: nothing here loads torch.
+Child processes read the data and build the models without weights, so that torch is not loaded here.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from s3tui.suite.preview import key_of, sizes
 from s3tui.suite.size import Size
 from s3tui.system.child import PYTHON, surroundings
 
-SHOWN = 3  # experiments that a line names
+SHOWN = 3  # experiments named in a line
 
 Look = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Beforehand:
-    """What was seen: a look at the data of each task, and lines for people.
+    """The summary of each task's data, and lines for people.
 
-    `problems` would end runs, `warnings` may spoil them; `notes` say what was found out, or could not be looked at.
+    `problems` would make runs fail, `warnings` may affect results; `notes` say what was detected or not checked.
     """
 
     tasks: tuple[Look, ...]
@@ -41,7 +41,7 @@ class Beforehand:
 
 
 def examine(runs: Sequence[PlannedRun]) -> Beforehand:
-    """Look at the data of the runs, and at their budgets on models that are on this machine."""
+    """Check the data of the runs, and their budgets on models that are on this machine."""
     here, away = _models(runs)
     with ThreadPoolExecutor(1) as pool:
         measured = pool.submit(sizes, [run.spec for run in runs if run.spec.model in here])
@@ -56,12 +56,12 @@ def examine(runs: Sequence[PlannedRun]) -> Beforehand:
 
 
 def data_of(runs: Sequence[PlannedRun]) -> list[Look]:
-    """A look at each task whose rows are in files here; `experiments` are those that have it."""
+    """The summary of each task whose rows are in local files; `experiments` are those that use it."""
     asked: dict[str, dict[str, Any]] = {}
     for run in runs:
         spec = run.spec
         if not isinstance(spec.task, FileTask) and spec.task.data_root is None:
-            continue  # the rows come with a package, or from the hub
+            continue  # its rows are in a package or on the hub
         task = {"task": spec.task.model_dump(mode="json"), "data_seed": spec.data_seed}
         one = asked.setdefault(_key(run), task | {"models": [], "experiments": []})
         for key, value in (("models", spec.model), ("experiments", run.name.partition("/")[0])):
@@ -73,7 +73,7 @@ def data_of(runs: Sequence[PlannedRun]) -> list[Look]:
 
 
 def by_run(runs: Sequence[PlannedRun]) -> dict[str, Look]:
-    """The same by the names of runs; nothing where the data cannot be looked at, which is no reason to start no run."""
+    """The summaries by names of runs; empty if the data cannot be checked, which must not prevent a start."""
     try:
         looks = data_of(runs)
     except (S3Error, OSError):
@@ -83,7 +83,7 @@ def by_run(runs: Sequence[PlannedRun]) -> dict[str, Look]:
 
 
 def looked(asked: Sequence[dict[str, Any]]) -> list[Look]:
-    """What `core.preview` says of each task, or of the columns of a file."""
+    """The answers of `core.preview` for tasks or columns of files."""
     child = subprocess.run(
         [*PYTHON, "-m", "core.preview"],
         input=json.dumps(asked),
@@ -96,12 +96,12 @@ def looked(asked: Sequence[dict[str, Any]]) -> list[Look]:
         found: list[Look] = json.loads(child.stdout)
     except ValueError:
         last = child.stderr.strip().rpartition("\n")[2] or f"it ended with {child.returncode}"
-        raise S3Error("the data cannot be looked at", last) from None
+        raise S3Error("the data cannot be checked", last) from None
     return found
 
 
 def _models(runs: Iterable[PlannedRun]) -> tuple[set[str], dict[str, str]]:
-    """The models whose configuration is on this machine, and why the others are not looked at."""
+    """The models whose configuration is on this machine, and why the others are not checked."""
     here, away = set[str](), dict[str, str]()
     for model in dict.fromkeys(run.spec.model for run in runs if run.spec.budget is not None):
         try:
@@ -117,7 +117,7 @@ def _models(runs: Iterable[PlannedRun]) -> tuple[set[str], dict[str, str]]:
 
 
 def _budgets(runs: Sequence[PlannedRun], measured: dict[str, Size]) -> Iterator[str]:
-    """What is wrong with spaces and budgets, each once with the experiments that have it."""
+    """The problems of spaces and budgets, each once with its experiments."""
     found: dict[str, list[str]] = {}
     for run in runs:
         problem = misfit(run.spec, measured.get(key_of(run.spec)))
@@ -128,7 +128,7 @@ def _budgets(runs: Sequence[PlannedRun], measured: dict[str, Size]) -> Iterator[
 
 
 def misfit(spec: RunSpec, size: Size | None) -> str:
-    """Why a run could choose nothing, empty where it can or the model is not known."""
+    """Why no structure fits the budget; empty if one does, or the model is not known."""
     if size is None or not method_of(spec.method).has_space or (size.problem and not size.misfit):
         return ""
     if size.misfit:
@@ -142,7 +142,7 @@ def misfit(spec: RunSpec, size: Size | None) -> str:
 
 
 def _unknown(runs: Sequence[PlannedRun], away: dict[str, str], measured: dict[str, Size]) -> Iterator[str]:
-    """Which models could not be looked at, and why."""
+    """Which models could not be checked, and why."""
     for run in runs:
         size = measured.get(key_of(run.spec))
         if size and size.problem and not size.misfit:
@@ -152,7 +152,7 @@ def _unknown(runs: Sequence[PlannedRun], away: dict[str, str], measured: dict[st
 
 
 def _key(run: PlannedRun) -> str:
-    """What tells the data of a run from others."""
+    """A key for the data of a run."""
     return f"{run.spec.data_seed} {run.spec.task.model_dump_json()}"
 
 
@@ -161,6 +161,6 @@ def _name(task: dict[str, Any]) -> str:
 
 
 def _named(experiments: Sequence[str]) -> str:
-    """Experiments in words."""
+    """The names of experiments in a line."""
     more = len(experiments) - SHOWN
     return ", ".join(experiments[:SHOWN]) + (f" and {more} more" if more > 0 else "")

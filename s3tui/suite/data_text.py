@@ -1,4 +1,4 @@
-"""A look at the data of a task, as short lines of text."""
+"""The summary of a task's data as short lines of text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MOST_LABELS = 8  # that a line names
+MOST_LABELS = 8  # named in a line
 
 Look = dict[str, Any]
 
 
 def lines(look: Look) -> Iterator[str]:
-    """A look at data in a few short lines: rows, labels, lengths."""
+    """A summary in a few short lines: rows, labels, lengths."""
     splits = {split: found["rows"] for split, found in look["splits"].items()}
     if splits:
         rows = ", ".join(f"{split} {count:,}" for split, count in splits.items())

@@ -1,7 +1,7 @@
-"""The sizes of spaces on models, kept on the disk: to count them, a model is built, which takes seconds of a processor.
+"""A cache on disk for the sizes of spaces on models, as counting them takes seconds of processor time.
 
-A size is known by a digest of all that decides about it: the configuration of the model, the space, the code that
-counts. All of them can be deleted at any time.
+The key is a digest of everything that affects a size: the model's configuration, the space, and the code that counts.
+The files can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from s3tui.suite.size import Size
 
 
 def known(model: str, space: SpaceSpec) -> Size | None:
-    """The size, where it is known."""
+    """The size, or None if it is not in the cache."""
     path = _path(model, space)
     with contextlib.suppress(RunDirError):
         return read_record(path, Size) if path else None
@@ -31,7 +31,7 @@ def known(model: str, space: SpaceSpec) -> Size | None:
 
 
 def keep(model: str, space: SpaceSpec, size: Size) -> None:
-    """Write a size down; what could not be counted is tried again."""
+    """Store a size; a failed count is not stored, so that it is tried again."""
     path = _path(model, space)
     if path and (size.misfit or not size.problem):
         with contextlib.suppress(OSError):
@@ -40,7 +40,7 @@ def keep(model: str, space: SpaceSpec, size: Size) -> None:
 
 
 def _path(model: str, space: SpaceSpec) -> Path | None:
-    """The file of a size; None where something that may change decides about it, as a package of somebody else."""
+    """The file of a size; None if it depends on something that has no digest, such as another package's delta."""
     try:
         config = model_file(model, "config.json")
         if config is None or any(delta.name not in DELTAS.own for _, _, delta in space.deltas()):

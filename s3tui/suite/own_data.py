@@ -1,4 +1,4 @@
-"""A suite for a data file: its columns found out or asked for, and the starter with that task in it."""
+"""Writes a suite for a data file: detects its columns or asks for them, and fills in the example suite."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from core.run.errors import DataError, UsageError, nearest
 from core.run.spec import FileTask
 from s3tui.suite.beforehand import Look, looked
 
-MODEL = "builtin:minilm"  # of the starter
+MODEL = "builtin:minilm"  # of the example suite
 EXAMPLE = re.compile(r"^# \[experiment\.reviews\].*?\n# task = .*?\n\n", re.MULTILINE | re.DOTALL)
 
-# Asks a question, with the answer that Enter takes.
+# Asks a question with a default answer.
 Ask = Callable[[str, str], str]
 
 
 @dataclass(frozen=True)
 class OwnData:
-    """The task that a file makes, as it stands in a TOML, and a look at it."""
+    """The task of a file as its keys in TOML, and the summary of its data."""
 
     keys: dict[str, Any]
     look: Look
 
 
 def described(path: Path, text: Sequence[str], label: str | None, ask: Ask | None) -> OwnData:
-    """Find out about a file; `text` and `label` name its columns, or are asked for, or told from what they look like.
+    """The task of a file; columns not named by `text` and `label` are asked for, or guessed without a terminal.
 
-    Raises DataError where the file cannot be read, UsageError where its columns cannot be told.
+    Raises DataError if the file cannot be read, UsageError if a column is missing or cannot be guessed.
     """
     [found] = looked([{"columns": str(path.resolve())}])
     if found["problem"]:
@@ -63,7 +63,7 @@ def _split(names: str) -> list[str]:
 
 
 def _usable(keys: dict[str, Any]) -> OwnData:
-    """The task, without its bad rows where there are any: a suite that is written is one that runs."""
+    """The task, with bad rows left out if there are any, so that the written suite runs."""
     look = _look(keys)
     if look["problems"]:
         without = keys | {"on_bad_rows": "drop"}
@@ -81,7 +81,7 @@ def _look(keys: dict[str, Any]) -> Look:
 
 
 def suite_text(keys: dict[str, Any], file: Path) -> str:
-    """The starter with this task; its path is relative to the file of the suite, where it lies beside or under it."""
+    """The example suite with this task; the path is relative if the data lie in or below the suite's folder."""
     path = Path(keys["path"])
     here = file.resolve().parent
     shown = os.path.relpath(path, here) if path.is_relative_to(here) else str(path)

@@ -1,4 +1,4 @@
-"""How large a space is on a model."""
+"""The size of a space on a model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from core.run.fields import Count
 
 @dataclass(frozen=True)
 class Size:
-    """A space on a model: its candidates and their parameters, and the size of the model; or why that is unknown.
+    """The candidates of a space on a model and their parameters, and the size of the model; or why that is unknown.
 
-    `parameters` are those of the largest structure, `smallest` those of the smallest candidate. `misfit` says whether
-    the model is known and the space has no place on it.
+    `parameters` is that of the largest structure, `smallest` that of the smallest candidate. `misfit` is true if the
+    model is known but the space cannot be placed on it.
     """
 
     candidates: Count = 0

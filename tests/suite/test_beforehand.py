@@ -66,7 +66,7 @@ def test_what_is_wrong_with_the_data_is_told_of_every_task(validate):
         "s.toml: task of a: many-empty.csv: 3 of 48 rows have an empty 'label': lines 5, 21, 37",
         "s.toml: task of b: UPPER.CSV has no column 'txt': did you mean 'text'?",
     ]
-    assert "warning: task of c: labels differ in case or spaces alone" in out
+    assert "warning: task of c: labels differ only in case or spaces" in out
     assert "data of a: many-empty.csv" in out
 
 

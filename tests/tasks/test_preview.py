@@ -88,13 +88,13 @@ def test_every_mistake_is_counted_and_the_rest_is_looked_at_all_the_same():
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [
-        ("label-case.csv", "warnings", ["labels differ in case or spaces alone: 'question' (12), ' question' (12); "
+        ("label-case.csv", "warnings", ["labels differ only in case or spaces: 'question' (12), ' question' (12); "
          "'REMARK' (12), 'remark ' (12); fold_labels = true makes 2 classes of these 4"]),
-        ("label-nan-text.csv", "warnings", ["4 rows have the label 'NaN', a class like any other: leave them out if it "
-         "means none", "4 rows of 'NaN', none in validation and test"]),
+        ("label-nan-text.csv", "warnings", ["4 rows have the label 'NaN', which counts as a class: leave them out if "
+         "it means none", "4 rows of 'NaN', none in validation and test"]),
         ("one-row-class.csv", "warnings", ["one row of 'odd one', none in validation and test"]),
         ("imbalanced.csv", "warnings", ["2 rows of 'rare', none in validation and test", "46 of 48 rows are 'common': "
-         "whoever always answers that has an accuracy of 95.8 (the score is macro_f1); "
+         "always predicting that has an accuracy of 95.8 (the score is macro_f1); "
          'class_weights = "balanced" lets the others count as much']),
         ("label-two-floats.csv", "warnings", ["the labels have only 2 different values (2.0, 4.0): set "
          'kind = "classification" if they are classes, kind = "regression" if not']),

@@ -42,7 +42,7 @@ def _say_next(file: Path) -> None:
 
 
 def init_for(file: Path, data: Path, text: Sequence[str], label: str | None) -> int:
-    """Write a suite for a data file, and show what was seen of it."""
+    """Write a suite for a data file, and print a summary of the data."""
     from s3tui.suite.data_text import examples, lines
     from s3tui.suite.own_data import described, suite_text
     from s3tui.system.output_file import check_output, write_output
@@ -61,7 +61,7 @@ def init_for(file: Path, data: Path, text: Sequence[str], label: str | None) -> 
 
 
 def _ask(question: str, guess: str) -> str:
-    """A question on the terminal; Enter takes the guess."""
+    """Ask a question on the terminal; Enter accepts the guess."""
     say(f"{question} {f'[{guess}] ' if guess else ''}")
     return sys.stdin.readline().strip() or guess
 

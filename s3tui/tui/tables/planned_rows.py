@@ -26,7 +26,7 @@ COLUMNS = (
     Column("parameters", "of parameters", 13, right=True, rank=6), Column("budget", "budget", 11, right=True, rank=4),
 )  # fmt: skip
 NEW: Part = ("+ ", "accent")
-MOST_LINES = 3  # of problems, and of warnings, that there is room for
+MOST_LINES = 3  # of problems, and of warnings, as room is short
 IN_THE_WAY: Part = ("! ", "bad")
 
 
@@ -98,7 +98,7 @@ def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> 
 
 
 def data_lines(one: Outlook, look: Look | None, size: Size | None) -> list[list[Cell]]:
-    """What is to be known of the data and the budget of a run, the worst first, in few lines."""
+    """A few lines on the data and the budget of a run, problems first."""
     from s3tui.suite.beforehand import misfit
     from s3tui.suite.data_text import lines
 
@@ -107,11 +107,11 @@ def data_lines(one: Outlook, look: Look | None, size: Size | None) -> list[list[
     if look is None:
         return problems
     folder = f"{PurePath(look['task']).parent}/"  # there is no room for it in each line
-    told = {
+    listed = {
         kind: [clean(line.replace(folder, "")) for line in look[kind][:MOST_LINES]] for kind in ("problems", "warnings")
     }
-    problems += [_named("problem", line, "bad") for line in told["problems"]]
-    warned = [_named("warning", line, "warn") for line in told["warnings"]]
+    problems += [_named("problem", line, "bad") for line in listed["problems"]]
+    warned = [_named("warning", line, "warn") for line in listed["warnings"]]
     return [*problems, *warned, *(_named("data", clean(line)) for line in lines(look))]
 
 
