@@ -65,10 +65,13 @@ def candidates(space: SpaceSpec, model: nn.Module) -> dict[str, Any]:
     try:
         placed = place(space, model)
     except S3Error as error:
-        return {"name": space.name, "candidates": 0, "parameters": 0, "problem": error.message, "hint": error.hint}
+        none = {"candidates": 0, "parameters": 0, "smallest": 0}
+        return {"name": space.name} | none | {"problem": error.message, "hint": error.hint}
     # At most one of the alternatives at a site is chosen.
-    parameters = whole_space([p.candidate for p in placed])
-    return {"name": space.name, "candidates": len(placed), "parameters": parameters, "problem": "", "hint": ""}
+    found = [p.candidate for p in placed]
+    smallest = min((candidate.parameters for candidate in found), default=0)
+    counted = {"candidates": len(found), "parameters": whole_space(found), "smallest": smallest}
+    return {"name": space.name} | counted | {"problem": "", "hint": ""}
 
 
 if __name__ == "__main__":

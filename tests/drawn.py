@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from stand_in import result
 
-from core.run.events import Eval, EventWriter, Finished, Gates, Phase, Space, Started, Step, StructureChosen
+from core.run.events import Data, Eval, EventWriter, Finished, Gates, Phase, Space, Started, Step, StructureChosen
 from core.run.rundir import RunDir, write_json
 from core.run.structure import Candidate, Structure
 
@@ -25,6 +25,9 @@ def make(workspace, name, seed=0, task="rte", method="s3", score=0.5, **spec):
     p = tuple(0.9 if i in selected else 0.1 for i in range(6))
     writer = EventWriter(directory.events)
     writer.write(Started("0", 1, 1, "cpu", "fp32", {}))
+    writer.write(
+        Data({"train": 80, "validation": 10, "test": 9}, ["0", "1"], {"have an empty 'text'": 5}, [f"{task}: read"])
+    )
     writer.write(Space([asdict(c) for c in SPACE], 288, 10_000, 0, 128))
     writer.write(Phase("search", STEPS))
     for step in range(1, STEPS + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from core.export.source import Source
 from core.run.methods import method_of
 from core.run.structure import Candidate
 
+MOST_CLASSES = 50  # named in a card
 LIBRARIES = {"merged": "transformers", "peft": "peft"}
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -54,6 +56,8 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
         ("New head", f"{head:,} parameters" if head else "none"),
         ("Method", f"{result['method']}, seed {result['seed']}"),
     ]
+    if source.classes:
+        facts.append(("Classes", _classes(source.classes)))
     rows = "\n".join(f"| {key} | {_markdown(value)} |" for key, value in facts)
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return f"""# {_markdown(source.task)}: trained on {_markdown(base)}
@@ -107,13 +111,22 @@ def _base_in_words(source: Source) -> str:
     return source.base if source.is_on_hub else f"the folder {Path(source.base).name}"
 
 
+def _classes(labels: Sequence[str]) -> str:
+    """The outputs of the head with their class names, at most MOST_CLASSES of them."""
+    named = ", ".join(f"{i} = {label}" for i, label in enumerate(labels[:MOST_CLASSES]))
+    return f"{named}, ..." if len(labels) > MOST_CLASSES else named
+
+
 def _loading(source: Source, kind: str, name: str) -> str:
     """The Python code that loads the export; DIR stands for its folder."""
     outputs = f", num_labels={source.file.outputs}" if source.file.outputs else ""
+    if kind == "peft" and source.classes:
+        outputs = ', config=AutoConfig.from_pretrained("DIR")'  # which has the names of the classes
     base = json.dumps(source.base if source.is_on_hub else Path(source.base).name)  # a string of Python too
     if kind == "merged":
         return f'from transformers import {name}\n\nmodel = {name}.from_pretrained("DIR")'
-    lines = [f"from transformers import {name}", "", f"model = {name}.from_pretrained({base}{outputs})"]
+    names = f"AutoConfig, {name}" if "AutoConfig" in outputs else name
+    lines = [f"from transformers import {names}", "", f"model = {name}.from_pretrained({base}{outputs})"]
     if kind == "peft":
         return "\n".join(["from peft import PeftModel", *lines, 'model = PeftModel.from_pretrained(model, "DIR")'])
     return "\n".join(["import core  # pip install s3tui", *lines, 'core.load_delta(model, "DIR")'])

@@ -10,6 +10,7 @@ import torch
 
 from core.model.backbone import Backbone, load_backbone
 from core.model.deltafile import DeltaFile, read_delta
+from core.model.label_names import LabelNames
 from core.run.errors import RunDirError
 from core.run.fields import Count, Like
 from core.run.rundir import RunDir, read_record
@@ -70,11 +71,13 @@ class Source:
         """The model that the run started from, in fp32 on the CPU, with a head of the run's shape."""
         outputs = self.file.outputs or 1
         backbone = load_backbone(self.file.model, outputs, outputs == 1, torch.device("cpu"), torch.float32, 0)
-        if self.file.labels and len(self.file.labels) == outputs:
-            config: Any = backbone.model.config
-            config.id2label = dict(enumerate(self.file.labels))
-            config.label2id = {label: i for i, label in enumerate(self.file.labels)}
+        LabelNames(backbone.model, self.file.labels)
         return backbone
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names of the head; empty if there is no such head."""
+        return self.file.labels if len(self.file.labels) == self.file.outputs else ()
 
 
 def read_source(path: Path) -> Source:

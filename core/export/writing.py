@@ -80,10 +80,14 @@ def _merged(source: Source, folder: Path) -> None:
 
 def _peft(source: Source, folder: Path) -> None:
     """A PEFT adapter."""
-    config, tensors = adapter(source.backbone(), source.file, source.base)
+    backbone = source.backbone()
+    config, tensors = adapter(backbone, source.file, source.base)
     _json(folder / "adapter_config.json", config)
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, folder / "adapter_model.safetensors", {"format": "pt"})
+    if source.classes:  # PEFT stores no class names, so the model's configuration is saved beside the adapter
+        model: Any = backbone.model
+        model.config.save_pretrained(folder)
 
 
 WRITERS: dict[str, Callable[[Source, Path], None]] = {"delta": _delta, "merged": _merged, "peft": _peft}

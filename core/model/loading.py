@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.model.deltafile import DeltaFile, read_delta
 from core.model.gated import GatedModel
+from core.model.label_names import LabelNames
 from core.model.space import Placed, restore
 from core.run.errors import ModelError
 from core.run.structure import Candidate
@@ -21,17 +22,26 @@ class LoadedDelta:
     `candidates` are the attached candidates.
     """
 
-    def __init__(self, model: nn.Module, placed: Sequence[Placed], deltas: Mapping[str, Tensor], own: Own) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        placed: Sequence[Placed],
+        deltas: Mapping[str, Tensor],
+        own: Own,
+        labels: Sequence[str] = (),
+    ) -> None:
         self.candidates: tuple[Candidate, ...] = tuple(p.candidate for p in placed)
         self._own = own
+        self._names = LabelNames(model, labels)
         self._gated = GatedModel(model, placed)
         with torch.no_grad():
             self._gated.bind(self._gated.from_named(deltas), torch.ones(len(placed), device=self._gated.device))
 
     def detach(self) -> None:
-        """Remove the deltas, and restore the model's own head."""
+        """Remove the deltas, and restore the model's own head and class names."""
         self._gated.detach()
         self._own.give_back()
+        self._names.give_back()
 
 
 class Own:
@@ -63,14 +73,15 @@ def load_delta(model: nn.Module, path: str | Path) -> LoadedDelta:
 
     `path` is a run directory or a folder written by `s3tui export --to delta`. `model` is the base model of the run as
     loaded by transformers: for a classifier with the same `num_labels`, on the device on which it will compute. The
-    deltas are fp32 constants, added in the model's own precision; call `detach` before saving or training the model.
-    Raises RunDirError if there is nothing to load, SpecError or ModelError if it does not fit the model.
+    class names of the run are set in `model.config.id2label`. The deltas are fp32 constants, added in the model's own
+    precision; call `detach` before saving or training the model. Raises RunDirError if there is nothing to load,
+    SpecError or ModelError if it does not fit the model.
     """
     file = read_delta(path)
     placed = fitting(model, file)
     own = Own(model, file.own)
     try:
-        return LoadedDelta(model, placed, file.deltas, own)
+        return LoadedDelta(model, placed, file.deltas, own, file.labels)
     except BaseException:
         own.give_back()
         raise

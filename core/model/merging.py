@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.model.deltafile import read_delta
 from core.model.deltas import Effect
+from core.model.label_names import LabelNames
 from core.model.loading import LoadedDelta, Own, fitting
 from core.model.sites import find_sites
 from core.model.space import Placed, weight_change
@@ -46,6 +47,7 @@ def merge_delta(model: nn.Module, path: str | Path) -> Merged:
     file = read_delta(path)
     placed = fitting(model, file)
     Own(model, file.own)
+    LabelNames(model, file.labels)
     left = Folding(model, placed, file.deltas).fold()
     rest = [p for number, p in enumerate(placed) if number in left]
     return Merged(

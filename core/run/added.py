@@ -9,11 +9,23 @@ from typing import Any
 MEANT = {"step_scale": "shared"}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
 ADDED_TO_TRAINING = ("head_learning_rate",)
+# Keys of a task from files that were added, with the value that is what was done before.
+ADDED_TO_FILES = {
+    "delimiter": None,
+    "encoding": None,
+    "quoting": "auto",
+    "on_bad_rows": "error",
+    "fold_labels": False,
+    "class_weights": "none",
+    "score": "auto",
+}
 
 
 def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a `spec.json`, with the keys that its version did not have yet."""
-    return MEANT | dict(written)
+    task = written.get("task")
+    of_files = {"task": ADDED_TO_FILES | task} if isinstance(task, dict) and "path" in task else {}
+    return MEANT | dict(written) | of_files
 
 
 def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,4 +36,6 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
     left_out: dict[str, Any] = {key: True for key, meant in MEANT.items() if spec[key] == meant}
     for part in ("search", "retrain"):
         left_out[part] = {key for key in ADDED_TO_TRAINING if spec[part][key] is None}
+    if "path" in spec["task"]:
+        left_out["task"] = {key for key, before in ADDED_TO_FILES.items() if spec["task"][key] == before}
     return left_out

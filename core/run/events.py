@@ -72,6 +72,21 @@ class Space(Event):
 
 
 @dataclass(frozen=True)
+class Data(Event):
+    """The data of a run: the rows of each split, and the classes (none for regression and free text).
+
+    `left_out` counts the rows of the files that cannot be used, by what is wrong with them; `notes` are sentences on
+    how the files were read.
+    """
+
+    type: ClassVar[str] = "data"
+    rows: dict[str, Count]
+    labels: list[str]
+    left_out: dict[str, Count] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Phase(Event):
     """A phase (`search`, `retrain` or `test`) of `total` steps begins or is resumed.
 
@@ -185,7 +200,7 @@ class Failed(Event):
 TYPES: dict[str, type[Event]] = {
     cls.type: cls
     for cls in (
-        Started, Space, Phase, Step, Gates, Eval, EndedEarly, StructureChosen, Checkpoint, Finished, Failed,
+        Started, Data, Space, Phase, Step, Gates, Eval, EndedEarly, StructureChosen, Checkpoint, Finished, Failed,
     )
 }  # fmt: skip
 

@@ -71,8 +71,9 @@ class FileTask(Frozen):
     """A task from the user's files: one file, or a folder with train, validation and test files."""
 
     path: Text = Field(
-        description="A jsonl, csv, tsv or parquet file, which is split 80/10/10 into training, validation and test; or "
-        "a folder with a `train`, a `validation` and, if there is one, a `test` file of these kinds."
+        description="A jsonl (ndjson), json, csv, tsv, txt, parquet, arrow (feather) or xlsx file, also compressed "
+        "as `.gz`, which is split 80/10/10 into training, validation and test; or a folder with a `train`, a "
+        "`validation` (or `valid`, `val`, `dev`, `eval`) and, if there is one, a `test` file of these kinds."
     )
     text: tuple[Text, ...] = Field(
         min_length=1, description="The columns that hold the text, in order; a single one may stand without a list."
@@ -88,11 +89,63 @@ class FileTask(Frozen):
         description="The classes, in order, two or more; by default the labels of the training data, sorted.",
     )
     max_length: Positive = Field(default=128, description="Longer texts are cut to so many tokens.")
+    delimiter: Text | None = Field(
+        default=None,
+        description="Of csv, tsv and txt: the character between two cells. By default a comma, or a tab in a tsv or "
+        "txt; if the columns are not found with that, the first of comma, semicolon, tab and bar with which they are.",
+    )
+    encoding: Text | None = Field(
+        default=None,
+        description="Of text files: the encoding by its name in Python, such as `cp1252`. By default that of the "
+        "file's byte order mark, else UTF-8, else detected from the bytes; `s3tui validate` names it.",
+    )
+    quoting: Literal["auto", "quoted", "none"] = Field(
+        default="auto",
+        description="Of csv, tsv and txt: cells may be in quotes (`quoted`), or quotes are text (`none`); with `auto` "
+        "quotes are text in tab-separated files that are not quoted as a whole, and an ambiguous file is an error.",
+    )
+    on_bad_rows: Literal["error", "drop"] = Field(
+        default="error",
+        description="Rows with a missing or unreadable text or label: `error` stops with their count, `drop` leaves "
+        "them out and counts them in the events, the result and the report of the run.",
+    )
+    fold_labels: bool = Field(
+        default=False,
+        description="Whether labels that differ only in case or in surrounding spaces are one class, written in lower "
+        "case.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none",
+        description="`balanced` weighs each row in the training loss by rows / (classes x rows of its class), so that "
+        "rare classes count as much as frequent ones; for models that answer with a head.",
+    )
+    score: Literal["auto", "accuracy", "macro_f1"] = Field(
+        default="auto",
+        description="The metric of a classification task that is its score and selects the best step; `auto` is "
+        "accuracy, or macro F1 if more than 90 % of the training rows are of one class.",
+    )
 
     @field_validator("text", mode="before")
     @classmethod
     def _one_column(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) != 1 or value in '"\r\n\0'):
+            raise ValueError('it is one character, as in ";" or "\\t", and no quote or line end')
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            if value is None or "text".encode(value):
+                return value
+        except (LookupError, ValueError):
+            pass
+        raise ValueError('Python knows no text encoding of this name; "utf-8", "cp1252" and "utf-16" are some')
 
     @field_validator("labels")
     @classmethod
@@ -110,6 +163,10 @@ class FileTask(Frozen):
     def _numbers_have_no_classes(self) -> FileTask:
         if self.labels is not None and self.kind == "regression":
             raise ValueError("regression predicts numbers, so leave labels out")
+        of_classes = ("fold_labels", "class_weights", "score")
+        given = [key for key in of_classes if getattr(self, key) != type(self).model_fields[key].default]
+        if given and self.kind == "regression":
+            raise ValueError(f"regression predicts numbers, so leave {given[0]} out")
         return self
 
 

@@ -15,6 +15,7 @@ from core.run.foreign import foreign
 from core.tasks.order import batch_indices, epoch_order, halves, steps_per_epoch
 from core.tasks.ragged import Ragged
 from core.tasks.task import Example, Split, Task
+from core.tasks.texts import columns_of, source_text, target_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -111,12 +112,7 @@ def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedToke
 
     One field is one text, two are a text pair; three or more are joined into one text with their names.
     """
-    width = len(examples[0].fields)
-    if width <= 2:
-        columns = [[example.fields[i][1] for example in examples] for i in range(width)]
-    else:
-        columns = [[_described(example) for example in examples]]
-    return _encoded(tokenizer, columns, max_length, [example.label for example in examples])
+    return _encoded(tokenizer, columns_of(examples), max_length, [example.label for example in examples])
 
 
 def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
@@ -146,31 +142,12 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list
     return [[*ids, tokenizer.eos_token_id] for ids in written]
 
 
-def source_text(task: Task, example: Example) -> str:
-    """The source text of a text-to-text model: the task's name, then each field after its name."""
-    return f"{task.name} {_described(example, task.bare)}"
-
-
-def target_text(task: Task, example: Example) -> str:
-    """The target text of a text-to-text model: a label, a number rounded to the task's steps, or the first answer."""
-    if task.kind == "text":
-        return example.answers[0]
-    if task.kind == "regression":
-        return f"{round(example.label * task.steps) / task.steps:.1f}"
-    return task.labels[int(example.label)]
-
-
 def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
     """Indices in batches of similar length, each row once: for evaluation with little padding."""
     # The longest come first, so that a batch too large for the memory fails at once.
     lengths = encoded.input_ids.lengths
     order = sorted(range(len(encoded)), key=lambda i: -lengths[i])
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-
-
-def _described(example: Example, bare: Sequence[str] = ()) -> str:
-    """All fields in one text, each after its name."""
-    return " ".join(f"{name}{'' if name in bare else ':'} {text}" for name, text in example.fields)
 
 
 def _encoded(

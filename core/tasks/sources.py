@@ -11,6 +11,7 @@ from typing import Any
 from core.run.errors import DataError
 from core.run.tasks import Entry
 from core.tasks.content import Content, check_names
+from core.tasks.faults import Faults
 from core.tasks.formats import columns
 from core.tasks.reading import EXTENSIONS, read_content, split_file
 
@@ -49,10 +50,9 @@ def file_of(entry: Entry, split: str, root: Path) -> Path:
     for folder, name in places:
         if file := split_file(root / folder, name):
             return file
-    names = ", ".join(f"{places[0][1]}{extension}" for extension in EXTENSIONS)
     raise DataError(
         f"data_root {root} has no rows for {split!r} of task {entry.name!r}",
-        f"put one of {names} into {root / entry.name}",
+        f"put a file called {places[0][1]} into {root / entry.name}, which ends with {', '.join(EXTENSIONS)}",
     )
 
 
@@ -76,4 +76,5 @@ def _from_hub(entry: Entry, split: str) -> Content:
         ) from None
     source, names = f"{repository}, {split} of {name or 'all'}", list(columns(entry))
     check_names(source, names, rows.column_names)
-    return Content(source, rows.select_columns(names)[:], "row", range(1, len(rows) + 1))
+    numbers = range(1, len(rows) + 1)
+    return Content(source, rows.select_columns(names)[:], numbers, rows.column_names, Faults(source, "row"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.run.tasks import Kind
@@ -35,6 +35,9 @@ class Task:
     Source texts of text-to-text models begin with `name`; `metrics` are names of `core.tasks.metrics`, the first of
     which is the score. Target numbers are rounded to multiples of 1 / `steps`. A field's name is followed by a colon,
     except for fields in `bare`.
+
+    `left_out` counts the rows of the files that could not be used, by what is wrong with them; `notes` are sentences on
+    how the files were read. `class_weights` are the weights of the classes in the training loss, empty if all are 1.
     """
 
     name: str
@@ -45,6 +48,9 @@ class Task:
     metrics: tuple[str, ...]
     steps: int = 5
     bare: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
     def without_texts(self) -> Task:
         """The task without texts, as after tokenising: examples keep only what answers are compared with."""

@@ -20,6 +20,7 @@ from core.tasks.batches import Encoded, Form, encode_split
 from core.tasks.order import batch_indices, halves, steps_per_epoch
 from core.tasks.ragged import Ragged
 from core.tasks.task import Split, Task
+from core.training.loss import ROW_WEIGHTS
 
 # How answers are predicted: by the logits of a head, the likelihood of each label, or generated text.
 Answering = Literal["head", "rank", "generate"]
@@ -72,8 +73,11 @@ class Data:
         return max(labels.lengths) if isinstance(labels, Ragged) else 0
 
     def batch(self, split: Split, rows: Sequence[int]) -> Batch:
-        """Rows of a split as tensors on the device."""
-        return self._moved(self.splits[split].batch(rows))
+        """Rows of a split as tensors on the device; training rows with their weights, if classes are weighted."""
+        batch = self.splits[split].batch(rows)
+        if split == "train" and self.task.class_weights:
+            batch[ROW_WEIGHTS] = torch.tensor(self.task.class_weights)[batch["labels"]]
+        return self._moved(batch)
 
     def questions(self, split: Split, rows: Sequence[int]) -> dict[str, Tensor]:
         """The same without labels."""
@@ -132,6 +136,8 @@ def form_of(model: Reads) -> Form:
 
 def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "rank", "generate"]) -> Answering:
     """How a model answers a task: an encoder with its head, others by ranking or generating, as the setting says."""
+    if text_to_text and task.class_weights:
+        raise SpecError('class_weights = "balanced" is for models that answer with a head', "leave it out")
     if not text_to_text:
         if task.kind == "text":
             raise SpecError(f"task {task.name!r} is answered in free text, which no encoder writes", "try t5-small")

@@ -18,6 +18,9 @@ from core.model.sites import config_of
 from core.run.spec import Dropout
 from core.tasks.batches import IGNORED_LABEL
 
+# The key of a batch with the weight of each row in the loss; absent if all weights are 1.
+ROW_WEIGHTS = "row_weights"
+
 # Random bits per element of a dropout mask.
 BITS = 16
 
@@ -26,8 +29,11 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
     """The mean loss of a batch with labels, without computing what the loss does not need.
 
     No cache of keys and values is built. A decoder computes logits only for the last tokens, which have labels: logits
-    are as large as the vocabulary for each token, and those of prompts would take most of the memory.
+    are as large as the vocabulary for each token, and those of prompts would take most of the memory. With row weights
+    w, the loss is the mean of w times the loss of each row.
     """
+    if ROW_WEIGHTS in batch:
+        return _weighted_loss(model, batch, dropout)
     known = _arguments(type(model).forward)
     options: dict[str, Any] = {"use_cache": False} if "use_cache" in known else {}
     labels = batch["labels"]
@@ -40,6 +46,14 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
     with drawn(dropout, labels.device):
         loss: Tensor = model(**{**batch, **options}).loss
     return loss
+
+
+def _weighted_loss(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
+    """The loss of a model with a head and row weights, computed from its logits, as models have no row weights."""
+    read = {key: value for key, value in batch.items() if key not in ("labels", ROW_WEIGHTS)}
+    with drawn(dropout, batch["labels"].device):
+        logits = model(**read).logits
+    return (F.cross_entropy(logits.float(), batch["labels"], reduction="none") * batch[ROW_WEIGHTS]).mean()
 
 
 @cache

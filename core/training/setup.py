@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,7 +10,9 @@ import torch
 
 from core.model.backbone import Backbone, Pretrained, open_pretrained
 from core.model.space import Placed, place
+from core.run.budgets import check_budget
 from core.run.errors import SpecError
+from core.run.events import Data as DataEvent
 from core.run.events import Space, Started, read_events
 from core.run.methods import METHODS
 from core.run.rundir import RunDir
@@ -23,6 +24,7 @@ from core.runtime.device import precision_name, resolve_device, resolve_precisio
 from core.runtime.log import log_line
 from core.runtime.reporter import Reporter
 from core.tasks import Task
+from core.tasks.lengths import check_length
 from core.training.data import Data, load_data
 from core.training.firstpass import check_passes
 
@@ -50,6 +52,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
 
     model = open_pretrained(spec.model)
     data = load_data(spec, model, device, lambda task: _check_length(task, model))
+    _log_data(data.task, reporter)
     _check_parts(spec, len(data.splits["train"]))
     outputs = len(data.task.labels) or 1
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
@@ -85,6 +88,17 @@ def _started(spec: RunSpec, resumed: Snapshot | None, attempt: int, device: str,
     return Started(spec.digest(), attempt, os.getpid(), device, precision, versions(), *place)
 
 
+def _log_data(task: Task, reporter: Reporter) -> None:
+    """Write the event `data`, and log how the files were read and which rows are left out."""
+    rows: dict[str, int] = {split: len(examples) for split, examples in task.splits.items()}
+    reporter.event(DataEvent(rows, list(task.labels), dict(task.left_out), list(task.notes)))
+    if process_group.rank() == 0:
+        for note in task.notes:
+            log_line(note)
+        for what, count in task.left_out.items():
+            log_line(f"{count:,} rows are left out: they {what}")
+
+
 def _log_unused(name: str, unused: tuple[str, ...]) -> None:
     """Log that tensors are unused; briefly, as most checkpoints hold the head of their pretraining."""
     if unused and process_group.rank() == 0:
@@ -94,11 +108,7 @@ def _log_unused(name: str, unused: tuple[str, ...]) -> None:
 def _check_length(task: Task, model: Pretrained) -> None:
     """Raise SpecError if texts are longer than the model's position table; the limit in a T5's tokenizer is ignored."""
     positions = getattr(model.config, "max_position_embeddings", None)
-    limit = math.inf if positions is None else positions
-    if not model.text_to_text:
-        limit = min(limit, model.tokenizer.model_max_length)
-    if task.max_length > limit:
-        raise SpecError(f"task.max_length = {task.max_length}, but {model.name} reads {limit} tokens", "lower it")
+    check_length(task.max_length, model.name, positions, model.tokenizer.model_max_length, model.text_to_text)
 
 
 def _check_parts(spec: RunSpec, rows: int) -> None:
@@ -114,19 +124,8 @@ def _check_parts(spec: RunSpec, rows: int) -> None:
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:
     """The budget in parameters; raises SpecError if no structure, or every structure, would be within it."""
-    budget = spec.parameter_budget(backbone_parameters)
-    if budget is None or not placed:
-        return budget
-    counts = [p.candidate.parameters for p in placed]
-    if budget < min(counts):
-        raise SpecError(
-            f"the budget of {budget:,} parameters is below the smallest candidate ({min(counts):,})",
-            f"raise it, to {min(counts) / backbone_parameters:.1e} of the backbone or more",
-        )
-    total = whole_space([p.candidate for p in placed])
-    if budget > total and METHODS[spec.method].space == "chosen":
-        raise SpecError(
-            f"the budget of {budget:,} parameters is above the whole space ({total:,})",
-            "lower it, or train the whole space with method = 'fixed'",
-        )
-    return budget
+    if placed:
+        candidates = [p.candidate for p in placed]
+        smallest = min(candidate.parameters for candidate in candidates)
+        check_budget(spec, smallest, whole_space(candidates), backbone_parameters)
+    return spec.parameter_budget(backbone_parameters)

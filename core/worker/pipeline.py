@@ -65,7 +65,7 @@ def _result(
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """The content of `result.json`."""
-    spec, backbone = setup.spec, setup.backbone
+    spec, backbone, task = setup.spec, setup.backbone, setup.data.task
     return about(spec) | {
         "score": score_of(tested),
         "metric": next(iter(tested)),
@@ -73,6 +73,8 @@ def _result(
         "validation": validation,
         "budget": setup.budget,
         "parameters": _trained(setup, structure),
+        "rows": {split: len(examples) for split, examples in task.splits.items()},
+        "left_out": dict(task.left_out),
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,
         "precision": setup.precision,

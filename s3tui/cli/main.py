@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from core.run.errors import UsageError
 from s3tui.cli import runs, structure
 from s3tui.cli.diagnostics import PROGRAM, guarded
 from s3tui.cli.runs import path_of
@@ -71,10 +72,22 @@ def open_app(
 @app.command()
 def init(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The new file.")] = Path("experiments.toml"),
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="PATH", parser=path_of, help="A data file, or a folder of splits."),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", metavar="COLUMN", help="A column with text; may be repeated.")
+    ] = None,
+    label: Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="The column with the label.")] = None,
 ) -> None:
-    """Write a commented example suite."""
+    """Write a commented example suite; with --data for a data file, whose format and columns are detected."""
     from s3tui.cli.commands import suite
 
+    if data is not None:
+        raise typer.Exit(suite.init_for(file, data, text or [], label))
+    if text or label:
+        raise UsageError("--text and --label name columns of a data file", "name that, too, with --data")
     raise typer.Exit(suite.init(file))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.run.errors import RunDirError
-from core.run.events import Started, read_events
+from core.run.events import Data, Started, read_events
 from core.run.structure import Structure, read_structure
 from s3tui.results.summary import without_seed
 from s3tui.runs.history import History, HistoryView
@@ -19,7 +19,8 @@ from s3tui.runs.workspace import FoundRun, Workspace, read_run
 class Drawn:
     """A run to plot; `structure` is None before one is chosen. `run.name` is the name in the workspace.
 
-    `versions` are those of the packages that the last attempt worked with. `left_out` says which file cannot be read
+    `versions` are those of the packages that the last attempt worked with, and `data` its rows, None if it did
+    not report them. `left_out` says which file cannot be read
     and is not drawn, empty where there is none.
     """
 
@@ -28,6 +29,7 @@ class Drawn:
     structure: Structure | None
     versions: Mapping[str, str] = field(default_factory=dict)
     left_out: str = ""
+    data: Data | None = None
 
     @property
     def name(self) -> str:
@@ -63,8 +65,9 @@ def read_drawn(run: FoundRun) -> Drawn:
     for event in events:
         history.add(event)
     versions = next((e.versions for e in reversed(events) if isinstance(e, Started)), {})
+    data = next((e for e in reversed(events) if isinstance(e, Data)), None)
     structure, left_out = _structure(run)
-    return Drawn(run, history.view(skipped), structure, versions, left_out)
+    return Drawn(run, history.view(skipped), structure, versions, left_out, data)
 
 
 def _structure(run: FoundRun) -> tuple[Structure | None, str]:

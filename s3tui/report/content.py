@@ -45,6 +45,7 @@ def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
     yield from _scores(runs)
     yield from _structures(runs)
     yield from _curves(runs)
+    yield from _data(runs)
     yield from _settings(found)
     yield from _conditions(runs, found)
     missing = list(without_result(found))
@@ -174,6 +175,29 @@ def _if_any(make: Callable[[], Any]) -> Any:
         return make()
     except S3Error:
         return None
+
+
+def _data(runs: Sequence[Drawn]) -> Iterator[Block]:
+    """The rows used by the runs of each task, and the rows of its files that are left out."""
+    tasks = {run.task: run.data for run in runs if run.data}
+    if not tasks:
+        return
+    yield Heading("Data")
+    head = ("task", "training rows", "validation rows", "test rows", "classes", "rows left out")
+    rows = []
+    for name, data in tasks.items():
+        splits = [
+            f"{data.rows[split]:,}" if split in data.rows else ABSENT for split in ("train", "validation", "test")
+        ]
+        rows.append([name, *splits, str(len(data.labels) or ABSENT), _left_out(data.left_out)])
+    yield Table(head, rows, frozenset({1, 2, 3, 4}))
+    notes = dict.fromkeys(note for data in tasks.values() for note in data.notes)
+    yield from (Text(f"{note}.") for note in notes)
+
+
+def _left_out(counts: Mapping[str, int]) -> str:
+    """The number of rows that are left out, and why."""
+    return "; ".join(f"{count:,} {what}" for what, count in counts.items()) or "0"
 
 
 def _settings(found: Sequence[FoundRun]) -> Iterator[Block]:

@@ -12,8 +12,10 @@ from core.run.errors import S3Error
 from core.run.methods import method_of
 from core.run.spaces import SpaceSpec
 from core.run.spec import RunSpec
+from s3tui.suite import known_sizes
 from s3tui.suite.load import Suite, load
 from s3tui.suite.plan import Outlook, outlook
+from s3tui.suite.size import Size
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,6 @@ def look(file: Path, suite: Suite, fresh: bool) -> Preview:
     return Preview(file, suite, tuple(outlook(suite, run, fresh) for run in suite.runs), fresh)
 
 
-@dataclass(frozen=True)
-class Size:
-    """A space on a model: its candidates and their parameters, and the size of the model; or why that is unknown."""
-
-    candidates: int = 0
-    parameters: int = 0
-    backbone: int = 0
-    problem: str = ""
-
-
 def key_of(spec: RunSpec) -> str:
     """A key for the size of a space on a model."""
     return f"{spec.model}\n{spec.space.model_dump_json()}"
@@ -61,12 +53,20 @@ def key_of(spec: RunSpec) -> str:
 def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
     """The sizes of all spaces, by `key_of`: a child process builds each model without weights, which takes seconds."""
     by_model: dict[str, dict[str, SpaceSpec]] = {}
-    for spec in specs:
-        if method_of(spec.method).has_space:
-            by_model.setdefault(spec.model, {})[key_of(spec)] = spec.space
     found: dict[str, Size] = {}
+    for spec in specs:
+        key = key_of(spec)
+        if not method_of(spec.method).has_space or key in found or key in by_model.get(spec.model, {}):
+            continue
+        size = known_sizes.known(spec.model, spec.space)
+        if size is not None:
+            found[key] = size
+        else:
+            by_model.setdefault(spec.model, {})[key] = spec.space
     for model, spaces in by_model.items():
-        found |= zip(spaces, _on_model(model, list(spaces.values())), strict=True)
+        for (key, space), size in zip(spaces.items(), _on_model(model, list(spaces.values())), strict=True):
+            found[key] = size
+            known_sizes.keep(model, space, size)
     return found
 
 
@@ -76,7 +76,11 @@ def _on_model(model: str, spaces: Sequence[SpaceSpec]) -> list[Size]:
     try:
         found: dict[str, Any] = examine(model, spaces)
         return [
-            Size(one["candidates"], one["parameters"], found["parameters"], one["problem"]) for one in found["spaces"]
-        ]
+            Size(
+                one["candidates"], one["parameters"], found["parameters"], one["problem"], one["smallest"],
+                bool(one["problem"]),
+            )
+            for one in found["spaces"]
+        ]  # fmt: skip
     except (S3Error, OSError) as error:
         return [Size(problem=str(error)) for _ in spaces]

@@ -228,7 +228,7 @@ def test_names_are_text_in_every_part_of_a_card(runs, name, kind):
     inline = [t for t in tokens if t.type == "inline"]
     assert {child.type for t in inline for child in t.children} <= {"text", "text_special"}
     assert f"nobody/{shown}" in ["".join(child.content for child in t.children) for t in inline]
-    assert sum(t.type == "tr_open" for t in tokens) == 7
+    assert sum(t.type == "tr_open" for t in tokens) == 8
     snippet, _ = (t.content for t in tokens if t.type == "fence")
     strings = [node.value for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Constant)]
     assert kind == "merged" or f"nobody/{name}" in strings
@@ -239,6 +239,24 @@ def test_a_merged_model_knows_the_names_of_its_classes(loaded):
     config = read_json(loaded["bert", "merged"] / "config.json")
     assert config["id2label"] == {"0": "bad", "1": "good"}
     assert all("lora" not in name for name in load_file(loaded["bert", "merged"] / "model.safetensors"))
+
+
+def test_a_peft_folder_and_its_card_know_the_names_of_the_classes(loaded):
+    folder = loaded["bert", "peft"]
+    assert read_json(folder / "config.json")["id2label"] == {"0": "bad", "1": "good"}
+    text = (folder / "README.md").read_text()
+    assert "| Classes | 0 = bad, 1 = good |" in text
+    assert 'config=AutoConfig.from_pretrained("DIR")' in text
+
+
+def test_a_loaded_delta_names_its_classes_until_it_is_detached(runs):
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(read_source(runs["bert"].path).file.model, num_labels=2)
+    delta = core.load_delta(model, runs["bert"].path)
+    assert (model.config.id2label, model.config.label2id) == ({0: "bad", 1: "good"}, {"bad": 0, "good": 1})
+    delta.detach()
+    assert model.config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
 
 
 def test_the_command_tells_what_it_has_written(runs, tmp_path):

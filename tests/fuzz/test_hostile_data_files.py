@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import importlib.util
 import io
 import json
 from pathlib import Path
 
 import pyarrow
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 from hostile import hostile
@@ -89,8 +92,16 @@ def _valid(extension: str) -> bytes:
         sink = io.BytesIO()
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
         return sink.getvalue()
-    if extension == ".jsonl":
+    if extension in (".arrow", ".feather"):
+        sink = io.BytesIO()
+        pyarrow.feather.write_feather(pyarrow.Table.from_pylist(rows), sink)
+        return sink.getvalue()
+    if extension == ".json":
+        return json.dumps(rows, ensure_ascii=False).encode()
+    if extension in (".jsonl", ".ndjson"):
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    if extension == ".xlsx":
+        return _workbook(rows)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]), delimiter=SEPARATORS[extension])
     writer.writeheader()
@@ -98,7 +109,20 @@ def _valid(extension: str) -> bytes:
     return text.getvalue().encode()
 
 
-VALID = {extension: _valid(extension) for extension in EXTENSIONS}
+def _workbook(rows: list[dict]) -> bytes:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (list(rows[0]), *(list(row.values()) for row in rows)):
+        book.active.append(row)
+    sink = io.BytesIO()
+    book.save(sink)
+    return sink.getvalue()
+
+
+HAS_OPENPYXL = importlib.util.find_spec("openpyxl") is not None
+KINDS = [extension for extension in EXTENSIONS if extension != ".xlsx" or HAS_OPENPYXL]
+VALID = {extension: _valid(extension) for extension in KINDS}
 TOKENS = (
     [b'"', b'""', b"\n", b"\r", b",", b"\t", b"{", b"[" * 3000, b"null\n", b"NaN", b"1e999", b"9" * 5000, b"\\ud800"],
     [b"\0", b"\xff\xfe", b"\xef\xbb\xbf", "\u2028".encode(), b'"label"', b'"text": 1, ', b"true", b"PAR1"],
@@ -132,7 +156,7 @@ def rows_or_one_line(path: Path, label: str) -> None:
 
 @given(EDITS, st.just(1.0) | st.floats(0, 1), st.sampled_from(["label", "n"]))
 @hostile(300)
-@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("extension", KINDS)
 def test_a_damaged_file_gives_rows_or_one_line(tmp_path, extension, edits, end, label):
     data = edited(VALID[extension], edits)
     path = tmp_path / f"a{extension}"
@@ -140,13 +164,23 @@ def test_a_damaged_file_gives_rows_or_one_line(tmp_path, extension, edits, end, 
     rows_or_one_line(path, label)
 
 
+@given(EDITS, st.just(1.0) | st.floats(0, 1))
+@hostile(100)
+@pytest.mark.parametrize("extension", [".csv", ".parquet", ".jsonl"])
+def test_a_damaged_compressed_file_gives_rows_or_one_line(tmp_path, extension, edits, end):
+    data = edited(gzip.compress(VALID[extension]), edits)
+    path = tmp_path / f"a{extension}.gz"
+    path.write_bytes(data[: int(end * len(data))])
+    rows_or_one_line(path, "label")
+
+
 @given(st.one_of(st.binary(), CELLS.map(str.encode), st.lists(PIECES).map(b"".join)))
 @hostile(150)
-@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("extension", KINDS)
 def test_any_bytes_give_rows_or_one_line(tmp_path, extension, data):
     path = tmp_path / f"a{extension}"
     path.write_bytes(data)
     rows_or_one_line(path, "label")
-    header = {".csv": b"text,label,n\n", ".tsv": b"text\tlabel\tn\n"}.get(extension, b"")
+    header = {".csv": b"text,label,n\n", ".tsv": b"text\tlabel\tn\n", ".txt": b"text\tlabel\tn\n"}.get(extension, b"")
     path.write_bytes(header + data)
     rows_or_one_line(path, "label")

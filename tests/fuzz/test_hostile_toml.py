@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from s3tui.launchers.slurm.settings import SlurmSettings
 from s3tui.suite import queue_settings
+from s3tui.suite.beforehand import Beforehand
 from s3tui.suite.validate import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,14 @@ task = "icd10-chapter"
 space = "mix-low-rank"
 budget = 4e-4
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unseen():
+    """Models and data are not looked at, which takes seconds for each suite; they have campaigns of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s3tui.suite.beforehand.examine", lambda runs: Beforehand((), (), (), ()))
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

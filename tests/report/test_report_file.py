@@ -130,3 +130,9 @@ def test_what_cannot_be_written_is_told_in_a_line(workspace, s3tui, arguments, w
 def test_a_workspace_is_reported_with_all_its_suites(workspace, s3tui, tmp_path):
     assert s3tui("report", "runs", "-o", "report.md")[0] == 0
     assert "second/other" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_report_says_which_rows_the_runs_had_and_how_many_are_left_out(written):
+    text = written("report.md")
+    assert "| rte | 80 | 10 | 9 | 2 | 5 have an empty 'text' |" in text.replace("\\", "")
+    assert "rte: read." in text

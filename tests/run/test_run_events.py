@@ -18,6 +18,7 @@ from core.run.events import (
     TYPES,
     VERSION,
     Checkpoint,
+    Data,
     EndedEarly,
     Eval,
     Event,
@@ -42,6 +43,7 @@ DEADLINE = 30.0  # seconds; what is waited for takes a fraction of one
 CANDIDATE = {"site": "attn.q", "stack": "encoder", "layer": 0, "module": "a.q", "delta": "bitfit", "parameters": 32}
 ONE_OF_EACH = [
     Started("0123456789ab", 2, 4242, "cuda:0", "bfloat16", {"torch": "2.6.0"}),
+    Data({"train": 8, "test": 1}, ["0", "1"], {"have no 'text'": 2}, ["a.csv: read as cp1252"]),
     Space([CANDIDATE], 32, 1000, 0, None),
     Phase("search", 10),
     Step("search", 1, 0.5, 1.0, 1e-3, 0.25, 0.125, 0.1, 99.5, 120.25, 96, -1.5),
@@ -267,7 +269,7 @@ def test_files_of_the_first_version_stay_readable():
     events, skipped = read_events(ARCHIVE)
     assert skipped == 0
     assert [e.seq for e in events] == list(range(10))
-    assert {type(e) for e in events} == set(TYPES.values()) - {EndedEarly}  # which came later
+    assert {type(e) for e in events} == set(TYPES.values()) - {Data, EndedEarly}  # which came later
     space, searched, finished = events[1], events[3], events[8]
     assert [c["parameters"] for c in space.candidates] == [768, 384]
     assert (searched.validation_loss, searched.expected, searched.selected) == (None, 799.9996, 768)

@@ -73,6 +73,13 @@ OTHER_FILE = {
     "kind": "regression",
     "labels": ("good", "bad"),
     "max_length": 16,
+    "delimiter": ";",
+    "encoding": "cp1252",
+    "quoting": "none",
+    "on_bad_rows": "drop",
+    "fold_labels": True,
+    "class_weights": "balanced",
+    "score": "macro_f1",
 }
 OTHER_RUN = {
     "model": "other",
@@ -446,11 +453,32 @@ def test_labels_of_a_file_are_kept_in_their_order():
         ({"text": []}, "text"),
         ({"kind": "guess"}, "kind"),
         ({"max_length": 0}, "max_length"),
+        ({"delimiter": "::"}, "it is one character"),
+        ({"delimiter": '"'}, "it is one character"),
+        ({"encoding": "latin-nine"}, "no text encoding of this name"),
+        ({"encoding": "base64"}, "no text encoding of this name"),
+        ({"class_weights": "balanced", "kind": "regression"}, "leave class_weights out"),
     ],
 )
 def test_a_file_task_that_makes_no_sense_is_refused(changes, says):
     with pytest.raises(ValidationError, match=says):
         FileTask.model_validate(FILE | changes)
+
+
+def test_a_task_from_files_of_an_earlier_version_keeps_its_digest():
+    """Settings and digest as the version before delimiters, encodings and class weights wrote them."""
+    task = {"path": "reviews.csv", "text": ["title", "body"], "label": "stars", "kind": "auto", "labels": None,
+            "max_length": 128}  # fmt: skip
+    space = {"name": "all", "groups": [{"attn.q": ["bitfit"]}]}
+    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01})
+    assert then.digest() == "da19e8375494"
+    assert reread(then).digest() == "da19e8375494"
+    assert RunSpec.of_file(then.model_dump(mode="json") | {"task": task | {"encoding": "cp1252"}}) != then
+
+
+def test_a_regression_from_files_comes_back_from_its_file():
+    one = spec(task=FILE | {"kind": "regression"})
+    assert RunSpec.of_file(one.model_dump(mode="json")) == one
 
 
 def test_an_unknown_delta_in_a_frozen_spec_is_told_in_our_words():

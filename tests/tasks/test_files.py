@@ -13,6 +13,7 @@ from core.run.errors import DataError
 from core.run.spec import FileTask
 from core.tasks import Task, load_task
 
+CORRECT = 'correct them or leave these rows out, or set on_bad_rows = "drop"'
 FORMATS = (".jsonl", ".csv", ".tsv", ".parquet")
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 real_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared GLUE and SuperGLUE files are not here")
@@ -176,9 +177,10 @@ def test_a_missing_path_is_named(tmp_path):
 
 
 def test_an_unknown_extension_is_refused_with_those_that_are_known(tmp_path):
-    (tmp_path / "a.txt").touch()
-    assert message(tmp_path / "a.txt").endswith(
-        "a.txt is of no kind that can be read: known: .jsonl, .csv, .tsv, .parquet"
+    (tmp_path / "a.doc").touch()
+    assert message(tmp_path / "a.doc").endswith(
+        "a.doc is of no kind that can be read: known: .jsonl, .ndjson, .json, .csv, .tsv, .txt, .parquet, .arrow, "
+        ".feather, .xlsx, and these with .gz"
     )
 
 
@@ -196,7 +198,7 @@ def test_a_null_is_refused_with_its_place(tmp_path, extension, column):
     rows[6][column] = None
     path = write(tmp_path / f"a{extension}", rows)
     place = "line 7" if extension == ".jsonl" else "row 7"
-    assert message(path) == f"{path}: {place} has no {column!r}: fill it in or leave the row out"
+    assert message(path) == f"{path}: {place} has no {column!r}: {CORRECT}"
 
 
 @pytest.mark.parametrize("extension", FORMATS)
@@ -206,15 +208,16 @@ def test_an_empty_label_or_row_is_refused_with_its_place(tmp_path, extension):
     rows = reviews()
     rows[6]["stars"] = ""
     path = write(tmp_path / f"a{extension}", rows)
-    assert message(path) == f"{path}: {place} is empty in 'stars': fill it in or leave the row out"
+    assert message(path) == f"{path}: {place} has an empty 'stars': {CORRECT}"
     rows = reviews()
     rows[6] |= {"title": "", "body": " "}
-    assert f"{place} is empty in 'title, body'" in message(write(path, rows))
+    assert f"{place} has an empty 'title, body'" in message(write(path, rows))
 
 
 def test_a_list_is_no_text(tmp_path):
     rows = [row | {"body": ["a", "b"]} for row in reviews()]
-    assert "line 1: 'body' holds a list: it should be one text or number" in message(write(tmp_path / "a.jsonl", rows))
+    says = "40 of 40 rows have a list in 'body', where one text or number should be: lines 1, 2, 3, 4, 5, ..."
+    assert says in message(write(tmp_path / "a.jsonl", rows))
 
 
 @pytest.mark.parametrize(("extension", "content"), [(".jsonl", "\n"), (".csv", "title,body,stars\n"), (".csv", "")])
@@ -251,8 +254,12 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, extension):
 def test_a_row_with_a_cell_too_many_or_too_few_is_refused_with_its_line(tmp_path, first_rows, row, count):
     path = tmp_path / "a.csv"
     path.write_text("title,body,stars\n" + first_rows + row * 12)
-    line = 3 if first_rows else 2
-    assert message(path).startswith(f"{path}: line {line} has {count}, the header 3: put a cell that holds a separator")
+    line, all_rows = (3, 13) if first_rows else (2, 12)
+    lines = ", ".join(map(str, range(line, line + 5)))
+    many = f"12 of {all_rows} rows have more or fewer cells than the header, which has 3: lines {lines}, ...: "
+    assert message(path).startswith(f"{path}: {many}correct them")
+    path.write_text("title,body,stars\n" + first_rows + row)
+    assert message(path).startswith(f"{path}: line {line} has {count}, the header 3: correct them")
 
 
 def test_a_single_class_is_refused(tmp_path):
@@ -267,8 +274,10 @@ def test_too_few_rows_to_split_are_refused(tmp_path):
 
 def test_a_label_outside_the_given_set_is_refused_with_its_row(tmp_path):
     path = write(tmp_path / "a.jsonl", reviews())
-    assert (text := message(path, labels=["god", "bad"])).startswith(f"{path}: line ")
-    assert text.endswith("'stars' is 'good', not in `labels`: did you mean 'god'?")
+    text = message(path, labels=["god", "bad"])
+    assert "20 of 40 rows have a 'stars' that is not in `labels`: lines 1, 3, 5, 7, 9, ..." in text
+    write(path, [*reviews(39, ("bad",)), *reviews(1)])
+    assert "line 40: 'stars' is 'good', not in `labels` (did you mean 'god'?)" in message(path, labels=["god", "bad"])
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -287,7 +296,9 @@ def test_a_label_that_is_no_number_is_refused_with_its_row(tmp_path, label):
 
 def test_a_folder_without_a_split_is_refused_with_the_names_to_give(tmp_path):
     write(tmp_path / "train.csv", reviews())
-    assert message(tmp_path).startswith(f"{tmp_path} has no validation file: one of validation.jsonl, validation.csv")
+    assert message(tmp_path).startswith(
+        f"{tmp_path} has no validation file: put one called validation or valid or val or dev or eval there, which ends"
+    )
 
 
 def test_two_files_of_one_split_are_refused(tmp_path):

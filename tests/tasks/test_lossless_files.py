@@ -74,7 +74,8 @@ def test_columns_without_a_name_may_stand_beside_those_that_are_read(tmp_path):
 
 def test_a_first_cell_that_has_no_name_is_not_dropped(tmp_path):
     path = written(tmp_path / "a.csv", "text,label\n0,x0 film,pos\n1,x1 film,neg\n")
-    assert message(path) == "line 2 has 3 cells, the header 2"
+    assert message(path) == "2 of 2 rows have more or fewer cells than the header, which has 2: lines 2, 3"
+    assert message(written(tmp_path / "b.csv", "text,label\n0,x0 film,pos\n")) == "line 2 has 3 cells, the header 2"
 
 
 @pytest.mark.parametrize(
@@ -159,13 +160,13 @@ def test_a_line_that_is_no_row_is_refused_with_its_number(tmp_path, line, fault)
 
 
 @pytest.mark.parametrize("extension", [".csv", ".tsv", ".jsonl"])
-def test_a_file_in_another_encoding_is_refused_with_its_line(tmp_path, extension):
+def test_a_file_of_which_some_lines_are_in_another_encoding_is_refused_with_the_line(tmp_path, extension):
     path = tmp_path / f"a{extension}"
     good = {".jsonl": '{"text": "é"}\n', ".csv": "text,label\né,é\n", ".tsv": "text\tlabel\né\té\n"}[extension].encode()
     lines = good.count(b"\n")
     path.write_bytes(good + "é".encode("cp1252"))
     assert message(path) == f"line {lines + 1} is not UTF-8"
-    path.write_bytes(good.decode().encode("utf-16"))
+    path.write_bytes(good.decode().encode("utf-16-le"))  # without a byte order mark
     assert message(path) == "line 1 has a NUL character"
 
 

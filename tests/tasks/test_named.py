@@ -318,7 +318,8 @@ def test_a_task_that_is_not_in_the_root_says_what_to_put_where(tmp_path):
     (tmp_path / "cola/validation.jsonl").unlink()
     assert message(tmp_path, "cola") == (
         f"data_root {tmp_path} has no rows for 'validation' of task 'cola': "
-        f"put one of validation.jsonl, validation.csv, validation.tsv, validation.parquet into {tmp_path / 'cola'}"
+        f"put a file called validation into {tmp_path / 'cola'}, which ends with .jsonl, .ndjson, .json, .csv, .tsv, "
+        ".txt, .parquet, .arrow, .feather, .xlsx"
     )
     assert "has no rows for 'train' of task 'rte'" in message(tmp_path, "rte")
 

@@ -106,7 +106,9 @@ def test_a_line_without_an_end_is_not_held_in_memory(tmp_path):
 def test_a_null_on_each_line_is_refused(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("null\n" * 100)
-    assert "".join(loaded(str(path))) == f"{path}: line 1 is not a JSON object"
+    assert "".join(loaded(str(path))) == (
+        f"{path}: 100 of 100 rows are not JSON objects that can be read: lines 1, 2, 3, 4, 5, ..."
+    )
 
 
 def test_a_small_parquet_file_that_stands_for_a_large_text_is_not_held_in_memory(tmp_path, monkeypatch):

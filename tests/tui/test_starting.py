@@ -90,6 +90,19 @@ async def test_only_the_marked_runs_are_started(here, opened, script):
     assert [run.name for run in find_runs(script.workspace.path)] == ["first/b/seed=1"]
 
 
+async def test_what_is_in_the_data_is_shown_and_read_again(here, opened):
+    data = "text,label\n" + "".join(f"words {i},{'ab'[i % 2]}\n" for i in range(20))
+    task = 'task = { path = "own.csv", text = "text", label = "label" }\n'
+    (here / "own.csv").write_text(data + ",a\n,b\n")
+    write(here, f"[experiment.a]\n{task}")
+    async with opened() as app:
+        await preview(app)
+        await app.until(lambda: app.shows("20 rows: train 16", "own.csv: 2 of 22 rows have an empty 'text'"))
+        (here / "own.csv").write_text(data)
+        await app.press("r")
+        await app.until(lambda: app.shows("20 rows: train 16") and not app.shows("have an empty"))
+
+
 async def test_problems_are_shown_in_place_and_the_file_can_be_read_again(here, opened):
     write(here, '[experiment.a]\nmethod = "sarch"\nseed = -1\n')
     async with opened() as app:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from s3tui.text.sanitize import clean
 if TYPE_CHECKING:
     from s3tui.runs.workspace import FoundRun, Workspace
     from s3tui.scheduling.dispatcher import Settings
+    from s3tui.suite.beforehand import Beforehand, Look
     from s3tui.suite.load import PlannedRun
     from s3tui.text.serialize import Form
 
@@ -31,24 +33,84 @@ def init(file: Path) -> int:
     from s3tui.system.output_file import write_output
 
     write_output(file, files("s3tui").joinpath("starter.toml").read_bytes())
-    say(f"wrote {file}; next: s3tui validate {file}, then s3tui run {file}")
+    _say_next(file)
     return EXIT_OK
+
+
+def _say_next(file: Path) -> None:
+    say(f"wrote {file}; next: s3tui validate {file}, then s3tui run {file}")
+
+
+def init_for(file: Path, data: Path, text: Sequence[str], label: str | None) -> int:
+    """Write a suite for a data file, and print a summary of the data."""
+    from s3tui.suite.data_text import examples, lines
+    from s3tui.suite.own_data import described, suite_text
+    from s3tui.system.output_file import check_output, write_output
+
+    check_output(file)
+    own = described(data, text, label, _ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
+    write_output(file, suite_text(own.keys, file).encode())
+    print(clean(f"{data}: text in {', '.join(own.keys['text'])}; label in {own.keys['label']}"))
+    for line in (*lines(own.look), *examples(own.look)):
+        print(clean(f"  {line}"))
+    for kind in ("warnings", "notes"):
+        for line in own.look[kind]:
+            print(clean(f"{kind[:-1]}: {line}"))
+    _say_next(file)
+    return EXIT_OK
+
+
+def _ask(question: str, guess: str) -> str:
+    """Ask a question on the terminal; Enter accepts the guess."""
+    say(f"{question} {f'[{guess}] ' if guess else ''}")
+    return sys.stdin.readline().strip() or guess
 
 
 def validate(file: Path, as_json: bool) -> int:
-    """Print the runs that a suite plans; all problems of the file are raised at once."""
+    """Print the runs that a suite plans and a summary of their data; all problems are raised at once."""
+    from s3tui.suite.beforehand import examine
     from s3tui.suite.launcher_checks import check_launchers, decided
     from s3tui.suite.load import load
+    from s3tui.text.problems import ConfigError
 
-    suite = load(file)
+    try:
+        suite = load(file)
+    except ConfigError as error:
+        if as_json:
+            print(json.dumps({"suite": None, "workspace": None, "runs": [], "tasks": [], "problems": error.problems}))
+        raise
     check_launchers(decided(suite.runs, None))
+    seen = examine(suite.runs)
     runs = [_planned(run) for run in suite.runs]
+    problems = [f"{file}: {problem}" for problem in seen.problems]
     if as_json:
-        print(json.dumps({"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}, indent=1))
-        return EXIT_OK
-    print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
-    print_aligned([[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs])
+        about = {"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}
+        lines = {"problems": problems, "warnings": seen.warnings, "notes": seen.notes}
+        print(json.dumps(about | {"tasks": [_without_key(look) for look in seen.tasks]} | lines, indent=1))
+    else:
+        print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
+        columns = [[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs]
+        print_aligned(columns)
+        _print_data(seen)
+    if problems:
+        raise ConfigError(problems)
     return EXIT_OK
+
+
+def _without_key(look: Look) -> Look:
+    return {name: value for name, value in look.items() if name != "key"}
+
+
+def _print_data(seen: Beforehand) -> None:
+    from s3tui.suite.data_text import examples, lines
+
+    for look in seen.tasks:
+        print()
+        print(clean(f"data of {', '.join(look['experiments'])}: {look['task']}"))
+        for line in (*lines(look), *examples(look)):
+            print(clean(f"  {line}"))
+    said = [*(f"warning: {line}" for line in seen.warnings), *(f"note: {line}" for line in seen.notes)]
+    print("\n".join(["", *map(clean, said)]) if said else "", end="\n" if said else "")
 
 
 def _planned(run: PlannedRun) -> dict[str, str | float | None]:

@@ -27,8 +27,10 @@ from s3tui.tui.tables.planned_runs import PlannedRuns
 from s3tui.tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
+    from s3tui.suite.data_text import Look
     from s3tui.suite.plan import Outlook, Plan
-    from s3tui.suite.preview import Preview, Size
+    from s3tui.suite.preview import Preview
+    from s3tui.suite.size import Size
 
 SETTLE_SECONDS = 0.5  # that the screen must be open before candidates are counted, which takes seconds
 
@@ -52,6 +54,7 @@ class PreviewSuite(Hosted, Screen[None]):
         self._file, self._fresh = file, False
         self._planned = PlannedRuns()
         self._doing = ""
+        self._settled = False
 
     @property
     def grid(self) -> Grid:
@@ -107,6 +110,8 @@ class PreviewSuite(Hosted, Screen[None]):
             self._show_problems(getattr(found, "problems", None) or [str(found)])
         else:
             self._planned.preview = found
+            if self._settled:
+                self._look_at_data()
         self.query_one("#problems").display = broken
         self.grid.display = not broken
         self.query_one("#planned-detail").set_class(broken, "-empty")
@@ -121,18 +126,35 @@ class PreviewSuite(Hosted, Screen[None]):
         self.query_one("#problem-list", Static).update(Content("\n\n").join(lines))
 
     def _measure(self) -> None:
-        """Count the candidates in a thread: a child process builds the models without their weights."""
+        """Read the data and count the candidates in threads: child processes read files and build models."""
         if self._planned.preview is None:
             self.set_timer(SETTLE_SECONDS, self._measure)
             return
-        specs = [one.run.spec for one in self._planned.all]
+        self._settled = True
+        runs = [one.run for one in self._planned.all]
 
         def measure() -> dict[str, Size]:
             from s3tui.suite.preview import sizes
 
-            return sizes(specs)
+            return sizes(run.spec for run in runs)
 
+        self._look_at_data()
         in_thread(self, measure, self._measured)
+
+    def _look_at_data(self) -> None:
+        """Read the data of the runs, in a thread, by a child process."""
+        runs = [one.run for one in self._planned.all]
+
+        def look() -> dict[str, Look]:
+            from s3tui.suite.beforehand import by_run
+
+            return by_run(runs)
+
+        in_thread(self, look, self._looked)
+
+    def _looked(self, looks: dict[str, Look]) -> None:
+        self._planned.looks = looks
+        self._show()
 
     def _measured(self, sizes: dict[str, Size]) -> None:
         self._planned.sizes = sizes

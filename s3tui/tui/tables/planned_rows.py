@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from core.run.methods import method_of
@@ -14,8 +15,9 @@ from s3tui.tui.widgets.grid import Column, Row
 
 if TYPE_CHECKING:
     from core.run.spec import RunSpec
+    from s3tui.suite.data_text import Look
     from s3tui.suite.plan import Outlook
-    from s3tui.suite.preview import Size
+    from s3tui.suite.size import Size
 
 COLUMNS = (
     Column("state", "state", 13, rank=1), Column("name", "run", 0, rank=0), Column("method", "method", 8, rank=2),
@@ -24,6 +26,7 @@ COLUMNS = (
     Column("parameters", "of parameters", 13, right=True, rank=6), Column("budget", "budget", 11, right=True, rank=4),
 )  # fmt: skip
 NEW: Part = ("+ ", "accent")
+MOST_LINES = 3  # of problems, and of warnings, as room is short
 IN_THE_WAY: Part = ("! ", "bad")
 
 
@@ -92,6 +95,24 @@ def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> 
     elif one.state != "new":
         lines.insert(0, _named("there", f"{one.state}: is continued"))
     return lines
+
+
+def data_lines(one: Outlook, look: Look | None, size: Size | None) -> list[list[Cell]]:
+    """A few lines on the data and the budget of a run, problems first."""
+    from s3tui.suite.beforehand import misfit
+    from s3tui.suite.data_text import lines
+
+    budget = misfit(one.run.spec, size)
+    problems = [_named("problem", clean(line), "bad") for line in ([budget] if budget else [])]
+    if look is None:
+        return problems
+    folder = f"{PurePath(look['task']).parent}/"  # there is no room for it in each line
+    listed = {
+        kind: [clean(line.replace(folder, "")) for line in look[kind][:MOST_LINES]] for kind in ("problems", "warnings")
+    }
+    problems += [_named("problem", line, "bad") for line in listed["problems"]]
+    warned = [_named("warning", line, "warn") for line in listed["warnings"]]
+    return [*problems, *warned, *(_named("data", clean(line)) for line in lines(look))]
 
 
 def _named(name: str, value: str, tone: str = "") -> list[Cell]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from s3tui.text.sanitize import clean
 from s3tui.tui.support.palette import Cell, text
-from s3tui.tui.tables.planned_rows import detail_of, glyph_of, row_of, state_of
+from s3tui.tui.tables.planned_rows import data_lines, detail_of, glyph_of, row_of, state_of
 from s3tui.tui.widgets.grid import Row
 
 if TYPE_CHECKING:
+    from s3tui.suite.data_text import Look
     from s3tui.suite.plan import Outlook
-    from s3tui.suite.preview import Preview, Size
+    from s3tui.suite.preview import Preview
+    from s3tui.suite.size import Size
 
 
 class PlannedRuns:
@@ -25,6 +27,7 @@ class PlannedRuns:
     def __init__(self) -> None:
         self.preview: Preview | None = None
         self.sizes: dict[str, Size] | None = None  # None while the models are still being built
+        self.looks: dict[str, Look] = {}  # at the data of each run that has files
         self._left_out: set[str] = set()
 
     @property
@@ -70,7 +73,8 @@ class PlannedRuns:
         one = next((one for one in self.all if one.run.name == name), None)
         if one is None or self.preview is None:
             return ()
-        return detail_of(one, self._size_of(one), self.sizes is None, self.preview.fresh)
+        seen = data_lines(one, self.looks.get(one.run.name), self._size_of(one))
+        return [*detail_of(one, self._size_of(one), self.sizes is None, self.preview.fresh), *seen]
 
     def _size_of(self, one: Outlook) -> Size | None:
         from s3tui.suite.preview import key_of

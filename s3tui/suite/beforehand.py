@@ -1,0 +1,166 @@
+"""Checks the data and the budgets of a suite's runs before any worker starts.
+
+Child processes read the data and build the models without weights, so that torch is not loaded here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from core.run.budgets import check_budget
+from core.run.errors import S3Error
+from core.run.methods import method_of
+from core.run.modelfiles import model_file
+from core.run.spec import FileTask, RunSpec
+from s3tui.suite.load import PlannedRun
+from s3tui.suite.preview import key_of, sizes
+from s3tui.suite.size import Size
+from s3tui.system.child import PYTHON, surroundings
+
+SHOWN = 3  # experiments named in a line
+
+Look = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Beforehand:
+    """The summary of each task's data, and lines for people.
+
+    `problems` would make runs fail, `warnings` may affect results; `notes` say what was detected or not checked.
+    """
+
+    tasks: tuple[Look, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def examine(runs: Sequence[PlannedRun]) -> Beforehand:
+    """Check the data of the runs, and their budgets on models that are on this machine."""
+    here, away = _models(runs)
+    with ThreadPoolExecutor(1) as pool:
+        measured = pool.submit(sizes, [run.spec for run in runs if run.spec.model in here])
+        looks = data_of(runs)
+    found: dict[str, list[str]] = {"problems": [], "warnings": [], "notes": []}
+    for look in looks:
+        for kind, lines in found.items():
+            lines += [f"task of {_named(look['experiments'])}: {line}" for line in look[kind]]
+    found["problems"] += _budgets(runs, measured.result())
+    found["notes"] += _unknown(runs, away, measured.result())
+    return Beforehand(tuple(looks), *(tuple(dict.fromkeys(found[kind])) for kind in ("problems", "warnings", "notes")))
+
+
+def data_of(runs: Sequence[PlannedRun]) -> list[Look]:
+    """The summary of each task whose rows are in local files; `experiments` are those that use it."""
+    asked: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        spec = run.spec
+        if not isinstance(spec.task, FileTask) and spec.task.data_root is None:
+            continue  # its rows are in a package or on the hub
+        task = {"task": spec.task.model_dump(mode="json"), "data_seed": spec.data_seed}
+        one = asked.setdefault(_key(run), task | {"models": [], "experiments": []})
+        for key, value in (("models", spec.model), ("experiments", run.name.partition("/")[0])):
+            if value not in one[key]:
+                one[key].append(value)
+    looks = looked(list(asked.values())) if asked else []
+    named = [{"key": key, "task": _name(one["task"]), "experiments": one["experiments"]} for key, one in asked.items()]
+    return [one | look for one, look in zip(named, looks, strict=True)]
+
+
+def by_run(runs: Sequence[PlannedRun]) -> dict[str, Look]:
+    """The summaries by names of runs; empty if the data cannot be checked, which must not prevent a start."""
+    try:
+        looks = data_of(runs)
+    except (S3Error, OSError):
+        return {}
+    seen = {look["key"]: look for look in looks}
+    return {run.name: seen[key] for run in runs if (key := _key(run)) in seen}
+
+
+def looked(asked: Sequence[dict[str, Any]]) -> list[Look]:
+    """The answers of `core.preview` for tasks or columns of files."""
+    child = subprocess.run(
+        [*PYTHON, "-m", "core.preview"],
+        input=json.dumps(asked),
+        capture_output=True,
+        check=False,
+        text=True,
+        **surroundings({"HF_HUB_OFFLINE": "1"}),
+    )
+    try:
+        found: list[Look] = json.loads(child.stdout)
+    except ValueError:
+        last = child.stderr.strip().rpartition("\n")[2] or f"it ended with {child.returncode}"
+        raise S3Error("the data cannot be checked", last) from None
+    return found
+
+
+def _models(runs: Iterable[PlannedRun]) -> tuple[set[str], dict[str, str]]:
+    """The models whose configuration is on this machine, and why the others are not checked."""
+    here, away = set[str](), dict[str, str]()
+    for model in dict.fromkeys(run.spec.model for run in runs if run.spec.budget is not None):
+        try:
+            found = model_file(model, "config.json")
+        except S3Error as error:
+            away[model] = str(error)
+            continue
+        if found:
+            here.add(model)
+        else:
+            away[model] = "it is not on this machine yet"
+    return here, away
+
+
+def _budgets(runs: Sequence[PlannedRun], measured: dict[str, Size]) -> Iterator[str]:
+    """The problems of spaces and budgets, each once with its experiments."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        problem = misfit(run.spec, measured.get(key_of(run.spec)))
+        if problem:
+            found.setdefault(problem, []).append(run.name.partition("/")[0])
+    for problem, experiments in found.items():
+        yield f"space and budget of {_named(list(dict.fromkeys(experiments)))}: {problem}"
+
+
+def misfit(spec: RunSpec, size: Size | None) -> str:
+    """Why no structure fits the budget; empty if one does, or the model is not known."""
+    if size is None or not method_of(spec.method).has_space or (size.problem and not size.misfit):
+        return ""
+    if size.misfit:
+        return size.problem
+    try:
+        if size.candidates:
+            check_budget(spec, size.smallest, size.parameters, size.backbone)
+    except S3Error as error:
+        return str(error)
+    return ""
+
+
+def _unknown(runs: Sequence[PlannedRun], away: dict[str, str], measured: dict[str, Size]) -> Iterator[str]:
+    """Which models could not be checked, and why."""
+    for run in runs:
+        size = measured.get(key_of(run.spec))
+        if size and size.problem and not size.misfit:
+            away = away | {run.spec.model: size.problem}
+    for model, why in away.items():
+        yield f"budgets on {model} are not checked: {why}"
+
+
+def _key(run: PlannedRun) -> str:
+    """A key for the data of a run."""
+    return f"{run.spec.data_seed} {run.spec.task.model_dump_json()}"
+
+
+def _name(task: dict[str, Any]) -> str:
+    return str(task.get("name") or task.get("path"))
+
+
+def _named(experiments: Sequence[str]) -> str:
+    """The names of experiments in a line."""
+    more = len(experiments) - SHOWN
+    return ", ".join(experiments[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,62 @@
+"""A cache on disk for the sizes of spaces on models, as counting them takes seconds of processor time.
+
+The key is a digest of everything that affects a size: the model's configuration, the space, and the code that counts.
+The files can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import core.run.spaces
+from core.run.deltas import DELTAS
+from core.run.errors import RunDirError, S3Error
+from core.run.modelfiles import model_file
+from core.run.rundir import read_record, write_json
+from core.run.spaces import SpaceSpec
+from s3tui.suite.size import Size
+
+
+def known(model: str, space: SpaceSpec) -> Size | None:
+    """The size, or None if it is not in the cache."""
+    path = _path(model, space)
+    with contextlib.suppress(RunDirError):
+        return read_record(path, Size) if path else None
+    return None
+
+
+def keep(model: str, space: SpaceSpec, size: Size) -> None:
+    """Store a size; a failed count is not stored, so that it is tried again."""
+    path = _path(model, space)
+    if path and (size.misfit or not size.problem):
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, asdict(size))
+
+
+def _path(model: str, space: SpaceSpec) -> Path | None:
+    """The file of a size; None if it depends on something that has no digest, such as another package's delta."""
+    try:
+        config = model_file(model, "config.json")
+        if config is None or any(delta.name not in DELTAS.own for _, _, delta in space.deltas()):
+            return None
+        digest = hashlib.sha256(config.read_bytes())
+    except (S3Error, OSError):
+        return None
+    digest.update(space.model_dump_json().encode())
+    digest.update(version("transformers").encode())
+    for path in _code():
+        digest.update(path.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "s3tui" / "sizes" / f"{digest.hexdigest()[:32]}.json"
+
+
+def _code() -> list[Path]:
+    """The modules that build models and place spaces on them."""
+    root = Path(core.run.spaces.__file__).parents[1]
+    return sorted([root / "sites.py", *(root / "run").glob("*.py"), *(root / "model").rglob("*.py")])
