@@ -347,7 +347,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file"):
         load(tmp_path / "no.toml")
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe4"')
-    with pytest.raises(ConfigError, match="no UTF-8"):
+    with pytest.raises(ConfigError, match="not UTF-8"):
         load(tmp_path / "latin.toml")
 
 
