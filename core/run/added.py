@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.run.methods import method_of
+
 # What was done before there was a choice; it need not be what a suite gets today.
 MEANT = {"step_scale": "shared"}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
 ADDED_TO_TRAINING = ("head_learning_rate",)
+# Settings tables that were added, which only their methods read.
+ADDED_TABLES = ("saliency",)
 
 
 def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,4 +28,5 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
     left_out: dict[str, Any] = {key: True for key, meant in MEANT.items() if spec[key] == meant}
     for part in ("search", "retrain"):
         left_out[part] = {key for key in ADDED_TO_TRAINING if spec[part][key] is None}
-    return left_out
+    own = method_of(spec["method"]).settings
+    return left_out | {table: True for table in ADDED_TABLES if table != own}
