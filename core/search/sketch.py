@@ -64,9 +64,10 @@ class Probe:
     def directions(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """The singular values (k) of G, descending, and its left singular vectors (out, k); fp64."""
         basis = torch.linalg.qr(y.double()).Q
-        core = torch.linalg.pinv(self.left.double() @ basis) @ z.double()
-        u, values, _ = torch.linalg.svd(core, full_matrices=False)
-        return values, basis @ u
+        q, r = torch.linalg.qr(self.left.double() @ basis)  # of full rank
+        core = torch.linalg.solve_triangular(r, q.t() @ z.double(), upper=True)
+        squares, u = torch.linalg.eigh(core @ core.t())  # several times faster than the SVD of the wide matrix
+        return squares.flip(0).clamp_min(0).sqrt(), basis @ u.flip(1)
 
     def squares(self, n: Tensor) -> Tensor:
         """The eigenvalues (k) of the sum of G^T G, descending, from N = sum of G^T G R; fp64."""
