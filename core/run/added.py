@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.run.methods import method_of
+
 # What was done before there was a choice; it need not be what a suite gets today.
 MEANT = {"step_scale": "shared"}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
@@ -19,6 +21,8 @@ ADDED_TO_FILES = {
     "class_weights": "none",
     "score": "auto",
 }
+# Settings tables that were added, which only their methods read.
+ADDED_TABLES = ("saliency",)
 
 
 def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,4 +42,5 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
         left_out[part] = {key for key in ADDED_TO_TRAINING if spec[part][key] is None}
     if "path" in spec["task"]:
         left_out["task"] = {key for key, before in ADDED_TO_FILES.items() if spec["task"][key] == before}
-    return left_out
+    own = method_of(spec["method"]).settings
+    return left_out | {table: True for table in ADDED_TABLES if table != own}

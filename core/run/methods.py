@@ -25,8 +25,10 @@ class MethodRow:
       if the space holds exactly a structure that is given, "none" if there is no space.
     - `trains`: the selected "candidates", or all weights of the "model".
     - `budget`: "needed", "kept" if there is one, or "ignored".
-    - `length`: the settings table with the length of the search (`max_steps` or `epochs`); empty without a search.
+    - `length`: the settings table with the length of the search (`max_steps`, or else `epochs`); empty without a
+      search.
     - `settings`: the settings table that only this method reads; empty if there is none.
+    - `evaluates`: whether the network is evaluated on the validation split during the search.
     - `gates`: whether each candidate has a probability p, which is logged during the search.
     - `by`: what the structure is selected by: "p", or the name of the quantity by which the logged order sorts.
     - `bilevel`: whether it needs `search.bilevel`.
@@ -42,6 +44,7 @@ class MethodRow:
     budget: Literal["needed", "kept", "ignored"] = "needed"
     length: str = ""
     settings: str = ""
+    evaluates: bool = True
     gates: bool = False
     by: str = "p"
     bilevel: bool = False
@@ -98,6 +101,18 @@ OWN = (
         bilevel=True,
         title="BIPEFT, a search by pruning",
         source="arXiv 2410.09079",
+    ),
+    MethodRow(
+        "saliency",
+        "scores candidates by the gradients of a few batches, without training them",
+        code="core.search.methods.saliency:Saliency",
+        length="saliency",
+        settings="saliency",
+        evaluates=False,
+        gates=True,
+        by="saliency",
+        title="one-shot saliency",
+        source="arXiv 1810.02340",
     ),
     MethodRow(
         "random",

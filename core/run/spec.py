@@ -24,6 +24,7 @@ from core.run.training import (
     Positive,
     Rate,
     RetrainSettings,
+    SaliencySettings,
     SearchSettings,
     Seed,
     Text,
@@ -250,6 +251,9 @@ class RunSpec(Frozen):
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
     bipeft: BipeftSettings = Field(
         default=BipeftSettings(), description='What `method = "bipeft"` has beside that; its keys are below.'
+    )
+    saliency: SaliencySettings = Field(
+        default=SaliencySettings(), description='What `method = "saliency"` has; its keys are below.'
     )
     retrain: RetrainSettings = Field(
         default=RetrainSettings(), description="The training of what was found; its keys are below."

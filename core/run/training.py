@@ -228,3 +228,26 @@ class BipeftSettings(Frozen):
         description="Steps before the first pruning, as sensitivities mean little at first; by default a tenth of the "
         "search.",
     )
+
+
+class SaliencySettings(Frozen):
+    """Settings of `method = "saliency"`; of those of `search` it reads the batches and the learning rates."""
+
+    criterion: Literal["taylor", "fisher"] = Field(
+        default="taylor",
+        description="What a candidate is scored by: the first-order decrease of the loss in one balanced step "
+        "(`taylor`), or the mean squared gradient times the square of that step (`fisher`).",
+    )
+    batches: Positive = Field(
+        default=24, description="Batches, of `search.batch_size` examples, from which candidates are scored."
+    )
+    head_steps: NotNegative = Field(
+        default=30,
+        description="Steps in which a new classification head is trained alone before that, as gradients through a "
+        "random head are mostly noise. A model without a new head has none.",
+    )
+
+    @property
+    def max_steps(self) -> int:
+        """The length of the search, at most: steps of the head, then batches."""
+        return self.head_steps + self.batches

@@ -102,15 +102,16 @@ class SearchState:
 class StepMetrics:
     """What one step showed, on the device: losses, gradient norms before clipping, parameters, shift.
 
-    Without a second level there is no validation loss; only the strategy `shift` has a shift.
+    Without a second level there is no validation loss, and a search that learns no gates has none of their numbers;
+    only the strategy `shift` has a shift.
     """
 
     train_loss: Tensor
     validation_loss: Tensor | None
     gradient_norm: Tensor
-    alpha_gradient_norm: Tensor
-    expected: Tensor
-    sampled: Tensor
+    alpha_gradient_norm: Tensor | None
+    expected: Tensor | None
+    sampled: Tensor | None
     shift: Tensor | None
     p: Tensor
 

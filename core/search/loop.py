@@ -15,6 +15,7 @@ from torch import Tensor
 from core.model.gated import GatedModel
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import EndedEarly, Eval, Phase, Step, score_of
+from core.run.methods import METHODS
 from core.run.selection import Cut
 from core.run.training import SearchSettings
 from core.runtime.checkpoint import Snapshot
@@ -114,14 +115,17 @@ def search(
     """Search, from the start or from a checkpoint; returns p and the structure."""
     settings, total, resumed = searcher.settings, searcher.total_steps, checkpointer.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
+    evaluates = METHODS[setup.spec.method].evaluates
     reporter.phase(Phase("search", total), state.step, best.score)
     with checkpointed(setup.backbone.model, settings.gradient_checkpointing, setup.spec.dropout):
         while True:
-            if is_evaluated(settings, state.step, total) and best.evaluated < state.step:
+            if evaluates and is_evaluated(settings, state.step, total) and best.evaluated < state.step:
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
                     _evaluate(setup, searcher, state, best, checkpointer, reporter)
             checkpointer.boundary("search", state.step, partial(_snapshot, searcher, state, best))
             if state.step == total:
+                if not evaluates:  # after an evaluation they are already there
+                    _report_gates(searcher, state, reporter)
                 return searcher.result(state, best)
             if reason := searcher.is_done(state, best):
                 reporter.event(EndedEarly("search", state.step, reason), ended_early=state.step)
@@ -139,9 +143,7 @@ def _evaluate(
     setup: Setup, searcher: Searcher[State], state: State, best: Best, checkpointer: Checkpointer, reporter: Reporter
 ) -> None:
     """Score the network on the validation split; keep the probabilities if the score is the best so far."""
-    p = searcher.probabilities(state)
-    order = searcher.order(state, p)
-    reporter.all_gates(state.step, p, order)
+    p, order = _report_gates(searcher, state, reporter)
     selected = searcher.cut.select(p, order)
     with searcher.model.bound(state.weights, searcher.evaluated_gates(p, selected)):
         metrics = evaluate(setup.backbone, setup.data, "validation", setup.spec.eval_batch_size, checkpointer.check)
@@ -152,6 +154,14 @@ def _evaluate(
     best.evaluated = state.step
     best.settle(selected)
     reporter.evaluation(Eval("search", state.step, "validation", metrics, is_best))
+
+
+def _report_gates(searcher: Searcher[State], state: State, reporter: Reporter) -> tuple[list[float], list[int] | None]:
+    """Write p and the order of the candidates, however recently they were written, and return them."""
+    p = searcher.probabilities(state)
+    order = searcher.order(state, p)
+    reporter.all_gates(state.step, p, order)
+    return p, order
 
 
 def _report(searcher: Searcher[State], state: State, metrics: StepMetrics, reporter: Reporter) -> None:

@@ -85,6 +85,16 @@ class TrainPasses:
         loss, to_weights, to_gates = self._pass(weights, gradients)
         return loss, to_weights, to_gates
 
+    def weights_gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and its gradient to the weights alone."""
+        weights = weights.detach().requires_grad_()
+
+        def gradients(loss: Tensor) -> tuple[Tensor, ...]:
+            return loss.detach(), *torch.autograd.grad(loss, weights)
+
+        loss, to_weights = self._pass(weights, gradients)
+        return loss, to_weights
+
     def gates_gradient(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient to the gates alone, and the loss."""
 

@@ -136,7 +136,7 @@ def test_where_the_package_is_missing_its_runs_are_listed_and_its_suite_is_refus
     refused = s3tui(done, "validate", "suite.toml", installed=False)
     assert refused.returncode == 2
     assert (
-        "experiment.searched.method: unknown value 'smallest', known: bipeft, fixed, full, given, random, s3"
+        "experiment.searched.method: unknown value 'smallest', known: bipeft, fixed, full, given, random, s3, saliency"
         in refused.stderr
     )
 

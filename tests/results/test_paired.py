@@ -55,10 +55,10 @@ def finished(tmp_path):
 
 
 def test_every_search_has_a_gain_and_no_baseline_and_nothing_without_a_budget(finished, tmp_path):
-    for method in ("s3", "bipeft", "given", "random", "fixed", "full"):
+    for method in ("s3", "bipeft", "saliency", "given", "random", "fixed", "full"):
         finished(method, 0.6, method)
     gains = {row.method: gain for row, gain in with_gains(find_runs(tmp_path))}
-    assert {method for method, gain in gains.items() if gain} == {"s3", "bipeft", "given"}
+    assert {method for method, gain in gains.items() if gain} == {"s3", "bipeft", "saliency", "given"}
 
 
 def test_the_best_baseline_is_that_of_the_same_task_and_budget(finished, tmp_path):

@@ -14,7 +14,6 @@ from core.run.methods import METHODS, OWN, OWN_TABLES, method_of
 from core.run.plugins import resolve
 from core.run.spaces import library_space
 from core.run.spec import RunSpec
-from core.run.training import Training
 
 ROOT = Path(__file__).parents[2]
 NAMES = {row.name for row in OWN}
@@ -103,7 +102,7 @@ def test_what_a_row_says_holds_together(row):
 def test_the_settings_that_a_row_names_are_there(row):
     fields = RunSpec.model_fields
     if row.searches:
-        assert isinstance(fields[row.length].default, Training)
+        assert hasattr(fields[row.length].default, "max_steps")
     if row.settings:
         assert row.settings in fields
         assert row.settings in OWN_TABLES

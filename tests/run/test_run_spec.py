@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
 from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
-from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SearchSettings, Training
+from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SaliencySettings, SearchSettings, Training
 
 NAMED = {"name": "icd10-chapter"}
 FILE = {"path": "/data/reviews.jsonl", "text": ["title", "body"], "label": "stars"}
@@ -99,6 +99,7 @@ OTHER_RUN = {
     "step_scale": "shared",
     "search": {"max_steps": 1},
     "bipeft": {"window": 1},
+    "saliency": {"batches": 1},
     "retrain": {"max_steps": 1},
 }
 OTHER_BIPEFT = {
@@ -110,6 +111,7 @@ OTHER_BIPEFT = {
     "pruning_steps": 10,
     "prune_after": 5,
 }
+OTHER_SALIENCY = {"criterion": "fisher", "batches": 2, "head_steps": 0}
 
 
 # What some keys are refused without.
@@ -123,7 +125,9 @@ def training(key: str, value: object) -> dict[str, object]:
 
 def every_difference() -> list[RunSpec]:
     """Specs each of which differs from the base, or from the base on a file, in one value."""
-    runs = [spec(**{key: value}) for key, value in OTHER_RUN.items()]
+    # Only runs of its method differ by the table of saliency.
+    runs = [spec(**{key: value}) for key, value in OTHER_RUN.items() if key != "saliency"]
+    runs += [spec(method="saliency", saliency=one) for one in ({}, *({k: v} for k, v in OTHER_SALIENCY.items()))]
     runs += [spec(search=training(k, v)) for k, v in OTHER_SEARCH.items() if k != "max_steps"]
     runs += [spec(bipeft={key: value}) for key, value in OTHER_BIPEFT.items() if key != "window"]
     runs += [spec(retrain=training(k, v)) for k, v in OTHER_TRAINING.items() if k != "max_steps"]
@@ -149,6 +153,7 @@ def every_difference() -> list[RunSpec]:
         (OTHER_RUN, RunSpec),
         (OTHER_SEARCH, SearchSettings),
         (OTHER_BIPEFT, BipeftSettings),
+        (OTHER_SALIENCY, SaliencySettings),
         (OTHER_TRAINING, RetrainSettings),
         (OTHER_NAMED, NamedTask),
         (OTHER_FILE, FileTask),
@@ -206,6 +211,15 @@ def test_a_run_of_before_steps_were_balanced_keeps_its_steps_and_its_digest():
     assert RunSpec.of_file(now.model_dump(mode="json")) == now
 
 
+def test_a_table_that_a_method_does_not_read_does_not_change_its_runs():
+    for method in ("s3", "bipeft", "random", "full"):
+        base, other = spec(method=method), spec(method=method, saliency={"batches": 3})
+        assert base.digest() == other.digest()
+        written = base.model_dump(mode="json")
+        del written["saliency"]  # as an earlier version wrote it
+        assert RunSpec.of_file(written).digest() == base.digest()
+
+
 def test_a_digest_is_twelve_hex_digits():
     assert len(spec().digest()) == 12
     assert int(spec().digest(), 16)
@@ -216,9 +230,9 @@ def test_a_spec_cannot_be_changed():
         spec().seed = 1
 
 
-@pytest.mark.parametrize("where", ["", "task", "search", "bipeft", "retrain"])
+@pytest.mark.parametrize("where", ["", "task", "search", "bipeft", "saliency", "retrain"])
 def test_an_unknown_key_is_refused_everywhere(where):
-    tables = {"task": NAMED, "search": {"epochs": 1}, "bipeft": {}, "retrain": {"epochs": 1}}
+    tables = {"task": NAMED, "search": {"epochs": 1}, "bipeft": {}, "saliency": {}, "retrain": {"epochs": 1}}
     changes = {where: tables[where] | {"sead": 1}} if where else {"sead": 1}
     with pytest.raises(ValidationError, match="sead"):
         spec(**changes)
@@ -274,7 +288,7 @@ def test_a_number_stays_in_its_range(key, kind):
 @pytest.mark.parametrize(
     ("key", "known"),
     [
-        (("method",), ["s3", "bipeft", "random", "fixed", "full"]),
+        (("method",), ["s3", "bipeft", "saliency", "random", "fixed", "full"]),
         (("precision",), ["auto", "fp32", "bf16"]),
         (("step_scale",), ["balanced", "shared"]),
         (("adapter_init",), ["zero", "paper"]),

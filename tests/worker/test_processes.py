@@ -71,10 +71,12 @@ def numbers(run: RunDir) -> dict[tuple[str, int], tuple[float, ...]]:
     [
         ("bert", {}),
         ("bert", {"method": "bipeft"}),
+        ("bert", {"method": "saliency"}),
+        ("bert", {"method": "saliency", "saliency": {"criterion": "fisher"}}),
         ("t5", {"search": {"hypergradient": "forward-difference", "gradient_accumulation": 2}}),
         ("gpt2", {"retrain": {"optimizer": "adafactor"}}),
     ],
-    ids=["bert", "bipeft", "t5", "gpt2"],
+    ids=["bert", "bipeft", "taylor", "fisher", "t5", "gpt2"],
 )
 def test_two_processes_find_what_one_finds(tmp_path, place, family, changes):
     sizes = {name: {"batch_size": 7} | changes.get(name, {}) for name in ("search", "retrain")}

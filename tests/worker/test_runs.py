@@ -292,7 +292,7 @@ def test_a_run_in_bf16_keeps_its_deltas_in_fp32(tmp_path, models, reviews, famil
 
 
 @pytest.mark.parametrize(("dropout", "is_ours"), [("fast", True), ("torch", False)])
-@pytest.mark.parametrize("method", ["s3", "bipeft"])
+@pytest.mark.parametrize("method", ["s3", "bipeft", "saliency"])
 def test_masks_are_drawn_as_the_run_asks_in_both_phases(
     tmp_path, models, reviews, monkeypatch, method, dropout, is_ours
 ):
