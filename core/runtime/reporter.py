@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from core.run.errors import DiskError, RunDirError
 from core.run.events import (
+    TRAINING,
     Eval,
     Event,
     EventWriter,
@@ -23,7 +25,7 @@ from core.run.events import (
     read_events,
     score_of,
 )  # fmt: skip
-from core.run.rundir import RunDir, write_bytes, write_json
+from core.run.rundir import RunDir, read_json, write_bytes, write_json
 
 GATES_INTERVAL = 0.25  # seconds between two gate events: enough for the eye, little for the disk
 SUMMARY_INTERVAL = 2.0  # seconds between two summaries
@@ -52,7 +54,7 @@ class Reporter:
 
     def __init__(self, run: RunDir, about: dict[str, Any], resumed: bool = False) -> None:
         self._events, self._path = run.events, run.summary
-        self._summary = about | {"v": 1, "status": "running"}
+        self._summary = (_previous(run.summary) if resumed else {}) | about | {"v": 1, "status": "running"}
         self._began = time.monotonic()
         self._last_gates = self._last_summary = -1e9
         try:
@@ -143,9 +145,18 @@ def _summary_fields(event: Event) -> dict[str, float]:
         changed = {"budget": event.budget}
     elif isinstance(event, StructureChosen):
         changed = {"used": event.parameters}
-    elif isinstance(event, Eval):
+    elif isinstance(event, Eval) and event.phase in TRAINING:
         score = score_of(event.metrics)
         changed = {"score": score, "best": score if event.best else None}
     elif isinstance(event, Step):
         changed = {"train_loss": event.train_loss, "validation_loss": event.validation_loss, "used": event.expected}
     return {name: value for name, value in changed.items() if value is not None and math.isfinite(value)}
+
+
+def _previous(path: Path) -> dict[str, Any]:
+    """The summary of the previous attempt without its error; empty if there is none or it is damaged."""
+    with contextlib.suppress(RunDirError):
+        summary = read_json(path)
+        if isinstance(summary, dict):
+            return {key: value for key, value in summary.items() if key != "error"}
+    return {}

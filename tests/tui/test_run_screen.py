@@ -97,7 +97,7 @@ async def test_settings_are_all_there_or_only_those_that_differ(at):
 
 async def test_files_say_what_they_are(at):
     async with at("Files") as app:
-        await app.until(lambda: app.shows("events.jsonl", "what happened, append only", "structure.json"))
+        await app.until(lambda: app.shows("events.jsonl", "the event stream, append only", "structure.json"))
 
 
 async def test_escape_goes_back_to_the_runs(at):
