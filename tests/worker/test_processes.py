@@ -74,7 +74,7 @@ def numbers(run: RunDir) -> dict[tuple[str, int], tuple[float, ...]]:
         ("bert", {"method": "saliency"}),
         ("bert", {"method": "saliency", "saliency": {"criterion": "fisher"}}),
         ("t5", {"search": {"hypergradient": "forward-difference", "gradient_accumulation": 2}}),
-        ("gpt2", {"retrain": {"optimizer": "adafactor"}}),
+        ("gpt2", {"retrain": {"optimizer": "adafactor", "learning_rate": 2e-3}}),
     ],
     ids=["bert", "bipeft", "taylor", "fisher", "t5", "gpt2"],
 )
