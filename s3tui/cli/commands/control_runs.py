@@ -62,7 +62,10 @@ def _print_queue(what: str, as_json: bool) -> int:
 
 def retry(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
     """Queue runs again."""
-    return _requeue(patterns, control.retry, where, as_json)
+    code = _requeue(patterns, control.retry, where, as_json)
+    if code == EXIT_OK:
+        say("retried runs keep the settings that they were created with; s3tui run FILE --fresh takes those of FILE")
+    return code
 
 
 def _requeue(patterns: Sequence[str], action: Action, where: Path | None, as_json: bool) -> int:
