@@ -46,3 +46,14 @@ def test_without_a_file_it_says_which_suites_there_are(finished, s3tui, tmp_path
     finished.unlink()
     code, _, err = s3tui("results")
     assert (code, "name the TOML file of a suite, or the folder of a workspace" in err) == (2, True)
+
+
+def test_fresh_lists_what_it_would_delete_and_deletes_nothing_without_a_yes(finished, s3tui, tmp_path):
+    code, out, err = s3tui("run", str(finished), "--fresh")
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        "kept (finished): --fresh deletes it, results too",
+        "former (finished): --fresh deletes it, results too",
+        "s3tui: stdin is not a terminal: pass --yes",
+    ]
+    assert len(list((tmp_path / "runs").rglob("result.json"))) == 2

@@ -77,10 +77,12 @@ def run(
     detach: bool,
     settings: Settings | None = None,
     launcher: str | None = None,
+    yes: bool = True,
 ) -> int:
     """Queue the runs of a suite and run them to the end; prints the results and the failures.
 
-    `launcher` overrides that of the suite. `settings` are given by tests, with a substitute for the worker.
+    Without `yes`, it lists what `fresh` would delete and asks. `launcher` overrides that of the suite. `settings` are
+    given by tests, with a substitute for the worker.
     """
     from s3tui.cli.foreground.session import Session, stop_or_ask
     from s3tui.runs.workspace import Workspace
@@ -89,7 +91,10 @@ def run(
     from s3tui.suite.submit import submit
 
     suite = load(file)
-    todo = submit(suite, select(suite, only), fresh, launcher)
+    chosen = select(suite, only)
+    if fresh and not yes:
+        _ask_to_replace(suite, chosen)
+    todo = submit(suite, chosen, fresh, launcher)
     workspace = Workspace(suite.workspace)
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
@@ -100,6 +105,21 @@ def run(
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
     return _print_outcome(suite, runs, f"{suite.name}/", workspace.reasons())
+
+
+def _ask_to_replace(suite: Suite, chosen: Sequence[PlannedRun]) -> None:
+    """List the runs that would be replaced and ask; those that never began to train are replaced without asking."""
+    from s3tui.cli.diagnostics import confirmed
+    from s3tui.runs.workspace import read_run
+
+    there = [read_run(suite.directory(run), run.name) for run in chosen if suite.directory(run).exists()]
+    trained = [run for run in there if run.summary.get("phase") or run.directory.result.exists()]
+    if not trained:
+        return
+    for run in trained:
+        say(f"{run.name} ({run.status.name}): --fresh deletes it, results too")
+    if not confirmed(f"Delete {'this run' if len(trained) == 1 else f'these {len(trained)} runs'} and start anew?"):
+        raise UsageError("nothing was deleted")
 
 
 def dry_run(file: Path, only: Sequence[str], launcher: str | None) -> int:
