@@ -7,6 +7,7 @@
 | `log.txt` | stdout and stderr of the worker |
 | `structure.json` | every candidate with its p, and which are chosen |
 | `delta.safetensors` | the trained tensors |
+| `predictions.parquet` | the prediction for each row of the test split, beside the target |
 | `result.json` | scores, parameters, budget, times, versions |
 | `summary.json` | the few values that a list of many runs shows |
 | `checkpoint/` | checkpoints, from which a stopped run resumes |
@@ -67,6 +68,11 @@ class RunDir:
     def delta(self) -> Path:
         """The trained tensors."""
         return self.path / "delta.safetensors"
+
+    @property
+    def predictions(self) -> Path:
+        """The predictions for the test split."""
+        return self.path / "predictions.parquet"
 
     @property
     def result(self) -> Path:

@@ -147,7 +147,7 @@ def _summary_fields(event: Event) -> dict[str, float]:
         changed = {"used": event.parameters}
     elif isinstance(event, Eval) and event.phase in TRAINING:
         score = score_of(event.metrics)
-        changed = {"score": score, "best": score if event.best else None}
+        changed = {"score": score, "best": score if event.best and event.split == "validation" else None}
     elif isinstance(event, Step):
         changed = {"train_loss": event.train_loss, "validation_loss": event.validation_loss, "used": event.expected}
     return {name: value for name, value in changed.items() if value is not None and math.isfinite(value)}

@@ -19,14 +19,22 @@ from core.tasks.task import Answer, Split, Task
 from core.training.data import Data
 
 
-@torch.inference_mode()
 def evaluate(
     backbone: Backbone, data: Data, split: Split, batch_size: int, between: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """The metrics of a split, the first of which is the score; the deltas must be bound during the call.
+    """The metrics of the predictions for a split, the first of which is the score; see `predict`."""
+    predictions = predict(backbone, data, split, batch_size, between)
+    return metrics_of(data.task.metrics, predictions, data.task.splits[split])
+
+
+@torch.inference_mode()
+def predict(
+    backbone: Backbone, data: Data, split: Split, batch_size: int, between: Callable[[], None] = lambda: None
+) -> list[Answer]:
+    """The prediction for each row of a split, in their order; the deltas must be bound during the call.
 
     `between` is called before each batch, and may abort the evaluation by raising an exception. With several processes,
-    each predicts its part of the batches, and all get the metrics.
+    each predicts its part of the batches, and all get all predictions.
 
     A classification head predicts its largest logit; a text-to-text model the label whose text is most likely, or the
     text that it generates.
@@ -40,8 +48,7 @@ def evaluate(
         for rows in process_group.part(batches[turn : turn + process_group.count()]):
             answered |= zip(rows, _predict(backbone, data, data.questions(split, rows)), strict=True)
     found = {row: answer for some in process_group.gathered(answered) for row, answer in some.items()}
-    predictions = [found[row] for row in range(len(encoded))]
-    return metrics_of(data.task.metrics, predictions, data.task.splits[split])
+    return [found[row] for row in range(len(encoded))]
 
 
 def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor]) -> Sequence[Answer]:

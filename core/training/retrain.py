@@ -20,13 +20,13 @@ from core.runtime.checkpoint import Snapshot
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.tasks.randomness import seed_for
-from core.tasks.task import Split
 from core.training.data import Batches, Order, is_evaluated, shares, total_steps
-from core.training.evaluate import evaluate
+from core.training.evaluate import evaluate, predict
 from core.training.gradient_checkpointing import checkpointed
 from core.training.loss import loss_of
 from core.training.optim.adamw import linear_decay
 from core.training.setup import Setup
+from core.training.tested import Tested
 from core.training.trainee import Trainee, copy
 
 
@@ -49,8 +49,8 @@ class Best:
 
 def retrain(
     setup: Setup, structure: Structure, trainee: Trainee, checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Train, and set the trainee to the state with the best validation score; returns validation and test metrics."""
+) -> tuple[dict[str, float], Tested]:
+    """Train, and set the trainee to the state with the best validation score; returns its metrics and the test."""
     spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
     order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
@@ -73,8 +73,8 @@ def retrain(
             step += 1
     copy(best.parameters, trainee.parameters)
     reporter.event(Phase("test", 1), phase="test")
-    tested = _score(setup, trainee, "test", checkpointer)
-    reporter.event(Eval("test", total, "test", tested, best=True))
+    tested = _test(setup, trainee, checkpointer)
+    reporter.event(Eval("test", total, "test", tested.metrics, best=True))
     return best.metrics, tested
 
 
@@ -121,16 +121,19 @@ def _snapshot(
     return Snapshot("retrain", step, tensors, facts)
 
 
-def _score(setup: Setup, trainee: Trainee, split: Split, checkpointer: Checkpointer) -> dict[str, float]:
+def _test(setup: Setup, trainee: Trainee, checkpointer: Checkpointer) -> Tested:
     with trainee.bound():
-        return evaluate(setup.backbone, setup.data, split, setup.spec.eval_batch_size, checkpointer.check)
+        size = setup.spec.eval_batch_size
+        return Tested(setup.data.task, predict(setup.backbone, setup.data, "test", size, checkpointer.check))
 
 
 def _evaluate(
     setup: Setup, trainee: Trainee, step: int, best: Best, checkpointer: Checkpointer, reporter: Reporter
 ) -> None:
     """Score the trainee on the validation split; keep its parameters if the score is the best so far."""
-    metrics = _score(setup, trainee, "validation", checkpointer)
+    with trainee.bound():
+        size = setup.spec.eval_batch_size
+        metrics = evaluate(setup.backbone, setup.data, "validation", size, checkpointer.check)
     is_best = score_of(metrics) >= best.score
     if is_best:
         best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]

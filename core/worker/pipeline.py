@@ -19,6 +19,7 @@ from core.runtime.reporter import Reporter
 from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
+from core.training.tested import Tested
 from core.training.trainee import FullTrainee, StructureTrainee, Trainee
 from core.worker.choose_structure import find_structure
 
@@ -37,10 +38,11 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     trainee = _trainee(spec, structure, setup.backbone)
     validation, tested = retrain(setup, structure, trainee, checkpointer, reporter)
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
+    reporter.result(run.predictions, tested.parquet())
     reporter.result(
         run.result, json_bytes(_result(setup, structure, validation, tested, checkpointer.stopwatch.seconds))
     )
-    return tested
+    return tested.metrics
 
 
 def about(spec: RunSpec) -> dict[str, Any]:
@@ -61,19 +63,20 @@ def _result(
     setup: Setup,
     structure: Structure,
     validation: dict[str, float],
-    tested: dict[str, float],
+    tested: Tested,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """The content of `result.json`."""
     spec, backbone, task = setup.spec, setup.backbone, setup.data.task
     return about(spec) | {
-        "score": score_of(tested),
-        "metric": next(iter(tested)),
-        "metrics": tested,
+        "score": score_of(tested.metrics),
+        "metric": next(iter(tested.metrics)),
+        "metrics": tested.metrics,
+        **tested.facts(),
         "validation": validation,
         "budget": setup.budget,
         "parameters": _trained(setup, structure),
-        "rows": {split: len(examples) for split, examples in task.splits.items()},
+        "splits": {split: len(examples) for split, examples in task.splits.items()},
         "left_out": dict(task.left_out),
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,

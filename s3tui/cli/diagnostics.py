@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from core.run.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, S3Error
+from core.run.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, S3Error, UsageError
 from s3tui.text.problems import ConfigError
 from s3tui.text.sanitize import clean
 from s3tui.text.streams import behind, guarded_streams
@@ -29,6 +29,14 @@ def say(text: str) -> None:
     # Flush stdout first, so that the order is right if both streams go to one file.
     sys.stdout.flush()
     print(clean(text), file=sys.stderr, flush=True)
+
+
+def confirmed(question: str) -> bool:
+    """Ask a yes-or-no question; raises UsageError if stdin is not a terminal."""
+    if not sys.stdin.isatty():
+        raise UsageError("stdin is not a terminal: pass --yes")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def report(error: S3Error) -> None:

@@ -106,6 +106,7 @@ def run(
         list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments whose name matches.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --fresh deletes runs.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
     launcher: Annotated[
         str | None,
@@ -122,7 +123,7 @@ def run(
 
     if dry_run:
         raise typer.Exit(suite.dry_run(file, only or [], launcher))
-    raise typer.Exit(suite.run(file, only or [], fresh, detach, launcher=launcher))
+    raise typer.Exit(suite.run(file, only or [], fresh, detach, launcher=launcher, yes=yes))
 
 
 @app.command()

@@ -3,83 +3,148 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from s3tui.cli.diagnostics import console
-from s3tui.results.summary import Contest, Row, comparisons
+from s3tui.results.gains import Gain
+from s3tui.results.standings import KEYS, Standing, as_row, score, written
+from s3tui.results.summary import Contest, comparisons
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
-from s3tui.text.units import count, duration, percent, points
+from s3tui.text.units import count, duration, points
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-BEST = "*"
-WIDE = 100  # from this terminal width on, long names fit beside the numbers
+MARKS = {"best": "*", "within noise": "~", "best, not known how sure": "?", "": ""}
+LEGEND = {
+    "*": "* best",
+    "~": "~ within noise: the 95 % interval of the difference to the best covers 0",
+    "?": "? highest, not known how sure: too few seeds, and runs without the standard error of their score",
+}
+NAME = "experiment"
+BETWEEN_PARTS = re.compile("[/,]")  # where a long name may go on in the next line
+GAP = 2  # between columns
+INTERVALS = 80  # from this terminal width on, gains are shown with their intervals
 
 
-def print_json(rows: Sequence[Row]) -> None:
+class _Column(NamedTuple):
+    """A column of the table; where room is short, those of a high rank are left out first, those of rank 0 never."""
+
+    title: str
+    rank: int
+    write: Callable[[Standing], str]
+    right: bool = True
+
+    def widest(self, contest: Sequence[Standing]) -> int:
+        """The width of its longest text."""
+        return max(len(self.title), *(len(self.write(standing)) for standing in contest))
+
+
+def print_json(standings: Sequence[Standing]) -> None:
     """Print a JSON object with `rows`, numbers unrounded."""
-    print(as_json(rows=[asdict(row) for row in rows]))
+    print(as_json(rows=list(map(as_row, standings))))
 
 
-def print_csv(rows: Sequence[Row]) -> None:
+def print_csv(standings: Sequence[Standing]) -> None:
     """Print CSV with a header, numbers unrounded."""
-    print(as_csv([field.name for field in fields(Row)], map(asdict, rows)), end="")
+    print(as_csv(KEYS, map(as_row, standings)), end="")
 
 
-def print_table(rows: Sequence[Row]) -> None:
+def print_table(standings: Sequence[Standing]) -> None:
     """Print a table for each contest with the best score marked, and comparisons with baselines below."""
     from rich.text import Text
 
     terminal = console()
-    contests: dict[Contest, list[Row]] = {}
-    for row in rows:
-        contests.setdefault(row.contest, []).append(row)
+    contests: dict[Contest, list[Standing]] = {}
+    for standing in standings:
+        contests.setdefault(standing.row.contest, []).append(standing)
     for contest in contests.values():
-        terminal.print(_table(contest, terminal.width >= WIDE))
-        for sentence in comparisons(contest):
+        terminal.print(_table(contest, terminal.width))
+        shown = {column.title for column in _columns(contest, terminal.width)}
+        for sentence in (*_notes(contest, shown), *comparisons(standing.row for standing in contest)):
             terminal.print(Text(clean(sentence)))
 
 
-def _table(rows: Sequence[Row], wide: bool) -> Table:
+def _table(contest: Sequence[Standing], width: int) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    task, model, metric, precision = rows[0].contest
-    computed = f" in {precision}" if precision else ""
-    caption = f"score: {metric} x 100 on {task}, model {model}{computed}; {BEST} best"
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=Text(clean(caption)))
-    table.caption_justify = "left"
-    table.add_column("", no_wrap=True)
-    table.add_column("experiment", overflow="fold")
-    table.add_column("method", no_wrap=True)
-    for name in ("budget", "trained", "share", "score", "runs", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    best = max(row.score_mean for row in rows)
-    for row in rows:
-        is_best = row.score_mean == best
-        mark, name, *others = (clean(text) for text in _cells(row, is_best))
-        if not wide:
-            name = re.sub("[/,]", r"\g<0>\n", name)  # break lines between the parts of a name
-        table.add_row(*map(Text, (mark, name, *others)), style="bold" if is_best else "")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    columns = _columns(contest, width)
+    for column in columns:
+        side: Literal["right", "left"] = "right" if column.right else "left"
+        table.add_column(column.title, justify=side, no_wrap=column.title != NAME, overflow="fold")
+    breaks = sum(column.widest(contest) + GAP for column in columns) > width
+    for standing in contest:
+        cells = [clean(column.write(standing)) for column in columns]
+        if breaks:
+            cells[1] = BETWEEN_PARTS.sub("\\g<0>\n", cells[1])
+        table.add_row(*map(Text, cells), style="bold" if MARKS[standing.place] in ("*", "?") else "")
     return table
 
 
-def _cells(row: Row, is_best: bool) -> list[str]:
-    spread = "" if row.score_std is None else f" ± {points(row.score_std)}"
-    share = row.parameters / row.backbone_parameters if row.backbone_parameters else None
-    return [
-        BEST if is_best else "",
-        row.experiment,
-        row.method,
-        count(row.budget),
-        count(row.parameters),
-        percent(share),
-        f"{points(row.score_mean)}{spread}",
-        str(row.runs),
-        duration(row.seconds),
+def _columns(contest: Sequence[Standing], width: int) -> list[_Column]:
+    """The columns that have room beside the longest part of a name, the less important ones left out first."""
+    parts = [part for standing in contest for part in BETWEEN_PARTS.split(standing.row.experiment)]
+    columns = _wanted(contest, width)
+    for last in sorted(columns, key=lambda column: -column.rank):
+        needed = max(len(NAME), *map(len, parts)) + GAP
+        needed += sum(column.widest(contest) + GAP for column in columns if column.title != NAME)
+        if needed <= width or not last.rank:
+            break
+        columns.remove(last)
+    return columns
+
+
+def _wanted(contest: Sequence[Standing], width: int) -> list[_Column]:
+    """All columns that are not empty."""
+    second = contest[0].row.second_metric
+    found = [
+        _Column("", 0, lambda one: MARKS[one.place], right=False),
+        _Column(NAME, 0, lambda one: one.row.experiment, right=False),
+        _Column("method", 5, lambda one: one.row.method, right=False),
+        _Column("budget", 7, lambda one: count(one.row.budget)),
+        _Column("trained", 3, lambda one: count(one.row.parameters)),
+        _Column("test", 0, lambda one: score(one.row)),
     ]
+    if any(standing.row.standard_error is not None for standing in contest):
+        found.append(_Column("s.e.", 2, lambda one: points(one.row.standard_error)))
+    if second:
+        found.append(_Column(second, 6, lambda one: points(one.row.second_mean)))
+    if any(standing.gain for standing in contest):
+        found.append(_Column("gain", 1, lambda one: _gained(one.gain, width >= INTERVALS)))
+    return [
+        *found,
+        _Column("runs", 4, lambda one: str(one.row.runs)),
+        _Column("time", 8, lambda one: duration(one.row.seconds)),
+    ]
+
+
+def _gained(gain: Gain | None, with_interval: bool) -> str:
+    return "" if gain is None else written(gain if with_interval else replace(gain, interval=None))
+
+
+def _notes(contest: Sequence[Standing], shown: Collection[str]) -> list[str]:
+    """The lines below a table: what was measured, and what the marks and the shown columns mean."""
+    rows = [standing.row for standing in contest]
+    task, model, metric, precision = rows[0].contest
+    sizes = {row.rows for row in rows if row.rows is not None}
+    tested = f" ({', '.join(count(size) for size in sorted(sizes))} test rows)" if sizes else ""
+    lines = [f"test: {metric} x 100 on {task}{tested}, model {model}{f' in {precision}' if precision else ''}"]
+    if any(row.score_std is not None for row in rows):
+        lines[0] += "; ± standard deviation over seeds"
+    if "s.e." in shown:
+        lines[0] += "; s.e. standard error of one run over the test rows"
+    constants = {points(row.constant) for row in rows if row.constant is not None}
+    if constants:
+        lines.append(f"always the most frequent answer, or the mean, scores {', '.join(sorted(constants))}")
+    marks = dict.fromkeys(MARKS[standing.place] for standing in contest)
+    lines.append("; ".join(LEGEND[mark] for mark in marks if mark))
+    if "gain" in shown:
+        over = sorted({standing.gain.over for standing in contest if standing.gain} - {""})
+        lines.append("gain: over the best baseline" + (f"; 95 % interval over {' and '.join(over)}" if over else ""))
+    return lines

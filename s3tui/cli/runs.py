@@ -74,7 +74,7 @@ def status(where: Where = None, as_json: Json = False) -> None:
 def list_runs(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILTER]...", help="Such as status:running, 'score>0.8', -tag:old, or part of a name."),
+        typer.Argument(metavar="[FILTER]...", help="Such as status:running, 'test>80', -tag:old, or part of a name."),
     ] = None,
     sort: Annotated[str, typer.Option("--sort", metavar="KEY", help="A column; -KEY for the largest first.")] = "name",
     group: Annotated[

@@ -10,6 +10,7 @@ from core.run.plugins import Registry
 from s3tui.listing.run_row import Line
 from s3tui.text.units import ABSENT, count, duration, loss, points
 
+POINTS = 100.0  # scores are shown in points
 NOTE = 70  # characters of a note in a table; JSON, CSV and `show` have the whole text
 
 
@@ -44,7 +45,8 @@ class Column:
 
     `value` computes the value for a run: a number, a text or, for "texts", a tuple of texts; None if there is none. By
     default it is the field of `Line` of that name. `write` formats it for display. `app` is None if the app shows it as
-    part of another column, `listed` is None if only JSON and CSV have it.
+    part of another column, `listed` is None if only JSON and CSV have it. Filters take what is shown: `scale` times the
+    value.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Column:
     listed: InList | None = None
     value: Callable[[Line], Any] | None = None
     filtered_as: str = ""
+    scale: float = 1.0
 
     def of(self, line: Line) -> Any:
         """The value for a run, for export, filters and sorting."""
@@ -78,6 +81,16 @@ def progress(line: Line) -> str:
     return f"{line.phase} {line.step}/{line.total}" if line.step is not None and line.total else line.phase
 
 
+def tested(line: Line) -> float | None:
+    """The score on the test split, which a run has when it is finished."""
+    return line.score if line.status == "finished" else None
+
+
+def validated(line: Line) -> float | None:
+    """The latest score on the validation split, until the run is finished."""
+    return None if line.status == "finished" else line.score
+
+
 def _note(line: Line) -> str:
     return line.note if len(line.note) <= NOTE else f"{line.note[: NOTE - 1]}…"
 
@@ -95,18 +108,21 @@ OWN = (
     Column("phase", write=lambda line: line.phase or ABSENT, app=InApp("", 4, 7, 6, shown=True)),
     Column("step", "number", progress, InApp("", 5, 22, 3, shown=True, right=False), InList("progress", 2)),
     Column("total", "number", app=None),
+    Column("score", "number", lambda line: points(line.score), app=None, scale=POINTS),
     Column(
-        "score", "number", lambda line: points(line.score),
-        InApp("", 8, 7, 2, shown=True, tone=lambda line: "strong" if line.status == "finished" else ""),
-        InList("score", 3),
+        "test", "number", lambda line: points(tested(line)), InApp("", 8, 7, 2, shown=True, tone=lambda line: "strong"),
+        InList("test", 3), tested, scale=POINTS,
     ),
-    Column("best", "number", lambda line: points(line.best), InApp("", 9, 7, 5, shown=True)),
+    Column("val", "number", lambda line: points(validated(line)), InApp("", 8, 7, 6), None, validated, scale=POINTS),
+    Column("best", "number", lambda line: points(line.best), InApp("best val", 9, 8, 5, shown=True),
+           InList("best val", 3), scale=POINTS),
     Column("parameters", "number", lambda line: count(line.parameters), InApp("trained", 17, 10, 23),
            InList("parameters", 4)),
     Column("used", "number", lambda line: count(line.used), InApp("budget used", 10, 16, 11, shown=True)),
     Column("budget", "number", lambda line: count(line.budget), app=None),
-    Column("train_loss", "number", lambda line: loss(line.train_loss), InApp("train", 6, 7, 8, shown=True)),
-    Column("validation_loss", "number", lambda line: loss(line.validation_loss), InApp("val", 7, 7, 10, shown=True)),
+    Column("train_loss", "number", lambda line: loss(line.train_loss), InApp("train loss", 6, 10, 8, shown=True)),
+    Column("validation_loss", "number", lambda line: loss(line.validation_loss),
+           InApp("val loss", 7, 8, 10, shown=True)),
     Column("seconds", "number", lambda line: duration(line.seconds), InApp("elapsed", 12, 8, 12, shown=True),
            InList("time", 5)),
     Column("left", "number", lambda line: duration(line.left), InApp("", 13, 8, 4, shown=True)),

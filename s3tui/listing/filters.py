@@ -24,7 +24,7 @@ _TERM = re.compile(r"(-?)(\w+)(>=|<=|[:=<>])(.*)", re.DOTALL)
 
 
 def parse_filter(words: Iterable[str]) -> Callable[[Line], bool]:
-    """A filter from terms such as `status:running`, `score>0.8`, `-tag:old`; a word alone matches part of a name.
+    """A filter from terms such as `status:running`, `test>80`, `-tag:old`; a word alone matches part of a name.
 
     All terms must hold. Texts may be patterns, or several ones separated by commas; a leading `-` negates.
     """
@@ -58,9 +58,14 @@ def _number_term(column: Column, sign: str, value: str, negated: bool) -> Callab
 
     def holds(line: Line) -> bool:
         mine = column.of(line)
-        return (mine is not None and compare(mine, number)) != negated
+        return (mine is not None and compare(_shown(mine, column), number)) != negated
 
     return holds
+
+
+def _shown(value: float, column: Column) -> float:
+    """The value as it is shown: 61.25 points compare as equal to `test:61.25`."""
+    return value if column.scale == 1 else round(column.scale * value, 2)
 
 
 def _text_term(column: Column, value: str, negated: bool) -> Callable[[Line], bool]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from s3tui.runs.records.result import Result
 from s3tui.runs.records.settings import task_of
 from s3tui.runs.run_state import RunState
 from s3tui.runs.status import Done, Queued, Quiet, Running
@@ -14,6 +16,9 @@ from s3tui.runs.workspace import FoundRun
 @dataclass(frozen=True)
 class Line:
     """One run. Values that are not known (yet) are None; `seconds` is its duration so far.
+
+    `score` is that on the test split if it is finished, before the latest on the validation split; `best` is the best
+    on the validation split.
 
     `used` are the parameters that count against the budget: the expected number while searching, then those of the
     chosen structure. `left` is the estimated number of seconds until the phase ends.
@@ -81,7 +86,7 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         step=summary.get("step"),
         total=summary.get("total"),
         score=result.score if result else summary.get("score"),
-        best=summary.get("best"),
+        best=_best(result, summary),
         parameters=parameters,
         used=parameters if parameters is not None else summary.get("used"),
         budget=result.budget if result else summary.get("budget"),
@@ -93,3 +98,9 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         priority=run.queue.priority if run.queue else 0,
         tags=run.queue.tags if run.queue else (),
     )
+
+
+def _best(result: Result | None, summary: Mapping[str, Any]) -> float | None:
+    """The best validation score; summaries of finished runs had the test score there in earlier versions."""
+    best: float | None = summary.get("best")
+    return best if result is None else result.validation.get(result.metric, best)

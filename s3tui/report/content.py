@@ -13,8 +13,8 @@ from core.run.rundir import RunDir
 from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
-from s3tui.results.gains import Gain, with_gains
-from s3tui.results.summary import Contest, Row, comparisons, without_result
+from s3tui.results.standings import Standing, score, standings, written
+from s3tui.results.summary import Contest, comparisons, without_result
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 TEXT_WIDTH = 100  # columns of a picture as text
 MOST = 6  # searches whose gates and budgets are plotted individually
 INTERVALS = (
-    "Scores are means over runs that differ only in the seed, ± their sample standard deviation. The gain is the "
+    "Scores are means over runs that differ only in the seed, ± their sample standard deviation. The standard error is "
+    "that of one run over the rows of the test split (1,000 bootstrap resamples of its predictions). The gain is the "
     "difference to the best random or fixed structure at the same budget, over common seeds (pairs), or over all runs "
-    "if there are fewer than two common seeds; in brackets is its 95 % interval from 2,000 bootstrap resamples. With "
-    "fewer than five runs such an interval is too narrow: read it as a hint."
+    "if there are fewer than two common seeds; in brackets is its 95 % interval: Student's t over seeds, or, with a "
+    "single run, from the standard errors over test rows, taken as independent. An interval over seeds says nothing "
+    "about other test rows. Within noise of the best: the interval of the difference to the best row covers 0."
 )
 
 
@@ -56,31 +58,45 @@ def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
 
 def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
     yield Heading("Results")
-    rows = with_gains(found)
-    contests: dict[Contest, list[tuple[Row, Gain | None]]] = {}
-    for row, gain in rows:
-        contests.setdefault(row.contest, []).append((row, gain))
+    contests: dict[Contest, list[Standing]] = {}
+    for standing in standings(found):
+        contests.setdefault(standing.row.contest, []).append(standing)
     for shared, contest in contests.items():
         yield Heading(f"{shared.title}: {shared.metric} x 100", 3)
-        best = max(row.score_mean for row, _ in contest)
-        strong = frozenset(i for i, (row, _) in enumerate(contest) if row.score_mean == best)
-        head = ("experiment", "method", "budget", "trained", "share", "score", "runs", "gain", "over", "pairs", "time")
-        yield Table(head, [_cells(row, gain) for row, gain in contest], frozenset({2, 3, 4, 5, 6, 7, 9, 10}), strong)
-        yield from (Text(sentence) for sentence in comparisons(row for row, _ in contest))
+        strong = frozenset(i for i, standing in enumerate(contest) if standing.place.startswith("best"))
+        second = contest[0].row.second_metric or "other metric"
+        head = (
+            "experiment", "method", "budget", "trained", "share", "test", "standard error", second, "place", "runs",
+            "gain", "over", "pairs", "time",
+        )  # fmt: skip
+        yield Table(
+            head, [_cells(standing) for standing in contest], frozenset({2, 3, 4, 5, 6, 7, 9, 10, 12, 13}), strong
+        )
+        yield from map(Text, _about(contest))
+        yield from (Text(sentence) for sentence in comparisons(standing.row for standing in contest))
     yield Text(INTERVALS if contests else "No run is finished.")
 
 
-def _cells(row: Row, gain: Gain | None) -> list[str]:
+def _cells(standing: Standing) -> list[str]:
+    row, gain = standing.row, standing.gain
     share = row.parameters / row.backbone_parameters if row.backbone_parameters else None
-    spread = "" if row.score_std is None else f" ± {points(row.score_std)}"
-    gained = ["", "", ""] if gain is None else [_gain(gain), gain.baseline, str(gain.pairs or ABSENT)]
-    numbers = [count(row.budget), count(row.parameters), percent(share), f"{points(row.score_mean)}{spread}"]
-    return [row.experiment, row.method, *numbers, str(row.runs), *gained, duration(row.seconds)]
+    gained = ["", "", ""] if gain is None else [written(gain), gain.baseline, str(gain.pairs or ABSENT)]
+    numbers = [count(row.budget), count(row.parameters), percent(share), score(row)]
+    sure = [points(row.standard_error), points(row.second_mean), standing.place]
+    return [row.experiment, row.method, *numbers, *sure, str(row.runs), *gained, duration(row.seconds)]
 
 
-def _gain(gain: Gain) -> str:
-    text = f"{100 * gain.difference:+.2f}"
-    return text if gain.interval is None else f"{text} [{100 * gain.interval[0]:+.2f}, {100 * gain.interval[1]:+.2f}]"
+def _about(contest: Sequence[Standing]) -> Iterator[str]:
+    """The test rows, and what a constant answer scores on them."""
+    sizes = sorted({standing.row.rows for standing in contest if standing.row.rows is not None})
+    constants = sorted({points(standing.row.constant) for standing in contest if standing.row.constant is not None})
+    if sizes:
+        yield f"Rows of the test split: {', '.join(map(count, sizes))}."
+    if constants:
+        yield (
+            "Always the same answer, the most frequent one (or the mean) of the training split, scores "
+            f"{', '.join(constants)}."
+        )
 
 
 def _scores(runs: Sequence[Drawn]) -> Iterator[Block]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.run.events import EventReader, Started
 from core.run.methods import MethodRow, method_of
 from s3tui.runs.records.result import Result
 from s3tui.runs.status import Done
-from s3tui.runs.workspace import FoundRun, find_runs
+from s3tui.runs.workspace import FoundRun
 from s3tui.text.units import count, points
 
 # As the event `started` names the types of the backbone, in runs whose results do not.
@@ -43,6 +43,10 @@ class Row:
     `precision` is that of the backbone: runs of different precision are never averaged. `score_std` is the sample
     standard deviation, None for a single run. `parameters` (trained, rounded) and `seconds` (of a whole run) are means;
     `budget` is in parameters, None where there is none.
+
+    `rows` is the number of test rows, None where it is not known or differs; `standard_error` the mean one of a run's
+    score over these rows, not that of the mean: the runs share the rows. `constant` is the score of always giving the
+    most frequent answer of the training split, or its mean. A second metric has a name and a mean if there is one.
     """
 
     experiment: str
@@ -58,6 +62,11 @@ class Row:
     score_std: float | None
     runs: int
     seconds: float
+    rows: int | None = None
+    standard_error: float | None = None
+    constant: float | None = None
+    second_metric: str | None = None
+    second_mean: float | None = None
 
     @property
     def contest(self) -> Contest:
@@ -65,13 +74,8 @@ class Row:
         return Contest(self.task, self.model, self.metric, self.precision)
 
 
-def results(folder: Path) -> list[Row]:
-    """The rows of all finished runs under a folder: contest by contest, the best score first."""
-    return rows_of(find_runs(folder))
-
-
 def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
-    """The rows of the finished ones of these runs."""
+    """The rows of the finished ones of these runs: contest by contest, the best score first."""
     return [row for row, _ in grouped(runs)]
 
 
@@ -117,6 +121,7 @@ def _row(name: str, precision: str, runs: list[FoundRun]) -> Row:
     group = [_result(run) for run in runs]
     first = group[0]
     scores = [result.score for result in group]
+    second = next((name for name in first.metrics if name != first.metric), None)
     return Row(
         experiment=name,
         task=first.task,
@@ -131,7 +136,18 @@ def _row(name: str, precision: str, runs: list[FoundRun]) -> Row:
         score_std=statistics.stdev(scores) if len(scores) > 1 else None,
         runs=len(group),
         seconds=statistics.mean(result.seconds for result in group),
+        rows=first.rows if len({result.rows for result in group}) == 1 else None,
+        standard_error=_mean([result.standard_error for result in group]),
+        constant=_mean([result.constant.get(first.metric) for result in group]),
+        second_metric=second,
+        second_mean=_mean([result.metrics.get(second) for result in group]) if second else None,
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None if one of the values is missing."""
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if len(known) == len(values) else None
 
 
 def comparisons(rows: Iterable[Row]) -> Iterator[str]:

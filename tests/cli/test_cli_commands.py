@@ -173,7 +173,7 @@ def test_groups_are_listed_with_mean_and_spread(three, s3tui):
     code, out, err = s3tui("list", "--group", "method", "--sort", "-score")
     assert (code, err) == (0, "")
     assert [line.split() for line in out.splitlines()] == [
-        ["method", "runs", "finished", "score"],
+        ["method", "runs", "finished", "test"],
         ["s3", "2", "2", "71.25", "±", "1.77"],
         ["random", "1", "1", "33.33"],
     ]

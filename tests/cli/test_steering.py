@@ -94,7 +94,10 @@ def test_a_cancelled_run_is_killed_and_stays_cancelled_until_it_is_tried_again(b
     wait_until(lambda: busy.dispatcher() is None)
     code, out, err = s3tui("retry", "y", "--in", "runs")
     assert (code, out) == (0, "first/y: queued\n")
-    assert err == "no dispatcher is running for this workspace: start one with s3tui attach\n"
+    assert err.splitlines() == [
+        "no dispatcher is running for this workspace: start one with s3tui attach",
+        "retried runs keep the settings that they were created with; s3tui run FILE --fresh takes those of FILE",
+    ]
     drive("attach", str(busy.path)).communicate(timeout=DEADLINE)
     assert states() == {"x": "cancelled", "y": "finished"}
 

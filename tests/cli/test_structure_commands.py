@@ -111,3 +111,19 @@ def test_what_cannot_be_done_is_told_in_a_line(s3tui, arguments, words):
     assert (code, out) == (2, "")
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("show", "a/*"), ("random", "--like", "a/*"), ("diff", "a/*", "a/seed=0")])
+def test_a_pattern_of_several_runs_is_refused_where_one_is_needed(s3tui, command):
+    code, out, err = s3tui("structure", *command)
+    assert (code, out) == (2, "")
+    assert err == "s3tui: 'a/*' matches 2 runs: first/a/seed=0, first/a/seed=1: name one of them\n"
+
+
+def test_reselect_refuses_what_was_not_searched(s3tui, tmp_path):
+    directory = RunDir(tmp_path / "runs/first/random")
+    directory.create({})
+    write_json(directory.structure, Structure(SPACE, (1.0, *[0.0] * 7), (0,), 130, "t5-small").to_json())
+    code, out, err = s3tui("structure", "reselect", "random", "--budget", "100")
+    assert (code, out) == (2, "")
+    assert "first/random was not searched: it has no probabilities to select by" in err

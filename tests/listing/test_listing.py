@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from core.run.errors import UsageError
+from s3tui.listing.columns import COLUMNS
 from s3tui.listing.filters import parse_filter, sorted_lines
 from s3tui.listing.run_row import Line
 from s3tui.listing.suite_totals import overviews
@@ -15,7 +16,7 @@ BASE = Line(
 LINES = [
     replace(BASE, name="first/good", score=0.9, tags=("new",)),
     replace(BASE, name="first/poor", score=0.2, method="random", tags=("old",)),
-    replace(BASE, name="first/now", status="running", score=None, seconds=20.0),
+    replace(BASE, name="first/now", status="running", score=0.312, best=0.4, seconds=20.0),
     replace(BASE, name="second/later", suite="second", status="queued", score=None, task="rte", seconds=None),
 ]
 
@@ -32,9 +33,13 @@ def named(*words):
         (["status:running"], ["now"]),
         (["status:running,queued"], ["now", "later"]),
         (["-status:finished"], ["now", "later"]),
-        (["score>0.8"], ["good"]),
-        (["score<=0.2"], ["poor"]),
-        (["-score>0.8"], ["poor", "now", "later"]),
+        (["test>80"], ["good"]),
+        (["test<=20"], ["poor"]),
+        (["-test>80"], ["poor", "now", "later"]),
+        (["test:61.25"], []),
+        (["val>30"], ["now"]),
+        (["best>30"], ["now"]),
+        (["score>30"], ["good", "now"]),
         (["task:cb", "method:s3"], ["good", "now"]),
         (["task:cb method:random"], ["poor"]),
         (["-tag:old", "status:finished"], ["good"]),
@@ -53,7 +58,7 @@ def test_filters_must_all_hold(words, found):
     ("word", "message"),
     [
         ("scor>1", "there is no 'scor': did you mean 'score'"),
-        ("score>high", "'high' is no number"),
+        ("test>high", "'high' is no number"),
         ("task>cb", "task is no number: write task:cb"),
     ],
 )
@@ -66,8 +71,8 @@ def test_lines_without_a_value_come_last_in_either_order():
     def order(key):
         return [line.name.partition("/")[2] for line in sorted_lines(LINES, key)]
 
-    assert order("score") == ["poor", "good", "now", "later"]
-    assert order("-score") == ["good", "poor", "now", "later"]
+    assert order("test") == ["poor", "good", "now", "later"]
+    assert order("-test") == ["good", "poor", "now", "later"]
     assert order("name") == ["good", "now", "poor", "later"]
     with pytest.raises(UsageError, match="did you mean 'score'"):
         order("scores")
@@ -84,3 +89,10 @@ def test_waiting_runs_share_the_places_of_those_that_run():
     lines = [BASE, replace(BASE, status="queued"), *[replace(BASE, status="running", seconds=60.0)] * 2]
     (only,) = overviews(lines, {BASE.name: 0.0})
     assert only.eta == 30.0
+
+
+def test_a_filter_takes_the_score_as_it_is_shown():
+    line = replace(BASE, score=0.61249999)
+    shown = COLUMNS["test"].written(line)
+    assert parse_filter([f"test:{shown}"])(line)
+    assert not parse_filter(["test:0.6125"])(line)

@@ -4,12 +4,24 @@ import json
 import math
 
 import pytest
+from rich.console import Console
 from stand_in import BACKBONE, BUDGET, result
 
 from core.run.events import EventWriter, Started
 from core.run.rundir import RunDir, write_json
+from s3tui.cli import results_table
 from s3tui.cli.results_table import print_csv, print_json, print_table
-from s3tui.results.summary import comparisons, results, without_seed
+from s3tui.results.standings import standings
+from s3tui.results.summary import comparisons, rows_of, without_seed
+from s3tui.runs.workspace import find_runs
+
+
+def results(folder):
+    return rows_of(find_runs(folder))
+
+
+def placed(folder):
+    return standings(find_runs(folder))
 
 
 @pytest.fixture
@@ -60,11 +72,11 @@ def test_runs_of_different_precision_are_never_averaged_and_the_table_says_which
     finished("a/seed=2", 0.8, 2, precision="bf16")
     rows = results(tmp_path)
     assert [(row.precision, row.runs, round(row.score_mean, 2)) for row in rows] == [("bf16", 2, 0.7), ("fp32", 1, 0.5)]
-    print_table(rows)
+    print_table(placed(tmp_path))
     out = capsys.readouterr().out
     assert "model m in bf16" in out
     assert "model m in fp32" in out
-    print_json(rows)
+    print_json(placed(tmp_path))
     assert [row["precision"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["bf16", "fp32"]
 
 
@@ -150,7 +162,7 @@ def test_no_sentence_compares_across_budgets_or_tasks(finished, tmp_path):
 
 def test_json_has_the_promised_keys_and_unrounded_numbers(finished, tmp_path, capsys):
     finished("a", 1 / 3)
-    print_json(results(tmp_path))
+    print_json(placed(tmp_path))
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     promised = {"experiment", "task", "method", "budget", "parameters", "score_mean", "score_std", "runs"}
     assert promised <= row.keys()
@@ -159,25 +171,78 @@ def test_json_has_the_promised_keys_and_unrounded_numbers(finished, tmp_path, ca
 
 def test_csv_can_be_read_back(finished, tmp_path, capsys):
     finished("a", 0.5)
-    print_csv(results(tmp_path))
+    print_csv(placed(tmp_path))
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["experiment"], row["score_mean"], row["score_std"]) == ("a", "0.5", "")
 
 
-def test_the_table_marks_the_best_and_says_what_the_score_is(finished, tmp_path, capsys):
-    finished("s", 0.61)
-    finished("r/seed=0", 0.55, 0, method="random")
-    finished("r/seed=1", 0.57, 1, method="random")
-    print_table(results(tmp_path))
+def test_the_table_marks_what_is_best_and_says_how_sure_that_is(finished, tmp_path, capsys):
+    known = {"rows": 640, "constant": {"accuracy": 0.2}, "metrics": {"accuracy": 0.5, "macro_f1": 0.4}}
+    finished("s", 0.61, standard_error=0.0125, **known)
+    finished("r", 0.50, method="random", standard_error=0.0125, **known)
+    finished("f/seed=0", 0.59, 0, method="fixed", standard_error=0.0125, **known)
+    finished("f/seed=1", 0.61, 1, method="fixed", standard_error=0.0125, **known)
+    print_table(placed(tmp_path))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "* s s3 9,086 9,076 0.0400% 61.00 1 1m 23s" in lines
-    assert "r random 9,086 9,076 0.0400% 56.00 ± 1.41 2 1m 23s" in lines
-    assert "score: accuracy x 100 on t, model m; * best" in lines
+    assert "experiment method budget trained test s.e. macro_f1 gain runs time" in lines
+    assert "~ s s3 9,086 9,076 61.00 1.25 40.00 +1.00 [-2.46, +4.46] 1 1m 23s" in lines
+    assert "~ f fixed 9,086 9,076 60.00 ± 1.41 1.25 40.00 2 1m 23s" in lines
+    assert "r random 9,086 9,076 50.00 1.25 40.00 1 1m 23s" in lines
+    assert (
+        "test: accuracy x 100 on t (640 test rows), model m; ± standard deviation over seeds; "
+        "s.e. standard error of one run over the test rows" in lines
+    )
+    assert "always the most frequent answer, or the mean, scores 20.00" in lines
+    assert "~ within noise: the 95 % interval of the difference to the best covers 0" in lines
+    assert "gain: over the best baseline; 95 % interval over rows" in lines
+
+
+def test_results_of_before_print_as_much_as_is_known(finished, tmp_path, capsys):
+    finished("s", 0.61)
+    finished("r", 0.55, method="random")
+    print_table(placed(tmp_path))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "? s s3 9,086 9,076 61.00 +6.00 1 1m 23s" in lines
+    assert "test: accuracy x 100 on t, model m" in lines
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_table_fits_the_terminal_and_names_break_between_parts(finished, tmp_path, monkeypatch, capsys, width):
+    monkeypatch.setattr(results_table, "console", lambda: Console(width=width, markup=False, highlight=False))
+    for name, method in (("searched", "s3"), ("by-chance", "random")):
+        for seed in (0, 1):
+            finished(f"{name}/space=mix-low-rank,seed={seed}", 0.6, seed, method=method, standard_error=0.01)
+    print_table(placed(tmp_path))
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert "searched/" in out
+    assert "space=mix-low-rank" in out
+    assert "60.00 ± 0.00" in out
+    assert ("time" in out) == (width == 120)
+
+
+def test_json_and_csv_have_the_gain_and_how_sure_the_score_is(finished, tmp_path, capsys):
+    known = {"rows": 640, "standard_error": 0.02, "constant": {"accuracy": 0.2}}
+    finished("s", 0.65, **known, metrics={"accuracy": 0.65, "macro_f1": 0.5})
+    finished("r", 0.55, method="random", **known)
+    print_json(placed(tmp_path))
+    ours, other = json.loads(capsys.readouterr().out)["rows"]
+    wanted = {
+        "rows": 640, "standard_error": 0.02, "constant": 0.2, "second_metric": "macro_f1", "second_mean": 0.5,
+        "place": "best", "gain_over": "r", "gain_pairs": 0, "gain_interval": "rows",
+    }  # fmt: skip
+    assert {key: ours[key] for key in wanted} == wanted
+    half = 1.96 * math.hypot(0.02, 0.02)
+    assert [ours[key] for key in ("gain", "gain_low", "gain_high")] == pytest.approx([0.1, 0.1 - half, 0.1 + half])
+    assert other["gain"] is None
+    print_csv(placed(tmp_path))
+    first = next(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert (first["gain_over"], first["rows"]) == ("r", "640")
 
 
 def test_names_from_files_are_cleaned_and_never_markup(finished, tmp_path, capsys):
     finished("s", 0.61, model="[/red]\x1b]0;owned\x07m")
-    print_table(results(tmp_path))
+    print_table(placed(tmp_path))
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "model [/red]m" in out

@@ -221,7 +221,9 @@ def test_trackers_do_not_define_the_run(suite):
 
 
 def test_an_unknown_tracker_is_told_with_the_nearest(suite):
-    with pytest.raises(ConfigError, match=r"experiment\.a\.log_to\[0\]: no tracker is called 'tensorbord', did you mean"):
+    with pytest.raises(
+        ConfigError, match=r"experiment\.a\.log_to\[0\]: no tracker is called 'tensorbord', did you mean"
+    ):
         load(suite('[experiment.a]\nlog_to = ["tensorbord"]\n'))
 
 

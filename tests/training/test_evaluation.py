@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 import torch
 from support import BAD, GOOD, NEUTRAL, build, make_run, run_spec, save_model, tokenizer
@@ -161,6 +162,12 @@ def test_a_named_task_runs_from_end_to_end(tmp_path, models, root, family, name,
     assert execute(run) == EXIT_OK
     result = read_json(run.result)
     assert (list(result["metrics"]), result["task"]) == (found, name)
+    assert list(result["constant"]) == found
+    table = pyarrow.parquet.read_table(run.predictions)
+    assert table.num_rows == result["rows"] > 1
+    assert result["standard_error"] >= 0
+    kind = {"cola": str, "stsb": float, "squad": list}[name]
+    assert {type(target) for target in table["target"].to_pylist()} == {kind}
 
 
 @pytest.mark.parametrize(

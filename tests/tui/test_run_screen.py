@@ -41,7 +41,7 @@ def detail(app):
 
 async def test_the_head_says_where_the_run_stands(at):
     async with at("Loss") as app:
-        await app.until(lambda: app.shows("✓ finished", "first/searched", "icd10-chapter", "score 70.00"))
+        await app.until(lambda: app.shows("✓ finished", "first/searched", "icd10-chapter", "test 70.00"))
 
 
 async def test_loss_draws_train_and_validation_and_the_other_charts_beside_it(at):

@@ -46,7 +46,7 @@ def test_rows_that_are_left_out_are_counted_in_the_events_the_result_and_the_log
     (data,) = [event for event in read_events(run.events)[0] if isinstance(event, Data)]
     assert (data.rows, data.left_out) == ({"train": 240, "validation": 30, "test": 30}, {"have an empty 'text'": 3})
     result = read_json(run.result)
-    assert (result["rows"], result["left_out"]) == (data.rows, data.left_out)
+    assert (result["splits"], result["left_out"]) == (data.rows, data.left_out)
     assert result["metric"] == "macro_f1"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 import torch
 from safetensors import safe_open
@@ -55,6 +57,17 @@ def last(run: RunDir) -> object:
     return read_events(run.events)[0][-1]
 
 
+def check_predictions(run: RunDir, result: dict) -> None:
+    """The predictions are of every test row and give the score; the result says how sure and how easy that score is."""
+    table = pyarrow.parquet.read_table(run.predictions).to_pylist()
+    assert [row["row"] for row in table] == list(range(result["rows"]))
+    assert {row["target"] for row in table} == {"bad", "good"}
+    assert result["score"] == statistics.fmean(row["target"] == row["prediction"] for row in table)
+    assert 0 < result["standard_error"] < 0.3 or result["score"] in (0, 1)
+    shares = [statistics.fmean(row["target"] == label for row in table) for label in ("bad", "good")]
+    assert result["constant"]["accuracy"] in shares
+
+
 @pytest.mark.parametrize("family", SEARCHED)
 def test_a_search_leaves_a_structure_under_the_budget_and_its_weights(tmp_path, models, reviews, family):
     spec = run_spec(models[family], reviews)
@@ -65,6 +78,7 @@ def test_a_search_leaves_a_structure_under_the_budget_and_its_weights(tmp_path, 
     result = read_json(run.result)
     assert result["parameters"] == structure.parameters
     assert result["metric"] == "accuracy"
+    check_predictions(run, result)
     tensors = load_file(run.delta)
     assert sum(t.numel() for t in tensors.values()) == structure.parameters + result["head_parameters"]
     events, skipped = read_events(run.events)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError
-from s3tui.cli.diagnostics import say
+from s3tui.cli.diagnostics import confirmed, say
 from s3tui.runs.lookup import find_names, find_workspace, is_glob
 from s3tui.runs.workspace import FoundRun, Workspace, read_run
 from s3tui.scheduling import control
@@ -62,7 +62,10 @@ def _print_queue(what: str, as_json: bool) -> int:
 
 def retry(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
     """Queue runs again."""
-    return _requeue(patterns, control.retry, where, as_json)
+    code = _requeue(patterns, control.retry, where, as_json)
+    if code == EXIT_OK:
+        say("retried runs keep the settings that they were created with; s3tui run FILE --fresh takes those of FILE")
+    return code
 
 
 def _requeue(patterns: Sequence[str], action: Action, where: Path | None, as_json: bool) -> int:
@@ -98,13 +101,10 @@ def rm(patterns: Sequence[str], yes: bool, where: Path | None, as_json: bool) ->
 
 
 def _ask(runs: Sequence[FoundRun]) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError("stdin is not a terminal: pass --yes")
-    for run in runs:
-        say(f"{run.name} ({run.status.name})")
-    print(f"Delete {'this run' if len(runs) == 1 else f'these {len(runs)} runs'}? [y/N] ", end="", file=sys.stderr)
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if sys.stdin.isatty():
+        for run in runs:
+            say(f"{run.name} ({run.status.name})")
+    if not confirmed(f"Delete {'this run' if len(runs) == 1 else f'these {len(runs)} runs'}?"):
         raise UsageError("nothing was deleted")
 
 

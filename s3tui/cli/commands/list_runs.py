@@ -73,5 +73,5 @@ def _list_groups(groups: Sequence[Group], form: Form) -> int:
         rows = [
             [g.value, str(len(g.lines)), str(g.done), points(g.mean), s] for g, s in zip(groups, spread, strict=True)
         ]
-        print_aligned([[groups[0].key, "runs", "finished", "score", ""], *rows])
+        print_aligned([[groups[0].key, "runs", "finished", "test", ""], *rows])
     return EXIT_OK

@@ -25,9 +25,13 @@ from s3tui.text.units import ABSENT, duration, points
 
 SHOWN = 10  # waiting runs that `status` lists
 SHOWN_KEYS = (
-    "name", "status", "note", "folder", "phase", "step", "ended_early", "score", "parameters", "seconds", "priority",
-    "tags",
+    "name", "status", "note", "folder", "phase", "step", "ended_early", "test", "val", "best", "parameters", "seconds",
+    "priority", "tags",
 )  # fmt: skip
+
+
+SCORES = ("test", "val", "best")
+TITLES = {"best": "best val"}
 
 
 def status(where: Path | None, as_json: bool) -> int:
@@ -127,7 +131,7 @@ def path(pattern: str, where: Path | None, as_json: bool) -> int:
 def _print_run(details: dict[str, Any]) -> None:
     for key in SHOWN_KEYS:
         if details[key] not in (None, "", ()):
-            print(f"{key:12}{clean(_written(details[key]))}")
+            print(f"{TITLES.get(key, key):12}{clean(_written(details[key], key))}")
     for text in details["log_tail"]:
         print(f"{'log':12}{clean(text)}")
     for key, value in flat(details["spec"]):
@@ -139,7 +143,9 @@ def _process(status: Any) -> dict[str, Any] | None:
     return asdict(process) if process is not None else None
 
 
-def _written(value: Any) -> str:
+def _written(value: Any, key: str = "") -> str:
+    if key in SCORES:
+        return points(value)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value)

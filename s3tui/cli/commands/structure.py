@@ -17,7 +17,7 @@ from core.run.rundir import json_bytes
 from core.run.selection import mean
 from core.run.structure import Candidate, Structure
 from s3tui.cli.diagnostics import PIPE_WIDTH, say
-from s3tui.structures.load import Heatmap, find, heatmap, is_original, summary
+from s3tui.structures.load import Heatmap, Named, find, heatmap, is_original, summary
 from s3tui.structures.text_map import map_lines
 from s3tui.system.output_file import write_output
 from s3tui.text.columns import print_aligned
@@ -31,7 +31,7 @@ NUMBERED = 10  # most structures for which a table of pairs is printed
 
 def show(which: str, like: str | None, where: Path | None, as_json: bool) -> int:
     """Print what a structure trains."""
-    named = find([which], where, like)[0]
+    named = _one(which, where, like)
     if as_json:
         chosen = [_described(named.structure, i) for i in named.structure.selected]
         about = {"name": named.name, "model": named.structure.model}
@@ -41,6 +41,16 @@ def show(which: str, like: str | None, where: Path | None, as_json: bool) -> int
     return EXIT_OK
 
 
+def _one(reference: str, where: Path | None, like: str | None = None) -> Named:
+    """The structure of a reference; raises UsageError if it matches several runs."""
+    found = find([reference], where, like)
+    if len(found) > 1:
+        names = ", ".join(named.name for named in found[:NUMBERED])
+        more = f" and {len(found) - NUMBERED} more" if len(found) > NUMBERED else ""
+        raise UsageError(f"{reference!r} matches {len(found)} runs: {names}{more}", "name one of them")
+    return found[0]
+
+
 def _described(structure: Structure, i: int) -> dict[str, Any]:
     candidate = structure.candidates[i]
     return {"name": candidate.name} | asdict(candidate) | {"p": structure.p[i]}
@@ -48,7 +58,7 @@ def _described(structure: Structure, i: int) -> dict[str, Any]:
 
 def diff(a: str, b: str, like: str | None, where: Path | None, as_json: bool) -> int:
     """Print the difference of two structures."""
-    one, other = find([a], where, like)[0], find([b], where, like)[0]
+    one, other = _one(a, where, like), _one(b, where, like)
     found = difference(one.structure, other.structure)
     if as_json:
         sides = {
@@ -89,6 +99,8 @@ def mean_of(
         raise UsageError(f"no rule of selection is called {how!r}", nearest(how, SELECTIONS))
     found = find(which, where)
     first = found[0]
+    if len(found) == 1 and set(first.structure.p) <= {0.0, 1.0}:
+        raise UsageError(f"{first.name} was not searched: it has no probabilities to select by", "name a search")
     limit = first.structure.budget if budget is None else first.budget(budget)
     if limit is None:
         raise UsageError(f"{first.name} has no budget", "give one with --budget")
@@ -99,13 +111,13 @@ def mean_of(
 
 def draw(like: str, seed: int, output: Path | None, where: Path | None, as_json: bool) -> int:
     """Make a random structure."""
-    named = find([like], where)[0]
+    named = _one(like, where)
     return _give(f"random like {named.name}, seed {seed}", drawn_like(named.structure, seed), output, as_json)
 
 
 def convert(which: str, like: str | None, output: Path | None, where: Path | None, as_json: bool) -> int:
     """Convert to the format of the paper's code, or from it."""
-    named = find([which], where, like)[0]
+    named = _one(which, where, like)
     theirs = is_original(Path(which))
     return _write(named.structure.to_json() if theirs else to_original(named.structure), output, True)
 

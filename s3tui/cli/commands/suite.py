@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from s3tui.runs.workspace import FoundRun, Workspace
     from s3tui.scheduling.dispatcher import Settings
     from s3tui.suite.beforehand import Beforehand, Look
-    from s3tui.suite.load import PlannedRun
+    from s3tui.suite.load import PlannedRun, Suite
     from s3tui.text.serialize import Form
 
 MAX_LINES = 20  # listed runs without a result
+MAX_NAMES = 5  # in one message
 
 
 def init(file: Path) -> int:
@@ -137,10 +139,12 @@ def run(
     detach: bool,
     settings: Settings | None = None,
     launcher: str | None = None,
+    yes: bool = True,
 ) -> int:
     """Queue the runs of a suite and run them to the end; prints the results and the failures.
 
-    `launcher` overrides that of the suite. `settings` are given by tests, with a substitute for the worker.
+    Without `yes`, it lists what `fresh` would delete and asks. `launcher` overrides that of the suite. `settings` are
+    given by tests, with a substitute for the worker.
     """
     from s3tui.cli.foreground.session import Session, stop_or_ask
     from s3tui.runs.workspace import Workspace
@@ -149,7 +153,10 @@ def run(
     from s3tui.suite.submit import submit
 
     suite = load(file)
-    todo = submit(suite, select(suite, only), fresh, launcher)
+    chosen = select(suite, only)
+    if fresh and not yes:
+        _ask_to_replace(suite, chosen)
+    todo = submit(suite, chosen, fresh, launcher)
     workspace = Workspace(suite.workspace)
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
@@ -159,7 +166,22 @@ def run(
     runs = []
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
-    return _print_outcome(suite.folder, runs, f"{suite.name}/", workspace.reasons())
+    return _print_outcome(suite, runs, f"{suite.name}/", workspace.reasons())
+
+
+def _ask_to_replace(suite: Suite, chosen: Sequence[PlannedRun]) -> None:
+    """List the runs that would be replaced and ask; those that never began to train are replaced without asking."""
+    from s3tui.cli.diagnostics import confirmed
+    from s3tui.runs.workspace import read_run
+
+    there = [read_run(suite.directory(run), run.name) for run in chosen if suite.directory(run).exists()]
+    trained = [run for run in there if run.summary.get("phase") or run.directory.result.exists()]
+    if not trained:
+        return
+    for run in trained:
+        say(f"{run.name} ({run.status.name}): --fresh deletes it, results too")
+    if not confirmed(f"Delete {'this run' if len(trained) == 1 else f'these {len(trained)} runs'} and start anew?"):
+        raise UsageError("nothing was deleted")
 
 
 def dry_run(file: Path, only: Sequence[str], launcher: str | None) -> int:
@@ -195,13 +217,13 @@ def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int
     return EXIT_OK
 
 
-def _print_outcome(folder: Path, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
+def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
     """Print the results of a suite, and the failure report of each unsuccessful run."""
     from s3tui.cli.results_table import print_table
-    from s3tui.results.summary import results
+    from s3tui.results.standings import standings
     from s3tui.runs.failure import exit_code_for, failure_of
 
-    print_table(results(folder))
+    print_table(standings(_of_suite(suite)))
     failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
     for failure in failures:
         say(str(failure))
@@ -226,12 +248,11 @@ def attach(where: Path | None, settings: Settings | None = None) -> int:
 def results(path: Path | None, form: Form) -> int:
     """Print the results of a suite or a workspace; runs without a result are listed on stderr."""
     from s3tui.cli import results_table
-    from s3tui.results.summary import rows_of, without_result
-    from s3tui.runs.workspace import find_runs
+    from s3tui.results.standings import standings
+    from s3tui.results.summary import without_result
 
-    folder = _results_folder(path)
-    found = find_runs(folder)
-    rows = rows_of(found)
+    folder, found = _runs_of(path)
+    rows = standings(found)
     {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form](rows)
     if not rows:
         say(f"no finished run in {folder}")
@@ -239,16 +260,50 @@ def results(path: Path | None, form: Form) -> int:
     return EXIT_OK
 
 
-def _results_folder(path: Path | None) -> Path:
-    """The folder of the suite in a file, or the folder itself."""
-    path = path or Path(DEFAULT_FILE)
+def _runs_of(path: Path | None) -> tuple[Path, list[FoundRun]]:
+    """The folder of the suite in a file with the runs of that suite, or the folder itself with all of its runs."""
+    from s3tui.runs.workspace import find_runs
+
+    path = path or _only_suite()
     if path.is_dir():
-        return path
+        return path, find_runs(path)
     if not path.exists():
         raise UsageError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
     from s3tui.suite.load import load  # imported here, as a folder does not need pydantic
 
-    return load(path).folder
+    suite = load(path)
+    return suite.folder, _of_suite(suite)
+
+
+def _of_suite(suite: Suite) -> list[FoundRun]:
+    """The runs of a suite; those of its folder that it has no longer are left out, with a line that says so."""
+    from s3tui.runs.workspace import find_runs
+
+    planned = {run.name for run in suite.runs}
+    found = find_runs(suite.folder)
+    former = [run.name for run in found if run.name not in planned]
+    if former:
+        names = ", ".join(former[:MAX_NAMES]) + (", ..." if len(former) > MAX_NAMES else "")
+        say(
+            f"{len(former)} run{'' if len(former) == 1 else 's'} left out that the suite no longer has: {names} "
+            f"(s3tui results {suite.folder} shows all)"
+        )
+    return [run for run in found if run.name in planned]
+
+
+def _only_suite() -> Path:
+    """The file `experiments.toml`; without it raises UsageError that names the suites that there are."""
+    from s3tui.suite.discover import suite_files
+
+    default = Path(DEFAULT_FILE)
+    if default.exists():
+        return default
+    suites = [file.path for file in suite_files([Path.cwd()]) if not file.problem]
+    if not suites:
+        raise UsageError(f"there is no {default}", "name the TOML file of a suite, or the folder of a workspace")
+    known = ", ".join(os.path.relpath(path) for path in suites[:MAX_NAMES])
+    more = f" and {len(suites) - MAX_NAMES} more" if len(suites) > MAX_NAMES else ""
+    raise UsageError(f"there is no {default}", f"suites here: {known}{more}; name one, or the folder of a workspace")
 
 
 def _say_some(lines: Iterable[str]) -> None:

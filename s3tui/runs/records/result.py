@@ -21,7 +21,8 @@ class _Seconds:
 class Result:
     """Score, parameters and time; `seconds` is that of the whole run.
 
-    `precision` is that of the backbone, `fp32` or `bf16`; empty in results of versions before 0.2.
+    `precision` is that of the backbone, `fp32` or `bf16`; empty in results of versions before 0.2. `rows` of the test
+    split, the `standard_error` of the score over them, and the metrics of a `constant` answer came later too.
     """
 
     task: str
@@ -34,6 +35,11 @@ class Result:
     backbone_parameters: Count
     seconds: Annotated[float, Made(_Seconds, attrgetter("total"))]
     precision: Literal["fp32", "bf16", ""] = field(default="", metadata=LATER)
+    metrics: dict[str, float] = field(default_factory=dict, metadata=LATER)
+    validation: dict[str, float] = field(default_factory=dict, metadata=LATER)
+    rows: Count | None = field(default=None, metadata=LATER)
+    standard_error: Amount | None = field(default=None, metadata=LATER)
+    constant: dict[str, float] = field(default_factory=dict, metadata=LATER)
 
 
 def read_result(directory: RunDir) -> Result:

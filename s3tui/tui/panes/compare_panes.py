@@ -40,13 +40,13 @@ CHARTS = (
     run_overlays.validation_losses,
 )
 RESULTS = (
-    Column("name", "run", 0), Column("status", "status", 11), Column("score", "score", 7, right=True),
-    Column("best", "best", 7, right=True), Column("used", "budget used", 16, right=True),
+    Column("name", "run", 0), Column("status", "status", 11), Column("test", "test", 7, right=True),
+    Column("best", "best val", 8, right=True), Column("used", "budget used", 16, right=True),
     Column("seconds", "elapsed", 8, right=True),
 )  # fmt: skip
 POINTS = (
     Column("front", "", 1), Column("name", "run", 0), Column("parameters", "trained", 11, right=True),
-    Column("score", "score", 7, right=True),
+    Column("score", "test", 7, right=True),
 )  # fmt: skip
 CHOSEN = (
     Column("name", "candidate", 0), Column("bar", "chosen by", BAR), Column("times", "runs", 7, right=True),

@@ -29,6 +29,7 @@ ABOUT = {
     "log.txt": "output of the worker",
     "structure.json": "every candidate with its p, and which are chosen",
     "delta.safetensors": "the trained tensors",
+    "predictions.parquet": "the prediction for each row of the test split",
     "result.json": "scores, parameters, budget, times, versions",
     "summary.json": "the values that a list of many runs shows",
     "checkpoint": "checkpoints, from which a stopped run resumes",

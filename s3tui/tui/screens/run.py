@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from s3tui.listing.columns import tested, validated
 from s3tui.listing.run_row import Line
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count, duration, loss, points
@@ -108,9 +109,10 @@ def _subline(line: Line, detail: RunDetail) -> list[Cell]:
     if line.step is not None and line.total:
         cells += [text(f"{line.phase} "), bar(line.step / line.total, 12), text(f" {line.step:,}/{line.total:,}  ")]
     named = [
-        ("train", loss(line.train_loss)), ("val", loss(line.validation_loss)), ("score", points(line.score)),
-        ("best", points(line.best)), ("budget", f"{count(line.used)}/{count(line.budget)}"),
-        ("elapsed", duration(line.seconds)), ("left", duration(line.left)),
+        ("loss", loss(line.train_loss)), ("val loss", loss(line.validation_loss)), ("test", points(tested(line))),
+        ("val", points(validated(line))), ("best val", points(line.best)),
+        ("budget", f"{count(line.used)}/{count(line.budget)}"),
+        ("time", duration(line.seconds)), ("left", duration(line.left)),
     ]  # fmt: skip
     for name, value in named:
         if value not in ("-", "-/-"):

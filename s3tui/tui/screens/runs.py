@@ -43,7 +43,7 @@ class Runs(RunActions, Live):
     TITLE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("enter", "open", "Open", "Open the run under the cursor", footer=True),
-        key("slash", "filter", "Filter", "Filter as you type: status:running task:cb score>0.8 -tag:old", footer=True),
+        key("slash", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
         key("o", "sort", "Sort", "Sort by a column; once more turns it round", footer=True),
         key("g", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
         key("space", "mark", "Mark", "Mark the run for actions on several, and to compare", footer=True),
@@ -61,7 +61,7 @@ class Runs(RunActions, Live):
     def compose(self) -> ComposeResult:
         """Headline, filter, table, devices, and loss and log of one run."""
         yield TextLine(id="headline")
-        yield Input(placeholder="status:running task:cb score>0.8 method:s3 -tag:old", id="filter")
+        yield Input(placeholder="status:running task:cb test>80 method:s3 -tag:old", id="filter")
         grid = Grid(shown_columns(), EMPTY, id="runs")
         grid.border_title = "runs"
         yield grid

@@ -70,7 +70,7 @@ def heading_of(group: Group) -> Row:
     spread: Cell = text(f"± {points(group.spread)}", "muted") if group.spread is not None else ()
     cells = {
         "status": ((" ", ""), (done, "muted")), "name": text(clean(f"{group.key} = {group.value}"), "strong"),
-        "score": score, "best": spread,
+        "test": score, "best": spread,
     }  # fmt: skip
     return Row(f"\0{group.key}={group.value}", cells, heading=True)
 
