@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import BAD, GOOD, NEUTRAL, make_run, run_spec, save_model
+from support import BAD, GOOD, NEUTRAL, make_run, run_spec, save_model, space
 from workers import DEADLINE, Worker, attempt, has_reached, make_spec, outcome
 
 from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
@@ -66,6 +66,9 @@ def numbers(run: RunDir) -> dict[tuple[str, int], tuple[float, ...]]:
     return told
 
 
+WITHOUT_KEYS = space({"attn.o": ["lora(rank=1)", "bitfit"], "ffn.*": ["bitfit"], "norm.*": ["lnfit"]})
+
+
 @pytest.mark.parametrize(
     ("family", "changes"),
     [
@@ -74,7 +77,8 @@ def numbers(run: RunDir) -> dict[tuple[str, int], tuple[float, ...]]:
         ("bert", {"method": "saliency"}),
         ("bert", {"method": "saliency", "saliency": {"criterion": "fisher"}}),
         ("t5", {"search": {"hypergradient": "forward-difference", "gradient_accumulation": 2}}),
-        ("gpt2", {"retrain": {"optimizer": "adafactor", "learning_rate": 2e-3}}),
+        # No bias of keys: its gradient is rounding alone, which Adafactor scales up and clips the others by.
+        ("gpt2", {"retrain": {"optimizer": "adafactor"}, "space": WITHOUT_KEYS}),
     ],
     ids=["bert", "bipeft", "taylor", "fisher", "t5", "gpt2"],
 )
