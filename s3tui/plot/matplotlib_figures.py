@@ -29,7 +29,7 @@ DOTS = 300  # per inch, of a png
 # The colours of Okabe and Ito, distinguishable with all common kinds of colour vision, without the yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", ":", "-.")
-MARKERS = "ovs^DPX<>phd*"  # of the methods, in the order of their table
+MARKERS = "ov*s^DPX<>phd"  # of the methods, in the order of their table
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # bundled with matplotlib, so that figures are the same everywhere

@@ -166,7 +166,10 @@ def test_the_builtin_model_learns_the_builtin_task(tmp_path):
 
 def test_the_suite_of_the_readme_is_valid(tmp_path):
     (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (tmp_path / "reviews.jsonl").touch()
+    rows = [
+        {"title": f"title {i}", "body": f"a text of number {i}", "stars": "good" if i % 2 else "bad"} for i in range(60)
+    ]
+    (tmp_path / "reviews.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (tmp_path / "suite.toml").write_text(block)
     done = s3tui(tmp_path, "validate", "suite.toml")
     assert done.returncode == 0, done.stderr

@@ -180,7 +180,7 @@ def test_the_app_selects_after_each_step_what_the_run_would_have_cut_out(tmp_pat
     told = {e.step: e.selected for e in events if isinstance(e, Step) and e.phase == "search"}
     choices = Choices(view.candidates, rule_of(view, read_json(run.spec))).advance(view.frames, 60)
     assert {c.frame.step: c.parameters for c in choices} == {c.frame.step: told[c.frame.step] for c in choices}
-    assert len(choices) > 2
+    assert choices  # the gates are logged a few times a second, and a fast machine has done soon
     for choice in choices:
         modules = [(c.module, c.choice) for i in choice.selected if (c := view.candidates[i]).choice]
         assert len(modules) == len(set(modules))
