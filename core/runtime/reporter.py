@@ -24,7 +24,7 @@ from core.run.events import (
     StructureChosen,
     read_events,
     score_of,
-)  # fmt: skip
+)
 from core.run.rundir import RunDir, read_json, write_bytes, write_json
 
 GATES_INTERVAL = 0.25  # seconds between two gate events: enough for the eye, little for the disk
@@ -90,10 +90,6 @@ class Reporter:
         """Write the gate probabilities, and the order of the candidates where the structure does not go by p."""
         self._last_gates = time.monotonic()
         self.event(Gates(step, [round(value, 6) for value in p], order))
-
-    def evaluation(self, event: Eval) -> None:
-        """Write an evaluation; the summary keeps the last and the best score."""
-        self.event(event)
 
     def flush(self) -> None:
         """Write the summary to disk."""

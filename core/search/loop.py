@@ -153,7 +153,7 @@ def _evaluate(
         best.score, best.p = score, tuple(p)
     best.evaluated = state.step
     best.settle(selected)
-    reporter.evaluation(Eval("search", state.step, "validation", metrics, is_best))
+    reporter.event(Eval("search", state.step, "validation", metrics, is_best))
 
 
 def _report_gates(searcher: Searcher[State], state: State, reporter: Reporter) -> tuple[list[float], list[int] | None]:

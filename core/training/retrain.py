@@ -138,7 +138,7 @@ def _evaluate(
     if is_best:
         best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]
     best.evaluated = step
-    reporter.evaluation(Eval("retrain", step, "validation", metrics, is_best))
+    reporter.event(Eval("retrain", step, "validation", metrics, is_best))
 
 
 def _train_step(
