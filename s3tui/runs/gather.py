@@ -10,7 +10,7 @@ from core.run.errors import RunDirError
 from core.run.events import Event, from_line
 from core.run.rundir import RunDir, open_plain
 from s3tui.runs.records.job import Job, read_job
-from s3tui.runs.records.process import Process, read_exit, read_process
+from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.records.result import read_result
 from s3tui.runs.status import Damaged, Facts, Status, attempt_of, status_of
@@ -46,9 +46,7 @@ def gather(directory: RunDir, queue: Queue | None, now: float) -> Facts:
     ages = {"event_age": _event_age(directory, process, now), "heartbeat_age": _age(directory.heartbeat, now)}
     if alive or locked:
         return Facts(queue, process, alive=alive, locked=locked, **ages, **here)  # type: ignore[arg-type]
-    end = read_exit(directory)
-    if process is None or (end is not None and end.worker != process.worker):
-        end = None
+    end = _end_of(directory, process)
     # Read after the process is known to be gone, so that its last writes are not missed.
     result = read_result(directory) if _is_there(directory.result) else None
     last = last_event(directory.events, 0 if process is None else process.events_start)
@@ -60,12 +58,16 @@ def _of_job(directory: RunDir, queue: Queue | None, job: Job, now: float) -> Fac
     process = read_process(directory)
     if process is not None and process.job != job.id:
         process = None
-    end = read_exit(directory)
-    if process is None or (end is not None and end.worker != process.worker):
-        end = None
+    end = _end_of(directory, process)
     last = last_event(directory.events, process.events_start) if process is not None else None
     age, beat = _event_age(directory, process, now), _age(directory.heartbeat, now)
     return Facts(queue, process, end, None, last, event_age=age, heartbeat_age=beat, job=job)
+
+
+def _end_of(directory: RunDir, process: Process | None) -> Exit | None:
+    """How the worker of this process ended; None if it is not known, or the record is of another attempt."""
+    end = read_exit(directory)
+    return end if process is not None and end is not None and end.worker == process.worker else None
 
 
 def _is_there(path: Path) -> bool:
