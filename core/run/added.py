@@ -40,6 +40,8 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
     left_out: dict[str, Any] = {key: True for key, meant in MEANT.items() if spec[key] == meant}
     for part in ("search", "retrain"):
         left_out[part] = {key for key in ADDED_TO_TRAINING if spec[part][key] is None}
+    if spec["search"]["selection"] != "sampled":  # it came with its key
+        left_out["search"].add("selection_samples")
     if "path" in spec["task"]:
         left_out["task"] = {key for key, before in ADDED_TO_FILES.items() if spec["task"][key] == before}
     own = method_of(spec["method"]).settings

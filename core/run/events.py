@@ -22,7 +22,8 @@ from typing import Annotated, Any, ClassVar
 from core.run.fields import Between, Count, Like, Moment, Share, event_reader
 
 VERSION = 1
-TRAINING = ("search", "retrain")  # the phases in which something is trained, in their order
+# The phases of steps, in their order; the cut is there if the selection needs the network.
+STEPPED = ("search", "cut", "retrain")
 LONGEST_LINE = 2**24  # bytes; a longer line without an end is damage, and is not kept in memory
 
 
@@ -88,7 +89,7 @@ class Data(Event):
 
 @dataclass(frozen=True)
 class Phase(Event):
-    """A phase (`search`, `retrain` or `test`) of `total` steps begins or is resumed.
+    """A phase (`search`, `cut`, `retrain` or `test`) of `total` steps begins or is resumed, or its `total` changes.
 
     A resumed attempt continues after the `resumed_step` of its `started` event.
     """
@@ -100,20 +101,21 @@ class Phase(Event):
 
 @dataclass(frozen=True)
 class Step(Event):
-    """One optimisation step.
+    """One optimisation step, or in the cut one loss of the network under other gates.
 
     `train_loss` and `validation_loss` are the inner and outer losses, `*_norm` the gradient norms before clipping,
     `expected` = sum n_i p_i, `sampled` = sum n_i z_i of the outer step, `selected` the size of the structure that would
     be selected now (all three in parameters), `shift` the solved zeta. Fields about gates are None in retraining,
-    `validation_loss` also in a search of one level, and `shift` also with other strategies than `shift`.
+    `validation_loss` also in a search of one level, and `shift` also with other strategies than `shift`. The cut has a
+    `validation_loss` and `selected` alone.
     """
 
     type: ClassVar[str] = "step"
     phase: str
     step: Count
-    train_loss: float
-    gradient_norm: float
-    learning_rate: float
+    train_loss: float | None
+    gradient_norm: float | None
+    learning_rate: float | None
     validation_loss: float | None = None
     alpha_gradient_norm: float | None = None
     alpha_learning_rate: float | None = None

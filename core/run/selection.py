@@ -13,6 +13,16 @@ from core.run.errors import RunDirError
 from core.run.structure import Candidate, Structure, choices_of
 
 
+# The selections that follow from p, and those for which a run asks its trained network (`core.search.cuts`).
+BY_P = ("first-fit", "knapsack")
+BY_NETWORK = ("perturbation", "sampled")
+
+
+def by_p(how: object) -> str:
+    """The selection by p that stands for this one until the network is asked; "first-fit" for an unknown one."""
+    return how if isinstance(how, str) and how in BY_P else BY_P[0]
+
+
 @dataclass(frozen=True)
 class Cut:
     """The rule that selects a structure: at most `budget` parameters, `how` = "first-fit" or "knapsack".
@@ -53,14 +63,20 @@ def first_fit(
 ) -> list[int]:
     """Take candidates from the most probable down, skipping what no longer fits (the paper's rule).
 
-    Equal probabilities keep the order of the space. A later, smaller candidate may still fit. Alternatives come where
-    the sum of their probabilities puts them, the most probable first.
+    A later, smaller candidate may still fit.
+    """
+    return fill(by_probability(p, choices), parameters, budget, choices)
+
+
+def by_probability(p: Sequence[float], choices: Sequence[int] | None = None) -> list[int]:
+    """All candidates from the most probable down; equal probabilities keep the order of the space.
+
+    Alternatives come where the sum of their probabilities puts them, the most probable first.
     """
     together = [0.0] * len(p)
     for i, value in enumerate(p):
         together[i if choices is None else choices[i]] += value
-    order = sorted(range(len(p)), key=lambda i: (-together[i if choices is None else choices[i]], -p[i]))
-    return fill(order, parameters, budget, choices)
+    return sorted(range(len(p)), key=lambda i: (-together[i if choices is None else choices[i]], -p[i]))
 
 
 def fill(

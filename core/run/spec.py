@@ -15,6 +15,7 @@ from pydantic_core import PydanticKnownError
 from core.run.added import not_in_digest, with_added
 from core.run.errors import SpecError
 from core.run.methods import METHODS, OWN
+from core.run.selection import BY_NETWORK
 from core.run.spaces import SpaceSpec
 from core.run.tasks import OWN as TASKS
 from core.run.training import (
@@ -328,6 +329,13 @@ class RunSpec(Frozen):
         several = [str(delta) for _, _, delta in self.space.deltas() if len(delta.alternatives) > 1]
         if METHODS[self.method].strategy and several and self.search.strategy != "shift":
             raise ValueError(f'{several[0]} is a choice of one, which needs strategy = "shift"')
+        return self
+
+    @model_validator(mode="after")
+    def _the_network_is_asked_about_p(self) -> RunSpec:
+        row, how = METHODS[self.method], self.search.selection
+        if how in BY_NETWORK and row.searches and not (row.gates and row.by == "p"):
+            raise ValueError(f'method {self.method!r} selects by its {row.by}: leave selection = "{how}" out of search')
         return self
 
     def __eq__(self, other: object) -> bool:

@@ -174,10 +174,15 @@ class SearchSettings(Training):
         description="The search ends early when so many evaluations in a row found the same structure as the one "
         "before them; by default it never does.",
     )
-    selection: Literal["first-fit", "knapsack"] = Field(
+    selection: Literal["first-fit", "knapsack", "perturbation", "sampled"] = Field(
         default="first-fit",
-        description="How the structure is selected: the most probable candidates that still fit, one after the other, "
-        "or the set with the largest sum of probabilities.",
+        description="How the structure is selected: the most probable candidates that still fit, one after the other "
+        "(`first-fit`); the set with the largest sum of probabilities (`knapsack`); or with the trained network, as "
+        "[methods.md](methods.md#the-cut) has it: by the rise of the validation loss when a candidate is closed "
+        "(`perturbation`), or the best of some structures drawn from the gates (`sampled`).",
+    )
+    selection_samples: Positive = Field(
+        default=32, description="With `sampled`: how many structures are drawn, the first fit among them."
     )
 
     @model_validator(mode="before")

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from core.run.events import TRAINING
+from core.run.events import STEPPED
 from core.run.rundir import remove_leftovers, write_bytes
 from core.runtime.log import log_line
 
@@ -91,8 +91,8 @@ class Checkpoints:
 
 def _place(path: Path) -> tuple[int, int] | None:
     """The phase and step in a checkpoint's file name; None for other files."""
-    match = re.fullmatch(rf"({'|'.join(TRAINING)})-(\d+)\.safetensors", path.name)
-    return (TRAINING.index(match[1]), int(match[2])) if match else None
+    match = re.fullmatch(rf"({'|'.join(STEPPED)})-(\d+)\.safetensors", path.name)
+    return (STEPPED.index(match[1]), int(match[2])) if match else None
 
 
 def _encode(snapshot: Snapshot, spec: str) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.run.errors import DiskError, RunDirError
 from core.run.events import (
-    TRAINING,
+    STEPPED,
     Eval,
     Event,
     EventWriter,
@@ -141,7 +141,7 @@ def _summary_fields(event: Event) -> dict[str, float]:
         changed = {"budget": event.budget}
     elif isinstance(event, StructureChosen):
         changed = {"used": event.parameters}
-    elif isinstance(event, Eval) and event.phase in TRAINING:
+    elif isinstance(event, Eval) and event.phase in STEPPED:
         score = score_of(event.metrics)
         changed = {"score": score, "best": score if event.best and event.split == "validation" else None}
     elif isinstance(event, Step):

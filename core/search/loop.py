@@ -1,4 +1,4 @@
-"""The search phase: the loop of steps, evaluations and checkpoints that all search methods share."""
+"""The search phase: the loop of steps, evaluations and checkpoints that all search methods share, and the cut."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from core.model.gated import GatedModel
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import EndedEarly, Eval, Phase, Step, score_of
 from core.run.methods import METHODS
-from core.run.selection import Cut
+from core.run.selection import BY_NETWORK, Cut
 from core.run.training import SearchSettings
 from core.runtime.checkpoint import Snapshot
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.bilevel import StepMetrics
+from core.search.network_cut import beginning, cut_out
 from core.training.data import is_evaluated
 from core.training.evaluate import evaluate
 from core.training.gradient_checkpointing import checkpointed
@@ -112,7 +113,20 @@ class Searcher(Protocol[State]):
 def search(
     setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Search, from the start or from a checkpoint; returns p and the structure."""
+    """Search and cut, from the start or from a checkpoint; returns p and the structure."""
+    before = checkpointer.take("cut")
+    if before is None:
+        state, (p, selected) = _learn(setup, searcher, checkpointer, reporter)
+        if searcher.settings.selection not in BY_NETWORK:
+            return p, selected
+        before = beginning(p, state.weights, state.step)
+    return cut_out(setup, searcher.model, searcher.cut, before, checkpointer, reporter)
+
+
+def _learn(
+    setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
+) -> tuple[State, tuple[tuple[float, ...], tuple[int, ...]]]:
+    """Take the steps of the search; returns the last state, and p and the structure that follows from p alone."""
     settings, total, resumed = searcher.settings, searcher.total_steps, checkpointer.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
     evaluates = METHODS[setup.spec.method].evaluates
@@ -126,10 +140,10 @@ def search(
             if state.step == total:
                 if not evaluates:  # after an evaluation they are already there
                     _report_gates(searcher, state, reporter)
-                return searcher.result(state, best)
+                return state, searcher.result(state, best)
             if reason := searcher.is_done(state, best):
                 reporter.event(EndedEarly("search", state.step, reason), ended_early=state.step)
-                return searcher.result(state, best)
+                return state, searcher.result(state, best)
             setup.backbone.model.train()
             state, metrics = searcher.step(state)
             _report(searcher, state, metrics, reporter)

@@ -48,6 +48,23 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
     return loss
 
 
+def exact_loss(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
+    """The same loss, computed in fp32 from the logits, for differences that bf16, with its two digits, would round off."""
+    with _Exact():
+        return loss_of(model, batch, dropout)
+
+
+class _Exact(TorchFunctionMode):
+    """Computes the losses of models in fp32, whatever the precision of their logits, and no other function."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function in (F.cross_entropy, F.mse_loss):
+            args = tuple(a.float() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
+        return function(*args, **kwargs or {})
+
+
 def _weighted_loss(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
     """The loss of a model with a head and row weights, computed from its logits, as models have no row weights."""
     read = {key: value for key, value in batch.items() if key not in ("labels", ROW_WEIGHTS)}

@@ -9,7 +9,7 @@ from core.model.backbone import Backbone
 from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
-from core.run.events import StructureChosen, score_of
+from core.run.events import STEPPED, StructureChosen, score_of
 from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
@@ -81,7 +81,7 @@ def _result(
         "head_parameters": backbone.head_parameters,
         "backbone_parameters": backbone.parameters,
         "precision": setup.precision,
-        "seconds": {name: round(seconds[name], 3) for name in ("search", "retrain")}
+        "seconds": {name: round(seconds[name], 3) for name in STEPPED if name in seconds}
         | {"total": round(sum(seconds.values()), 3)},
         "spec": spec.digest(),
         "versions": versions(),

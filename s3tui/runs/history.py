@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from core.run.events import Event, Gates, Space, Started, Step, StructureChosen
+from core.run.events import STEPPED, Event, Gates, Space, Started, Step, StructureChosen
 from core.run.structure import Candidate, read_candidate
 from s3tui.runs.curves import Curve, Series
 from s3tui.runs.run_state import RunState, fold
@@ -166,13 +166,14 @@ class History:
     def _started(self, event: Started) -> None:
         """Remove steps after the one from which this attempt resumes."""
         phase, step = event.resumed_phase, event.resumed_step
-        known = list(self._phases)
-        kept = known[: known.index(phase) + 1] if phase in known else []
+        before = STEPPED[: STEPPED.index(phase) + 1] if phase in STEPPED else ()
+        kept = [name for name in self._phases if name in before]
         self._phases = {name: self._phases[name] for name in kept}
         for series in self._phases.get(phase, {}).values():
             series.cut(step)
-        if not kept or phase == "search":
+        if phase in ("", "search"):
             self._frames.cut(step if kept else -1)
+        if phase in ("", "search", "cut"):
             self._selected = None
         seconds = [curves["seconds"].last() for curves in self._phases.values() if "seconds" in curves]
         self._clock = (event.t, max((s for s in seconds if s is not None), default=0.0))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from core.run.events import Eval, Event, Failed, Finished, Phase, Space, Started, Step, StructureChosen
+from core.run.events import STEPPED, Eval, Event, Failed, Finished, Phase, Space, Started, Step, StructureChosen
 
-PHASES = ("", "search", "retrain", "test")  # in the order of a run
+PHASES = ("", *STEPPED, "test")  # in the order of a run
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _started(state: RunState, event: Started) -> RunState:
         phase=phase,
         step=step,
         total=state.total if same_phase else None,
-        parameters=state.parameters if _place(phase, step) > _place("search", 2**62) else None,
+        parameters=state.parameters if _place(phase, step) > _place("cut", 2**62) else None,
         budget=state.budget,
         backbone_parameters=state.backbone_parameters,
     )

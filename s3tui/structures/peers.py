@@ -12,6 +12,7 @@ from core.run.selection import mean
 from core.run.structure import Structure, jaccard
 from s3tui.runs.workspace import FoundRun
 from s3tui.structures import load
+from s3tui.structures.selection_history import Rule
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,18 @@ def of_run(run: FoundRun) -> Peer:
     return Peer(run.name, load.of_run(run.directory, run.name).structure)
 
 
-def of_seeds(runs: Sequence[FoundRun], budget: float, how: str) -> Peer:
-    """The mean of the structures of runs with the same space, selected again under the budget.
+def of_seeds(runs: Sequence[FoundRun], rule: Rule) -> Peer:
+    """The mean of the structures of runs with the same space, selected again by p under the budget.
 
     Raises RunDirError if fewer than two runs have a structure, or their spaces differ.
     """
     found = [load.of_run(run.directory, run.name).structure for run in runs if run.directory.structure.exists()]
     if len(found) < 2:
         raise RunDirError("fewer than two seeds have chosen a structure", "wait until their searches are over")
-    limit = min(budget, sum(c.parameters for c in found[0].candidates))
+    limit = min(rule.budget, sum(c.parameters for c in found[0].candidates))
     pairs = [jaccard(a, b) for place, a in enumerate(found) for b in found[:place]]
-    return Peer(f"the mean over {len(found)} seeds", mean(found, int(limit), how), fmean(pairs))
+    name = f"the mean over {len(found)} seeds" + (f" by {rule.how}, without the network" if rule.network else "")
+    return Peer(name, mean(found, int(limit), rule.how), fmean(pairs))
 
 
 def _without_seed(spec: Mapping[str, Any]) -> dict[str, Any]:

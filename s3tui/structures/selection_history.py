@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.run.methods import method_of
-from core.run.selection import Cut
+from core.run.selection import BY_NETWORK, Cut, by_p
 from core.run.structure import Candidate
 from s3tui.runs.curves import Curve
 from s3tui.runs.history import Frame, HistoryView
@@ -34,12 +34,14 @@ class Choice:
 class Rule:
     """By which a run selects: the budget in parameters, "first-fit" or "knapsack", and what the candidates go by.
 
-    That is "p", or what the order stands for that the run logs with its gates.
+    That is "p", or what the order stands for that the run logs with its gates. `network` is the selection that needs
+    the network, which the run makes after the search: until it logs an order, p decides; empty if there is none.
     """
 
     budget: float = 0
     how: str = "first-fit"
     by: str = "p"
+    network: str = ""
 
     @property
     def is_ordered(self) -> bool:
@@ -51,7 +53,13 @@ class Rule:
         return tuple(frame for frame in frames if frame.order is not None) if self.is_ordered else frames
 
     def __str__(self) -> str:
-        return f"by {self.by}" if self.is_ordered else self.how
+        return f"by {self.by}" if self.is_ordered else self.network or self.how
+
+    def note(self, frame: Frame | None) -> str:
+        """What is to be said about a selection made from this frame; empty if it is what the run would make."""
+        if not self.network or (frame is not None and frame.order is not None):
+            return ""
+        return f"{self.network} needs the network, in the cut after the search: this is {self.how}"
 
 
 class Choices:
@@ -91,8 +99,9 @@ def rule_of(history: HistoryView, spec: object) -> Rule:
     budget = history.state.budget
     return Rule(
         math.inf if budget is None else budget,
-        how if how in ("first-fit", "knapsack") else "first-fit",
+        by_p(how),
         method_of(settings.get("method")).by,
+        how if isinstance(how, str) and how in BY_NETWORK else "",
     )
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from core.run.events import TRAINING
+from core.run.events import STEPPED
 from core.run.plugins import Registry
 
-PHASES = (*TRAINING, "test")  # the first parts of the names of values
+PHASES = (*STEPPED, "test")  # the first parts of the names of values
 
 
 @dataclass(frozen=True)

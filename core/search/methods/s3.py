@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.model.gated import GatedModel
-from core.run.selection import Cut
+from core.run.selection import Cut, by_p
 from core.runtime.checkpoint import Snapshot
 from core.search.alternatives import Choices
 from core.search.bilevel import Problem, SearchState, StepMetrics, initial_state, one_level_step, search_step
@@ -35,7 +35,7 @@ class S3:
         scale = scale_of(model, setup.spec.step_scale, self.settings)
         choices = Choices.of(model.choices, model.device)
         self._problem = Problem(model, costs, budget, self.settings, self.total_steps, choices, scale)
-        self.cut = Cut(model.parameters, model.choices, budget, self.settings.selection)
+        self.cut = Cut(model.parameters, model.choices, budget, by_p(self.settings.selection))
 
     def start(self, resumed: Snapshot | None) -> SearchState:
         """The state before the first step, or that of a checkpoint."""

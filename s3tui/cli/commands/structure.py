@@ -14,7 +14,7 @@ from core.run.comparing import Agreement, agreement, difference, drawn_like
 from core.run.errors import EXIT_OK, UsageError, nearest
 from core.run.original import to_original
 from core.run.rundir import json_bytes
-from core.run.selection import mean
+from core.run.selection import BY_NETWORK, BY_P, mean
 from core.run.structure import Candidate, Structure
 from s3tui.cli.diagnostics import PIPE_WIDTH, say
 from s3tui.structures.load import Heatmap, Named, find, heatmap, is_original, summary
@@ -24,7 +24,6 @@ from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 from s3tui.text.units import count
 
-SELECTIONS = ("first-fit", "knapsack")
 SHOWN = 20  # candidates in a list; --json has all
 NUMBERED = 10  # most structures for which a table of pairs is printed
 
@@ -95,8 +94,13 @@ def mean_of(
     which: Sequence[str], budget: float | None, how: str, output: Path | None, where: Path | None, as_json: bool
 ) -> int:
     """Average structures, or take a single one, and select again under a budget."""
-    if how not in SELECTIONS:
-        raise UsageError(f"no rule of selection is called {how!r}", nearest(how, SELECTIONS))
+    if how in BY_NETWORK:
+        raise UsageError(
+            f"--selection {how} needs the trained network, which a run asks after its search",
+            "select by p, with first-fit or knapsack; structure show RUN prints what the run itself chose",
+        )
+    if how not in BY_P:
+        raise UsageError(f"no rule of selection is called {how!r}", nearest(how, BY_P))
     found = find(which, where)
     first = found[0]
     if len(found) == 1 and set(first.structure.p) <= {0.0, 1.0}:

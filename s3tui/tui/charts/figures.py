@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from core.run.events import TRAINING
+from core.run.events import STEPPED
 from s3tui.runs.curves import Curve, smoothed
 from s3tui.runs.history import HistoryView
 from s3tui.structures.selection_history import Choice, entropies, overlaps
@@ -148,7 +148,7 @@ def _of_steps(title: str, history: HistoryView, view: View, names: Iterable[tupl
 
 def _offsets(history: HistoryView, view: View) -> tuple[dict[str, float], float | None]:
     """The x at which the steps of each phase begin, and the border between two phases."""
-    phases = [p for p in TRAINING if p in history.phases and view.phase in ("", p)]
+    phases = [p for p in STEPPED if p in history.phases and view.phase in ("", p)]
     offsets, at = {}, 0.0
     for phase in phases:
         offsets[phase] = at

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from core.run.events import TRAINING
+from core.run.events import STEPPED
 from s3tui.listing.run_row import Line
 from s3tui.results.compare_runs import pareto
 from s3tui.runs.curves import Curve
@@ -51,7 +51,7 @@ def _labelled(figure: Figure, label: str) -> Curve:
 def _by_time(history: HistoryView, view: View) -> Curve:
     points = []
     for evaluation in history.state.evaluations:
-        if evaluation.phase not in TRAINING or view.phase not in ("", evaluation.phase):
+        if evaluation.phase not in STEPPED or view.phase not in ("", evaluation.phase):
             continue
         seconds = history.seconds_at(evaluation.phase, evaluation.step)
         if seconds is not None and evaluation.score is not None:

@@ -94,7 +94,8 @@ class BudgetPane(GatedPane):
             second += [text("expected ", "muted"), *_amount(expected.y[-1], state.budget)]
         if shift:
             second += [text("shift ", "muted"), text(f"{shift.y[-1]:+.3f}  ")]
-        second.append(text(str(self.rule), "muted"))
+        note = "" if history.selected is not None else self.rule.note(self.latest)
+        second.append(text(note or str(self.rule), "muted"))
         self.query_one(MessageLines).show([first, second])
 
     def _shares(self, selected: frozenset[int]) -> Iterator[Row]:

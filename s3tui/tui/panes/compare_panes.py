@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
-from core.run.events import TRAINING
+from core.run.events import STEPPED
 from core.run.structure import Structure
 from s3tui.listing.columns import COLUMNS, as_row
 from s3tui.listing.grouping import flat
@@ -110,7 +110,7 @@ class CurvesPane(ComparePane, LossPane):
     def action_phase(self) -> None:
         """Show one phase or both."""
         known = {phase for history in self._overlaid.values() for phase in history.phases}
-        self._look(self._view.next_phase([phase for phase in TRAINING if phase in known]))
+        self._look(self._view.next_phase([phase for phase in STEPPED if phase in known]))
 
 
 class ResultsPane(ComparePane, GridPane):

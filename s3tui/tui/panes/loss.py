@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from core.run.events import TRAINING
+from core.run.events import STEPPED
 from s3tui.listing.run_row import Line
 from s3tui.runs.history import HistoryView
 from s3tui.runs.workspace import FoundRun
@@ -102,7 +102,7 @@ class LossPane(Pane):
 
     def action_phase(self) -> None:
         """Show one phase or both."""
-        self._look(self._view.next_phase([phase for phase in TRAINING if phase in self._history.phases]))
+        self._look(self._view.next_phase([phase for phase in STEPPED if phase in self._history.phases]))
 
     def action_zoom(self, factor: float) -> None:
         """Show less or more of x."""

@@ -118,6 +118,8 @@ class StructurePane(GatedPane):
         since = steady.steady_since(self.choices)
         if since is not None:
             first.append(text(f"  the same since step {since:,}", "muted"))
+        if note := self.history.selected is None and self.rule.note(self.latest):
+            first.append(text(f"  {note}", "muted"))
         return [first, self._against(self._difference(structure)), self._warnings(structure)]
 
     def _against(self, compared: Difference | None) -> list[Cell]:
@@ -237,7 +239,7 @@ class StructurePane(GatedPane):
 
         def read() -> None:
             try:
-                other = peers.of_seeds(wanted, rule.budget, rule.how) if answer == SEEDS else peers.of_run(wanted[0])
+                other = peers.of_seeds(wanted, rule) if answer == SEEDS else peers.of_run(wanted[0])
             except S3Error as error:
                 self.post_message(self.NotLoaded(error))
             else:
