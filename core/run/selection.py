@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from core.run.errors import RunDirError
 from core.run.structure import Candidate, Structure, choices_of
 
-
 # The selections that follow from p, and those for which a run asks its trained network (`core.search.cuts`).
 BY_P = ("first-fit", "knapsack")
 BY_NETWORK = ("perturbation", "sampled")

@@ -5,14 +5,14 @@ the order in which the structure takes them. It depends on nothing but its argum
 cut is told the losses of before, and goes on.
 
 `perturbation` closes one candidate after the other (Wang et al. 2021, arXiv 2108.04392, "Rethinking Architecture
-Selection in Differentiable NAS", for budgets instead of a choice per edge). With the open candidates O, their gates z, the
-mean validation loss L and the parameters n_i of a candidate,
+Selection in Differentiable NAS", with a budget in place of one choice per edge). With the open candidates O, their
+gates z, the mean validation loss L and the parameters n_i of a candidate,
 
     s_i = (L(z with z_i = 0) - L(z)) / n_i,      i in O,
 
-and z_i = sigmoid(logit p_i - shift), where the shift holds the expected size sum_O n_i z_i at the budget B, so that what
-stays open opens further. O is at first the most probable candidates within POOL B parameters. In round r of ROUNDS the
-candidates with the largest s within B POOL^(1 - r/ROUNDS) parameters stay open.
+and z_i = sigmoid(logit p_i - shift), where the shift holds the expected size sum_O n_i z_i at the budget B, so that
+what stays open opens further. O is at first the most probable candidates within POOL B parameters. In round r of
+ROUNDS the candidates with the largest s within B POOL^(1 - r/ROUNDS) parameters stay open.
 
 `sampled` draws structures as the search draws gates, and takes the one with the least validation loss: the first fit by
 
@@ -60,8 +60,11 @@ def perturbation(cut: Cut, p: Sequence[float]) -> Asking:
     order, done = by_probability(p, cut.choices), 0
     rest = fill(order, cut.parameters, POOL * cut.budget)
     for left in reversed(range(ROUNDS)):
+        room = cut.budget * POOL ** (left / ROUNDS)
         if len(cut.select(p, rest)) == len(rest):  # all of them fit
             break
+        if left and sum(cut.parameters[i] for i in rest) <= room:
+            continue
         gates = expected_gates(cut, p, rest)
         total = done + 1 + math.ceil(sum(len(rest) * POOL ** (-i / ROUNDS) for i in range(left + 1)))
         whole = yield Trial(gates, order, total)
@@ -72,7 +75,7 @@ def perturbation(cut: Cut, p: Sequence[float]) -> Asking:
         done += 1 + len(rest)
         scored = sorted(rest, key=lambda i: -rise[i])
         order = scored + [i for i in order if i not in rise]
-        rest = fill(scored, cut.parameters, cut.budget * POOL ** (left / ROUNDS))
+        rest = fill(scored, cut.parameters, room)
     return order
 
 

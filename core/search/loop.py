@@ -22,7 +22,7 @@ from core.runtime.checkpoint import Snapshot
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.bilevel import StepMetrics
-from core.search.network_cut import beginning, cut_out
+from core.search.network_cut import NetworkCut, beginning
 from core.training.data import is_evaluated
 from core.training.evaluate import evaluate
 from core.training.gradient_checkpointing import checkpointed
@@ -120,7 +120,7 @@ def search(
         if searcher.settings.selection not in BY_NETWORK:
             return p, selected
         before = beginning(p, state.weights, state.step)
-    return cut_out(setup, searcher.model, searcher.cut, before, checkpointer, reporter)
+    return NetworkCut(setup, searcher.model, searcher.cut, before, checkpointer, reporter).run()
 
 
 def _learn(

@@ -111,33 +111,76 @@ class ValidationLoss:
         return value
 
 
-def cut_out(
-    setup: Setup, model: GatedModel, rule: Cut, before: Snapshot, checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Cut the structure out, from `beginning` or from a checkpoint; returns p and the structure."""
-    progress, weights = Progress.of(before.facts), before.tensors["weights"].to(model.device)
-    questions = Questions(_asking(setup, rule, progress.p), progress.losses)
-    loss_under = ValidationLoss(setup, model, weights, ROWS[setup.spec.search.selection])
-    told = -1
-    checkpointer.stopwatch.enter("cut")
-    while True:
-        if told != (total := questions.trial.total if questions.trial else questions.answered):
-            told = total
-            reporter.phase(Phase("cut", total), questions.answered, -math.inf)
-        selected = rule.select(progress.p, questions.order)
-        if progress.evaluated < questions.changed:
-            with contextlib.suppress(StoppedError):  # the resumed run evaluates again
-                _evaluate(setup, model, weights, selected, progress, questions, checkpointer, reporter)
-        snapshot = partial(_snapshot, weights, progress)
-        checkpointer.boundary("cut", questions.answered, snapshot, at_edge=questions.changed == questions.answered)
-        if questions.trial is None:
-            return progress.p, selected
-        loss = loss_under(questions.trial.gates)
-        progress.losses.append(loss)
-        questions.answer(loss)
-        spent = sum(rule.parameters[i] for i in selected)
-        event = Step("cut", questions.answered, None, None, None, validation_loss=loss, selected=spent)
-        reporter.event(event, step=questions.answered)
+class NetworkCut:
+    """A cut from `beginning` or from a checkpoint, with the weights of the network in it."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        model: GatedModel,
+        rule: Cut,
+        before: Snapshot,
+        checkpointer: Checkpointer,
+        reporter: Reporter,
+    ) -> None:
+        self._setup, self._model, self._rule = setup, model, rule
+        self._checkpointer, self._reporter = checkpointer, reporter
+        self._progress, self._weights = Progress.of(before.facts), before.tensors["weights"].to(model.device)
+        self._questions = Questions(_asking(setup, rule, self._progress.p), self._progress.losses)
+        self._loss = ValidationLoss(setup, model, self._weights, ROWS[setup.spec.search.selection])
+        self._total = -1  # trials, as told by the last event
+
+    def run(self) -> tuple[tuple[float, ...], tuple[int, ...]]:
+        """Ask until the structure is known; returns p and the structure."""
+        questions, progress = self._questions, self._progress
+        self._checkpointer.stopwatch.enter("cut")
+        while True:
+            self._tell_total()
+            if progress.evaluated < questions.changed:
+                with contextlib.suppress(StoppedError):  # the resumed run evaluates again
+                    self._evaluate()
+            at_edge = questions.changed == questions.answered
+            self._checkpointer.boundary("cut", questions.answered, self._snapshot, at_edge)
+            if questions.trial is None:
+                return progress.p, self._selected
+            self._ask(questions.trial)
+
+    def _ask(self, trial: Trial) -> None:
+        loss = self._loss(trial.gates)
+        self._progress.losses.append(loss)
+        self._questions.answer(loss)
+        step, spent = self._questions.answered, sum(self._rule.parameters[i] for i in self._selected)
+        self._reporter.event(Step("cut", step, None, None, None, validation_loss=loss, selected=spent), step=step)
+
+    @property
+    def _selected(self) -> tuple[int, ...]:
+        """The structure that would be selected now."""
+        return self._rule.select(self._progress.p, self._questions.order)
+
+    def _tell_total(self) -> None:
+        """Write the number of trials, where it has become another."""
+        done, trial = self._questions.answered, self._questions.trial
+        total = done if trial is None else trial.total
+        if total != self._total:
+            self._total = total
+            self._reporter.phase(Phase("cut", total), done, -math.inf)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot("cut", self._questions.answered, {"weights": self._weights}, vars(self._progress))
+
+    def _evaluate(self) -> None:
+        """Report the order of the candidates, and score what would be selected now, open, with the shared weights."""
+        progress, setup, model = self._progress, self._setup, self._model
+        self._reporter.all_gates(progress.searched, list(progress.p), self._questions.order)
+        gates = torch.tensor(opened(self._selected, len(progress.p)), device=model.device)
+        with model.bound(self._weights, gates):
+            size = setup.spec.eval_batch_size
+            metrics = evaluate(setup.backbone, setup.data, "validation", size, self._checkpointer.check)
+        score = score_of(metrics)
+        is_best = progress.score is None or score >= progress.score
+        progress.score = score if is_best else progress.score
+        progress.evaluated = self._questions.answered
+        self._reporter.event(Eval("cut", progress.evaluated, "validation", metrics, is_best))
 
 
 def _asking(setup: Setup, rule: Cut, p: Sequence[float]) -> Asking:
@@ -145,29 +188,3 @@ def _asking(setup: Setup, rule: Cut, p: Sequence[float]) -> Asking:
     if settings.selection == "sampled":
         return sampled(rule, p, settings.selection_samples, setup.spec.seed)
     return perturbation(rule, p)
-
-
-def _snapshot(weights: Tensor, progress: Progress) -> Snapshot:
-    return Snapshot("cut", len(progress.losses), {"weights": weights}, vars(progress))
-
-
-def _evaluate(
-    setup: Setup,
-    model: GatedModel,
-    weights: Tensor,
-    selected: Sequence[int],
-    progress: Progress,
-    questions: Questions,
-    checkpointer: Checkpointer,
-    reporter: Reporter,
-) -> None:
-    """Report the order of the candidates, and score what is selected now, open, with the shared weights."""
-    reporter.all_gates(progress.searched, list(progress.p), questions.order)
-    with model.bound(weights, torch.tensor(opened(selected, len(progress.p)), device=model.device)):
-        size = setup.spec.eval_batch_size
-        metrics = evaluate(setup.backbone, setup.data, "validation", size, checkpointer.check)
-    score = score_of(metrics)
-    is_best = progress.score is None or score >= progress.score
-    progress.score = score if is_best else progress.score
-    progress.evaluated = questions.answered
-    reporter.event(Eval("cut", questions.answered, "validation", metrics, is_best))

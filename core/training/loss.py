@@ -49,7 +49,7 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
 
 
 def exact_loss(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Tensor:
-    """The same loss, computed in fp32 from the logits, for differences that bf16, with its two digits, would round off."""
+    """The same loss, computed in fp32 from the logits: bf16 has two digits, and would round off differences."""
     with _Exact():
         return loss_of(model, batch, dropout)
 

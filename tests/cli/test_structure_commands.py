@@ -104,6 +104,7 @@ def test_convert_goes_to_the_papers_form_and_back(s3tui, told, runs):
         (["agreement", "a/seed=0"], "two or more"),
         (["reselect", "a/seed=0", "--budget", "0"], "0 is no budget"),
         (["mean", "a/*", "--selection", "fist-fit"], "did you mean 'first-fit'?"),
+        (["mean", "a/*", "--selection", "perturbation"], "needs the trained network"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line(s3tui, arguments, words):

@@ -63,7 +63,8 @@ OTHER_SEARCH = OTHER_TRAINING | {
     "temperature": 2.0,
     "final_temperature": 0.5,
     "patience": 3,
-    "selection": "knapsack",
+    "selection": "sampled",
+    "selection_samples": 5,
 }
 OTHER_NAMED = {"name": "other", "data_root": "/data", "flaws": "paper", "per_class": 5, "max_length": 16}
 OTHER_FILE = {
@@ -300,7 +301,7 @@ def test_a_number_stays_in_its_range(key, kind):
         (("search", "strategy"), ["shift", "tau-theta", "l0"]),
         (("search", "shift_gradient"), ["exact", "paper"]),
         (("search", "gates"), ["soft", "hard"]),
-        (("search", "selection"), ["first-fit", "knapsack"]),
+        (("search", "selection"), ["first-fit", "knapsack", "perturbation", "sampled"]),
     ],
     ids=lambda value: ".".join(value),
 )
