@@ -115,8 +115,12 @@ OTHER_BIPEFT = {
 OTHER_SALIENCY = {"criterion": "fisher", "batches": 2, "head_steps": 0}
 
 
-# What some keys are refused without.
-NEEDED: dict[str, dict[str, object]] = {"bilevel": {"hypergradient": "first-order"}, "l0_lambda": {"strategy": "l0"}}
+# What some keys are refused without, or mean nothing without.
+NEEDED: dict[str, dict[str, object]] = {
+    "bilevel": {"hypergradient": "first-order"},
+    "l0_lambda": {"strategy": "l0"},
+    "selection_samples": {"selection": "sampled"},
+}
 
 
 def training(key: str, value: object) -> dict[str, object]:
@@ -219,6 +223,27 @@ def test_a_table_that_a_method_does_not_read_does_not_change_its_runs():
         written = base.model_dump(mode="json")
         del written["saliency"]  # as an earlier version wrote it
         assert RunSpec.of_file(written).digest() == base.digest()
+
+
+def test_a_key_that_a_selection_does_not_read_does_not_change_its_runs():
+    for how in ("first-fit", "knapsack", "perturbation"):
+        base, other = (spec(search={"epochs": 1, "selection": how} | more) for more in ({}, {"selection_samples": 3}))
+        assert base.digest() == other.digest()
+        written = base.model_dump(mode="json")
+        del written["search"]["selection_samples"]  # as an earlier version wrote it
+        assert RunSpec.of_file(written).digest() == base.digest()
+
+
+@pytest.mark.parametrize("how", ["perturbation", "sampled"])
+def test_a_cut_by_the_network_is_refused_where_p_does_not_decide(how):
+    search = {"epochs": 1, "selection": how}
+    for method in ("s3", "random", "full"):
+        spec(method=method, search=search)
+    for method in ("bipeft", "saliency"):
+        with pytest.raises(
+            ValidationError, match=f'method .{method}. selects by its .*: leave selection = "{how}" out'
+        ):
+            spec(method=method, search=search)
 
 
 def test_a_digest_is_twelve_hex_digits():

@@ -57,6 +57,19 @@ def mid_search(script, name, chosen_from, p, order=None, budget=BUDGET, **change
     writer.close()
 
 
+@pytest.mark.parametrize("order", [None, list(range(20, 0, -1))], ids=["in the search", "in the cut"])
+async def test_a_cut_by_the_network_is_said_to_come_and_then_shown(script, opened, order):
+    p = p_at(1, 40, SPACE)
+    search = {"max_steps": 40, "selection": "perturbation"}
+    mid_search(script, "s/one", SPACE, p, order, search=search)
+    chosen = chosen_at(1) if order is None else set(fill(order, COUNTS, BUDGET))
+    async with opened() as app:
+        for tab, kind in (("3", BudgetPane), ("4", StructurePane)):
+            pane = await look(app, "s/one", tab, kind)
+            await app.until(lambda pane=pane: pane.selected == chosen)
+            await app.until(lambda: app.shows("perturbation needs the network") == (order is None))
+
+
 RANKS = tuple(
     Candidate("attn.q", "encoder", 0, "encoder.0.q", f"lora(rank={rank})", 64 * rank, "lora(rank=[1, 2, 4])")
     for rank in (1, 2, 4)

@@ -78,7 +78,7 @@ def test_a_run_cuts_within_the_budget_and_the_app_shows_what_it_has_chosen(tmp_p
 
 @pytest.mark.parametrize("how", BY_NETWORK)
 def test_a_run_killed_in_the_middle_of_the_cut_ends_bit_for_bit_the_same(tmp_path, root, reference, how):
-    """Killed in the search, and four times in the cut: after its first loss, when nothing but its start is saved, too."""
+    """Killed in the search, and four times in the cut, once when nothing but its start is saved."""
     spec = settings(root, how, checkpoint_every=4, eval_batch_size=8)
     run = make_run(tmp_path / "run", spec)
     places = [("search", 3), ("cut", 1), ("cut", 6), ("cut", 7), ("cut", 11)]
@@ -86,8 +86,7 @@ def test_a_run_killed_in_the_middle_of_the_cut_ends_bit_for_bit_the_same(tmp_pat
     assert attempt(run) == EXIT_OK
     assert outcome(run) == reference(spec)
     events = read_events(run.events)[0]
-    resumed = [e.resumed_phase for e in events if isinstance(e, Started)]
-    assert resumed == ["", "", "cut", "cut", "cut", "cut"] or resumed[2:] == ["cut"] * 4
+    assert [e.resumed_phase for e in events if isinstance(e, Started)][2:] == ["cut"] * 4
     view = history_of(events).view()
     assert list(view.phases) == ["search", "cut", "retrain"]
     assert view.selected == Structure.from_json(read_json(run.structure)).selected

@@ -18,6 +18,7 @@ from workers import DEADLINE, Worker, attempt, has_reached, make_spec, outcome
 from core.run.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from core.run.events import Eval, Event, Failed, Started, Step, read_events
 from core.run.rundir import RunDir, read_json
+from core.run.selection import BY_NETWORK
 from core.run.structure import Structure
 
 TWO = 2
@@ -103,6 +104,21 @@ def test_two_processes_find_what_one_finds(tmp_path, place, family, changes):
     for name, tensor in deltas[0].items():
         torch.testing.assert_close(tensor, deltas[1][name], rtol=1e-2, atol=1e-3)
     assert read_json(alone.result)["score"] == pytest.approx(read_json(shared.result)["score"], abs=0.07)
+
+
+@pytest.mark.parametrize("how", BY_NETWORK)
+def test_two_processes_ask_the_network_what_one_asks(tmp_path, place, how):
+    """With p as it was at first, so that they begin with the same trials; which of two equal losses is less is chance."""
+    search = {"selection": how, "selection_samples": 8, "alpha_learning_rate": 1e-300, "max_steps": 3, "eval_every": 3}
+    spec = run_spec(place / "bert", place / "rows.jsonl", search=search, retrain={"max_steps": 2})
+    losses = []
+    for processes in (1, TWO):
+        run = make_run(tmp_path / str(processes), spec)
+        assert attempt(run, processes=processes) == EXIT_OK
+        assert Structure.from_json(read_json(run.structure)).parameters <= 300
+        cut = [e.validation_loss for e in read_events(run.events)[0] if isinstance(e, Step) and e.phase == "cut"]
+        losses.append(torch.tensor(cut[:5], dtype=torch.float64))
+    torch.testing.assert_close(*losses, rtol=1e-2, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
