@@ -108,7 +108,7 @@ def test_two_processes_find_what_one_finds(tmp_path, place, family, changes):
 
 @pytest.mark.parametrize("how", BY_NETWORK)
 def test_two_processes_ask_the_network_what_one_asks(tmp_path, place, how):
-    """With p as it was at first, so that they begin with the same trials; which of two equal losses is less is chance."""
+    """With p as it was at first, so that the first trials are the same; the others depend on the order of losses."""
     search = {"selection": how, "selection_samples": 8, "alpha_learning_rate": 1e-300, "max_steps": 3, "eval_every": 3}
     spec = run_spec(place / "bert", place / "rows.jsonl", search=search, retrain={"max_steps": 2})
     losses = []
