@@ -119,7 +119,7 @@ def _of_pruning(structure: Structure) -> Verdict:
     numbers = {"chosen": len(chosen), "unpruned": len(left)}
     if not left:
         return Verdict("pruned", f"pruned: nothing is left but {_many(len(chosen), 'chosen module')}", numbers)
-    why = f"{_many(len(left), 'module')} beside the {len(chosen)} chosen ones remained to be pruned when it ended"
+    why = f"{_many(len(left), 'module')} remained to be pruned beside the {_many(len(chosen), 'chosen one')}"
     return Verdict("unfinished", f"unfinished: {why}", numbers)
 
 

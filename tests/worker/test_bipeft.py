@@ -15,8 +15,10 @@ from core.model.layout import HEAD
 from core.model.space import place
 from core.run.errors import EXIT_OK
 from core.run.events import EndedEarly, Step, read_events
+from core.run.methods import METHODS
 from core.run.rundir import read_json
 from core.run.structure import Structure
+from core.run.verdict import verdict
 from core.search.methods.bipeft.positions import Positions
 from core.search.methods.bipeft.pruning import is_steady, similarity, to_fix, to_prune, within_budget
 from core.search.methods.bipeft.searcher import Bipeft
@@ -168,6 +170,7 @@ def test_a_search_prunes_the_space_to_a_structure_within_the_budget(tmp_path, ro
     left = {(c.module, c.choice or c.delta) for c, p in zip(structure.candidates, structure.p, strict=True) if p > 0}
     assert {(c.module, c.choice or c.delta) for c in structure.chosen} <= left
     assert len(left) < len({(c.module, c.choice or c.delta) for c in structure.candidates})
+    assert verdict(structure, METHODS["bipeft"].by).word == "pruned"
 
 
 @pytest.mark.parametrize("method", ["bipeft", "s3"])
@@ -205,6 +208,7 @@ def test_a_search_that_never_steadies_takes_all_its_steps_and_still_keeps_the_bu
     assert not [e for e in events if isinstance(e, EndedEarly)]
     assert 0 < structure.parameters <= 100
     assert all(p > 0 for p in structure.p)
+    assert verdict(structure, METHODS["bipeft"].by).word == "unfinished"
 
 
 def test_gates_of_positions_and_of_ranks_move_in_turn(root):

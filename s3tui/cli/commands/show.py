@@ -26,8 +26,8 @@ from s3tui.text.units import ABSENT, duration, points
 
 SHOWN = 10  # waiting runs that `status` lists
 SHOWN_KEYS = (
-    "name", "status", "note", "folder", "phase", "step", "ended_early", "test", "search", "val", "best", "parameters", "seconds",
-    "priority", "tags",
+    "name", "status", "note", "folder", "phase", "step", "ended_early", "test", "search", "val", "best", "parameters",
+    "seconds", "priority", "tags",
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import bar, text
 from s3tui.tui.tables.exported_table import Table
-from s3tui.tui.tables.run_rows import row_of
+from s3tui.tui.tables.run_rows import marked, row_of
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.plot import Plot
 
@@ -223,7 +223,7 @@ class PointsPane(ComparePane):
 def _point(line: Line, short: str, at: tuple[float, float], is_front: bool) -> Row:
     cells = dict(row_of(line).cells) | {
         "front": text("◆" if is_front else "", "accent"), "name": text(clean(short)),
-        "parameters": text(count(at[0])), "score": text(points(at[1]), "strong" if is_front else ""),
+        "parameters": text(count(at[0])), "score": marked(text(points(at[1]), "strong" if is_front else ""), line),
     }  # fmt: skip
     return Row(line.name, cells)
 

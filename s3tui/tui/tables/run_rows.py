@@ -128,10 +128,13 @@ def _used(line: Line) -> Cell:
     return ((count(line.used), tone), (f"/{count(line.budget)}", "muted"))
 
 
-def _test(line: Line) -> Cell:
-    """The score, with a mark if its structure is hardly better founded than a random one."""
-    score = _cell("test", line)
+def marked(score: Cell, line: Line) -> Cell:
+    """A score, with a mark if its structure is hardly better founded than a random one."""
     return (*score, (POOR, "warn") if line.verdict is not None and line.verdict.is_poor else (" ", ""))
+
+
+def _test(line: Line) -> Cell:
+    return marked(_cell("test", line), line)
 
 
 def _cell(key: str, line: Line) -> Cell:
