@@ -8,8 +8,9 @@ pruned; for "saliency", scores relative to the largest one, which decide nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from core.run.structure import Structure, choices_of, whole_space
@@ -25,8 +26,8 @@ MEANINGS: dict[Word, str] = {
     "partly": f"some of the chosen candidates have p > {SURE}",
     "undecided": f"fewer than {1 - MOST:.0%} of the chosen candidates have p > {SURE}",
     "near chance": f"p has more than {FLAT:.0%} of the entropy of equal gates",
-    "pruned": "everything but the chosen structure was pruned",
-    "unfinished": "the search ended before everything else was pruned",
+    "pruned": "the search pruned the space down to the budget",
+    "unfinished": "the search ended before all of its prunings were done",
     "scored": "by one-shot scores, which decide nothing by themselves",
     "no choice": "the whole space fits into the budget",
 }
@@ -61,17 +62,20 @@ class Verdict:
 _LONG: Mapping[Word, str] = {"partly": "partly decided"}
 
 
-def verdict(structure: Structure, by: str) -> Verdict | None:
+def verdict(structure: Structure, by: str, ended_early: bool = False) -> Verdict | None:
     """The verdict on a search that selects by p, by "sensitivity" or by "saliency"; None for anything else.
 
-    `structure` holds its final p, or those so far. There is none either if nothing is chosen.
+    `structure` holds its final p, or those so far. There is none either if nothing is chosen. `ended_early`: whether it
+    ended before its last step, as a search that prunes does once all of its prunings are done.
     """
-    judge = {"p": _of_gates, "sensitivity": _of_pruning, "saliency": _of_scores}.get(by)
-    if judge is None or not structure.selected:
+    judges: dict[str, Callable[[Structure], Verdict | None]] = {
+        "p": _of_gates, "sensitivity": partial(_of_pruning, ended_early), "saliency": _of_scores,
+    }  # fmt: skip
+    if by not in judges or not structure.selected:
         return None
     if structure.budget is not None and whole_space(structure.candidates) <= structure.budget:
         return Verdict("no choice", "no choice: the whole space fits into the budget")
-    return judge(structure)
+    return judges[by](structure)
 
 
 def entropy(p: float) -> float:
@@ -111,14 +115,17 @@ def _of_gates(structure: Structure) -> Verdict:
     return Verdict(word, f"{_LONG.get(word, word)}: {sure} of {len(chosen)} chosen candidates have p > {SURE}", numbers)
 
 
-def _of_pruning(structure: Structure) -> Verdict:
-    """A module, with all of its ranks, is pruned if no candidate of it has a p above 0."""
+def _of_pruning(ended_early: bool, structure: Structure) -> Verdict:
+    """A module, with all of its ranks, is pruned if no candidate of it has a p above 0.
+
+    The last pruning may leave a module that is then cut off, as it does not fit: this is no unfinished search.
+    """
     modules = choices_of(structure.candidates)
     chosen = {modules[i] for i in structure.selected}
     left = {module for module, p in zip(modules, structure.p, strict=True) if p > 0} - chosen
     numbers = {"chosen": len(chosen), "unpruned": len(left)}
-    if not left:
-        return Verdict("pruned", f"pruned: nothing is left but {_many(len(chosen), 'chosen module')}", numbers)
+    if ended_early or not left:
+        return Verdict("pruned", f"pruned: down to {_many(len(chosen), 'chosen module')}", numbers)
     why = f"{_many(len(left), 'module')} remained to be pruned beside the {_many(len(chosen), 'chosen one')}"
     return Verdict("unfinished", f"unfinished: {why}", numbers)
 

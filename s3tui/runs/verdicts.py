@@ -30,7 +30,7 @@ def judged(run: FoundRun, structure: Structure | None) -> Verdict | None:
     """The verdict on a run whose structure is known."""
     if structure is None or not searches(run):
         return None
-    return verdict(structure, method_of(run.spec.get("method")).by)
+    return verdict(structure, method_of(run.spec.get("method")).by, run.summary.get("ended_early") is not None)
 
 
 def verdict_of(run: FoundRun) -> Verdict | None:

@@ -90,14 +90,15 @@ def test_where_the_whole_space_fits_there_is_no_choice():
     assert verdict(ranks, "p").word == "no choice"
 
 
-def test_a_search_that_prunes_has_ended_when_nothing_else_is_left():
+def test_a_search_that_prunes_is_finished_when_nothing_else_is_left_or_its_prunings_are_done():
     """A rank beside the chosen one is no module of its own; of a pruned module all ranks have p = 0."""
     done = Structure(RANKS, (0.4, 0.2, 0.0, 0.0, 0.0, 0.0), (0,), 100, "m")
-    assert str(verdict(done, "sensitivity")) == "pruned: nothing is left but 1 chosen module"
+    assert str(verdict(done, "sensitivity")) == "pruned: down to 1 chosen module"
     cut_short = Structure(RANKS, (0.4, 0.2, 0.1, 0.0, 0.3, 0.3), (0,), 100, "m")
     found = verdict(cut_short, "sensitivity")
     assert str(found) == "unfinished: 2 modules remained to be pruned beside the 1 chosen one"
     assert (found.is_poor, dict(found.numbers)) == (True, {"chosen": 1, "unpruned": 2})
+    assert verdict(cut_short, "sensitivity", ended_early=True).word == "pruned"
 
 
 def test_scores_are_compared_with_the_parameters_that_hold_them():
