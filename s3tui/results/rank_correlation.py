@@ -12,10 +12,11 @@ order, 0 if the orders have nothing to do with each other, -1 if one is the othe
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 FEWEST = 5  # structures; of 4 even equal orders come about by chance once in 24 times
@@ -75,21 +76,24 @@ def rank_correlation(p: Mapping[str, float], retrained: Iterable[Retrained]) -> 
 def kendall(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Kendall's tau-b: (C - D) / sqrt((n_0 - n_a) (n_0 - n_b)), with C concordant and D discordant of n_0 pairs.
 
-    n_a and n_b pairs are tied in a and in b; None if all are in one of them (Kendall 1945, doi:10.2307/2332303).
+    n_a and n_b pairs are tied in a and in b, n_ab in both, so that C - D = n_0 - n_a - n_b + n_ab - 2 D; D is the number
+    of inversions of b in the order of a (Knight 1966, doi:10.2307/2282833). None if all pairs are tied in a or in b.
     """
-    agree = tied_a = tied_b = pairs = 0
-    for i, j in itertools.combinations(range(len(a)), 2):
-        first, second = _sign(a[i] - a[j]), _sign(b[i] - b[j])
-        pairs += 1
-        agree += first * second
-        tied_a += first == 0
-        tied_b += second == 0
+    pairs, tied_a, tied_b = math.comb(len(a), 2), _tied(a), _tied(b)
+    seen: list[float] = []
+    discordant = 0
+    for _, value in sorted(zip(a, b, strict=True)):
+        place = bisect_right(seen, value)
+        discordant += len(seen) - place
+        seen.insert(place, value)
     whole = math.sqrt((pairs - tied_a) * (pairs - tied_b))
-    return agree / whole if whole else None
+    difference = pairs - tied_a - tied_b + _tied(list(zip(a, b, strict=True))) - 2 * discordant
+    return difference / whole if whole else None
 
 
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)
+def _tied(values: Sequence[Hashable]) -> int:
+    """How many pairs are of equal values."""
+    return sum(math.comb(count, 2) for count in Counter(values).values())
 
 
 def spread(count: int) -> float:

@@ -23,7 +23,7 @@ def searched(script):
 
 
 def row_of(app, name):
-    return next(line for line in app.text.replace("│", " ").splitlines() if f" {name} " in line)
+    return next(line for line in app.text.replace("│", " ").splitlines() if f" {name} " in line and "━" not in line)
 
 
 def verdict(app, name):
