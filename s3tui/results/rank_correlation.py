@@ -76,7 +76,7 @@ def rank_correlation(p: Mapping[str, float], retrained: Iterable[Retrained]) -> 
 def kendall(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Kendall's tau-b: (C - D) / sqrt((n_0 - n_a) (n_0 - n_b)), with C concordant and D discordant of n_0 pairs.
 
-    n_a and n_b pairs are tied in a and in b, n_ab in both, so that C - D = n_0 - n_a - n_b + n_ab - 2 D; D is the number
+    n_a and n_b pairs are tied in a and in b, n_ab in both: C - D = n_0 - n_a - n_b + n_ab - 2 D. D is the number
     of inversions of b in the order of a (Knight 1966, doi:10.2307/2282833). None if all pairs are tied in a or in b.
     """
     pairs, tied_a, tied_b = math.comb(len(a), 2), _tied(a), _tied(b)
