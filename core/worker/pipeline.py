@@ -10,6 +10,7 @@ from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
+from core.run.limit import read_limit
 from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
@@ -36,7 +37,7 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
     checkpointer.stopwatch.enter("retrain")
     trainee = _trainee(spec, structure, setup.backbone)
-    validation, tested = retrain(setup, structure, trainee, checkpointer, reporter)
+    validation, tested = retrain(setup, structure, trainee, checkpointer, reporter, read_limit(run))
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
     reporter.result(run.predictions, tested.parquet())
     reporter.result(
