@@ -10,6 +10,7 @@ Of a race the outcome depends on the scores alone. Of equal scores that of the e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
@@ -80,6 +81,11 @@ class Decision:
     spent: bool
     over: bool
 
+    @property
+    def has_actions(self) -> bool:
+        """Whether anything is to be done, whatever is under way."""
+        return bool(self.promote or self.confirm or self.withdraw)
+
 
 @dataclass(frozen=True)
 class _Rung:
@@ -95,14 +101,15 @@ class _Rung:
 def decide(rules: Rules, arms: Sequence[Arm], confirmations: Sequence[Confirmation]) -> Decision:
     """What happens next. The order of `arms` is that of the race; that of `confirmations` does not matter."""
     order = {arm.name: i for i, arm in enumerate(arms)}
-    confirmed = {one.arm for one in confirmations}
+    confirmed = frozenset(one.arm for one in confirmations)
     spent = not confirmed and _is_spent(rules, arms)
     rungs = _rungs(rules, arms, confirmed, order)
     promote = {} if spent else _promotions(rungs)
     racing = rungs[0].members if rungs else ()
     under_way = any(arm.state in ("open", "held") for arm in racing)
     finalists = _finalists(rules, rungs, arms, confirmed, order, settled=not promote and not under_way)
-    confirm = tuple(name for name in finalists if name not in confirmed)
+    there = Counter(one.arm for one in confirmations)
+    confirm = tuple(name for name in finalists if there[name] < rules.confirm)
     halted = (*(a.name for a in racing if a.state == "held"), *(c.arm for c in confirmations if c.state == "held"))
     idle = not under_way and all(one.state in ("waits", "lost") for one in confirmations)
     return Decision(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from core.run.fields import Between, Positive
+from core.run.fields import Between, Count, Positive
 from core.run.rundir import read_record_if_there, write_json
 
 FILE = "race.json"
@@ -59,13 +61,32 @@ class Rules:
 class Record:
     """The content of `race.json`. `arms` are names of runs without that of the suite, in the order of their turn.
 
-    `ranges` are those of the experiment as JSON, and `drawn` the values that were drawn from them for each arm.
+    `seeds` are those of confirmations, which no arm has. `ranges` are those of the experiment as JSON, and `drawn` the
+    values that were drawn from them for each arm.
     """
 
     rules: Rules
     arms: tuple[str, ...]
+    seeds: tuple[Count, ...]
     ranges: str = ""
     drawn: tuple[dict[str, Any], ...] = ()
+
+
+    def confirmation(self, arm: str, seed: int) -> str:
+        """The name of the run that confirms an arm with a seed: `best/method=s3,confirm=4,seed=7` for the arm 4."""
+        experiment, _, point = arm.rpartition("/")
+        parts = [part for part in point.split(",") if not part.startswith("seed=")]
+        return f"{experiment}/{','.join([*parts, f'confirm={self.arms.index(arm)}', f'seed={seed}'])}"
+
+    def confirmations(self) -> dict[str, tuple[str, int]]:
+        """The names that confirmations have, with their arm and seed."""
+        return {self.confirmation(arm, seed): (arm, seed) for arm in self.arms for seed in self.seeds}
+
+
+def fresh_seeds(used: Iterable[int], number: int) -> tuple[int, ...]:
+    """The first seeds that are not used."""
+    taken = set(used)
+    return tuple(itertools.islice((seed for seed in itertools.count() if seed not in taken), number))
 
 
 def write_race(folder: Path, record: Record) -> None:

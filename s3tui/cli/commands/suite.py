@@ -162,7 +162,7 @@ def run(
         say(f"{finished.name}: finished before, skipped")
     if detach:
         return _detach(workspace, len(todo.start), settings)
-    names = [planned.name for planned in todo.start]
+    names = [planned.name for planned in (*todo.start, *todo.resting)]
     runs = []
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
