@@ -24,7 +24,7 @@ DEFAULT = "runs"  # the workspace that commands take without --in
 
 
 def lines(race: Race, workspace: Path) -> Iterator[str]:
-    """The answer in five lines with the map of the structure before the last; how it stands, where there is none yet."""
+    """The answer in five lines, the map of the structure before the last; without an answer, how the race stands."""
     found = answer(race.record, race.runs)
     if found is None or not race.decision.over:
         yield from _unfinished(race)
@@ -48,7 +48,7 @@ def _unfinished(race: Race) -> Iterator[str]:
         stopped = ", ".join(decision.halted)
         yield f"The race {race.name} waits for what was stopped: {stopped}; s3tui resume goes on, s3tui cancel drops it"
     elif decision.over:
-        yield f"The race {race.name} has no answer: {_failed(race)} of {len(fates)} arms failed, and no confirmation is left"
+        yield f"The race {race.name} has no answer: {_failed(race)} of {len(fates)} arms failed, none is confirmed"
     else:
         counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
         yield f"The race {race.name} is under way: {counts}"
@@ -96,10 +96,9 @@ def _compute(race: Race, found: Answer) -> str:
     tau = "not known" if found.tau is None else f"{found.tau:.2f}"
     failed = f", of which {_failed(race)} failed or were cancelled" if _failed(race) else ""
     ended = "; its budget ended it" if race.decision.spent else ""
-    return (
-        f"Compute: {len(race.record.arms)} arms{failed}, {steps:,} steps of search and training, {duration(seconds)}{ended}; "
-        f"first and last rung agree with Kendall's tau {tau} ({found.tau_arms} arms)"
-    )
+    spent = f"{steps:,} steps of search and training, {duration(seconds)}{ended}"
+    agreement = f"first and last rung agree with Kendall's tau {tau} ({found.tau_arms} arms)"
+    return f"Compute: {len(race.record.arms)} arms{failed}, {spent}; {agreement}"
 
 
 def cost(race: Race) -> tuple[int, float]:
@@ -138,8 +137,15 @@ def as_json(race: Race) -> dict[str, Any]:
     decision, found = race.decision, answer(race.record, race.runs)
     steps, seconds = cost(race)
     arms = [
-        {"name": arm.name, **asdict(decision.places[arm.name]), "state": arm.state, "limit": arm.limit}
-        | {"scores": {str(step): score if isfinite(score) else None for step, score in arm.scores.items()}, "steps": arm.steps, "seconds": arm.seconds}
+        {
+            "name": arm.name,
+            **asdict(decision.places[arm.name]),
+            "state": arm.state,
+            "limit": arm.limit,
+            "scores": {str(step): score if isfinite(score) else None for step, score in arm.scores.items()},
+            "steps": arm.steps,
+            "seconds": arm.seconds,
+        }
         for arm in arms_of(race.record, race.runs)
     ]
     return {

@@ -1,7 +1,7 @@
 """The answer of a race: which structure to train, by how much it is the best, and how sure that is.
 
-The winner is chosen by the validation scores of its confirmations; the test scores only say how good it is, so that they
-are not those of the luckiest.
+The winner is chosen by the validation scores of its confirmations; the test scores only say how good it is, so that
+they are not those of the luckiest.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Answer:
 
     `margin` is the difference of test scores from the winner to the runner-up, None if there is none. `cheapest` is the
     arm with the fewest parameters among the winner and those whose difference to it is within noise. `tau` is Kendall's
-    tau-b between the scores at the first and at the last rung of the `tau_arms` arms that have both; None where it is not
-    defined.
+    tau-b between the scores at the first and at the last rung of the `tau_arms` arms that have both, None where it is
+    not defined.
     """
 
     ranking: tuple[Finalist, ...]

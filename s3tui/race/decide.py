@@ -1,15 +1,15 @@
 """What happens next in a race: a pure function of its rules and of what stands in the directories of its runs.
 
-Successive halving with many arms under way at once (Li et al. 2020, arXiv 1810.05934). There an arm goes on as soon as it
-is among the best of those that have arrived, so that what goes on depends on the order of arrival. Here an arm goes on as
-soon as no arm that may still arrive can push it out of those that are kept: whatever the order, the same arms go on, and
-those that wait are needed only to fill the last free slots of a rung.
+Successive halving with many arms under way at once (Li et al. 2020, arXiv 1810.05934). There an arm goes on as soon as
+it is among the best of those that have arrived, so that the order of arrival matters. Here an arm goes on as soon as no
+arm that may still arrive can push it out of those that are kept: whatever the order, the same arms go on.
 
 Of a race the outcome depends on the scores alone. Of equal scores that of the earlier arm counts as the better one.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -164,7 +164,7 @@ def _ranked(arms: Iterable[Arm], step: int, order: Mapping[str, int]) -> list[Ar
 
 def _promotions(rungs: Sequence[_Rung]) -> dict[str, int]:
     """The arms that are to go on to the next rung, with its step."""
-    pairs = zip(rungs, rungs[1:], strict=False)
+    pairs = itertools.pairwise(rungs)
     return {arm.name: there.step for here, there in pairs for arm in here.on if arm.limit == here.step}
 
 

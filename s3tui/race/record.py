@@ -71,7 +71,6 @@ class Record:
     ranges: str = ""
     drawn: tuple[dict[str, Any], ...] = ()
 
-
     def confirmation(self, arm: str, seed: int) -> str:
         """The name of the run that confirms an arm with a seed: `best/method=s3,confirm=4,seed=7` for the arm 4."""
         experiment, _, point = arm.rpartition("/")

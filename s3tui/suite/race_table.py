@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -25,7 +26,7 @@ def _rungs(value: Any) -> Any:
     rule = "should be a list of rising whole numbers of steps, as in [100, 300, 900]"
     if not isinstance(value, (list, tuple)) or not value or not all(type(v) is int and 0 < v <= MOST for v in value):
         raise fault(rule)
-    if any(after <= before for before, after in zip(value, value[1:], strict=False)):
+    if any(after <= before for before, after in itertools.pairwise(value)):
         raise fault(rule)
     return tuple(value)
 

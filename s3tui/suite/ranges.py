@@ -71,7 +71,7 @@ def draw(ranges: Ranges, points: int, arms: int, known: Sequence[Mapping[str, An
     for point in range(points):
         of_point = [json.dumps(list(values.values())) for values in drawn[point::points]]
         if len(set(of_point)) < len(of_point):
-            raise SpecError("the ranges have fewer different values than there are arms", "lower arms, or widen a range")
+            raise SpecError("the ranges have fewer different values than arms", "lower arms, or widen a range")
     return drawn
 
 
@@ -103,7 +103,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise SpecError("a range is drawn from by Optuna, which is not installed", "pip install 's3tui[race]'") from None
+        raise SpecError("ranges need Optuna, which is not installed", "pip install 's3tui[race]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

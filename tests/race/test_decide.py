@@ -29,7 +29,9 @@ def by_hand(rules, scores):
     sizes, members, levels = rules.sizes((0,) * len(scores)), list(scores), []
     for i, step in enumerate(rules.rungs):
         levels.append(set(members))
-        arrived = sorted((name for name in members if scores[name][step] is not LOST), key=lambda n: (-scores[n][step], n))
+        arrived = sorted(
+            (name for name in members if scores[name][step] is not LOST), key=lambda n: (-scores[n][step], n)
+        )
         members = arrived[: sizes[i + 1] if i + 1 < len(sizes) else rules.final]
     alive = [name for name in scores if _last(rules, scores, levels, name)[0]]
     alive.sort(key=lambda name: (*(-x for x in _last(rules, scores, levels, name)), name))
@@ -126,9 +128,10 @@ def test_a_run_stopped_by_hand_halts_the_race_and_one_cancelled_is_dropped():
 def test_a_budget_in_seconds_ends_the_race_with_what_there_is():
     rules = Rules((10, 30), keep=0.5, final=1, confirm=1, budget_seconds=100.0)
     arms = [
-        Arm("a", "waits", 10, {10: 0.5}, seconds=30.0, pace=2.0), Arm("b", "waits", 10, {10: 0.7}, seconds=30.0, pace=2.0),
+        Arm("a", "waits", 10, {10: 0.5}, seconds=30.0, pace=2.0),
+        Arm("b", "waits", 10, {10: 0.7}, seconds=30.0, pace=2.0),
         Arm("c", "open", 10, begun=False),
-    ]  # fmt: skip
+    ]
     decision = decide(rules, arms, ())
     # 60 s are spent, and 30 steps of a confirmation take as many again: no arm goes on, what has not begun is left out.
     assert decision.spent
@@ -152,7 +155,12 @@ def test_a_budget_in_steps_says_beforehand_how_many_arms_run_to_each_rung():
 
 def test_who_fails_after_going_on_frees_no_slot_but_leaves_the_final_to_the_next_best():
     rules = Rules((10, 30), keep=0.5, final=2)
-    arms = [arm("a", "lost", 30, at10=0.9), arm("b", limit=30, at10=0.8, at30=0.7), arm("c", at10=0.5), arm("d", at10=0.4)]
+    arms = [
+        arm("a", "lost", 30, at10=0.9),
+        arm("b", limit=30, at10=0.8, at30=0.7),
+        arm("c", at10=0.5),
+        arm("d", at10=0.4),
+    ]
     decision = decide(rules, arms, ())
     assert decision.promote == {}
     assert decision.finalists == ("b", "c")
