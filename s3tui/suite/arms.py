@@ -48,8 +48,11 @@ def entry(table: Table, key: Key, problems: Problems) -> tuple[Entry | None, Tab
 
 def with_arms(
     entry: Entry, points: Sequence[Point], former: Record | None, key: Key, problems: Problems
-) -> tuple[Entry, list[Point]]:
-    """The points of the arms, with what is drawn; arms that were drawn before keep their values."""
+) -> tuple[Entry | None, list[Point]]:
+    """The points of the arms, with what is drawn; arms that were drawn before keep their values.
+
+    The entry is None where the arms cannot be told, which is noted.
+    """
     if not entry.ranges:
         if entry.arms not in (None, len(points)):
             problems.add((*key, "arms"), f"the matrix gives {len(points)} arms: leave this out, or add a range")
@@ -57,14 +60,14 @@ def with_arms(
     if entry.arms is None or not len(points) <= entry.arms <= MOST_RUNS:
         reason = f"should say how many arms are drawn, {len(points)} or more: as many as the matrix has combinations"
         problems.add((*key, "arms"), reason)
-        return replace(entry, drawn=({},) * len(points)), list(points)
+        return None, list(points)
     same = former is not None and former.ranges == drawing.as_text(entry.ranges)
     known: Sequence[Mapping[str, Any]] = former.drawn if former is not None and same else ()
     try:
         drawn = tuple(drawing.draw(entry.ranges, len(points), entry.arms, known))
     except SpecError as error:
         problems.add(key, str(error))
-        return replace(entry, drawn=({},) * len(points)), list(points)
+        return None, list(points)
     return replace(entry, drawn=drawn), [points[i % len(points)] for i in range(entry.arms)]
 
 

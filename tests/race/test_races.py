@@ -151,6 +151,8 @@ def test_an_arm_says_in_lists_where_it_stands(run, workspace):
     arms = [found for found in find_runs(workspace.path) if RunDir(found.directory.path).limit.exists()]
     notes = sorted(found.status.note for found in arms if isinstance(found.status, Paused))
     assert notes == [
-        "a finalist at step 20 of 20, 1st of 1", "dropped at step 10 of 20, 2nd of 3", "dropped at step 10 of 20, 3rd of 3",
+        "a finalist at step 20 of 20, 1st of 1",
+        "dropped at step 10 of 20, 2nd of 3",
+        "dropped at step 10 of 20, 3rd of 3",
     ]  # fmt: skip
     assert not any(isinstance(found.status, Queued) for found in arms)
