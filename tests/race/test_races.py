@@ -9,8 +9,7 @@ import time
 from processes import DEADLINE, SUITE, drive, kill, wait_until
 
 from core.run.limit import read_limit
-from core.run.rundir import RunDir
-from s3tui.runs.status import Paused, Queued, Running
+from s3tui.runs.status import Paused, Running
 from s3tui.runs.workspace import find_runs, read_run
 from s3tui.scheduling.control import cancel, hold
 
@@ -71,6 +70,12 @@ def test_a_race_ends_with_an_answer_and_tests_only_what_it_confirms(run, s3tui, 
 def test_the_same_command_again_repeats_nothing_and_fresh_begins_anew(run, s3tui, workspace, tmp_path):
     run(SMALL, head=HEAD)
     before = {path: path.stat().st_mtime_ns for path in workspace.path.rglob("events.jsonl")}
+    arms = [found for found in find_runs(workspace.path) if found.directory.limit.exists()]
+    assert sorted(found.status.note for found in arms if isinstance(found.status, Paused)) == [
+        "a finalist at step 20 of 20, 1st of 1",
+        "dropped at step 10 of 20, 2nd of 3",
+        "dropped at step 10 of 20, 3rd of 3",
+    ]
     code, out, _ = run(SMALL, head=HEAD)
     assert code == 0
     assert "Train " in out
@@ -144,15 +149,3 @@ def test_a_detached_dispatcher_sees_a_race_through(suite, s3tui, workspace, tmp_
     drive(suite(SMALL, HEAD), "--detach").communicate(timeout=DEADLINE)
     wait_until(lambda: shown(s3tui, tmp_path)["over"])
     assert shown(s3tui, tmp_path)["answer"]["ranking"]
-
-
-def test_an_arm_says_in_lists_where_it_stands(run, workspace):
-    run(SMALL, head=HEAD)
-    arms = [found for found in find_runs(workspace.path) if RunDir(found.directory.path).limit.exists()]
-    notes = sorted(found.status.note for found in arms if isinstance(found.status, Paused))
-    assert notes == [
-        "a finalist at step 20 of 20, 1st of 1",
-        "dropped at step 10 of 20, 2nd of 3",
-        "dropped at step 10 of 20, 3rd of 3",
-    ]  # fmt: skip
-    assert not any(isinstance(found.status, Queued) for found in arms)

@@ -75,7 +75,10 @@ def test_the_arms_are_the_matrix_as_long_as_the_last_rung(read):
             "experiment.best.race.keep: should be the share of arms that go on from each rung, above 0 and below 1, "
             "as in 0.34",
         ),
-        ("race = { rungs = [50], confirm = 0 }", "experiment.best.race.confirm: should be a whole number from 1 to 100"),
+        (
+            "race = { rungs = [50], confirm = 0 }",
+            "experiment.best.race.confirm: should be a whole number from 1 to 100",
+        ),
         (
             "race = { rungs = [50], budget = '2 hours' }",
             'experiment.best.race.budget: should be a number of steps, or a time in quotes as in "2h" or "1h30m"',
