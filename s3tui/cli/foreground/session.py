@@ -56,6 +56,7 @@ class Session:
         self._suite = suite
         self._announced_dispatcher = False
         self._trouble = ""
+        self._follow_confirmations()
 
     def run(self, when_interrupted: Callable[[Session, Interrupts], Request]) -> list[FoundRun]:
         """Watch until all runs have ended; raises StoppedError if the user or a signal ends the session earlier."""
@@ -80,7 +81,8 @@ class Session:
 
     def _tick(self) -> None:
         changed = self.dispatching.tick()
-        self._follow_confirmations()
+        if changed:
+            self._follow_confirmations()
         if self.dispatching.dispatcher is None and not self._announced_dispatcher:
             self._announced_dispatcher = True
             self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
@@ -98,8 +100,10 @@ class Session:
                     self.watcher.add(race.confirmations)
 
     def _is_over(self) -> bool:
-        if not self.dispatching.has_looked or has_actions(self.board, self._suite):
-            return False
+        return self.dispatching.has_looked and self._have_ended() and not has_actions(self.board, self._suite)
+
+    def _have_ended(self) -> bool:
+        """Whether the watched runs have ended, or can never start."""
         dispatcher = self.dispatching.dispatcher
         if dispatcher is None:
             return all(map(is_over, self.mine()))
