@@ -229,9 +229,11 @@ def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons:
     from s3tui.cli.foreground.watcher import rests
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
+    from s3tui.results.verdicts import diagnose
     from s3tui.runs.failure import exit_code_for, failure_of
 
-    print_table(standings(_of_suite(suite)))
+    found = _of_suite(suite)
+    print_table(standings(found), diagnose(found))
     answered = _print_races(suite)
     failed = [run for run in runs if not rests(run)]
     failures = [f for run in failed if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
@@ -282,10 +284,12 @@ def results(path: Path | None, form: Form) -> int:
     from s3tui.cli import results_table
     from s3tui.results.standings import standings
     from s3tui.results.summary import without_result
+    from s3tui.results.verdicts import diagnose
 
     folder, found = _runs_of(path)
     rows = standings(found)
-    {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form](rows)
+    show = {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form]
+    show(rows, diagnose(found))
     if not rows:
         say(f"no finished run in {folder}")
     _say_some(without_result(found))
