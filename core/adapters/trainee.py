@@ -107,6 +107,9 @@ class AllocatingTrainee(AdapterTrainee):
     """AdaLoRA: after each step PEFT updates how important ranks are, and takes some away."""
 
     def __init__(self, setup: Setup, plan: Plan, model: Any, head_scale: float) -> None:
+        for name, parameter in model.named_parameters():
+            if ".ranknum." in name:  # a constant, which PEFT sets to be trained where it changes its type
+                parameter.requires_grad_(False)
         super().__init__(setup, plan, model, head_scale)
         self._allocator = model.base_model.rankallocator
         # PEFT's target is a whole number of ranks for each target; this is what the budget allows.
