@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from core.run.errors import SpecError
@@ -53,7 +52,8 @@ def _batches(setup: Setup) -> list[Inputs]:
     rows, settings = len(setup.data.splits["train"]), setup.spec.retrain
     order = Order(range(rows), settings.batch_size, setup.spec.seed)
     count = min(BATCHES, -(-rows // settings.batch_size))
-    left_out = {ROW_WEIGHTS} if setup.backbone.text_to_text and not setup.backbone.is_decoder else {ROW_WEIGHTS, "labels"}
+    reads_answers = setup.backbone.text_to_text and not setup.backbone.is_decoder
+    left_out = {ROW_WEIGHTS} if reads_answers else {ROW_WEIGHTS, "labels"}
     batches = [setup.data.batch("train", order.at(step)[0]) for step in range(count)]
     return [{key: tensor for key, tensor in batch.items() if key not in left_out} for batch in batches]
 

@@ -1,7 +1,7 @@
 """The configurations of PEFT's methods for a plan, with constants at which they move as far as our deltas in a step.
 
-With the default `alpha` a step of AdamW with the learning rate lr changes the output of a target by about lr, as that of
-a bias would, under the assumptions of `core.model.deltas.balance`: features have a mean square of one.
+With the default `alpha` a step of AdamW with the learning rate lr changes the output of a target by about lr, as that
+of a bias would, under the assumptions of `core.model.deltas.balance`: features have a mean square of one.
 
     lora     A x has elements of size 1/sqrt(3), as the elements of A are uniform in +-1/sqrt(in) and B starts at zero:
              alpha / r = sqrt(3) / r^(3/4)
@@ -33,16 +33,17 @@ ALLOCATIONS = 100  # at most, in between
 
 
 def lora(setup: Setup, plan: Plan) -> Any:
-    """A LoraConfig: h = W x + (alpha / r) B A x at the targets, each with its rank. Hu et al. 2021, arXiv 2106.09685."""
+    """A LoraConfig: h = W x + (alpha / r) B A x, each target with its rank. Hu et al. 2021, arXiv 2106.09685."""
     from peft import LoraConfig
 
     return LoraConfig(**_low_rank(setup, plan, math.sqrt(3)))
 
 
 def eva(setup: Setup, plan: Plan) -> Any:
-    """The LoraConfig whose A starts at the main directions of what targets read. Paischer et al. 2024, arXiv 2410.07170.
+    """A LoraConfig whose A starts at the main directions of what targets read.
 
-    Ranks go to the targets whose directions explain most, at most MOST_OF_EVA times the planned ones.
+    Ranks go to the targets whose directions explain most, at most MOST_OF_EVA times the planned ones. Paischer et al.
+    2024, arXiv 2410.07170.
     """
     from peft import EvaConfig, LoraConfig
 
@@ -59,10 +60,11 @@ def adalora(setup: Setup, plan: Plan) -> Any:
     total = total_steps(setup.spec.retrain, len(setup.data.splits["train"]))
     first = plan.targets[0].rank
     width = sum(target.site.outputs for target in plan.targets) / len(plan.targets)
+    alpha: Any = setup.spec.peft.alpha or math.sqrt(width) * first / summed(first)
     return AdaLoraConfig(
         init_r=first,
         target_r=plan.total // len(plan.targets),
-        lora_alpha=setup.spec.peft.alpha or math.sqrt(width) * first / summed(first),
+        lora_alpha=alpha,
         total_step=total,
         tinit=int(FIRST * total),
         tfinal=int(LAST * total),
@@ -79,7 +81,10 @@ def ln_tuning(setup: Setup, plan: Plan) -> Any:
 
 
 def shira(setup: Setup, plan: Plan) -> Any:
-    """A ShiraConfig: r (in + out) elements of W, drawn at random, are trained. Bhardwaj et al. 2024, arXiv 2406.13175."""
+    """A ShiraConfig: r (in + out) elements of W are trained, drawn at random. Bhardwaj et al. 2024, arXiv 2406.13175.
+
+    Raises SpecError if a target is no `nn.Linear`, as in a GPT-2.
+    """
     from peft import ShiraConfig
 
     if _is_transposed(setup, plan):

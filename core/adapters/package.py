@@ -28,7 +28,7 @@ def adapted(network: nn.Module, config: Any) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return get_peft_model(network, config)  # type: ignore[arg-type]
+        return get_peft_model(network, config)
 
 
 def read_config(data: Mapping[str, Any], **changes: Any) -> Any:
@@ -36,7 +36,7 @@ def read_config(data: Mapping[str, Any], **changes: Any) -> Any:
     from peft import PeftConfig
 
     read = {key: value for key, value in READ.items() if key in data}
-    return PeftConfig.from_peft_type(**{**data, **read, **changes})
+    return PeftConfig.from_peft_type(**{**data, **read, **changes})  # type: ignore[no-untyped-call]
 
 
 def config_dict(model: Any) -> dict[str, Any]:

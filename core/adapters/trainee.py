@@ -42,9 +42,8 @@ class AdapterTrainee(Complete):
         self._weights = [_weight(network, name) for name in self._names]
         self.parameters: Sequence[Tensor] = [weight.trained for weight in self._weights]
         first = len(names)
-        self.scales: Mapping[int, float] = (
-            {} if head_scale == 1.0 else {i: head_scale for i in range(first, len(self._names))}
-        )
+        scaled = range(first, len(self._names)) if head_scale != 1.0 else ()
+        self.scales: Mapping[int, float] = dict.fromkeys(scaled, head_scale)
         self.most = sum(p.numel() for p in self.parameters[:first])
 
     @property
@@ -155,5 +154,6 @@ class AllocatingTrainee(AdapterTrainee):
 def _weight(network: nn.Module, name: str) -> Weight:
     path, _, attribute = name.rpartition(".")
     module = network.get_submodule(path)
-    own = network.get_parameter(name).requires_grad_()
+    own = network.get_parameter(name)
+    own.requires_grad_()
     return Weight(module, attribute, own, own if own.dtype == torch.float32 else nn.Parameter(own.detach().float()))

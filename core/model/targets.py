@@ -103,9 +103,7 @@ def _cost(adapter: Adapter, site: Site, model: nn.Module) -> int:
     return site.inputs + site.outputs + adapter.allocates
 
 
-def _ranks(
-    adapter: Adapter, sites: Sequence[Site], costs: Sequence[int], budget: int, rank: int | None
-) -> Sequence[int]:
+def _ranks(adapter: Adapter, sites: Sequence[Site], costs: Sequence[int], budget: int, rank: int | None) -> list[int]:
     """The ranks that fit, as even over targets and layers as they can be."""
     whole, highest = sum(costs), _highest(adapter, sites)
     base = min(budget // whole, highest) if rank is None else min(rank, highest)

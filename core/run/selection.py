@@ -134,7 +134,7 @@ def even_order(layers: Sequence[Hashable]) -> list[int]:
 
 
 def _farthest_first(count: int) -> list[int]:
-    """The numbers below `count`: the largest first, then always the one farthest from those before, large ones first."""
+    """The numbers below `count`: the largest, then always the one farthest from those before it."""
     order = list(range(count))[-1:]
     while len(order) < count:
         order.append(max(range(count), key=lambda i: (min(abs(i - j) for j in order), i)))

@@ -125,7 +125,8 @@ def _snapshot(
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{kind}.{i}": torch.as_tensor(value) for kind, value in state.items()}
     tensors |= {f"{TRAINEE}{name}": tensor for name, tensor in trainee.state().items()}
-    facts = trainee.facts() | {"p": structure.p, "selected": structure.selected, "metrics": best.metrics, "evaluated": best.evaluated}
+    facts = {"p": structure.p, "selected": structure.selected, "metrics": best.metrics, "evaluated": best.evaluated}
+    facts |= trainee.facts()
     return Snapshot("retrain", step, tensors, facts)
 
 
