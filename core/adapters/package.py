@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.run.errors import ModelError
 
-# How PEFT starts LoRA where the first weights are read from a file, or from a checkpoint.
+# How PEFT starts LoRA whose first weights are read afterwards, from a file or from a checkpoint.
 READ = {"init_lora_weights": True, "eva_config": None}
 
 
@@ -35,13 +35,13 @@ def read_config(data: Mapping[str, Any], **changes: Any) -> Any:
     """The configuration from what `config_dict` gave."""
     from peft import PeftConfig
 
-    read = {key: value for key, value in READ.items() if key in data}
-    return PeftConfig.from_peft_type(**{**data, **read, **changes})  # type: ignore[no-untyped-call]
+    return PeftConfig.from_peft_type(**{**data, **changes})  # type: ignore[no-untyped-call]
 
 
 def config_dict(model: Any) -> dict[str, Any]:
-    """PEFT's configuration as JSON values, equal for equal adapters."""
+    """PEFT's configuration as JSON values, equal for equal adapters, however they started."""
     config = model.peft_config["default"].to_dict()
+    config |= {key: value for key, value in READ.items() if key in config}
     return {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
 
 

@@ -156,9 +156,10 @@ def test_a_missing_package_is_named_in_one_line(tmp_path, root, monkeypatch, met
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_budget_below_every_target_is_refused(tmp_path, root, method):
-    assert "the budget of 31 parameters is below the smallest target" in failure(
-        tmp_path, settings(root, method, budget=31)
-    ).message
+    assert (
+        "the budget of 31 parameters is below the smallest target"
+        in failure(tmp_path, settings(root, method, budget=31)).message
+    )
 
 
 def test_what_peft_cannot_train_is_refused(tmp_path, root):
