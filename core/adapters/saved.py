@@ -14,7 +14,9 @@ from core.model.loading import Own
 PREFIX = "base_model.model."  # of the names of PEFT
 
 
-def load_adapter(network: nn.Module, file: DeltaFile, base: str, task_type: str, heads: Sequence[str]) -> Any:
+def load_adapter(
+    network: nn.Module, file: DeltaFile, base: str, task_type: str | None = None, heads: Sequence[str] = ()
+) -> Any:
     """The PeftModel of a run on `network`, which is changed; modules in `heads` are saved with the adapter.
 
     Raises ModelError if PEFT is not installed, or the head does not fit.

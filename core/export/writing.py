@@ -16,7 +16,7 @@ from core.adapters.saved import load_adapter
 from core.export.adapter import adapter, head_module, task_type
 from core.export.card import card
 from core.export.source import Source, read_source
-from core.model.backbone import Backbone, load_shape
+from core.model.backbone import load_shape
 from core.model.configuration import Kind
 from core.run.errors import ModelError, RunDirError, S3Error
 
@@ -71,7 +71,8 @@ def _merged(source: Source, folder: Path) -> None:
     """A complete model: fp32 weights with everything merged in, configuration and tokenizer."""
     backbone = source.backbone()
     if source.file.adapter is not None:
-        _adapter(source, backbone).merge_and_unload().save_pretrained(folder)
+        # With the head in the model itself: PEFT does not put back the heads of all methods.
+        load_adapter(backbone.model, source.file, source.base).merge_and_unload().save_pretrained(folder)
         backbone.tokenizer.save_pretrained(folder)
         return
     model: Any = backbone.model
@@ -89,7 +90,9 @@ def _peft(source: Source, folder: Path) -> None:
     """A PEFT adapter: as PEFT saves it if PEFT has trained it, or what of ours PEFT can express."""
     backbone = source.backbone()
     if source.file.adapter is not None:
-        _adapter(source, backbone).save_pretrained(folder, save_embedding_layers=False)
+        heads = list(dict.fromkeys(head_module(name) for name in source.file.own))
+        adapted = load_adapter(backbone.model, source.file, source.base, task_type(backbone), heads)
+        adapted.save_pretrained(folder, save_embedding_layers=False)
     else:
         config, tensors = adapter(backbone, source.file, source.base)
         _json(folder / "adapter_config.json", config)
@@ -98,12 +101,6 @@ def _peft(source: Source, folder: Path) -> None:
     if source.classes:  # PEFT stores no class names, so the model's configuration is saved beside the adapter
         model: Any = backbone.model
         model.config.save_pretrained(folder)
-
-
-def _adapter(source: Source, backbone: Backbone) -> Any:
-    """The PeftModel that the run has trained."""
-    heads = list(dict.fromkeys(head_module(name) for name in source.file.own))
-    return load_adapter(backbone.model, source.file, source.base, task_type(backbone), heads)
 
 
 WRITERS: dict[str, Callable[[Source, Path], None]] = {"delta": _delta, "merged": _merged, "peft": _peft}
