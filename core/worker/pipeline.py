@@ -17,6 +17,7 @@ from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
+from core.runtime.memory import keep_freed_memory
 from core.runtime.reporter import Reporter
 from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
@@ -28,6 +29,7 @@ from core.worker.choose_structure import find_structure
 
 def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Reporter) -> dict[str, float]:
     """Execute the run, or the rest after a checkpoint; returns the test metrics, of which the first is the score."""
+    keep_freed_memory()
     setup = load(run, spec, checkpointer.resumed, reporter)
     gc.freeze()  # what was loaded stays until the end, so the collector need not scan it
     gc.enable()
