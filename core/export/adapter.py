@@ -40,11 +40,11 @@ class Change:
         return self.placed.site.module
 
     @property
-    def goes_to(self) -> Literal["lora", "norm", "bias", ""]:
+    def goes_to(self) -> Literal["low-rank", "norm", "bias", ""]:
         """The part of a PEFT adapter that can express it; empty if none can."""
         parts = {name for name, value in vars(self.effect).items() if value is not None} if self.effect else set()
         if parts == {"low_rank"}:
-            return "lora"
+            return "low-rank"
         if self.placed.site.kind == "norm" and parts and parts <= {"scale", "bias"}:
             return "norm"
         return "bias" if parts == {"bias"} else ""
@@ -55,10 +55,10 @@ def adapter(backbone: Backbone, file: DeltaFile, base: str) -> tuple[dict[str, A
     model = backbone.model
     changes = [Change(p, weight_change(p, file.deltas, 1.0)) for p in fitting(model, file)]
     _check(model, changes, file)
-    loras = [c for c in changes if c.goes_to == "lora"]
+    loras = [c for c in changes if c.goes_to == "low-rank"]
     norms = list(dict.fromkeys(c.path for c in changes if c.goes_to == "norm"))
-    heads = list(dict.fromkeys(_head_module(name) for name in file.own))
-    common = {"base_model_name_or_path": base, "task_type": _task_type(backbone), "inference_mode": True}
+    heads = list(dict.fromkeys(head_module(name) for name in file.own))
+    common = {"base_model_name_or_path": base, "task_type": task_type(backbone), "inference_mode": True}
     tensors = {PREFIX + name: tensor for name, tensor in file.own.items()}
     if not loras:
         config = {"peft_type": "LN_TUNING", "target_modules": norms, "modules_to_save": heads or None}
@@ -71,7 +71,7 @@ def _check(model: nn.Module, changes: Sequence[Change], file: DeltaFile) -> None
     if not changes:
         what = "all of the model" if len(file.own) == len(list(model.named_parameters())) else "a head alone"
         raise ModelError(f"the run trains {what}, which is no adapter of PEFT", "--to merged writes the whole model")
-    has_lora = any(c.goes_to == "lora" for c in changes)
+    has_lora = any(c.goes_to == "low-rank" for c in changes)
     problems = [f"{c.placed.candidate.name} ({why})" for c in changes if (why := _obstacle(model, c, has_lora))]
     if problems:
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -149,7 +149,7 @@ def _loras(loras: Sequence[Change]) -> dict[str, Tensor]:
 
 def _biases(model: nn.Module, changes: Sequence[Change]) -> dict[str, Tensor]:
     """The biases of linear layers with their change; PEFT keeps a layer with a LoRA under `base_layer`."""
-    with_lora = {c.path for c in changes if c.goes_to == "lora"}
+    with_lora = {c.path for c in changes if c.goes_to == "low-rank"}
     tensors: dict[str, Tensor] = {}
     for change in changes:
         if change.goes_to == "bias" and change.effect is not None and change.effect.bias is not None:
@@ -174,12 +174,13 @@ def _norms(model: nn.Module, changes: Sequence[Change], infix: str) -> dict[str,
     return tensors
 
 
-def _head_module(name: str) -> str:
+def head_module(name: str) -> str:
     """The module that PEFT saves for a parameter of the head: the head as a whole."""
     return name.partition(".")[0] if name.startswith(HEADS) else name.rpartition(".")[0]
 
 
-def _task_type(backbone: Backbone) -> str:
+def task_type(backbone: Backbone) -> str:
+    """PEFT's name of what a model answers with."""
     if not backbone.text_to_text:
         return "SEQ_CLS"
     return "CAUSAL_LM" if backbone.is_decoder else "SEQ_2_SEQ_LM"

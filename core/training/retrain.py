@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import Eval, Phase, Step, score_of
+from core.run.limit import Limit
 from core.run.spec import Dropout
 from core.run.structure import Structure
 from core.run.training import RetrainSettings
@@ -19,6 +20,7 @@ from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
+from core.runtime.stop_signal import at_limit
 from core.tasks.randomness import seed_for
 from core.training.data import Batches, Order, is_evaluated, shares, total_steps
 from core.training.evaluate import evaluate, predict
@@ -28,6 +30,9 @@ from core.training.optim.adamw import linear_decay
 from core.training.setup import Setup
 from core.training.tested import Tested
 from core.training.trainee import Trainee, copy
+
+# Prefix of the tensors in a checkpoint that are the trainee's own state.
+TRAINEE = "trainee/"
 
 
 @dataclass
@@ -48,9 +53,17 @@ class Best:
 
 
 def retrain(
-    setup: Setup, structure: Structure, trainee: Trainee, checkpointer: Checkpointer, reporter: Reporter
+    setup: Setup,
+    structure: Structure,
+    trainee: Trainee,
+    checkpointer: Checkpointer,
+    reporter: Reporter,
+    limit: Limit | None = None,
 ) -> tuple[dict[str, float], Tested]:
-    """Train, and set the trainee to the state with the best validation score; returns its metrics and the test."""
+    """Train, and set the trainee to the state with the best validation score; returns its metrics and the test.
+
+    At the step of a limit it raises StoppedError after writing a checkpoint, before the test split is read.
+    """
     spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
     order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
@@ -63,7 +76,10 @@ def retrain(
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
                     _evaluate(setup, trainee, step, best, checkpointer, reporter)
             snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
-            checkpointer.boundary("retrain", step, snapshot, at_edge=step in (0, total))
+            is_over = limit is not None and step >= min(limit.steps, total)
+            checkpointer.boundary("retrain", step, snapshot, at_edge=step in (0, total) or is_over)
+            if is_over:
+                raise at_limit(step, total)
             if step == total:
                 break
             setup.backbone.model.train()
@@ -96,14 +112,18 @@ def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot
         return 0, Best()
     parts: dict[str, dict[int, Tensor]] = {"parameter": {}, "best": {}}
     state: dict[int, dict[str, Tensor]] = {}
+    own = {}
     for name, tensor in resumed.tensors.items():
         kind, _, number = name.rpartition(".")
-        if kind in parts:
+        if name.startswith(TRAINEE):
+            own[name.removeprefix(TRAINEE)] = tensor
+        elif kind in parts:
             parts[kind][int(number)] = tensor
         else:
             state.setdefault(int(number), {})[kind] = tensor
     copy([parts["parameter"][i] for i in range(len(trainee.parameters))], trainee.parameters)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    trainee.restore(own)
     device = trainee.parameters[0].device
     best = [parts["best"][i].to(device) for i in range(len(parts["best"]))]
     return resumed.step, Best(resumed.facts["metrics"], best, resumed.facts["evaluated"])
@@ -117,7 +137,9 @@ def _snapshot(
     tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{kind}.{i}": torch.as_tensor(value) for kind, value in state.items()}
+    tensors |= {f"{TRAINEE}{name}": tensor for name, tensor in trainee.state().items()}
     facts = {"p": structure.p, "selected": structure.selected, "metrics": best.metrics, "evaluated": best.evaluated}
+    facts |= trainee.facts()
     return Snapshot("retrain", step, tensors, facts)
 
 
@@ -134,7 +156,7 @@ def _evaluate(
     with trainee.bound():
         size = setup.spec.eval_batch_size
         metrics = evaluate(setup.backbone, setup.data, "validation", size, checkpointer.check)
-    is_best = score_of(metrics) >= best.score
+    is_best = score_of(metrics) >= best.score and trainee.is_complete(step)
     if is_best:
         best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]
     best.evaluated = step
@@ -164,6 +186,7 @@ def _train_step(
     loss = _together(torch.stack(losses).detach().sum(), trainee)
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
     take_step(trainee, optimizer)
+    trainee.stepped(step + 1)
     values = torch.stack([loss.double(), norm.double()]).tolist()
     if not all(map(math.isfinite, values)):
         raise DivergedError(
