@@ -241,6 +241,11 @@ class SaliencySettings(Frozen):
     batches: Positive = Field(
         default=24, description="Batches, of `search.batch_size` examples, from which candidates are scored."
     )
+    lora_start: Literal["gradient", "random"] = Field(
+        default="gradient",
+        description="How A of a selected LoRA starts in retraining: with the directions by which it was scored "
+        "(`gradient`), or at random, as with every other method.",
+    )
     head_steps: NotNegative = Field(
         default=30,
         description="Steps in which a new classification head is trained alone before that, as gradients through a "

@@ -60,7 +60,8 @@ def test_a_run_cuts_the_best_structure_within_the_budget(tmp_path, root, family,
     assert next(e.total for e in events if isinstance(e, Phase)) == head + BATCHES
     assert [e.step for e in steps] == list(range(1, head + BATCHES + 1))
     assert [e.selected for e in steps[:head]] == [0] * head
-    assert all(0 < e.selected <= BUDGET for e in steps[head:])
+    assert steps[head].selected == 0  # p is computed after the second batch for the first time
+    assert all(0 < e.selected <= BUDGET for e in steps[head + 1 :])
     assert [e.learning_rate > 0 for e in steps] == [True] * head + [False] * BATCHES
     assert not [e for e in events if isinstance(e, Eval) and e.phase == "search"]
 

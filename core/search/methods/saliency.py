@@ -2,15 +2,17 @@
 
 If the model has a new head, the first steps train that alone, as gradients through a random head are mostly noise.
 Each further step takes the gradients of one batch at the weights with which deltas start, where they have no effect
-yet. `core.search.scores` has the two criteria. p is the score relative to the largest one.
+yet. `core.search.scores` has the two criteria. p is the score relative to the largest one. It is computed anew a few
+times while batches are taken, as that costs about as much as a batch.
 
 The saliency of what is still to be trained is that of SNIP (Lee et al. 2019, arXiv 1810.02340) and, with squares, of
-FISH masks (Sung et al. 2021, arXiv 2111.09839); the best directions of a LoRA are those of LoRA-GA (Wang et al. 2024,
-arXiv 2407.05000).
+FISH masks (Sung et al. 2021, arXiv 2111.09839); a LoRA that starts with directions of its gradient is that of LoRA-GA
+(Wang et al. 2024, arXiv 2407.05000).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,8 +26,8 @@ from core.runtime.checkpoint import Snapshot
 from core.search.bilevel import StepMetrics
 from core.search.loop import Best
 from core.search.passes import WEIGHTS, Masks, TrainPasses
-from core.search.scores import Direction, Parts, opened
-from core.search.sketch import Pairs, Probe, recorded
+from core.search.scores import Parts, Reach, opened, widest
+from core.search.sketch import Balanced, Pairs, Probe, Reading, recorded
 from core.tasks.randomness import seed_for
 from core.training.data import Order
 from core.training.optim import adamw
@@ -33,13 +35,21 @@ from core.training.optim.registry import restored, tensors_of
 from core.training.optim.step_scale import head_scale
 from core.training.setup import Setup
 
+# How often p is computed while batches are taken.
+UPDATES = 4
+# Rows that are kept of what each low-rank map reads, from all batches together.
+ROWS = 64
+# The prefix of sketches in a checkpoint.
+SKETCH = "sketch/"
+
 
 @dataclass(frozen=True)
 class SaliencyState:
     """All that the search has seen; `step` steps are done.
 
     `weights` are those at the start, with the head as trained so far. `sums` (weights) are the gradients of all
-    batches, or their squares, added up, and `sketches` those of the gradients to the layers with LoRAs, by name.
+    batches, or their squares, added up, and `sketches` what is kept of each reading, by name, added up. `p` (candidates)
+    are the relative scores when they were computed last.
     """
 
     step: int
@@ -47,6 +57,7 @@ class SaliencyState:
     head_moments: adamw.Moments
     sums: Tensor
     sketches: Mapping[str, Tensor]
+    p: Tensor
 
 
 class Saliency:
@@ -63,31 +74,29 @@ class Saliency:
         rows = range(len(setup.data.splits["train"]))
         s = self.settings
         self._order = Order(rows, s.batch_size, setup.spec.seed, s.gradient_accumulation)
-        self._parts, self._directions = Parts(model), Direction.all_of(model.placed)
-        self._probes = self._draw_probes()
-
-    def _draw_probes(self) -> dict[str, Probe]:
-        """The random matrices by which the gradients of each layer with LoRAs are kept."""
-        probes: dict[str, Probe] = {}
-        for one in sorted(self._directions, key=lambda one: one.rank):  # the largest rank of a layer comes last
-            probes[one.module] = Probe.draw(self._spec.seed, one.module, one.shape, one.rank, self.model.device)
-        return probes
+        self._parts, self._reaches = Parts(model), Reach.all_of(model.placed)
+        self._probes = {
+            reading: Probe.draw(setup.spec.seed, str(reading), reach.shape, reach.rank, model.device)
+            for reading, reach in widest(self._reaches).items()
+        }
 
     def start(self, resumed: Snapshot | None) -> SaliencyState:
         """The state before the first step, or that of a checkpoint."""
         weights = self.model.initial_weights(self._spec.seed)
         moments = adamw.initial(weights[self._of_head])
         if resumed is None:
-            return SaliencyState(0, weights, moments, torch.zeros_like(weights), {})
+            none = torch.zeros(len(self.model.placed), dtype=torch.float64, device=self.model.device)
+            return SaliencyState(0, weights, moments, torch.zeros_like(weights), {}, none)
         t = {name: tensor.to(self.model.device) for name, tensor in resumed.tensors.items()}
         moments = restored(moments, min(resumed.step, self._head_steps), t, "head")
         sketches = {name.removeprefix(SKETCH): tensor for name, tensor in t.items() if name.startswith(SKETCH)}
-        return SaliencyState(resumed.step, t["weights"], moments, t["sums"], sketches)
+        return SaliencyState(resumed.step, t["weights"], moments, t["sums"], sketches, t["p"])
 
     def tensors(self, state: SaliencyState) -> dict[str, Tensor]:
         """What `start` reads from a checkpoint."""
         sketches = {SKETCH + name: tensor for name, tensor in state.sketches.items()}
-        return {"weights": state.weights, "sums": state.sums} | tensors_of(state.head_moments, "head") | sketches
+        own = {"weights": state.weights, "sums": state.sums, "p": state.p}
+        return own | tensors_of(state.head_moments, "head") | sketches
 
     def rates(self, step: int) -> tuple[float, float]:
         """The learning rate of the head at this 0-based step, and none for alphas."""
@@ -122,43 +131,69 @@ class Saliency:
         passes = self._passes(self.model, state.step, opened(self.model))
         with recorded(self.model.backbone, list(self._probes)) as pairs:
             loss, gradient = passes.weights_gradient(state.weights)
-        is_mean = self._own.criterion == "taylor"
-        sums = state.sums + (gradient if is_mean else gradient.square())
-        fresh = self._sketched(pairs, is_mean)
+        sums = state.sums + (gradient if self._of_mean else gradient.square())
+        fresh = self._sketched(pairs, state.step)
         sketches = {name: state.sketches[name] + new if state.sketches else new for name, new in fresh.items()}
         after = replace(state, step=state.step + 1, sums=sums, sketches=sketches)
+        if self._is_update(after.step - self._head_steps):
+            after = replace(after, p=self._p(after))
         return after, self._metrics(after, loss, gradient.norm())
 
-    def _sketched(self, pairs: Mapping[str, Pairs], is_mean: bool) -> dict[str, Tensor]:
-        """The sketches of this batch's gradients, or of their products G^T G, summed over the processes."""
+    @property
+    def _of_mean(self) -> bool:
+        return self._own.criterion == "taylor"
+
+    def _is_update(self, batches: int) -> bool:
+        """Whether p is computed after so many batches: after the last one, and at even distances before."""
+        total = self._own.batches
+        return batches * UPDATES // total > (batches - 1) * UPDATES // total
+
+    def _sketched(self, pairs: Mapping[Reading, Pairs], step: int) -> dict[str, Tensor]:
+        """The sketches of this batch's gradients, or of their products G^T G, summed over the processes, and rows."""
         probes = self._probes
-        y = {path: probe.of_inputs(pairs[path]) for path, probe in probes.items()}
-        if is_mean:
-            z = {path: probe.of_outputs(pairs[path]) for path, probe in probes.items()}
-            return _summed({f"{path}/y": t for path, t in y.items()} | {f"{path}/z": t for path, t in z.items()})
-        y = _summed(y)
-        return _summed({f"{path}/n": probe.gram(pairs[path], y[path]) for path, probe in probes.items()})
+        y = {reading: probe.of_inputs(pairs[reading]) for reading, probe in probes.items()}
+        found = {f"{reading}/x": self._rows(reading, pairs[reading], step) for reading in probes}
+        if self._of_mean:
+            found |= {f"{reading}/y": tensor for reading, tensor in y.items()}
+            found |= {f"{reading}/z": probe.of_outputs(pairs[reading]) for reading, probe in probes.items()}
+        else:
+            y = dict(zip(y, process_group.summed(tuple(y.values())), strict=True))
+            found |= {f"{reading}/n": probe.gram(pairs[reading], y[reading]) for reading, probe in probes.items()}
+        return dict(zip(found, process_group.summed(tuple(found.values())), strict=True)) if found else {}
+
+    def _rows(self, reading: Reading, pairs: Pairs, step: int) -> Tensor:
+        """Rows of this batch in their places among those of all batches and processes, which add up."""
+        each = math.ceil(ROWS / self._own.batches / process_group.count())
+        seed = process_group.seed(seed_for(self._spec.seed, "rows", step))
+        mine = self._probes[reading].sample(pairs, each, seed)
+        places = mine.new_zeros(self._own.batches, process_group.count(), *mine.shape)
+        places[step - self._head_steps, process_group.rank()] = mine
+        return places.flatten(0, 2)
 
     def _metrics(self, after: SaliencyState, loss: Tensor, norm: Tensor) -> StepMetrics:
-        return StepMetrics(loss, None, norm, None, None, None, None, self._p(after))
+        return StepMetrics(loss, None, norm, None, None, None, None, after.p)
 
     def scores(self, state: SaliencyState) -> Tensor:
         """The scores (candidates, fp64); zero before the first batch."""
         batches = max(1, state.step - self._head_steps)
-        parts, sketches = self._parts, {name: t / batches for name, t in state.sketches.items()}
-        if self._own.criterion == "taylor":
-            scores = parts.taylor(state.sums / batches)
-            found = {
-                m: p.directions(sketches[f"{m}/y"], sketches[f"{m}/z"]) for m, p in self._probes.items() if sketches
-            }
-            best = {one.number: one.taylor(*found[one.module]) for one in self._directions if found}
-        else:
-            scores = parts.fisher(state.sums / batches)
-            squares = {m: p.squares(sketches[f"{m}/n"]) for m, p in self._probes.items() if sketches}
-            best = {one.number: one.fisher(squares[one.module]) for one in self._directions if squares}
-        if best:
-            scores[list(best)] = torch.stack(list(best.values()))
+        of_parts = self._parts.taylor if self._of_mean else self._parts.fisher
+        scores = of_parts(state.sums / batches)
+        for reading in self._probes if state.sketches else ():
+            best, moved = self._directions(reading, state.sketches, batches)
+            for reach in (reach for reach in self._reaches if reach.reading == reading):
+                scores[reach.number] += reach.taylor(moved) if self._of_mean else reach.fisher(best.size)
         return scores
+
+    def _directions(self, reading: Reading, sketches: Mapping[str, Tensor], batches: int) -> tuple[Balanced, Tensor]:
+        """The balanced directions of what is read, and G A^T of the mean gradient (empty for `fisher`)."""
+        probe, x = self._probes[reading], sketches[f"{reading}/x"]
+        if self._of_mean:
+            values, left, right = probe.directions(sketches[f"{reading}/y"], sketches[f"{reading}/z"])
+            best = Balanced.of(values / batches, right, x)
+            return best, left @ best.turn * best.size
+        squares, right = probe.squares(sketches[f"{reading}/n"])
+        best = Balanced.of((squares / batches).sqrt(), right, x)
+        return best, best.size.new_zeros(0)
 
     def _p(self, state: SaliencyState) -> Tensor:
         scores = self.scores(state)
@@ -166,12 +201,12 @@ class Saliency:
 
     def probabilities(self, state: SaliencyState) -> list[float]:
         """The score of every candidate as a share of the largest one."""
-        p: list[float] = self._p(state).tolist()
+        p: list[float] = state.p.tolist()
         return p
 
     def order(self, state: SaliencyState, p: Sequence[float]) -> list[int]:
-        """What a knapsack takes, then the rest, each by the score per parameter; nothing before the first batch."""
-        if state.step <= self._head_steps:
+        """What a knapsack takes, then the rest, each by the score per parameter; nothing before there are scores."""
+        if not any(p):
             return []
         taken, costs = set(self.cut.select(p)), self.cut.parameters
         return sorted(range(len(p)), key=lambda i: (i not in taken, -p[i] / costs[i]))
@@ -189,11 +224,13 @@ class Saliency:
         p = self.probabilities(state)
         return tuple(p), self.cut.select(p, self.order(state, p))
 
-
-# The prefix of sketches in a checkpoint.
-SKETCH = "sketch/"
-
-
-def _summed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor summed over all processes."""
-    return dict(zip(tensors, process_group.summed(tuple(tensors.values())), strict=True)) if tensors else {}
+    def first_tensors(self, state: SaliencyState, selected: Sequence[int]) -> dict[str, Tensor]:
+        """A of each selected LoRA, with the directions by which it was scored."""
+        if self._own.lora_start == "random":
+            return {}
+        batches, chosen = self._own.batches, set(selected)
+        return {
+            reach.start: reach.first(self._directions(reach.reading, state.sketches, batches)[0].rows)
+            for reach in self._reaches
+            if reach.start and reach.number in chosen
+        }
