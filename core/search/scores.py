@@ -8,13 +8,13 @@ moves where steps are balanced (`core.model.deltas.balance`), the scores of a ca
 taylor times lr is the first-order decrease of the loss in the first step of AdamW, which moves every weight by rho lr.
 
 What low-rank maps B A have in front of B, which starts at zero, has no gradient, and training can turn it anywhere. So
-they are scored with the directions a_1, a_2 ... that they could have, at the length at which a step of B moves the output
-by lr: the root of its mean square over real tokens and outputs is that of a step of a bias. This counts what the map
-reads: its mean, which a bias can follow as well, and the rest. With the gradient G to B A of one batch and of the mean,
+they are scored with the directions a_1, a_2 ... that they could have, at the length at which a step of B moves the
+output by lr: the root of its mean square over real tokens and outputs is that of a step of a bias. With the gradient G
+to B A of a batch,
 
     taylor = share / sqrt(r) sum of |mean G a_k|_1,       fisher = share^2 / r sum of mean |G a_k|^2,       k = 1..r,
 
-where the numbers a_k x have a mean square of one and are not correlated (`core.search.sketch.Balanced`).
+where the numbers a_k x have a mean square of one and are not correlated (`core.search.sketch.balanced`).
 
 Candidates with alternatives (several ranks or lengths in one place) share weights; a smaller one is scored by its part
 of the largest.
@@ -115,15 +115,15 @@ class Reach:
         """The score from G A^T (out, k) of the mean gradient and balanced directions."""
         return self.share / math.sqrt(self.rank) * moved[:, : self.rank].abs().sum()
 
-    def fisher(self, size: Tensor) -> Tensor:
-        """The score from the root mean square (k) of |G a| over batches."""
-        return self.share**2 / self.rank * size[: self.rank].square().sum()
+    def fisher(self, squares: Tensor) -> Tensor:
+        """The score from the mean square (k) of |G a| over batches."""
+        return self.share**2 / self.rank * squares[: self.rank].sum()
 
     def first(self, rows: Tensor) -> Tensor:
         """A (r, in) of balanced directions (k, in), with which a first step of B at its rate is a balanced step.
 
-        The rate is made for elements of A x of size 1/sqrt(3) and for r^(3/4) as the size of a sum of r of them; that of
-        numbers that are not correlated is sqrt(r), so that they may be larger.
+        The rate is made for elements of A x of size 1/sqrt(3) and for r^(3/4) as the size of a sum of r of them; that
+        of numbers that are not correlated is sqrt(r), so that they may be larger.
         """
         return rows[: self.rank] * summed(self.rank) / math.sqrt(3 * self.rank)
 

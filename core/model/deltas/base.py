@@ -78,9 +78,9 @@ class LowRankMap:
     """The low-rank map B A of a delta, of which A can turn anywhere during training; its slope where it is not linear.
 
     `rank` is that of the map. It reads what the module reads ("input"), what its sub-layer reads ("entry"), or what the
-    module puts out ("output"). `up` is the tensor B, which starts at zero. `share` is the part that a step of B has of a
-    balanced step of the delta. `down` is the tensor that is A itself, with rows that can be given directions; empty if
-    A consists of several tensors or stands before a non-linearity.
+    module puts out ("output"). `up` is the tensor B, which starts at zero. `share` is the part that a step of B has of
+    a balanced step of the delta. `down` is the tensor that is A itself, with rows that can be given directions; empty
+    if A consists of several tensors or stands before a non-linearity.
     """
 
     rank: int

@@ -12,7 +12,6 @@ FISH masks (Sung et al. 2021, arXiv 2111.09839); a LoRA that starts with directi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +26,7 @@ from core.search.bilevel import StepMetrics
 from core.search.loop import Best
 from core.search.passes import WEIGHTS, Masks, TrainPasses
 from core.search.scores import Parts, Reach, opened, widest
-from core.search.sketch import Balanced, Pairs, Probe, Reading, recorded
+from core.search.sketch import Moments, Pairs, Reading, balanced, basis, probe, probed, recorded
 from core.tasks.randomness import seed_for
 from core.training.data import Order
 from core.training.optim import adamw
@@ -37,26 +36,24 @@ from core.training.setup import Setup
 
 # How often p is computed while batches are taken.
 UPDATES = 4
-# Rows that are kept of what each low-rank map reads, from all batches together.
-ROWS = 64
-# The prefix of sketches in a checkpoint.
-SKETCH = "sketch/"
+# The prefixes of bases and of sums in a checkpoint.
+BASIS, SUM = "basis/", "sum/"
 
 
 @dataclass(frozen=True)
 class SaliencyState:
     """All that the search has seen; `step` steps are done.
 
-    `weights` are those at the start, with the head as trained so far. `sums` (weights) are the gradients of all
-    batches, or their squares, added up, and `sketches` what is kept of each reading, by name, added up. `p` (candidates)
-    are the relative scores when they were computed last.
+    `weights` are those at the start, with the head as trained so far. `bases` has what low-rank maps may read, by
+    reading, once it is known. `sums` are those over batches, by name. `p` (candidates) are the relative scores when
+    they were computed last.
     """
 
     step: int
     weights: Tensor
     head_moments: adamw.Moments
-    sums: Tensor
-    sketches: Mapping[str, Tensor]
+    bases: Mapping[str, Tensor]
+    sums: Mapping[str, Tensor]
     p: Tensor
 
 
@@ -69,16 +66,14 @@ class Saliency:
         self._head = GatedModel(setup.backbone.model, [], setup.backbone.head)
         self._of_head = model.of_head()
         self._head_steps = self._own.head_steps if setup.backbone.head else 0
-        self.total_steps = self._head_steps + self._own.batches
+        self._first_scored = self._head_steps + self._own.direction_batches
+        self.total_steps = self._first_scored + self._own.batches
         self.cut = Cut(model.parameters, model.choices, budget, "knapsack")
         rows = range(len(setup.data.splits["train"]))
         s = self.settings
         self._order = Order(rows, s.batch_size, setup.spec.seed, s.gradient_accumulation)
         self._parts, self._reaches = Parts(model), Reach.all_of(model.placed)
-        self._probes = {
-            reading: Probe.draw(setup.spec.seed, str(reading), reach.shape, reach.rank, model.device)
-            for reading, reach in widest(self._reaches).items()
-        }
+        self._widest = widest(self._reaches)
 
     def start(self, resumed: Snapshot | None) -> SaliencyState:
         """The state before the first step, or that of a checkpoint."""
@@ -86,17 +81,20 @@ class Saliency:
         moments = adamw.initial(weights[self._of_head])
         if resumed is None:
             none = torch.zeros(len(self.model.placed), dtype=torch.float64, device=self.model.device)
-            return SaliencyState(0, weights, moments, torch.zeros_like(weights), {}, none)
+            return SaliencyState(0, weights, moments, {}, {}, none)
         t = {name: tensor.to(self.model.device) for name, tensor in resumed.tensors.items()}
         moments = restored(moments, min(resumed.step, self._head_steps), t, "head")
-        sketches = {name.removeprefix(SKETCH): tensor for name, tensor in t.items() if name.startswith(SKETCH)}
-        return SaliencyState(resumed.step, t["weights"], moments, t["sums"], sketches, t["p"])
+        bases, sums = (
+            {name.removeprefix(prefix): tensor for name, tensor in t.items() if name.startswith(prefix)}
+            for prefix in (BASIS, SUM)
+        )
+        return SaliencyState(resumed.step, t["weights"], moments, bases, sums, t["p"])
 
     def tensors(self, state: SaliencyState) -> dict[str, Tensor]:
         """What `start` reads from a checkpoint."""
-        sketches = {SKETCH + name: tensor for name, tensor in state.sketches.items()}
-        own = {"weights": state.weights, "sums": state.sums, "p": state.p}
-        return own | tensors_of(state.head_moments, "head") | sketches
+        named = {"weights": state.weights, "p": state.p} | tensors_of(state.head_moments, "head")
+        named |= {BASIS + name: tensor for name, tensor in state.bases.items()}
+        return named | {SUM + name: tensor for name, tensor in state.sums.items()}
 
     def rates(self, step: int) -> tuple[float, float]:
         """The learning rate of the head at this 0-based step, and none for alphas."""
@@ -106,7 +104,7 @@ class Saliency:
         return rate * adamw.linear_decay(step, self._head_steps, self.settings.warmup_steps), 0.0
 
     def step(self, state: SaliencyState) -> tuple[SaliencyState, StepMetrics]:
-        """Train the head once, or take the gradients of one batch."""
+        """Train the head once, or take the gradients of one batch: first for directions, then for scores."""
         return self._train_head(state) if state.step < self._head_steps else self._take_gradients(state)
 
     def _passes(self, model: GatedModel, step: int, gates: Tensor) -> TrainPasses:
@@ -127,73 +125,68 @@ class Saliency:
         return after, self._metrics(after, loss, norm)
 
     def _take_gradients(self, state: SaliencyState) -> tuple[SaliencyState, StepMetrics]:
-        """Add the gradients of one batch to the sums."""
+        """Add up what the gradients of one batch have to say."""
         passes = self._passes(self.model, state.step, opened(self.model))
-        with recorded(self.model.backbone, list(self._probes)) as pairs:
+        with recorded(self.model.backbone, list(self._widest)) as pairs:
             loss, gradient = passes.weights_gradient(state.weights)
-        sums = state.sums + (gradient if self._of_mean else gradient.square())
-        fresh = self._sketched(pairs, state.step)
-        sketches = {name: state.sketches[name] + new if state.sketches else new for name, new in fresh.items()}
-        after = replace(state, step=state.step + 1, sums=sums, sketches=sketches)
-        if self._is_update(after.step - self._head_steps):
+        is_scored = state.step >= self._first_scored
+        fresh = self._moments(state.bases, gradient, pairs) if is_scored else self._probed(pairs)
+        sums = {name: state.sums.get(name, 0) + new for name, new in fresh.items()}
+        after = replace(state, step=state.step + 1, sums=sums)
+        if after.step == self._first_scored:
+            after = replace(after, bases={name: basis(found) for name, found in sums.items()}, sums={})
+        if is_scored and self._is_update(after.step - self._first_scored):
             after = replace(after, p=self._p(after))
         return after, self._metrics(after, loss, gradient.norm())
-
-    @property
-    def _of_mean(self) -> bool:
-        return self._own.criterion == "taylor"
 
     def _is_update(self, batches: int) -> bool:
         """Whether p is computed after so many batches: after the last one, and at even distances before."""
         total = self._own.batches
         return batches * UPDATES // total > (batches - 1) * UPDATES // total
 
-    def _sketched(self, pairs: Mapping[Reading, Pairs], step: int) -> dict[str, Tensor]:
-        """The sketches of this batch's gradients, or of their products G^T G, summed over the processes, and rows."""
-        probes = self._probes
-        y = {reading: probe.of_inputs(pairs[reading]) for reading, probe in probes.items()}
-        found = {f"{reading}/x": self._rows(reading, pairs[reading], step) for reading in probes}
-        if self._of_mean:
-            found |= {f"{reading}/y": tensor for reading, tensor in y.items()}
-            found |= {f"{reading}/z": probe.of_outputs(pairs[reading]) for reading, probe in probes.items()}
-        else:
-            y = dict(zip(y, process_group.summed(tuple(y.values())), strict=True))
-            found |= {f"{reading}/n": probe.gram(pairs[reading], y[reading]) for reading, probe in probes.items()}
-        return dict(zip(found, process_group.summed(tuple(found.values())), strict=True)) if found else {}
+    def _probed(self, pairs: Mapping[Reading, Pairs]) -> dict[str, Tensor]:
+        """What G reads, seen through a random matrix, for each reading."""
+        found = {}
+        for reading, reach in self._widest.items():
+            left = probe(self._spec.seed, reading, reach.shape, reach.rank).to(self.model.device)
+            found[str(reading)] = probed(left, reach.shape[1], pairs[reading])
+        return _summed(found)
 
-    def _rows(self, reading: Reading, pairs: Pairs, step: int) -> Tensor:
-        """Rows of this batch in their places among those of all batches and processes, which add up."""
-        each = math.ceil(ROWS / self._own.batches / process_group.count())
-        seed = process_group.seed(seed_for(self._spec.seed, "rows", step))
-        mine = self._probes[reading].sample(pairs, each, seed)
-        places = mine.new_zeros(self._own.batches, process_group.count(), *mine.shape)
-        places[step - self._head_steps, process_group.rank()] = mine
-        return places.flatten(0, 2)
+    def _moments(
+        self, bases: Mapping[str, Tensor], gradient: Tensor, pairs: Mapping[Reading, Pairs]
+    ) -> dict[str, Tensor]:
+        """The gradient to all weights and its squares, and what low-rank maps would do within their bases."""
+        found: dict[str, Tensor] = {}
+        for reading, reach in self._widest.items():
+            moments = Moments.of(bases[str(reading)], reach.shape[0], pairs[reading])
+            found |= {f"{reading}/{name}": tensor for name, tensor in vars(moments).items()}
+        found = _summed(found)
+        for reading in self._widest:
+            moved = found[f"{reading}/moved"]
+            found[f"{reading}/squares"] = moved.t() @ moved
+        return found | {"gradient": gradient, "squares": gradient.square()}
 
     def _metrics(self, after: SaliencyState, loss: Tensor, norm: Tensor) -> StepMetrics:
         return StepMetrics(loss, None, norm, None, None, None, None, after.p)
 
     def scores(self, state: SaliencyState) -> Tensor:
-        """The scores (candidates, fp64); zero before the first batch."""
-        batches = max(1, state.step - self._head_steps)
-        of_parts = self._parts.taylor if self._of_mean else self._parts.fisher
-        scores = of_parts(state.sums / batches)
-        for reading in self._probes if state.sketches else ():
-            best, moved = self._directions(reading, state.sketches, batches)
+        """The scores (candidates, fp64), after a scored batch."""
+        batches, is_taylor = state.step - self._first_scored, self._own.criterion == "taylor"
+        mean = {name: tensor / batches for name, tensor in state.sums.items()}
+        scores = self._parts.taylor(mean["gradient"]) if is_taylor else self._parts.fisher(mean["squares"])
+        for reading in self._widest:
+            columns, squares = self._directions(reading, mean)
+            moved = mean[f"{reading}/moved"].double() @ columns
             for reach in (reach for reach in self._reaches if reach.reading == reading):
-                scores[reach.number] += reach.taylor(moved) if self._of_mean else reach.fisher(best.size)
+                scores[reach.number] += reach.taylor(moved) if is_taylor else reach.fisher(squares)
         return scores
 
-    def _directions(self, reading: Reading, sketches: Mapping[str, Tensor], batches: int) -> tuple[Balanced, Tensor]:
-        """The balanced directions of what is read, and G A^T of the mean gradient (empty for `fisher`)."""
-        probe, x = self._probes[reading], sketches[f"{reading}/x"]
-        if self._of_mean:
-            values, left, right = probe.directions(sketches[f"{reading}/y"], sketches[f"{reading}/z"])
-            best = Balanced.of(values / batches, right, x)
-            return best, left @ best.turn * best.size
-        squares, right = probe.squares(sketches[f"{reading}/n"])
-        best = Balanced.of((squares / batches).sqrt(), right, x)
-        return best, best.size.new_zeros(0)
+    def _directions(self, reading: Reading, mean: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The balanced directions within the basis of a reading, and their squares (`balanced`), from means."""
+        moved, squares = mean[f"{reading}/moved"], mean[f"{reading}/squares"]
+        if self._own.criterion == "taylor":
+            squares = moved.t() @ moved
+        return balanced(squares, mean[f"{reading}/second"] / mean[f"{reading}/tokens"].clamp_min(1e-9))
 
     def _p(self, state: SaliencyState) -> Tensor:
         scores = self.scores(state)
@@ -228,9 +221,14 @@ class Saliency:
         """A of each selected LoRA, with the directions by which it was scored."""
         if self._own.lora_start == "random":
             return {}
-        batches, chosen = self._own.batches, set(selected)
-        return {
-            reach.start: reach.first(self._directions(reach.reading, state.sketches, batches)[0].rows)
-            for reach in self._reaches
-            if reach.start and reach.number in chosen
-        }
+        mean = {name: tensor / self._own.batches for name, tensor in state.sums.items()}
+        found = {}
+        for reach in (reach for reach in self._reaches if reach.start and reach.number in set(selected)):
+            columns, _ = self._directions(reach.reading, mean)
+            found[reach.start] = reach.first((state.bases[str(reach.reading)].double() @ columns).t()).float()
+        return found
+
+
+def _summed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor summed over all processes."""
+    return dict(zip(tensors, process_group.summed(tuple(tensors.values())), strict=True)) if tensors else {}
