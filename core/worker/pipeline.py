@@ -85,9 +85,15 @@ def _result(
         "precision": setup.precision,
         "seconds": {name: round(seconds[name], 3) for name in ("search", "retrain")}
         | {"total": round(sum(seconds.values()), 3)},
+        **_start(spec),
         "spec": spec.digest(),
         "versions": versions(),
     }
+
+
+def _start(spec: RunSpec) -> dict[str, str]:
+    """How LoRAs have started, where the method can give them a start."""
+    return {"lora_start": spec.saliency.lora_start} if METHODS[spec.method].settings == "saliency" else {}
 
 
 def _trained(setup: Setup, structure: Structure) -> int:
