@@ -13,10 +13,10 @@ import argparse
 import statistics
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
+import tomllib
 import torch
 
 from core.model.gated import GatedModel
