@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -108,11 +108,15 @@ class Searcher(Protocol[State]):
     def result(self, state: State, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """The final p and structure."""
 
+    def first_tensors(self, state: State, selected: Sequence[int]) -> Mapping[str, Tensor]:
+        """What the search has found for the start of retraining: tensors by their names in files. The rest starts as
+        without a search."""
+
 
 def search(
     setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Search, from the start or from a checkpoint; returns p and the structure."""
+) -> tuple[State, tuple[float, ...], tuple[int, ...]]:
+    """Search, from the start or from a checkpoint; returns the state at the end, p and the structure."""
     settings, total, resumed = searcher.settings, searcher.total_steps, checkpointer.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
     evaluates = METHODS[setup.spec.method].evaluates
@@ -126,10 +130,10 @@ def search(
             if state.step == total:
                 if not evaluates:  # after an evaluation they are already there
                     _report_gates(searcher, state, reporter)
-                return searcher.result(state, best)
+                return (state, *searcher.result(state, best))
             if reason := searcher.is_done(state, best):
                 reporter.event(EndedEarly("search", state.step, reason), ended_early=state.step)
-                return searcher.result(state, best)
+                return (state, *searcher.result(state, best))
             setup.backbone.model.train()
             state, metrics = searcher.step(state)
             _report(searcher, state, metrics, reporter)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
 from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
@@ -122,7 +123,7 @@ OTHER_BIPEFT = {
     "pruning_steps": 10,
     "prune_after": 5,
 }
-OTHER_SALIENCY = {"criterion": "fisher", "batches": 2, "head_steps": 0}
+OTHER_SALIENCY = {"criterion": "fisher", "batches": 2, "head_steps": 0, "lora_start": "random"}
 OTHER_FIXED = {"order": "even"}
 OTHER_PEFT = {"targets": "ffn.in", "rank": 2, "alpha": 8, "use_rslora": True}
 
@@ -209,6 +210,16 @@ def test_a_spec_comes_back_from_json():
 def test_equal_specs_are_the_same_run_however_they_are_written(one, other):
     assert spec(**one) == spec(**other)
     assert spec(**one).digest() == spec(**other).digest()
+
+
+def test_a_saliency_run_of_before_loras_had_a_start_keeps_its_digest():
+    now = spec(method="saliency")
+    written = now.model_dump(mode="json")
+    del written["saliency"]["lora_start"]  # as an earlier version wrote it
+    then = RunSpec.of_file(written)
+    assert (now.saliency.lora_start, then.saliency.lora_start) == ("gradient", "random")
+    assert "lora_start" not in then.model_dump_json(exclude=not_in_digest(then.model_dump()))
+    assert now.digest() != then.digest() == RunSpec.of_file(then.model_dump(mode="json")).digest()
 
 
 def test_a_run_of_before_steps_were_balanced_keeps_its_steps_and_its_digest():
