@@ -14,13 +14,13 @@ from core.run.spaces import SpaceSpec
 from core.run.spec import RunSpec
 from s3tui.suite import known_sizes
 from s3tui.suite.load import Suite, load
-from s3tui.suite.plan import Outlook, outlook
+from s3tui.suite.plan import Outlook, outlooks
 from s3tui.suite.size import Size
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A suite as it would be started now; with `fresh`, existing runs are replaced."""
+    """A suite as it would be started now; with `fresh`, runs whose settings changed are replaced."""
 
     file: Path
     suite: Suite
@@ -42,7 +42,7 @@ def read(file: Path, fresh: bool) -> Preview:
 
 def look(file: Path, suite: Suite, fresh: bool) -> Preview:
     """Look for existing runs of a suite."""
-    return Preview(file, suite, tuple(outlook(suite, run, fresh) for run in suite.runs), fresh)
+    return Preview(file, suite, tuple(outlooks(suite, suite.runs, fresh)), fresh)
 
 
 def key_of(spec: RunSpec) -> str:

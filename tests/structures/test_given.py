@@ -73,9 +73,9 @@ def test_a_transfer_that_is_finished_is_not_done_again_until_its_source_finds_an
     assert len(read_json(tmp_path / "runs/first/target/spec.json")["space"]["groups"]) == 2
 
 
-def test_fresh_sources_are_waited_for_anew(run, tmp_path):
+def test_a_run_is_replaced_with_the_source_of_its_structure_and_waits_for_it(run, tmp_path):
     assert run(TRANSFER)[0] == 0
-    code, _, err = run(TRANSFER, "--fresh")
+    code, _, err = run(TRANSFER + "seed = 5\n", "--fresh")
     assert code == 0
     assert [line.partition(":")[0] for line in err.splitlines() if "done" in line] == ["source", "target"]
 

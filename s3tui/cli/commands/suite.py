@@ -158,8 +158,13 @@ def run(
         _ask_to_replace(suite, chosen)
     todo = submit(suite, chosen, fresh, launcher)
     workspace = Workspace(suite.workspace)
+    for planned in todo.start:
+        if planned.name in todo.replaced:
+            say(f"{planned.name}: what was there is deleted; it starts with the settings of {file}")
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
+    if fresh and not todo.replaced:
+        say("--fresh replaced nothing: it replaces runs whose settings changed; s3tui rm deletes others")
     if detach:
         return _detach(workspace, len(todo.start), settings)
     names = [planned.name for planned in todo.start]
@@ -172,15 +177,14 @@ def run(
 def _ask_to_replace(suite: Suite, chosen: Sequence[PlannedRun]) -> None:
     """List the runs that would be replaced and ask; those that never began to train are replaced without asking."""
     from s3tui.cli.diagnostics import confirmed
-    from s3tui.runs.workspace import read_run
+    from s3tui.suite.plan import outlooks
 
-    there = [read_run(suite.directory(run), run.name) for run in chosen if suite.directory(run).exists()]
-    trained = [run for run in there if run.summary.get("phase") or run.directory.result.exists()]
-    if not trained:
+    lost = [one for one in outlooks(suite, chosen, fresh=True) if one.replaced and one.trained]
+    if not lost:
         return
-    for run in trained:
-        say(f"{run.name} ({run.status.name}): --fresh deletes it, results too")
-    if not confirmed(f"Delete {'this run' if len(trained) == 1 else f'these {len(trained)} runs'} and start anew?"):
+    for one in lost:
+        say(f"{one.run.name} ({one.state}): --fresh deletes it, results too")
+    if not confirmed(f"Delete {'this run' if len(lost) == 1 else f'these {len(lost)} runs'} and start anew?"):
         raise UsageError("nothing was deleted")
 
 
