@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import torch
+from torch import nn
 
 from core.model.backbone import Backbone, Pretrained, open_pretrained
+from core.model.portable import restricted
 from core.model.space import Placed, place
 from core.run.budgets import check_budget
 from core.run.errors import SpecError
@@ -58,12 +60,16 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
     _log_unused(spec.model, backbone.unused)
     check_passes(spec.model, backbone, data)
-    placed = [] if METHODS[spec.method].space == "none" else place(spec.space, backbone.model)
+    placed = [] if METHODS[spec.method].space == "none" else _candidates(spec, backbone.model)
     budget = _check_budget(spec, placed, backbone.parameters)
     rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
     total = whole_space([p.candidate for p in placed])
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
     return Setup(spec, backbone, data, placed, budget, precision_name(dtype))
+
+
+def _candidates(spec: RunSpec, model: nn.Module) -> list[Placed]:
+    return restricted(place(spec.space, model), model, spec.exportable, METHODS[spec.method].is_given)
 
 
 def versions() -> dict[str, str]:

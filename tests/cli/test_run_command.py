@@ -39,7 +39,12 @@ def test_finished_runs_are_skipped_with_fresh_too_if_their_settings_are_the_same
     before = events.read_bytes()
     code, out, err = run(experiments)
     assert (code, events.read_bytes()) == (0, before)
-    assert err == "s: finished before, skipped\n"
+    skipped, after = err.splitlines()
+    assert skipped == "s: finished before, skipped"
+    file = tmp_path / "suite.toml"
+    assert after == (
+        f"see it: s3tui open {file}; take it along: s3tui export first/s --to merged -o s-merged --in {file}"
+    )
     assert "60.00" in out
     code, _, err = run(f"{experiments}[experiment.r]\nseed = 1\n", "--fresh")
     assert (code, events.read_bytes()) == (0, before)

@@ -181,6 +181,7 @@ async def test_candidates_are_counted_on_the_true_model(here, opened, tmp_path):
         await preview(app)
         # As in the paper's space on 6 layers; 0.04 % of 22,713,216 parameters.
         await app.until(lambda: app.shows("108 candidates, 85,680 of 22,713,216 parameters", "9,085"))
+        assert app.shows("peft unless low-rank-adapter is chosen")
 
 
 async def test_a_suite_can_be_found_and_looked_at_on_any_terminal(here, opened):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -88,14 +89,22 @@ def validate(file: Path, as_json: bool) -> int:
     if as_json:
         about = {"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}
         lines = {"problems": problems, "warnings": seen.warnings, "notes": seen.notes}
-        print(json.dumps(about | {"tasks": [_without_key(look) for look in seen.tasks]} | lines, indent=1))
+        print(
+            json.dumps(
+                about | {"tasks": [_without_key(look) for look in seen.tasks], "spaces": seen.spaces} | lines, indent=1
+            )
+        )
     else:
         print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
         columns = [[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs]
         print_aligned(columns)
         _print_data(seen)
+        _print_spaces(seen)
+        _print_lines(seen)
     if problems:
         raise ConfigError(problems)
+    if not as_json:
+        say(f"next: s3tui run {shlex.quote(str(file))}")
     return EXIT_OK
 
 
@@ -111,6 +120,20 @@ def _print_data(seen: Beforehand) -> None:
         print(clean(f"data of {', '.join(look['experiments'])}: {look['task']}"))
         for line in (*lines(look), *examples(look)):
             print(clean(f"  {line}"))
+
+
+def _print_spaces(seen: Beforehand) -> None:
+    from s3tui.suite.size import in_words
+
+    for space in seen.spaces:
+        print()
+        print(clean(f"space of {', '.join(space['experiments'])}: {space['space']} on {space['model']}"))
+        print(f"  {space['candidates']:,} candidates, {space['parameters']:,} parameters")
+        if space["exports"]:
+            print(clean(f"  exports: {in_words(space['exports'])}"))
+
+
+def _print_lines(seen: Beforehand) -> None:
     said = [*(f"warning: {line}" for line in seen.warnings), *(f"note: {line}" for line in seen.notes)]
     print("\n".join(["", *map(clean, said)]) if said else "", end="\n" if said else "")
 
@@ -171,7 +194,7 @@ def run(
     runs = []
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
-    return _print_outcome(suite, runs, f"{suite.name}/", workspace.reasons())
+    return _print_outcome(suite, file, runs, workspace.reasons())
 
 
 def _ask_to_replace(suite: Suite, chosen: Sequence[PlannedRun]) -> None:
@@ -221,18 +244,22 @@ def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int
     return EXIT_OK
 
 
-def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
-    """Print the results of a suite, and the failure report of each unsuccessful run."""
+def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: Mapping[str, str]) -> int:
+    """Print the results of a suite, and the failure report of each unsuccessful run, or else what to do next."""
+    from s3tui.cli.next_step import after_results
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
     from s3tui.runs.failure import exit_code_for, failure_of
 
-    print_table(standings(_of_suite(suite)))
+    found, prefix = _of_suite(suite), f"{suite.name}/"
+    print_table(standings(found))
     failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
     for failure in failures:
         say(str(failure))
         for line in failure.tail:
             say(f"    {line}")
+    if not failures:
+        after_results(found, file, prefix)
     return exit_code_for(failures)
 
 
@@ -252,31 +279,37 @@ def attach(where: Path | None, settings: Settings | None = None) -> int:
 def results(path: Path | None, form: Form) -> int:
     """Print the results of a suite or a workspace; runs without a result are listed on stderr."""
     from s3tui.cli import results_table
+    from s3tui.cli.next_step import after_results
     from s3tui.results.standings import standings
     from s3tui.results.summary import without_result
 
-    folder, found = _runs_of(path)
+    path = path or _only_suite()
+    folder, found, prefix = _runs_of(path)
     rows = standings(found)
     {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form](rows)
     if not rows:
         say(f"no finished run in {folder}")
     _say_some(without_result(found))
+    if form == "table":
+        after_results(found, path, prefix)
     return EXIT_OK
 
 
-def _runs_of(path: Path | None) -> tuple[Path, list[FoundRun]]:
-    """The folder of the suite in a file with the runs of that suite, or the folder itself with all of its runs."""
+def _runs_of(path: Path) -> tuple[Path, list[FoundRun], str]:
+    """The folder of the suite in a file with the runs of that suite, or the folder itself with all of its runs.
+
+    Also what the names of the runs lack in the workspace.
+    """
     from s3tui.runs.workspace import find_runs
 
-    path = path or _only_suite()
     if path.is_dir():
-        return path, find_runs(path)
+        return path, find_runs(path), ""
     if not path.exists():
         raise UsageError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
     from s3tui.suite.load import load  # imported here, as a folder does not need pydantic
 
     suite = load(path)
-    return suite.folder, _of_suite(suite)
+    return suite.folder, _of_suite(suite), f"{suite.name}/"
 
 
 def _of_suite(suite: Suite) -> list[FoundRun]:
