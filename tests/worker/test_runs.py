@@ -59,10 +59,14 @@ def last(run: RunDir) -> object:
 
 def check_predictions(run: RunDir, result: dict) -> None:
     """The predictions are of every test row and give the score; the result says how sure and how easy that score is."""
-    table = pyarrow.parquet.read_table(run.predictions).to_pylist()
+    kept = pyarrow.parquet.read_table(run.predictions)
+    labels, table = json.loads(kept.schema.metadata[b"labels"]), kept.to_pylist()
     assert [row["row"] for row in table] == list(range(result["rows"]))
     assert {row["target"] for row in table} == {"bad", "good"}
     assert result["score"] == statistics.fmean(row["target"] == row["prediction"] for row in table)
+    for row in table:
+        assert row["prediction"] == labels[row["probabilities"].index(max(row["probabilities"]))]
+        assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-3)
     assert 0 < result["standard_error"] < 0.3 or result["score"] in (0, 1)
     shares = [statistics.fmean(row["target"] == label for row in table) for label in ("bad", "good")]
     assert result["constant"]["accuracy"] in shares
