@@ -11,7 +11,7 @@ from typing import Any
 
 from core.run.errors import DataError, S3Error
 from core.run.spec import FileTask, NamedTask
-from core.tasks import files, labels, load_task
+from core.tasks import files, labels, load_task, named, sources
 from core.tasks.lengths import check_model_length, lengths
 from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
@@ -30,7 +30,7 @@ def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -
     """
     look = _Look()
     try:
-        task = _of_files(spec, data_seed, look) if isinstance(spec, FileTask) else load_task(spec, data_seed)
+        task = _of_files(spec, data_seed, look) if isinstance(spec, FileTask) else _of_name(spec, data_seed, look)
     except S3Error as error:
         look.problems.append(str(error))
         task = None
@@ -72,6 +72,21 @@ class _Look:
             texts = {name: text[:LONGEST_SHOWN] for name, text in row.fields}
             self.facts["examples"].append({"text": texts, "label": answer})
         self.warnings += _duplicates(task, self.names)
+
+
+def _of_name(spec: NamedTask, data_seed: int, look: _Look) -> Task | None:
+    """The task of a name; None, with a note, if its rows come from the hub and are not on this machine yet."""
+    entry = named.TABLE.get(spec.name)
+    if entry is None or spec.data_root is not None:
+        return load_task(spec, data_seed)
+    try:
+        if sources.is_here(entry):
+            return load_task(spec, data_seed)
+        why = "not on this machine yet"
+    except DataError:  # a part of it is not there
+        why = "not all on this machine yet"
+    look.notes.append(f"its rows come from the hub ({entry.hub[0]}) and are {why}, so they are not checked")
+    return None
 
 
 def _of_files(spec: FileTask, data_seed: int, look: _Look) -> Task | None:

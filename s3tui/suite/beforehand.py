@@ -17,6 +17,7 @@ from core.run.errors import S3Error
 from core.run.methods import method_of
 from core.run.modelfiles import model_file
 from core.run.spec import FileTask, RunSpec
+from core.run.tasks import TASKS
 from s3tui.suite.load import PlannedRun
 from s3tui.suite.preview import key_of, sizes
 from s3tui.suite.size import Size
@@ -60,12 +61,15 @@ def examine(runs: Sequence[PlannedRun]) -> Beforehand:
 
 
 def data_of(runs: Sequence[PlannedRun]) -> list[Look]:
-    """The summary of each task whose rows are in local files; `experiments` are those that use it."""
+    """The summary of each task, `experiments` being those that use it.
+
+    Tasks of other packages are left out: what loads them may do anything, and take as long as it likes.
+    """
     asked: dict[str, dict[str, Any]] = {}
     for run in runs:
         spec = run.spec
-        if not isinstance(spec.task, FileTask) and spec.task.data_root is None:
-            continue  # its rows are in a package or on the hub
+        if not isinstance(spec.task, FileTask) and spec.task.name not in TASKS.own:
+            continue
         task = {"task": spec.task.model_dump(mode="json"), "data_seed": spec.data_seed}
         one = asked.setdefault(_key(run), task | {"models": [], "experiments": []})
         for key, value in (("models", spec.model), ("experiments", run.name.partition("/")[0])):
