@@ -62,12 +62,9 @@ def is_here(entry: Entry) -> bool:
     from huggingface_hub.constants import HF_HOME, HF_HUB_CACHE
 
     repository, _ = entry.hub
-    built = os.environ.get("HF_DATASETS_CACHE") or os.path.join(HF_HOME, "datasets")
-    places = (
-        Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}"),
-        Path(built, repository.replace("/", "___")),
-    )
-    return any(place.is_dir() for place in places)
+    built = os.environ.get("HF_DATASETS_CACHE") or Path(HF_HOME, "datasets")
+    place = Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}")
+    return place.is_dir() or Path(built, repository.replace("/", "___")).is_dir()
 
 
 def _from_hub(entry: Entry, split: str) -> Content:
