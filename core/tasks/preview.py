@@ -12,7 +12,7 @@ from typing import Any
 from core.run.errors import DataError, S3Error
 from core.run.spec import FileTask, NamedTask
 from core.tasks import files, labels, load_task, named, sources
-from core.tasks.lengths import check_model_length, lengths
+from core.tasks.lengths import check_model_length, check_weights, lengths
 from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
 
@@ -39,6 +39,7 @@ def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -
     length = spec.max_length or (task.max_length if task else None)
     for model in models:
         try:
+            check_weights(isinstance(spec, FileTask) and spec.class_weights != "none", model)
             if length:
                 check_model_length(length, model)
             if task:

