@@ -11,7 +11,9 @@ from typing import Any
 
 from core.run.errors import DataError, S3Error
 from core.run.spec import FileTask, NamedTask
-from core.tasks import files, labels, load_task, named, sources
+from core.run.tasks import ENTRIES
+from core.tasks import files, labels, load_task
+from core.tasks.hub_cache import is_here
 from core.tasks.lengths import check_model_length, check_weights, lengths
 from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
@@ -77,11 +79,11 @@ class _Look:
 
 def _of_name(spec: NamedTask, data_seed: int, look: _Look) -> Task | None:
     """The task of a name; None, with a note, if its rows come from the hub and are not on this machine yet."""
-    entry = named.TABLE.get(spec.name)
+    entry = next((entry for entry in ENTRIES if entry.name == spec.name), None)
     if entry is None or spec.data_root is not None:
         return load_task(spec, data_seed)
     try:
-        if sources.is_here(entry):
+        if is_here(entry):
             return load_task(spec, data_seed)
         why = "not on this machine yet"
     except DataError:  # a part of it is not there

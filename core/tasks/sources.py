@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +54,6 @@ def file_of(entry: Entry, split: str, root: Path) -> Path:
         f"data_root {root} has no rows for {split!r} of task {entry.name!r}",
         f"put a file called {places[0][1]} into {root / entry.name}, which ends with {', '.join(EXTENSIONS)}",
     )
-
-
-def is_here(entry: Entry) -> bool:
-    """Whether something of a task's data set on the hub is in a cache of this machine; datasets is not loaded."""
-    from huggingface_hub.constants import HF_HOME, HF_HUB_CACHE
-
-    repository, _ = entry.hub
-    built = os.environ.get("HF_DATASETS_CACHE") or Path(HF_HOME, "datasets")
-    place = Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}")
-    return place.is_dir() or Path(built, repository.replace("/", "___")).is_dir()
 
 
 def _from_hub(entry: Entry, split: str) -> Content:
