@@ -80,5 +80,5 @@ def test_the_example_is_that_of_the_paper_s_readme():
         assert (spec.model, spec.task.name, spec.space.name) == ("t5-large", "superglue-cb", "mix-low-rank")
         assert (spec.budget, spec.seed) == (1.389e-4, 100)
         assert (lengths(spec.search), lengths(spec.retrain)) == ((4, 1, 30), (4, 1, 60))
-        assert (spec.search.validation_batch_size, spec.search.learning_rate) == (32, 3e-4)
+        assert (spec.search.validation_batch_size, spec.eval_batch_size, spec.search.learning_rate) == (None, 32, 3e-4)
         assert (spec.search.alpha_learning_rate, spec.retrain.learning_rate) == (0.1, 3e-4)
