@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from core.run.resampling import LABELS, variance_of_difference
-from core.run.rundir import RunDir
+from core.run.rundir import RunDir, open_plain
 
 LARGEST = 2**28  # bytes of a file of predictions; one that is larger was not written by a worker
+MOST_ROWS = 2**23
 KEPT = 256  # files and differences that are remembered
 
 
@@ -68,7 +69,11 @@ def _read(stamp: Stamp) -> Predictions | None:
     if size > LARGEST:
         return None
     try:
-        table = pyarrow.parquet.read_table(path, columns=["target", "prediction"])
+        with open_plain(path) as opened:
+            file = pyarrow.parquet.ParquetFile(opened)
+            if file.metadata.num_rows > MOST_ROWS:
+                return None
+            table = file.read(columns=["target", "prediction"])
         targets, answers = (tuple(table[name].to_pylist()) for name in ("target", "prediction"))
         labels = json.loads((table.schema.metadata or {}).get(LABELS.encode(), b"[]"))
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException):
