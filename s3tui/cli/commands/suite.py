@@ -249,10 +249,11 @@ def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: 
     from s3tui.cli.next_step import after_results
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
+    from s3tui.results.verdicts import diagnose
     from s3tui.runs.failure import exit_code_for, failure_of
 
     found, prefix = _of_suite(suite), f"{suite.name}/"
-    print_table(standings(found))
+    print_table(standings(found), diagnose(found))
     failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
     for failure in failures:
         say(str(failure))
@@ -282,11 +283,13 @@ def results(path: Path | None, form: Form) -> int:
     from s3tui.cli.next_step import after_results
     from s3tui.results.standings import standings
     from s3tui.results.summary import without_result
+    from s3tui.results.verdicts import diagnose
 
     path = path or _only_suite()
     folder, found, prefix = _runs_of(path)
     rows = standings(found)
-    {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form](rows)
+    show = {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form]
+    show(rows, diagnose(found))
     if not rows:
         say(f"no finished run in {folder}")
     _say_some(without_result(found))
