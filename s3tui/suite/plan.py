@@ -20,6 +20,7 @@ from s3tui.runs.status import Damaged, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace, read_run
 from s3tui.scheduling.control import is_worked_on, remove
 from s3tui.structures.run_reference import comparable
+from s3tui.suite.enter_races import limit, resting
 from s3tui.suite.load import PlannedRun, Suite
 from s3tui.system.file_locks import is_locked
 
@@ -28,7 +29,7 @@ FRESH = "--fresh replaces it"
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs to start, in order, and those that are finished already.
+    """The runs to start, in order, those that are finished already, and the arms of races that stay as they are.
 
     What exists of those to start whose names are in `replaced` is deleted first.
     """
@@ -36,6 +37,7 @@ class Plan:
     start: tuple[PlannedRun, ...]
     finished: tuple[PlannedRun, ...]
     replaced: frozenset[str] = frozenset()
+    resting: tuple[PlannedRun, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class Outlook:
 def outlooks(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> list[Outlook]:
     """Look for existing runs, and change nothing.
 
-    `fresh` replaces those whose settings changed or that cannot be read, and those that trained the structure of a run
-    that is replaced. A run that never began to train is replaced without it.
+    `fresh` replaces those whose settings changed or that cannot be read, those that trained the structure of a run that
+    is replaced, and all arms of a race, which begins anew as a whole. A run that never began to train is replaced
+    without it.
     """
     found = [_outlook(suite, run, fresh) for run in runs]
     replaced = {f"{suite.name}/{one.run.name}" for one in found if one.replaced}
@@ -80,6 +83,8 @@ def _outlook(suite: Suite, run: PlannedRun, fresh: bool) -> Outlook:
     change, trained = _change(suite, run), _has_trained(there)
     if isinstance(there.status, Damaged) and fresh:
         change = change or there.status.problem
+    if fresh and any(run.name in record.arms for record in suite.races.values()):
+        change = change or "is an arm of a race, which begins anew"
     if not change:
         return Outlook(run, there.status.name, trained=trained)
     busy = _busy(suite, run)
@@ -129,9 +134,11 @@ def plan(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> Plan:
     if refusals:
         raise RunDirError("\n".join(refusals))
     replaced = frozenset(one.run.name for one in found if one.replaced)
-    finished = [run for run in runs if run.name not in replaced and _is_finished(suite.directory(run))]
-    left_out = {run.name for run in finished}
-    return Plan(tuple(run for run in runs if run.name not in left_out), tuple(finished), replaced)
+    finished = tuple(run for run in runs if run.name not in replaced and _is_finished(suite.directory(run)))
+    stay = resting(suite, fresh) - {run.name for run in finished}
+    rest = tuple(run for run in runs if run.name in stay)
+    left_out = {run.name for run in (*finished, *rest)}
+    return Plan(tuple(run for run in runs if run.name not in left_out), finished, replaced, rest)
 
 
 def _make(folder: Path) -> None:
@@ -218,6 +225,7 @@ def enqueue(suite: Suite, run: PlannedRun, anew: bool) -> None:
         remove(workspace, directory)
     if not directory.exists():
         directory.create(run.spec.model_dump(mode="json"))
+    limit(suite, run)
     found = read_run(directory, run.name)
     there, attempt = found.status, found.attempt
     waits_or_runs = isinstance(there, (Queued, Running, Quiet)) and not getattr(there, "stopping", False)
