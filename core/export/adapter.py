@@ -31,11 +31,11 @@ def adapter(backbone: Backbone, file: DeltaFile, base: str) -> tuple[dict[str, A
     model = backbone.model
     changes = [Change(p, weight_change(p, file.deltas, 1.0)) for p in fitting(model, file)]
     _check(model, changes, file)
-    loras = [c for c in changes if c.goes_to == "lora"]
+    loras = [c for c in changes if c.goes_to == "low-rank"]
     biases = [c.path for c in changes if c.goes_to == "bias"]
     norms = list(dict.fromkeys(c.path for c in changes if c.goes_to == "norm"))
-    heads = list(dict.fromkeys(_head_module(name) for name in file.own))
-    common = {"base_model_name_or_path": base, "task_type": _task_type(backbone), "inference_mode": True}
+    heads = list(dict.fromkeys(head_module(name) for name in file.own))
+    common = {"base_model_name_or_path": base, "task_type": task_type(backbone), "inference_mode": True}
     tensors = {PREFIX + name: tensor for name, tensor in file.own.items()}
     if not loras and not biases:
         config = {"peft_type": "LN_TUNING", "target_modules": norms, "modules_to_save": heads or None}
@@ -148,12 +148,13 @@ def _norms(model: nn.Module, changes: Sequence[Change], infix: str) -> dict[str,
     return tensors
 
 
-def _head_module(name: str) -> str:
+def head_module(name: str) -> str:
     """The module that PEFT saves for a parameter of the head: the head as a whole."""
     return name.partition(".")[0] if name.startswith(HEADS) else name.rpartition(".")[0]
 
 
-def _task_type(backbone: Backbone) -> str:
+def task_type(backbone: Backbone) -> str:
+    """PEFT's name of what a model answers with."""
     if not backbone.text_to_text:
         return "SEQ_CLS"
     return "CAUSAL_LM" if backbone.is_decoder else "SEQ_2_SEQ_LM"

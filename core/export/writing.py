@@ -12,7 +12,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 import core
-from core.export.adapter import adapter
+from core.adapters.saved import load_adapter
+from core.export.adapter import adapter, head_module, task_type
 from core.export.card import card
 from core.export.source import Source, read_source
 from core.model.backbone import load_shape
@@ -60,6 +61,8 @@ def _make(half: Path, output: Path) -> None:
 
 def _delta(source: Source, folder: Path) -> None:
     """Our own format: a copy of the run's delta file, and the chosen part of its structure."""
+    if source.file.adapter is not None:
+        raise ModelError("the run has trained an adapter of PEFT, which is no delta of ours", "--to peft writes it")
     shutil.copyfile(source.run.delta, folder / source.run.delta.name)
     _json(folder / source.run.structure.name, source.chosen().to_json())
 
@@ -67,6 +70,11 @@ def _delta(source: Source, folder: Path) -> None:
 def _merged(source: Source, folder: Path) -> None:
     """A complete model: fp32 weights with everything merged in, configuration and tokenizer."""
     backbone = source.backbone()
+    if source.file.adapter is not None:
+        # With the head in the model itself: PEFT does not put back the heads of all methods.
+        load_adapter(backbone.model, source.file, source.base).merge_and_unload().save_pretrained(folder)
+        backbone.tokenizer.save_pretrained(folder)
+        return
     model: Any = backbone.model
     merged = core.merge_delta(model, source.run.path)
     merged.attached.detach()
@@ -79,12 +87,17 @@ def _merged(source: Source, folder: Path) -> None:
 
 
 def _peft(source: Source, folder: Path) -> None:
-    """A PEFT adapter."""
+    """A PEFT adapter: as PEFT saves it if PEFT has trained it, or what of ours PEFT can express."""
     backbone = source.backbone()
-    config, tensors = adapter(backbone, source.file, source.base)
-    _json(folder / "adapter_config.json", config)
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, folder / "adapter_model.safetensors", {"format": "pt"})
+    if source.file.adapter is not None:
+        heads = list(dict.fromkeys(head_module(name) for name in source.file.own))
+        adapted = load_adapter(backbone.model, source.file, source.base, task_type(backbone), heads)
+        adapted.save_pretrained(folder, save_embedding_layers=False)
+    else:
+        config, tensors = adapter(backbone, source.file, source.base)
+        _json(folder / "adapter_config.json", config)
+        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, folder / "adapter_model.safetensors", {"format": "pt"})
     if source.classes:  # PEFT stores no class names, so the model's configuration is saved beside the adapter
         model: Any = backbone.model
         model.config.save_pretrained(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from core.run.structure import Candidate, read_candidate
 KEY = "s3tui"  # all metadata are under one key, as safetensors writes several in no fixed order
 VERSION = 1
 DIGEST = "sha256"
+ADAPTED = "base_model."  # prefix of the names of PEFT
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class DeltaFile:
     """The content of a `delta.safetensors`.
 
     `deltas` are the tensors of the candidates, `<module>/<delta>/<tensor>`; `own` those of parameters that the
-    model has itself: a new classification head, or all of it after full fine-tuning. `labels` names the classes.
+    model has itself: a new classification head, or all of it after full fine-tuning. `labels` names the classes. Of an
+    adapter of PEFT, `adapter` is its configuration and `adapted` its tensors by PEFT's names; `deltas` is empty.
     """
 
     model: str
@@ -38,6 +40,8 @@ class DeltaFile:
     candidates: tuple[Candidate, ...]
     deltas: Mapping[str, Tensor]
     own: Mapping[str, Tensor]
+    adapter: Mapping[str, Any] | None = None
+    adapted: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -47,12 +51,19 @@ class DeltaFile:
 
 
 def write_delta(
-    tensors: Mapping[str, Tensor], model: str, task: str, labels: tuple[str, ...], candidates: tuple[Candidate, ...]
+    tensors: Mapping[str, Tensor],
+    model: str,
+    task: str,
+    labels: tuple[str, ...],
+    candidates: tuple[Candidate, ...],
+    adapter: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The content of a file with these tensors, their description, and a digest of both."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     rows = [vars(c) for c in candidates]
-    about = {"version": VERSION, "model": model, "task": task, "labels": labels, "candidates": rows}
+    about: dict[str, Any] = {
+        "version": VERSION, "model": model, "task": task, "labels": labels, "candidates": rows
+    } | ({"adapter": adapter} if adapter is not None else {})  # fmt: skip
     data: bytes = save(kept, metadata={KEY: json.dumps(about | {DIGEST: digest(about, kept)})})
     return data
 
@@ -97,11 +108,15 @@ def _check_digest(file: Path, about: dict[str, Any], tensors: Mapping[str, Tenso
 
 
 def _content(about: Any, tensors: dict[str, Tensor]) -> DeltaFile:
+    adapter = about.get("adapter")
+    is_adapted = {name: adapter is not None and name.startswith(ADAPTED) for name in tensors}
     return DeltaFile(
         model=str(about["model"]),
         task=str(about["task"]),
         labels=tuple(map(str, about.get("labels", ()))),
         candidates=tuple(map(read_candidate, about["candidates"])),
         deltas={name: tensor for name, tensor in tensors.items() if "/" in name},
-        own={name: tensor for name, tensor in tensors.items() if "/" not in name},
+        own={name: tensor for name, tensor in tensors.items() if "/" not in name and not is_adapted[name]},
+        adapter=None if adapter is None else dict(adapter),
+        adapted={name: tensor for name, tensor in tensors.items() if is_adapted[name]},
     )

@@ -89,6 +89,9 @@ def load_delta(model: nn.Module, path: str | Path) -> LoadedDelta:
 
 def fitting(model: nn.Module, file: DeltaFile) -> list[Placed]:
     """The candidates of the file placed on the model; raises SpecError or ModelError if they do not fit it."""
+    if file.adapter is not None:
+        hint = "write it with s3tui export RUN --to peft, and load that with PeftModel.from_pretrained"
+        raise ModelError("the run has trained an adapter of PEFT, which PEFT loads", hint)
     placed = restore(file.candidates, model)
     for p in placed:
         prefix = f"{p.candidate.module}/{p.candidate.delta}"

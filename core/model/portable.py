@@ -31,11 +31,11 @@ class Change:
         return self.placed.site.module
 
     @property
-    def goes_to(self) -> Literal["lora", "norm", "bias", ""]:
+    def goes_to(self) -> Literal["low-rank", "norm", "bias", ""]:
         """The part of a PEFT adapter that can express it; empty if none can."""
         parts = {name for name, value in vars(self.effect).items() if value is not None} if self.effect else set()
         if parts == {"low_rank"}:
-            return "lora"
+            return "low-rank"
         if self.placed.site.kind == "norm" and parts and parts <= {"scale", "bias"}:
             return "norm"
         return "bias" if parts == {"bias"} else ""

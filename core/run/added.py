@@ -22,7 +22,9 @@ ADDED_TO_FILES = {
     "score": "auto",
 }
 # Settings tables that were added, which only their methods read.
-ADDED_TABLES = ("saliency",)
+ADDED_TABLES = ("saliency", "peft")
+# Those of methods that were there before, with what is left out because it is what was done before.
+ADDED_TO_METHODS = {"fixed": {"order": "last"}}
 
 
 def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,4 +45,5 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
     if "path" in spec["task"]:
         left_out["task"] = {key for key, before in ADDED_TO_FILES.items() if spec["task"][key] == before}
     own = method_of(spec["method"]).settings
+    left_out |= {table: True for table, before in ADDED_TO_METHODS.items() if table != own or spec[table] == before}
     return left_out | {table: True for table in ADDED_TABLES if table != own}

@@ -14,6 +14,22 @@ from core.run.plugins import Registry
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """How a method of PEFT spends the budget on its target modules.
+
+    - `delta`: what a target is given, in the names of candidates.
+    - `ranks`: "each" if every target has a rank of its own, "one" if all have the same, "pool" if ranks are planned in
+      total and PEFT hands them out, "none" if a target is trained as it is, without a rank.
+    - `allocates`: whether ranks are handed out while the adapter is trained, so that it begins with more of them; each
+      has a singular value.
+    """
+
+    delta: str
+    ranks: Literal["each", "one", "pool", "none"]
+    allocates: bool = False
+
+
+@dataclass(frozen=True)
 class MethodRow:
     """A method. `about` is a predicate that follows its name; `title` is its name in papers, `source` its publication.
 
@@ -27,7 +43,8 @@ class MethodRow:
     - `budget`: "needed", "kept" if there is one, or "ignored".
     - `length`: the settings table with the length of the search (`max_steps`, or else `epochs`); empty without a
       search.
-    - `settings`: the settings table that only this method reads; empty if there is none.
+    - `settings`: the settings table of this method or its like, which others do not read; empty if there is none.
+    - `extra`: the optional dependencies that the method needs; empty if there are none.
     - `evaluates`: whether the network is evaluated on the validation split during the search.
     - `gates`: whether each candidate has a probability p, which is logged during the search.
     - `by`: what the structure is selected by: "p", or the name of the quantity by which the logged order sorts. The
@@ -40,11 +57,13 @@ class MethodRow:
     name: str
     about: str
     code: str
-    space: Literal["chosen", "whole", "given", "none"] = "chosen"
-    trains: Literal["candidates", "model"] = "candidates"
+    space: Literal["chosen", "whole", "given", "targets", "none"] = "chosen"
+    trains: Literal["candidates", "adapter", "model"] = "candidates"
+    adapter: Adapter | None = None
     budget: Literal["needed", "kept", "ignored"] = "needed"
     length: str = ""
     settings: str = ""
+    extra: str = ""
     evaluates: bool = True
     gates: bool = False
     by: str = "p"
@@ -65,6 +84,11 @@ class MethodRow:
         return self.space in ("chosen", "whole")
 
     @property
+    def is_of_candidates(self) -> bool:
+        """Whether the structure consists of candidates that the settings define, of a space or given ones."""
+        return self.space in ("chosen", "whole", "given")
+
+    @property
     def is_given(self) -> bool:
         """Whether the structure is given by a file or by another run."""
         return self.space == "given"
@@ -78,6 +102,58 @@ GIVEN = MethodRow(
     code="core.search.methods.unsearched:as_given",
     space="given",
     budget="kept",
+)
+
+
+def _of_peft(name: str, about: str, code: str, adapter: Adapter, title: str, source: str) -> MethodRow:
+    """The row of a method that PEFT computes."""
+    return MethodRow(
+        name, about, f"core.adapters.configs:{code}", space="targets", trains="adapter", adapter=adapter,
+        settings="peft", extra="peft", baseline=True, title=title, source=source,
+    )  # fmt: skip
+
+
+PEFT = (
+    _of_peft(
+        "lora",
+        "trains LoRA through PEFT, its ranks as large as the budget allows",
+        "lora",
+        Adapter("lora", "each"),
+        "LoRA, through PEFT",
+        "arXiv 2106.09685",
+    ),
+    _of_peft(
+        "eva",
+        "trains LoRA through PEFT, with ranks and first weights from a decomposition of activations",
+        "eva",
+        Adapter("lora", "pool"),
+        "EVA, through PEFT",
+        "arXiv 2410.07170",
+    ),
+    _of_peft(
+        "adalora",
+        "trains AdaLoRA through PEFT, which takes ranks away while it trains",
+        "adalora",
+        Adapter("adalora", "pool", allocates=True),
+        "AdaLoRA, through PEFT",
+        "arXiv 2303.10512",
+    ),
+    _of_peft(
+        "ln-tuning",
+        "trains weights and biases of normalisation layers through PEFT",
+        "ln_tuning",
+        Adapter("ln-tuning", "none"),
+        "LN tuning, through PEFT",
+        "arXiv 2312.11420",
+    ),
+    _of_peft(
+        "shira",
+        "trains single weights drawn at random through PEFT",
+        "shira",
+        Adapter("shira", "one"),
+        "SHiRA, through PEFT",
+        "arXiv 2406.13175",
+    ),
 )
 
 OWN = (
@@ -123,20 +199,22 @@ OWN = (
     ),
     MethodRow(
         "fixed",
-        "takes the whole space, or as much as the budget allows from the last layer down",
-        code="core.search.methods.unsearched:last_layers_first",
+        "takes the whole space, or as much as the budget allows, from the last layer down or evenly over the layers",
+        code="core.search.methods.unsearched:in_order",
         space="whole",
         budget="kept",
+        settings="fixed",
         baseline=True,
     ),
+    *PEFT,
     FULL,
     GIVEN,
 )
 
 METHODS = Registry("methods", MethodRow, {row.name: row for row in OWN})
 
-# The settings tables that only one method reads.
-OWN_TABLES = tuple(row.settings for row in OWN if row.settings)
+# The settings tables that only some methods read.
+OWN_TABLES = tuple(dict.fromkeys(row.settings for row in OWN if row.settings))
 
 
 def method_of(name: object) -> MethodRow:

@@ -6,7 +6,7 @@ A run selects with this code, and the app shows with it what would be selected n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from core.run.errors import RunDirError
@@ -115,6 +115,30 @@ def _grouped(count: int, choices: Sequence[int] | None) -> list[list[int]]:
     for i in range(count):
         groups.setdefault(i if choices is None else choices[i], []).append(i)
     return list(groups.values())
+
+
+def even_order(layers: Sequence[Hashable]) -> list[int]:
+    """Candidates in an order of which every beginning is spread evenly over the layers.
+
+    `layers[i]` is the layer of candidate i. In each round every layer has its turn, once: first the last one, then
+    always the one that lies farthest from all before it. Layers start with different candidates, the one after that of
+    the layer before, so that each kind of candidate has its turn as often as the others.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for i, layer in enumerate(layers):
+        members.setdefault(layer, []).append(i)
+    groups = list(members.values())
+    turns = _farthest_first(len(groups))
+    rounds = range(max(map(len, groups), default=0))
+    return [groups[g][(t + g) % len(groups[g])] for t in rounds for g in turns if t < len(groups[g])]
+
+
+def _farthest_first(count: int) -> list[int]:
+    """The numbers below `count`: the largest, then always the one farthest from those before it."""
+    order = list(range(count))[-1:]
+    while len(order) < count:
+        order.append(max(range(count), key=lambda i: (min(abs(i - j) for j in order), i)))
+    return order
 
 
 def random_selection(

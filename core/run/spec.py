@@ -20,7 +20,9 @@ from core.run.tasks import OWN as TASKS
 from core.run.training import (
     PAPER_SEARCH,
     BipeftSettings,
+    FixedSettings,
     Frozen,
+    PeftSettings,
     Positive,
     Rate,
     RetrainSettings,
@@ -263,6 +265,8 @@ class RunSpec(Frozen):
     saliency: SaliencySettings = Field(
         default=SaliencySettings(), description='What `method = "saliency"` has; its keys are below.'
     )
+    fixed: FixedSettings = Field(default=FixedSettings(), description='What `method = "fixed"` has; its key is below.')
+    peft: PeftSettings = Field(default=PeftSettings(), description="What the methods of PEFT have; its keys are below.")
     retrain: RetrainSettings = Field(
         default=RetrainSettings(), description="The training of what was found; its keys are below."
     )

@@ -250,6 +250,43 @@ class BipeftSettings(Frozen):
     )
 
 
+class FixedSettings(Frozen):
+    """Settings of `method = "fixed"`."""
+
+    order: Literal["last", "even"] = Field(
+        default="last",
+        description="Which part of a space that exceeds the budget is taken: candidates from the last layer down "
+        "(`last`), or as many in each layer (`even`), which takes the smallest of alternatives before it leaves out "
+        "a layer.",
+    )
+
+
+class PeftSettings(Frozen):
+    """Settings of the methods that PEFT computes: `lora`, `eva`, `adalora`, `ln-tuning` and `shira`."""
+
+    targets: Text | None = Field(
+        default=None,
+        description="Pattern of the sites that are trained, as in a space; by default `attn.{q,v,qkv}`, and `norm.*` "
+        "for `ln-tuning`.",
+    )
+    rank: Positive | None = Field(
+        default=None,
+        description="The rank of each target, as many targets as the budget allows, evenly over the layers; by default "
+        "the largest ranks with which the budget holds. Of `eva` the rank before ranks are handed out, of `adalora` "
+        "that with which training starts. `ln-tuning` has none.",
+    )
+    alpha: Rate | None = Field(
+        default=None,
+        description="PEFT's `lora_alpha`; by default that with which a step of the learning rate changes the output of "
+        "a target as much as that of a bias would.",
+    )
+    use_rslora: bool = Field(
+        default=False,
+        description="Of `lora` and `eva`: the update is scaled by `alpha / sqrt(rank)` instead of `alpha / rank`. With "
+        "the default `alpha` that is the same.",
+    )
+
+
 class SaliencySettings(Frozen):
     """Settings of `method = "saliency"`; of those of `search` it reads the batches and the learning rates."""
 

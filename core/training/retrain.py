@@ -31,6 +31,9 @@ from core.training.setup import Setup
 from core.training.tested import Tested
 from core.training.trainee import Trainee, copy
 
+# Prefix of the tensors in a checkpoint that are the trainee's own state.
+TRAINEE = "trainee/"
+
 
 @dataclass
 class Best:
@@ -109,14 +112,18 @@ def _start(trainee: Trainee, optimizer: torch.optim.Optimizer, resumed: Snapshot
         return 0, Best()
     parts: dict[str, dict[int, Tensor]] = {"parameter": {}, "best": {}}
     state: dict[int, dict[str, Tensor]] = {}
+    own = {}
     for name, tensor in resumed.tensors.items():
         kind, _, number = name.rpartition(".")
-        if kind in parts:
+        if name.startswith(TRAINEE):
+            own[name.removeprefix(TRAINEE)] = tensor
+        elif kind in parts:
             parts[kind][int(number)] = tensor
         else:
             state.setdefault(int(number), {})[kind] = tensor
     copy([parts["parameter"][i] for i in range(len(trainee.parameters))], trainee.parameters)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    trainee.restore(own)
     device = trainee.parameters[0].device
     best = [parts["best"][i].to(device) for i in range(len(parts["best"]))]
     return resumed.step, Best(resumed.facts["metrics"], best, resumed.facts["evaluated"])
@@ -130,7 +137,9 @@ def _snapshot(
     tensors |= {f"best.{i}": tensor for i, tensor in enumerate(best.parameters)}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{kind}.{i}": torch.as_tensor(value) for kind, value in state.items()}
+    tensors |= {f"{TRAINEE}{name}": tensor for name, tensor in trainee.state().items()}
     facts = {"p": structure.p, "selected": structure.selected, "metrics": best.metrics, "evaluated": best.evaluated}
+    facts |= trainee.facts()
     return Snapshot("retrain", step, tensors, facts)
 
 
@@ -148,7 +157,7 @@ def _evaluate(
     with trainee.bound():
         size = setup.spec.eval_batch_size
         metrics = evaluate(setup.backbone, setup.data, "validation", size, checkpointer.check)
-    is_best = score_of(metrics) >= best.score
+    is_best = score_of(metrics) >= best.score and trainee.is_complete(step)
     if is_best:
         best.metrics, best.parameters = metrics, [p.detach().clone() for p in trainee.parameters]
     best.evaluated = step
@@ -178,6 +187,7 @@ def _train_step(
     loss = _together(torch.stack(losses).detach().sum(), trainee)
     norm = torch.nn.utils.clip_grad_norm_(trainee.parameters, settings.clip)
     take_step(trainee, optimizer)
+    trainee.stepped(step + 1)
     values = torch.stack([loss.double(), norm.double()]).tolist()
     if not all(map(math.isfinite, values)):
         raise DivergedError(

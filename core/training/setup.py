@@ -12,6 +12,7 @@ from torch import nn
 from core.model.backbone import Backbone, Pretrained, open_pretrained
 from core.model.portable import restricted
 from core.model.space import Placed, place
+from core.model.targets import Plan, plan
 from core.run.budgets import check_budget
 from core.run.errors import SpecError
 from core.run.events import Data as DataEvent
@@ -43,6 +44,7 @@ class Setup:
     placed: list[Placed]
     budget: int | None
     precision: str  # of the backbone: `fp32` or `bf16`
+    plan: Plan | None = None  # of an adapter of PEFT
 
 
 def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporter) -> Setup:
@@ -60,12 +62,14 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
     _log_unused(spec.model, backbone.unused)
     check_passes(spec.model, backbone, data)
-    placed = [] if METHODS[spec.method].space == "none" else _candidates(spec, backbone.model)
+    placed = _candidates(spec, backbone.model) if METHODS[spec.method].is_of_candidates else []
     budget = _check_budget(spec, placed, backbone.parameters)
-    rows = [vars(p.candidate) | {"name": p.candidate.name} for p in placed]
-    total = whole_space([p.candidate for p in placed])
+    targets = _plan(spec, backbone, budget)
+    candidates = targets.candidates if targets else [p.candidate for p in placed]
+    rows = [vars(candidate) | {"name": candidate.name} for candidate in candidates]
+    total = whole_space(candidates)
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
-    return Setup(spec, backbone, data, placed, budget, precision_name(dtype))
+    return Setup(spec, backbone, data, placed, budget, precision_name(dtype), targets)
 
 
 def _candidates(spec: RunSpec, model: nn.Module) -> list[Placed]:
@@ -126,6 +130,14 @@ def _check_parts(spec: RunSpec, rows: int) -> None:
             f"batches of {least} cannot be shared by {process_group.count()} processes",
             "raise batch_size, or ask for fewer",
         )
+
+
+def _plan(spec: RunSpec, backbone: Backbone, budget: int | None) -> Plan | None:
+    """How an adapter of PEFT spends the budget; None if the run trains none."""
+    adapter = METHODS[spec.method].adapter
+    if adapter is None or budget is None:
+        return None
+    return plan(adapter, spec.peft.targets, spec.peft.rank, budget, backbone.model)
 
 
 def _check_budget(spec: RunSpec, placed: list[Placed], backbone_parameters: int) -> int | None:

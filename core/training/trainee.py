@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,45 @@ class Trainee(Protocol):
     def named(self) -> dict[str, Tensor]:
         """The trained tensors by name."""
 
+    def stepped(self, step: int) -> None:
+        """Called after this 1-based step of the optimiser, while the gradients are still there."""
 
-class StructureTrainee:
+    def is_complete(self, step: int) -> bool:
+        """Whether what is trained after `step` steps can be the result: whether it is within the budget."""
+
+    def facts(self) -> dict[str, Any]:
+        """The JSON values of a checkpoint of which the trainee can be made again."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What else changes in training, beside the parameters."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Set what `state` gave."""
+
+
+class Complete:
+    """A trainee that changes nothing but its parameters, and may end at any step."""
+
+    def stepped(self, step: int) -> None:
+        """Nothing to do."""
+
+    def is_complete(self, step: int) -> bool:
+        """Always."""
+        return True
+
+    def facts(self) -> dict[str, Any]:
+        """None: it follows from the settings and the structure."""
+        return {}
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to do."""
+
+
+class StructureTrainee(Complete):
     """The deltas of a structure, with every gate open, and the head.
 
     With `separate`, every tensor is a parameter of its own, for optimisers that use the shapes of tensors; otherwise
@@ -62,7 +99,7 @@ class StructureTrainee:
         return self._model.named(self._weights.detach())
 
 
-class FullTrainee:
+class FullTrainee(Complete):
     """Every parameter of the backbone, as in full fine-tuning; those of a new head move `head_scale` times as far."""
 
     def __init__(self, backbone: nn.Module, head: Sequence[str] = (), head_scale: float = 1.0) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from core.adapters.prepare import adapter_of
+from core.adapters.trainee import AdapterTrainee
 from core.model.backbone import Backbone
 from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
@@ -34,18 +36,35 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     gc.enable()
     checkpointer.stop.wait_for_steps()
     checkpointer.stopwatch.enter("search")
-    structure = find_structure(setup, checkpointer, reporter)
-    reporter.result(run.structure, json_bytes(structure.to_json()))
-    reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
+    structure, trainee = _prepared(setup, checkpointer, reporter)
+    is_chosen = trainee.is_complete(0)
+    if is_chosen:
+        _report_structure(run, structure, reporter)
     checkpointer.stopwatch.enter("retrain")
-    trainee = _trainee(spec, structure, setup.backbone)
     validation, tested = retrain(setup, structure, trainee, checkpointer, reporter, read_limit(run))
+    most = trainee.most if isinstance(trainee, AdapterTrainee) else _trained(setup, structure)
+    if isinstance(trainee, AdapterTrainee) and not is_chosen:
+        structure = trainee.structure()
+        _report_structure(run, structure, reporter)
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
     reporter.result(run.predictions, tested.parquet())
-    reporter.result(
-        run.result, json_bytes(_result(setup, structure, validation, tested, checkpointer.stopwatch.seconds))
-    )
+    result = _result(setup, structure, validation, tested, checkpointer.stopwatch.seconds)
+    reporter.result(run.result, json_bytes(result | {"most_parameters": most}))
     return tested.metrics
+
+
+def _prepared(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> tuple[Structure, Trainee]:
+    """The structure, as far as it is chosen before training, and what is trained."""
+    if setup.plan is not None:
+        adapter = adapter_of(setup, checkpointer)
+        return adapter.structure(), adapter
+    structure = find_structure(setup, checkpointer, reporter)
+    return structure, _trainee(setup.spec, structure, setup.backbone)
+
+
+def _report_structure(run: RunDir, structure: Structure, reporter: Reporter) -> None:
+    reporter.result(run.structure, json_bytes(structure.to_json()))
+    reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
 
 
 def about(spec: RunSpec) -> dict[str, Any]:
@@ -100,7 +119,8 @@ def _trained(setup: Setup, structure: Structure) -> int:
 def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:
     """The content of `delta.safetensors`: the trained tensors with their description."""
     spec, labels = setup.spec, tuple(setup.data.task.labels)
-    return write_delta(trainee.named(), spec.model, _task_name(spec), labels, structure.chosen)
+    adapter = trainee.facts().get("adapter")
+    return write_delta(trainee.named(), spec.model, _task_name(spec), labels, structure.chosen, adapter)
 
 
 def _task_name(spec: RunSpec) -> str:

@@ -14,7 +14,16 @@ from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
 from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
-from core.run.training import PAPER_SEARCH, BipeftSettings, RetrainSettings, SaliencySettings, SearchSettings, Training
+from core.run.training import (
+    PAPER_SEARCH,
+    BipeftSettings,
+    FixedSettings,
+    PeftSettings,
+    RetrainSettings,
+    SaliencySettings,
+    SearchSettings,
+    Training,
+)
 
 NAMED = {"name": "icd10-chapter"}
 FILE = {"path": "/data/reviews.jsonl", "text": ["title", "body"], "label": "stars"}
@@ -102,6 +111,8 @@ OTHER_RUN = {
     "search": {"max_steps": 1},
     "bipeft": {"window": 1},
     "saliency": {"batches": 1},
+    "fixed": {"order": "even"},
+    "peft": {"rank": 1},
     "retrain": {"max_steps": 1},
 }
 OTHER_BIPEFT = {
@@ -114,6 +125,8 @@ OTHER_BIPEFT = {
     "prune_after": 5,
 }
 OTHER_SALIENCY = {"criterion": "fisher", "batches": 2, "head_steps": 0}
+OTHER_FIXED = {"order": "even"}
+OTHER_PEFT = {"targets": "ffn.in", "rank": 2, "alpha": 8, "use_rslora": True}
 
 
 # What some keys are refused without.
@@ -127,9 +140,11 @@ def training(key: str, value: object) -> dict[str, object]:
 
 def every_difference() -> list[RunSpec]:
     """Specs each of which differs from the base, or from the base on a file, in one value."""
-    # Only runs of its method differ by the table of saliency.
-    runs = [spec(**{key: value}) for key, value in OTHER_RUN.items() if key != "saliency"]
-    runs += [spec(method="saliency", saliency=one) for one in ({}, *({k: v} for k, v in OTHER_SALIENCY.items()))]
+    # Only runs of their methods differ by these tables.
+    own = {"saliency": ("saliency", OTHER_SALIENCY), "fixed": ("fixed", OTHER_FIXED), "peft": ("eva", OTHER_PEFT)}
+    runs = [spec(**{key: value}) for key, value in OTHER_RUN.items() if key not in own]
+    for table, (method, other) in own.items():
+        runs += [spec(method=method, **{table: one}) for one in ({}, *({k: v} for k, v in other.items()))]
     runs += [spec(search=training(k, v)) for k, v in OTHER_SEARCH.items() if k != "max_steps"]
     runs += [spec(bipeft={key: value}) for key, value in OTHER_BIPEFT.items() if key != "window"]
     runs += [spec(retrain=training(k, v)) for k, v in OTHER_TRAINING.items() if k != "max_steps"]
@@ -156,6 +171,8 @@ def every_difference() -> list[RunSpec]:
         (OTHER_SEARCH, SearchSettings),
         (OTHER_BIPEFT, BipeftSettings),
         (OTHER_SALIENCY, SaliencySettings),
+        (OTHER_FIXED, FixedSettings),
+        (OTHER_PEFT, PeftSettings),
         (OTHER_TRAINING, RetrainSettings),
         (OTHER_NAMED, NamedTask),
         (OTHER_FILE, FileTask),
