@@ -8,7 +8,7 @@ from typing import Any
 from core.run.methods import method_of
 
 # What was done before there was a choice; it need not be what a suite gets today.
-MEANT = {"step_scale": "shared"}
+MEANT = {"step_scale": "shared", "exportable": "any"}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
 ADDED_TO_TRAINING = ("head_learning_rate",)
 # Keys of a task from files that were added, with the value that is what was done before.

@@ -92,6 +92,7 @@ OTHER_FILE = {
     "score": "macro_f1",
 }
 OTHER_RUN = {
+    "exportable": "peft",
     "model": "other",
     "task": FILE,
     "space": library_space("lora"),
@@ -246,6 +247,11 @@ def test_a_table_that_a_method_does_not_read_does_not_change_its_runs():
         written = base.model_dump(mode="json")
         del written["saliency"]  # as an earlier version wrote it
         assert RunSpec.of_file(written).digest() == base.digest()
+
+
+def test_a_run_that_may_choose_anything_keeps_its_digest():
+    assert "exportable" not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
+    assert spec(exportable="any").digest() == spec().digest() != spec(exportable="peft").digest()
 
 
 def test_a_digest_is_twelve_hex_digits():
