@@ -1,7 +1,8 @@
-"""`python -m core.sites MODEL < SPACES`: print the sites of a model and the sizes of spaces on it, as JSON.
+"""`python -m core.sites MODEL [EXPORTABLE] < SPACES`: print the sites of a model and sizes of spaces on it, as JSON.
 
 The network is built without weights, so any model takes only seconds. SPACES is a JSON list of spaces, each as
-`SpaceSpec` dumps it. An error is printed as `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
+`SpaceSpec` dumps it; EXPORTABLE, `any` or `peft`, restricts them. An error is printed as
+`{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
 """
 
 from __future__ import annotations
@@ -15,29 +16,32 @@ from typing import Any
 from torch import nn
 
 from core.model.backbone import count_parameters, head_of, load_shape
+from core.model.portable import obstacles, restricted
 from core.model.site import Site
 from core.model.sites import config_of, find_sites, module_paths, site_at
 from core.model.space import place
 from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error
 from core.run.spaces import SpaceSpec
+from core.run.spec import Exportable
 from core.run.structure import whole_space
 
 
 def main(arguments: list[str]) -> int:
     """Print the description of the model that `arguments` name; returns the exit code."""
-    if len(arguments) != 1:
-        print("usage: python -m core.sites MODEL < SPACES", file=sys.stderr)
+    if len(arguments) not in (1, 2):
+        print("usage: python -m core.sites MODEL [EXPORTABLE] < SPACES", file=sys.stderr)
         return EXIT_USAGE
     try:
         spaces = [SpaceSpec.model_validate(space) for space in json.load(sys.stdin)]
-        print(json.dumps(describe(arguments[0], spaces)))
+        exportable: Exportable = "peft" if arguments[1:] == ["peft"] else "any"
+        print(json.dumps(describe(arguments[0], spaces, exportable)))
         return EXIT_OK
     except S3Error as error:
         print(json.dumps({"message": error.message, "hint": error.hint}))
         return error.exit_code
 
 
-def describe(name: str, spaces: Sequence[SpaceSpec]) -> dict[str, Any]:
+def describe(name: str, spaces: Sequence[SpaceSpec], exportable: Exportable = "any") -> dict[str, Any]:
     """The sites of a model, and the number and size of each space's candidates on it."""
     model, kind = load_shape(name)
     head = head_of(model) if kind == "encoder" else ()
@@ -50,7 +54,7 @@ def describe(name: str, spaces: Sequence[SpaceSpec]) -> dict[str, Any]:
         "head_parameters": count_parameters(model) - backbone,
         "canonical": bool(find_sites(model)),
         "sites": [asdict(site) | {"label": site.label} for site in sites_of(model)],
-        "spaces": [candidates(space, model) for space in spaces],
+        "spaces": [candidates(space, model, exportable) for space in spaces],
     }
 
 
@@ -60,18 +64,22 @@ def sites_of(model: nn.Module) -> list[Site]:
     return find_sites(model) or [site for site in paths if site.kind != "block"]
 
 
-def candidates(space: SpaceSpec, model: nn.Module) -> dict[str, Any]:
-    """How many candidates a space has on the model, and their parameters in total; or why it does not fit."""
+def candidates(space: SpaceSpec, model: nn.Module, exportable: Exportable = "any") -> dict[str, Any]:
+    """How many candidates a space has on the model, and their parameters in total; or why it does not fit.
+
+    `obstacles` are the deltas that an export in each format cannot hold.
+    """
     try:
-        placed = place(space, model)
+        placed = restricted(place(space, model), model, exportable, whole=False)
     except S3Error as error:
-        none = {"candidates": 0, "parameters": 0, "smallest": 0}
+        none: dict[str, Any] = {"candidates": 0, "parameters": 0, "smallest": 0, "obstacles": {}}
         return {"name": space.name} | none | {"problem": error.message, "hint": error.hint}
     # At most one of the alternatives at a site is chosen.
     found = [p.candidate for p in placed]
     smallest = min((candidate.parameters for candidate in found), default=0)
     counted = {"candidates": len(found), "parameters": whole_space(found), "smallest": smallest}
-    return {"name": space.name} | counted | {"problem": "", "hint": ""}
+    held = {"obstacles": obstacles(placed, model)}
+    return {"name": space.name} | counted | held | {"problem": "", "hint": ""}
 
 
 if __name__ == "__main__":

@@ -202,7 +202,8 @@ def drive(arguments: list[str]) -> int:
     if what == "attach":
         run = partial(suite.attach, Path(rest[0]), settings)
     else:
-        run = partial(suite.run, Path(what), globs, "--fresh" in rest, "--detach" in rest, settings)
+        asks = "--asks" in rest
+        run = partial(suite.run, Path(what), globs, "--fresh" in rest, "--detach" in rest, settings, yes=not asks)
     return guarded(lambda: sys.exit(run()))
 
 

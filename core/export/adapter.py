@@ -1,15 +1,15 @@
 """Conversion of a structure into a PEFT adapter: `adapter_config.json` and `adapter_model.safetensors`.
 
 PEFT need not be installed. A LoraConfig can express LoRA by exact module, rank and alpha; with `bias = "all"` biases of
-modules that have one; with `modules_to_save` whole copies of norms and of a head. An LNTuningConfig can express norms.
+modules that have one (without a LoRA beside them, one of zeros is added); with `modules_to_save` whole copies of norms
+and of a head. An LNTuningConfig can express norms.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,37 +17,13 @@ from transformers.pytorch_utils import Conv1D
 
 from core.model.backbone import HEADS, Backbone
 from core.model.deltafile import DeltaFile
-from core.model.deltas import Effect
 from core.model.loading import fitting
-from core.model.space import Placed, weight_change
+from core.model.portable import INSTEAD, Change
+from core.model.space import weight_change
 from core.run.errors import ModelError
 
 PREFIX = "base_model.model."
 SHOWN = 3  # candidates named in an error message
-INSTEAD = "--to delta holds every structure, --to merged what folds into weights"
-
-
-@dataclass(frozen=True)
-class Change:
-    """A candidate with its effect, not scaled by its delta's factor; None if the effect is no change of weights."""
-
-    placed: Placed
-    effect: Effect | None
-
-    @property
-    def path(self) -> str:
-        """The path of the module."""
-        return self.placed.site.module
-
-    @property
-    def goes_to(self) -> Literal["low-rank", "norm", "bias", ""]:
-        """The part of a PEFT adapter that can express it; empty if none can."""
-        parts = {name for name, value in vars(self.effect).items() if value is not None} if self.effect else set()
-        if parts == {"low_rank"}:
-            return "low-rank"
-        if self.placed.site.kind == "norm" and parts and parts <= {"scale", "bias"}:
-            return "norm"
-        return "bias" if parts == {"bias"} else ""
 
 
 def adapter(backbone: Backbone, file: DeltaFile, base: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -56,45 +32,36 @@ def adapter(backbone: Backbone, file: DeltaFile, base: str) -> tuple[dict[str, A
     changes = [Change(p, weight_change(p, file.deltas, 1.0)) for p in fitting(model, file)]
     _check(model, changes, file)
     loras = [c for c in changes if c.goes_to == "low-rank"]
+    biases = [c.path for c in changes if c.goes_to == "bias"]
     norms = list(dict.fromkeys(c.path for c in changes if c.goes_to == "norm"))
     heads = list(dict.fromkeys(head_module(name) for name in file.own))
     common = {"base_model_name_or_path": base, "task_type": task_type(backbone), "inference_mode": True}
     tensors = {PREFIX + name: tensor for name, tensor in file.own.items()}
-    if not loras:
+    if not loras and not biases:
         config = {"peft_type": "LN_TUNING", "target_modules": norms, "modules_to_save": heads or None}
         return common | config, tensors | _norms(model, changes, ".ln_tuning_layers")
-    tensors |= _loras(loras) | _biases(model, changes) | _norms(model, changes, "")
-    return common | _lora_config(model, changes, loras, [*heads, *norms]), tensors
+    ranks, alphas = _ranks(loras) if loras else ({biases[0]: 1}, {biases[0]: 1.0})
+    tensors |= _loras(loras) if loras else _no_lora(model, biases[0])
+    tensors |= _biases(model, changes, set(ranks)) | _norms(model, changes, "")
+    return common | _lora_config(model, ranks, alphas, bool(biases), [*heads, *norms]), tensors
 
 
 def _check(model: nn.Module, changes: Sequence[Change], file: DeltaFile) -> None:
     if not changes:
         what = "all of the model" if len(file.own) == len(list(model.named_parameters())) else "a head alone"
         raise ModelError(f"the run trains {what}, which is no adapter of PEFT", "--to merged writes the whole model")
-    has_lora = any(c.goes_to == "low-rank" for c in changes)
-    problems = [f"{c.placed.candidate.name} ({why})" for c in changes if (why := _obstacle(model, c, has_lora))]
+    problems = [f"{c.placed.candidate.name} ({why})" for c in changes if (why := c.obstacle(model))]
     if problems:
         more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         listed = ", ".join(problems[:SHOWN]) + more
         raise ModelError(f"PEFT cannot hold {len(problems)} of {len(changes)} candidates: {listed}", INSTEAD)
 
 
-def _obstacle(model: nn.Module, change: Change, has_lora: bool) -> str:
-    """Why PEFT cannot express a candidate; empty if it can."""
-    if change.effect is None or not change.goes_to:
-        return "none of its methods beside LoRA and norms"
-    if change.effect.bias is not None and model.get_submodule(change.path)._parameters.get("bias") is None:
-        return "the module has no bias"
-    return "biases come with LoRA alone" if change.goes_to == "bias" and not has_lora else ""
-
-
 def _lora_config(
-    model: nn.Module, changes: Sequence[Change], loras: Sequence[Change], saved: Sequence[str]
+    model: nn.Module, ranks: dict[str, int], alphas: dict[str, float], has_biases: bool, saved: Sequence[str]
 ) -> dict[str, Any]:
     """A LoraConfig: each module by its whole path, with its rank and alpha (which is scaled by 1 / rank)."""
-    ranks, alphas = _ranks(loras)
     conv = [isinstance(model.get_submodule(path), Conv1D) for path in ranks]
-    has_biases = any(c.goes_to == "bias" for c in changes)
     return {
         "peft_type": "LORA",
         "target_modules": list(ranks),
@@ -147,9 +114,16 @@ def _loras(loras: Sequence[Change]) -> dict[str, Tensor]:
     return tensors
 
 
-def _biases(model: nn.Module, changes: Sequence[Change]) -> dict[str, Tensor]:
+def _no_lora(model: nn.Module, path: str) -> dict[str, Tensor]:
+    """A LoRA of rank 1 that changes nothing: a LoraConfig has biases beside one alone."""
+    module: Any = model.get_submodule(path)
+    outputs = len(module.bias)
+    down, up = torch.zeros(1, module.weight.numel() // outputs), torch.zeros(outputs, 1)
+    return {f"{PREFIX}{path}.lora_A.weight": down, f"{PREFIX}{path}.lora_B.weight": up}
+
+
+def _biases(model: nn.Module, changes: Sequence[Change], with_lora: Collection[str]) -> dict[str, Tensor]:
     """The biases of linear layers with their change; PEFT keeps a layer with a LoRA under `base_layer`."""
-    with_lora = {c.path for c in changes if c.goes_to == "low-rank"}
     tensors: dict[str, Tensor] = {}
     for change in changes:
         if change.goes_to == "bias" and change.effect is not None and change.effect.bias is not None:

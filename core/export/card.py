@@ -129,7 +129,7 @@ def _loading(source: Source, kind: str, name: str) -> str:
     lines = [f"from transformers import {names}", "", f"model = {name}.from_pretrained({base}{outputs})"]
     if kind == "peft":
         return "\n".join(["from peft import PeftModel", *lines, 'model = PeftModel.from_pretrained(model, "DIR")'])
-    return "\n".join(["import core  # pip install s3tui", *lines, 'core.load_delta(model, "DIR")'])
+    return "\n".join(["import core  # of s3tui, which made this folder", *lines, 'core.load_delta(model, "DIR")'])
 
 
 def structure_map(chosen: tuple[Candidate, ...]) -> str:

@@ -78,6 +78,11 @@ class Folding:
             self._fold(path, [effect for n in numbers if n not in left and (effect := self._effects[n]) is not None])
         return left
 
+    def obstacles(self) -> dict[int, str]:
+        """The numbers of the candidates that cannot be folded, whatever stands beside them, with the reasons."""
+        targets = enumerate(map(self._target, self._placed))
+        return {number: why for number, path in targets if (why := self._obstacle(path, number))}
+
     def _stages(self) -> dict[tuple[str, bool], list[int]]:
         """The candidates grouped by the module whose weights they would change; those of sub-layers separately."""
         stages: dict[tuple[str, bool], list[int]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 from core.run.methods import method_of
 
 # What was done before there was a choice; it need not be what a suite gets today.
-MEANT = {"step_scale": "shared"}
+MEANT = {"step_scale": "shared", "exportable": "any"}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
 ADDED_TO_TRAINING = ("head_learning_rate",)
 # Keys of a task from files that were added, with the value that is what was done before.
@@ -21,17 +21,20 @@ ADDED_TO_FILES = {
     "class_weights": "none",
     "score": "auto",
 }
+# Keys of the settings table of a method that were added, with the value that is what was done before.
+ADDED_TO_METHODS = {"saliency": {"lora_start": "random"}}
 # Settings tables that were added, which only their methods read.
 ADDED_TABLES = ("saliency", "peft")
 # Those of methods that were there before, with what is left out because it is what was done before.
-ADDED_TO_METHODS = {"fixed": {"order": "last"}}
+ADDED_TO_OLD_METHODS = {"fixed": {"order": "last"}}
 
 
 def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a `spec.json`, with the keys that its version did not have yet."""
     task = written.get("task")
     of_files = {"task": ADDED_TO_FILES | task} if isinstance(task, dict) and "path" in task else {}
-    return MEANT | dict(written) | of_files
+    of_methods = {name: keys | written[name] for name, keys in ADDED_TO_METHODS.items() if name in written}
+    return MEANT | dict(written) | of_files | of_methods
 
 
 def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,5 +50,7 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
     if "path" in spec["task"]:
         left_out["task"] = {key for key, before in ADDED_TO_FILES.items() if spec["task"][key] == before}
     own = method_of(spec["method"]).settings
-    left_out |= {table: True for table, before in ADDED_TO_METHODS.items() if table != own or spec[table] == before}
+    left_out |= {table: True for table, before in ADDED_TO_OLD_METHODS.items() if table != own or spec[table] == before}
+    for table, added in ADDED_TO_METHODS.items():
+        left_out[table] = {key for key, before in added.items() if spec[table][key] == before}
     return left_out | {table: True for table in ADDED_TABLES if table != own}

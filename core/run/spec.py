@@ -39,6 +39,8 @@ PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torc
 PAPER_TASK = {"flaws": "paper"}
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
+# What a structure can be exported as.
+Exportable = Literal["any", "peft"]
 # How far weights move in a step.
 StepScale = Literal["balanced", "shared"]
 
@@ -250,6 +252,12 @@ class RunSpec(Frozen):
         "rate at which a step changes the output of its module as much as that of a bias would (`balanced`), or all "
         "with the learning rate (`shared`, the paper's), with which a LoRA of alpha 16 goes nine times as far as a "
         "bias.",
+    )
+    exportable: Exportable = Field(
+        default="any",
+        description="`peft` leaves out of the space what a PEFT adapter cannot hold (adapters, prefixes, soft prompts, "
+        "biases of layers that have none), so that `s3tui export --to peft` takes any structure that is found; a given "
+        "structure must be such a one. `s3tui validate` says which exports a space allows.",
     )
     search: SearchSettings = Field(default=SearchSettings(), description="The search; its keys are below.")
     bipeft: BipeftSettings = Field(

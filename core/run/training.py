@@ -5,6 +5,7 @@ The field descriptions are the reference of the TOML keys (docs/toml.md is gener
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
@@ -301,7 +302,14 @@ class SaliencySettings(Frozen):
         "(`taylor`), or the mean squared gradient times the square of that step (`fisher`).",
     )
     batches: Positive = Field(
-        default=24, description="Batches, of `search.batch_size` examples, from which candidates are scored."
+        default=12,
+        description="Batches, of `search.batch_size` examples, from which candidates are scored. A quarter as many "
+        "before them find the directions in which LoRAs and adapters are scored.",
+    )
+    lora_start: Literal["gradient", "random"] = Field(
+        default="gradient",
+        description="How A of a selected LoRA starts in retraining: with the directions by which it was scored "
+        "(`gradient`), or at random, as with every other method.",
     )
     head_steps: NotNegative = Field(
         default=30,
@@ -312,4 +320,9 @@ class SaliencySettings(Frozen):
     @property
     def max_steps(self) -> int:
         """The length of the search, at most: steps of the head, then batches."""
-        return self.head_steps + self.batches
+        return self.head_steps + self.direction_batches + self.batches
+
+    @property
+    def direction_batches(self) -> int:
+        """A quarter of the scored batches, at least one."""
+        return math.ceil(self.batches / 4)

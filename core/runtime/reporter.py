@@ -1,4 +1,4 @@
-"""Writes the event log of a run and its summary, which lists of many runs read."""
+"""Writes the event log of a run, a line of its `log.txt` for most events, and its summary, which lists of runs read."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from core.run.events import (
     score_of,
 )
 from core.run.rundir import RunDir, read_json, write_bytes, write_json
+from core.run.told import told
+from core.runtime.log import log_line
 
 GATES_INTERVAL = 0.25  # seconds between two gate events: enough for the eye, little for the disk
 SUMMARY_INTERVAL = 2.0  # seconds between two summaries
@@ -57,6 +59,7 @@ class Reporter:
         self._summary = (_previous(run.summary) if resumed else {}) | about | {"v": 1, "status": "running"}
         self._began = time.monotonic()
         self._last_gates = self._last_summary = -1e9
+        self._total: int | None = None  # steps of the phase
         try:
             with writing(run.events):
                 self._writer = EventWriter(run.events)
@@ -69,9 +72,13 @@ class Reporter:
             raise RunDirError(error.message, "is the folder yours, and the file system writable?") from None
 
     def event(self, event: Event, **summary: Any) -> None:
-        """Write an event; the keyword arguments go into the summary."""
+        """Write an event, and log it in words; the keyword arguments go into the summary."""
         with writing(self._events):
             self._writer.write(event)
+        if isinstance(event, Phase):
+            self._total = event.total
+        if (line := told(event, self._total)) is not None:
+            log_line(line)
         self._summary |= _summary_fields(event) | summary
         if isinstance(event, Phase) or time.monotonic() - self._last_summary > SUMMARY_INTERVAL:
             self.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -22,7 +22,7 @@ from core.runtime.checkpoint import Snapshot
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.bilevel import StepMetrics
-from core.search.network_cut import NetworkCut, beginning
+from core.search.network_cut import NetworkCut, beginning, end_of_search
 from core.training.data import is_evaluated
 from core.training.evaluate import evaluate
 from core.training.gradient_checkpointing import checkpointed
@@ -109,24 +109,31 @@ class Searcher(Protocol[State]):
     def result(self, state: State, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """The final p and structure."""
 
+    def first_tensors(self, state: State, selected: Sequence[int]) -> Mapping[str, Tensor]:
+        """What the search has found for the start of retraining: tensors by their names in files. The rest starts as
+        without a search."""
+
 
 def search(
     setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Search and cut, from the start or from a checkpoint; returns p and the structure."""
+) -> tuple[State, tuple[float, ...], tuple[int, ...]]:
+    """Search and cut, from the start or from a checkpoint; returns the last state of the search, p, the structure."""
     before = checkpointer.take("cut")
     if before is None:
-        state, (p, selected) = _learn(setup, searcher, checkpointer, reporter)
+        state, p, selected = _learn(setup, searcher, checkpointer, reporter)
         if searcher.settings.selection not in BY_NETWORK:
-            return p, selected
-        before = beginning(p, state.weights, state.step)
-    return NetworkCut(setup, searcher.model, searcher.cut, before, checkpointer, reporter).run()
+            return state, p, selected
+        before = beginning(p, searcher.tensors(state), state.step)
+    else:
+        state = searcher.start(end_of_search(before))
+    cut = NetworkCut(setup, searcher.model, searcher.cut, state.weights, before, checkpointer, reporter)
+    return (state, *cut.run())
 
 
 def _learn(
     setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[State, tuple[tuple[float, ...], tuple[int, ...]]]:
-    """Take the steps of the search; returns the last state, and p and the structure that follows from p alone."""
+) -> tuple[State, tuple[float, ...], tuple[int, ...]]:
+    """Take the steps of the search; returns the state at the end, and p and the structure that follows from p alone."""
     settings, total, resumed = searcher.settings, searcher.total_steps, checkpointer.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
     evaluates = METHODS[setup.spec.method].evaluates
@@ -140,10 +147,10 @@ def _learn(
             if state.step == total:
                 if not evaluates:  # after an evaluation they are already there
                     _report_gates(searcher, state, reporter)
-                return state, searcher.result(state, best)
+                return (state, *searcher.result(state, best))
             if reason := searcher.is_done(state, best):
                 reporter.event(EndedEarly("search", state.step, reason), ended_early=state.step)
-                return state, searcher.result(state, best)
+                return (state, *searcher.result(state, best))
             setup.backbone.model.train()
             state, metrics = searcher.step(state)
             _report(searcher, state, metrics, reporter)

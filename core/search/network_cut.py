@@ -49,9 +49,14 @@ class Progress:
         return cls(**facts | {"p": tuple(facts["p"]), "losses": list(facts["losses"])})
 
 
-def beginning(p: Sequence[float], weights: Tensor, searched: int) -> Snapshot:
-    """The state before the first loss of a cut, with the weights of the network after `searched` steps."""
-    return Snapshot("cut", 0, {"weights": weights}, vars(Progress(tuple(p), searched)))
+def beginning(p: Sequence[float], tensors: dict[str, Tensor], searched: int) -> Snapshot:
+    """The state before the first loss of a cut, with the tensors of the search after its `searched` steps."""
+    return Snapshot("cut", 0, tensors, vars(Progress(tuple(p), searched)))
+
+
+def end_of_search(cut: Snapshot) -> Snapshot:
+    """The state of the search before a cut, from a checkpoint of the cut."""
+    return Snapshot("search", cut.facts["searched"], cut.tensors, {})
 
 
 class Questions:
@@ -112,22 +117,23 @@ class ValidationLoss:
 
 
 class NetworkCut:
-    """A cut from `beginning` or from a checkpoint, with the weights of the network in it."""
+    """A cut with these weights of the network, from `beginning` or from a checkpoint."""
 
     def __init__(
         self,
         setup: Setup,
         model: GatedModel,
         rule: Cut,
+        weights: Tensor,
         before: Snapshot,
         checkpointer: Checkpointer,
         reporter: Reporter,
     ) -> None:
         self._setup, self._model, self._rule = setup, model, rule
         self._checkpointer, self._reporter = checkpointer, reporter
-        self._progress, self._weights = Progress.of(before.facts), before.tensors["weights"].to(model.device)
+        self._progress, self._weights, self._tensors = Progress.of(before.facts), weights, before.tensors
         self._questions = Questions(_asking(setup, rule, self._progress.p), self._progress.losses)
-        self._loss = ValidationLoss(setup, model, self._weights, ROWS[setup.spec.search.selection])
+        self._loss = ValidationLoss(setup, model, weights, ROWS[setup.spec.search.selection])
         self._total = -1  # trials, as told by the last event
 
     def run(self) -> tuple[tuple[float, ...], tuple[int, ...]]:
@@ -166,7 +172,7 @@ class NetworkCut:
             self._reporter.phase(Phase("cut", total), done, -math.inf)
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot("cut", self._questions.answered, {"weights": self._weights}, vars(self._progress))
+        return Snapshot("cut", self._questions.answered, self._tensors, vars(self._progress))
 
     def _evaluate(self) -> None:
         """Report the order of the candidates, and score what would be selected now, open, with the shared weights."""

@@ -7,12 +7,14 @@ moves where steps are balanced (`core.model.deltas.balance`), the scores of a ca
 
 taylor times lr is the first-order decrease of the loss in the first step of AdamW, which moves every weight by rho lr.
 
-A LoRA starts with B = 0 and a random A, which has no gradient, and which training can turn anywhere. So it is scored
-with the rows of A in the best directions that they can have, at the size a of the rows at its start. With the
-singular values s_1 >= s_2 ... of the mean gradient G to the weight of its layer, the left singular vectors u, and the
-eigenvalues e_1 >= e_2 ... of the mean of G^T G over batches,
+What low-rank maps B A have in front of B, which starts at zero, has no gradient, and training can turn it anywhere. So
+they are scored with the directions a_1, a_2 ... that they could have, at the length at which a step of B moves the
+output by lr: the root of its mean square over real tokens and outputs is that of a step of a bias. With the gradient G
+to B A of a batch,
 
-    taylor = c sum of s_k |u_k|_1,       fisher = c^2 sum of e_k,       k = 1..r,       c = rho (alpha / r) a.
+    taylor = share / sqrt(r) sum of |mean G a_k|_1,       fisher = share^2 / r sum of mean |G a_k|^2,       k = 1..r,
+
+where the numbers a_k x have a mean square of one and are not correlated (`core.search.sketch.balanced`).
 
 Candidates with alternatives (several ranks or lengths in one place) share weights; a smaller one is scored by its part
 of the largest.
@@ -21,25 +23,23 @@ of the largest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from core.model.deltas.lora import LoRA
+from core.model.deltas.balance import summed
 from core.model.gated import GatedModel
 from core.model.layout import HEAD
 from core.model.pools import Pool, pools_of
-from core.model.site import Site
 from core.model.space import Placed
-
-# The norm of a row of A at its start: of `in` elements uniform in +-1/sqrt(in).
-ROW = 1 / math.sqrt(3)
+from core.search.sketch import Reading
 
 
 class Parts:
-    """The weights of each candidate but LoRAs, as places in the vector of all weights, each with its factor rho."""
+    """The weights of each candidate but those of low-rank maps, as places in the vector of all weights, each with its
+    factor rho."""
 
     def __init__(self, model: GatedModel) -> None:
         pools = {pool.owner: pool for pool in pools_of(model.placed)}
@@ -49,22 +49,20 @@ class Parts:
             if slot.owner != HEAD:
                 for number, size, factor in _shares(pools[slot.owner], slot.name):
                     places.append(torch.arange(start, start + size))
-                    owners += [number] * size
-                    factors += [factor] * size
+                    owners.append(torch.full((size,), number))
+                    factors.append(torch.full((size,), factor, dtype=torch.float64))
             start += slot.size
-        self._count = len(model.placed)
-        self._places, self._owners = (
-            torch.cat(places).to(model.device),
-            torch.tensor(owners, device=model.device).long(),
+        self._count, none = len(model.placed), torch.zeros(0)
+        self._places, self._owners, self._factors = (
+            torch.cat(parts).to(model.device) for parts in (places, [none.long(), *owners], [none.double(), *factors])
         )
-        self._factors = torch.tensor(factors, dtype=torch.float64, device=model.device)
 
     def taylor(self, mean: Tensor) -> Tensor:
-        """The scores (candidates, fp64) from the mean gradient (weights); 0 for a LoRA."""
+        """The scores (candidates, fp64) from the mean gradient (weights), without those of low-rank maps."""
         return self._sums(self._factors * mean.double()[self._places].abs())
 
     def fisher(self, squares: Tensor) -> Tensor:
-        """The scores (candidates, fp64) from the mean squared gradient (weights); 0 for a LoRA."""
+        """The scores (candidates, fp64) from the mean squared gradient (weights), without those of low-rank maps."""
         return self._sums(self._factors.square() * squares.double()[self._places])
 
     def _sums(self, values: Tensor) -> Tensor:
@@ -77,43 +75,62 @@ def _shares(pool: Pool, name: str) -> Iterator[tuple[int, int, float]]:
     Gradients are those with the gate of the largest open, which has scaled them by its own constant.
     """
     for number, placed in zip(pool.numbers, pool.placed, strict=True):
-        if not isinstance(placed.delta, LoRA):
+        low_rank = placed.delta.low_rank_map()
+        if low_rank is None or name != low_rank.up:
             weight = placed.delta.weights(placed.site)[name]
             scale = placed.delta.factor / pool.largest.delta.factor if weight.gated else 1.0
             yield number, math.prod(weight.shape), weight.rate * scale
 
 
-def _c(lora: LoRA, site: Site) -> float:
-    return lora.weights(site)["lora_B"].rate * lora.factor * ROW
-
-
 @dataclass(frozen=True)
-class Direction:
-    """A LoRA among the candidates: its number, the module that it stands at and the shape of its weight, its rank,
-    and c."""
+class Reach:
+    """The low-rank map of a candidate: its number, what it reads, the shape (out, in) of that change, its rank, and the
+    share of a balanced step that a step of B has. `start` names the tensor A, as in files, if that can be given."""
 
     number: int
-    module: str
+    reading: Reading
     shape: tuple[int, int]
     rank: int
-    factor: float
+    share: float
+    start: str
 
     @classmethod
-    def all_of(cls, placed: Sequence[Placed]) -> list[Direction]:
-        """All LoRAs."""
-        return [
-            cls(i, p.site.module, (p.site.outputs, p.site.inputs), p.delta.rank, _c(p.delta, p.site))
-            for i, p in enumerate(placed)
-            if isinstance(p.delta, LoRA)
-        ]
+    def all_of(cls, placed: Sequence[Placed]) -> list[Reach]:
+        """Those of all candidates that have one."""
+        return [reach for number, one in enumerate(placed) for reach in cls._of(number, one)]
 
-    def taylor(self, values: Tensor, left: Tensor) -> Tensor:
-        """The score from the singular values (k) of the mean gradient and its left singular vectors (out, k)."""
-        return self.factor * (values * left.abs().sum(0))[: self.rank].sum()
+    @classmethod
+    def _of(cls, number: int, placed: Placed) -> Iterator[Reach]:
+        low_rank, site = placed.delta.low_rank_map(), placed.site
+        if low_rank is not None:
+            sublayer = site.sublayer if low_rank.reads == "entry" else None
+            entry, inputs = (sublayer.entry, sublayer.inputs) if sublayer else (site.module, site.inputs)
+            if low_rank.reads == "output":
+                entry, inputs = "", site.outputs
+            start = f"{site.module}/{placed.candidate.delta}/{low_rank.down}" if low_rank.down else ""
+            reading, shape = Reading(site.module, entry), (site.outputs, inputs)
+            yield cls(number, reading, shape, low_rank.rank, low_rank.share, start)
 
-    def fisher(self, values: Tensor) -> Tensor:
-        """The score from the eigenvalues (k) of the mean of G^T G."""
-        return self.factor**2 * values[: self.rank].sum()
+    def taylor(self, moved: Tensor) -> Tensor:
+        """The score from G A^T (out, k) of the mean gradient and balanced directions."""
+        return self.share / math.sqrt(self.rank) * moved[:, : self.rank].abs().sum()
+
+    def fisher(self, squares: Tensor) -> Tensor:
+        """The score from the mean square (k) of |G a| over batches."""
+        return self.share**2 / self.rank * squares[: self.rank].sum()
+
+    def first(self, rows: Tensor) -> Tensor:
+        """A (r, in) of balanced directions (k, in), with which a first step of B at its rate is a balanced step.
+
+        The rate is made for elements of A x of size 1/sqrt(3) and for r^(3/4) as the size of a sum of r of them; that
+        of numbers that are not correlated is sqrt(r), so that they may be larger.
+        """
+        return rows[: self.rank] * summed(self.rank) / math.sqrt(3 * self.rank)
+
+
+def widest(reaches: Sequence[Reach]) -> Mapping[Reading, Reach]:
+    """For each reading the one of the largest rank, which has the directions of all."""
+    return {reach.reading: reach for reach in sorted(reaches, key=lambda reach: reach.rank)}
 
 
 def opened(model: GatedModel) -> Tensor:

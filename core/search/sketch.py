@@ -1,13 +1,10 @@
-"""Gradients to frozen weights, as small sketches: what their best low-rank directions are, without ever forming them.
+"""The best directions of low-rank changes of a frozen network, from small sums over gradients.
 
-The gradient of the loss to the weight (out, in) of a linear layer is G = sum over tokens of g x^T, with x the inputs of
-the layer and g the gradients to its outputs. Random matrices R (in, k) and L (l, out) keep of it
-
-    Y = G R (out, k)  and  Z = L G (l, in),     from which     G ~ Q (L Q)^+ Z,  Q an orthonormal basis of Y,
-
-exactly where G has a rank of at most k (Tropp et al. 2017, "Practical Sketching Algorithms for Low-Rank Matrix
-Approximation", algorithm 4). Sums of gradients have the sums of their sketches. The mean of G^T G over batches is kept
-as N = sum of G^T (G R), and is N (R^T N)^+ N^T in the same sense (Nystroem).
+A change B A of what a module puts out, of something that it reads, x, has the gradient G = sum over tokens of g x^T,
+with g the gradients to the module's output. G is never formed. Some batches give L G with a random L (k, out), whose
+rows span most of what G reads (Halko et al. 2011, "Finding Structure with Randomness", section 4.1); V (in, k) is an
+orthonormal basis of them. Further batches give G V and V^T C V, where C is the sum of x x^T, exactly. So what is found
+within V is measured on batches that have not chosen V.
 """
 
 from __future__ import annotations
@@ -23,76 +20,103 @@ from torch import Tensor, nn
 
 from core.tasks.randomness import generator
 
-# Columns of R; as many as the directions that are asked for, twice, where that is more.
-COLUMNS = 32
-# Eigenvalues under this share of the largest are rounding errors of sums in fp32.
-LEAST = 1e-6
+# Columns of V at least; twice the rank that is asked for, where that is more.
+COLUMNS = 16
+# Of the mean square along all columns of V, what is added to that along each.
+RIDGE = 0.001
 
-# The inputs (tokens, in) of a layer and the gradients to its outputs (tokens, out), pass by pass.
+
+@dataclass(frozen=True, order=True)
+class Reading:
+    """What a low-rank change of a module's output reads: the input of the module `entry`, or that output if empty."""
+
+    module: str
+    entry: str
+
+    def __str__(self) -> str:
+        return f"{self.module}<{self.entry}"
+
+
+# What was read (tokens, in) and the gradients to the module's output (tokens, out), pass by pass.
 Pairs = list[tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
-class Probe:
-    """The random matrices R (in, k) and L (l, out) of one layer; L is the identity where that is no larger."""
+def probe(seed: int, reading: Reading, shape: tuple[int, int], rank: int) -> Tensor:
+    """L (k, out) for gradients of this shape (out, in), of which `rank` directions are asked for."""
+    columns = min(max(COLUMNS, 2 * rank), *shape)
+    return torch.randn(columns, shape[0], generator=generator(seed, "probe", str(reading)))
 
-    right: Tensor
-    left: Tensor
+
+def probed(left: Tensor, inputs: int, pairs: Pairs) -> Tensor:
+    """L G (k, in)."""
+    return _total([(g @ left.t()).t() @ x for x, g in pairs], left.new_zeros(len(left), inputs))
+
+
+def basis(found: Tensor) -> Tensor:
+    """V (in, k), an orthonormal basis of the rows of L G (k, in)."""
+    q: Tensor = torch.linalg.qr(found.double().t()).Q
+    return q.float()
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums of a batch within V: `moved` (out, k) is G V, `second` (k, k) that of V^T x x^T V over `tokens` tokens.
+
+    These are the tokens that a gradient reaches: no padding, and none of which the loss reads nothing more.
+    """
+
+    moved: Tensor
+    second: Tensor
+    tokens: Tensor
 
     @classmethod
-    def draw(cls, seed: int, name: str, shape: tuple[int, int], rank: int, device: torch.device) -> Probe:
-        """Those for a weight of this name and shape (out, in), of which `rank` directions are asked for."""
-        out, inputs = shape
-        columns = min(max(COLUMNS, 2 * rank), out, inputs)
-        rows = 2 * columns + 1
-        right = torch.randn(inputs, columns, generator=generator(seed, "sketch", name, "right"))
-        left = torch.randn(rows, out, generator=generator(seed, "sketch", name, "left")) if rows < out else None
-        return cls(right.to(device), torch.eye(out, device=device) if left is None else left.to(device))
-
-    def of_inputs(self, pairs: Pairs) -> Tensor:
-        """Y = G R (out, k)."""
-        return _total([g.t() @ (x @ self.right) for x, g in pairs], self.left.shape[1], self.right)
-
-    def of_outputs(self, pairs: Pairs) -> Tensor:
-        """Z = L G (l, in)."""
-        return _total([(g @ self.left.t()).t() @ x for x, g in pairs], len(self.left), self.right.t())
-
-    def gram(self, pairs: Pairs, y: Tensor) -> Tensor:
-        """G^T Y (in, k), with Y = G R."""
-        return _total([x.t() @ (g @ y) for x, g in pairs], len(self.right), self.right)
-
-    def directions(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The singular values (k) of G, descending, and its left singular vectors (out, k); fp64."""
-        basis = torch.linalg.qr(y.double()).Q
-        q, r = torch.linalg.qr(self.left.double() @ basis)  # of full rank
-        core = torch.linalg.solve_triangular(r, q.t() @ z.double(), upper=True)
-        squares, u = torch.linalg.eigh(core @ core.t())  # several times faster than the SVD of the wide matrix
-        return squares.flip(0).clamp_min(0).sqrt(), basis @ u.flip(1)
-
-    def squares(self, n: Tensor) -> Tensor:
-        """The eigenvalues (k) of the sum of G^T G, descending, from N = sum of G^T G R; fp64."""
-        n = n.double()
-        inner = self.right.double().t() @ n
-        values, vectors = torch.linalg.eigh((inner + inner.t()) / 2)
-        kept = values > LEAST * values[-1].clamp_min(1e-300)
-        root = torch.where(kept, values, 1.0).rsqrt() * kept
-        found: Tensor = torch.linalg.svdvals(n @ vectors * root)
-        return found.square()
+    def of(cls, v: Tensor, outputs: int, pairs: Pairs) -> Moments:
+        """Those of the pairs of a batch."""
+        k = v.shape[1]
+        read = [(x @ v, g, (g != 0).any(1, keepdim=True)) for x, g in pairs]
+        return cls(
+            _total([g.t() @ xv for xv, g, _ in read], v.new_zeros(outputs, k)),
+            _total([(xv * reached).t() @ xv for xv, _, reached in read], v.new_zeros(k, k)),
+            _total([reached.sum().float() for _, _, reached in read], v.new_zeros(())),
+        )
 
 
-def _total(parts: Sequence[Tensor], rows: int, like: Tensor) -> Tensor:
-    """The sum of matrices with so many rows, and as many columns as `like`; zero without any."""
-    return torch.stack(list(parts)).sum(0) if parts else like.new_zeros(rows, like.shape[1])
+def balanced(squares: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Directions a along which a step of B moves the output equally far, those first along which |G a| is largest.
+
+    `squares` (k, k) is V^T G^T G V, or its mean over batches, and `second` (k, k) the mean of V^T x x^T V over tokens,
+    with the Cholesky factor T. The first tensor (k, k) has in its columns c the coordinates a = V c: over the tokens,
+    the numbers a x have a mean square of one and are not correlated. They are T^-T Q, with the eigenvectors Q of
+    T^-1 squares T^-T; the second tensor (k) holds the eigenvalues, |G a|^2. Both are fp64.
+    """
+    second = second.double()
+    ridge = RIDGE * second.diagonal().mean() + torch.finfo(torch.float32).tiny
+    factor = torch.linalg.cholesky(second + ridge * torch.eye(len(second), dtype=second.dtype, device=second.device))
+    half = torch.linalg.solve_triangular(factor, squares.double(), upper=False)
+    whitened = torch.linalg.solve_triangular(factor, half.t(), upper=False)
+    sizes, q = torch.linalg.eigh((whitened + whitened.t()) / 2)
+    return torch.linalg.solve_triangular(factor.t(), q.flip(1), upper=True), sizes.flip(0).clamp_min(0)
+
+
+def _total(parts: Sequence[Tensor], start: Tensor) -> Tensor:
+    """The sum of the parts, from a zero of their shape."""
+    return torch.stack([start, *parts]).sum(0)
 
 
 @contextmanager
-def recorded(backbone: nn.Module, paths: Sequence[str]) -> Iterator[Mapping[str, Pairs]]:
-    """A context that keeps, of the passes within it, the inputs of these modules and the gradients to their outputs.
+def recorded(backbone: nn.Module, readings: Sequence[Reading]) -> Iterator[Mapping[Reading, Pairs]]:
+    """A context that keeps, of the passes within it, what these read and the gradients to the outputs.
 
     The outputs are those with all deltas. A pair is there once the backward pass has reached the module.
     """
-    pairs: dict[str, Pairs] = {path: [] for path in paths}
-    handles = [backbone.get_submodule(path).register_forward_hook(partial(_keep, pairs[path])) for path in paths]
+    pairs: dict[Reading, Pairs] = {reading: [] for reading in readings}
+    entered: dict[str, Tensor] = {}
+    handles = []
+    for entry in sorted({reading.entry for reading in readings if reading.entry}):
+        handles.append(backbone.get_submodule(entry).register_forward_pre_hook(partial(_enter, entered, entry)))
+    for path in sorted({reading.module for reading in readings}):
+        own = {reading.entry: pairs[reading] for reading in readings if reading.module == path}
+        handles.append(backbone.get_submodule(path).register_forward_hook(partial(_keep, own, entered)))
     try:
         yield pairs
     finally:
@@ -100,11 +124,23 @@ def recorded(backbone: nn.Module, paths: Sequence[str]) -> Iterator[Mapping[str,
             handle.remove()
 
 
-def _keep(pairs: Pairs, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-    """Add a pair when the gradient to the output is known; a pass without gradients has none."""
-    if output.requires_grad:
-        x = args[0].detach()
-        output.register_hook(lambda g: pairs.append((_rows(x), _rows(g.detach()))))
+def _enter(entered: dict[str, Tensor], path: str, module: nn.Module, args: tuple[Any, ...]) -> None:
+    entered[path] = args[0].detach()
+
+
+def _keep(
+    own: Mapping[str, Pairs], entered: Mapping[str, Tensor], module: nn.Module, args: tuple[Any, ...], output: Any
+) -> None:
+    """Add a pair to each list when the gradient to the output is known; a pass without gradients has none."""
+    h: Tensor = output[0] if isinstance(output, tuple) else output
+    if h.requires_grad:
+        read = {entry: entered[entry] if entry else h.detach() for entry in own}
+
+        def add(g: Tensor) -> None:
+            for entry, x in read.items():
+                own[entry].append((_rows(x), _rows(g.detach())))
+
+        h.register_hook(add)  # type: ignore[no-untyped-call]
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -42,6 +42,12 @@ def check_model_length(max_length: int, model: str) -> None:
     check_length(max_length, model, numbers[0], math.inf if numbers[1] is None else numbers[1], _writes(config))
 
 
+def check_weights(class_weights: bool, model: str) -> None:
+    """Raise SpecError if classes are weighted and the model writes its answers, as far as its files are here."""
+    if class_weights and _writes(_json_of(model, "config.json")):
+        raise SpecError('class_weights = "balanced" is for models that answer with a head', f"leave it out for {model}")
+
+
 def lengths(task: Task, model: str) -> dict[str, Any]:
     """Median and largest length in tokens, and how many of how many texts are cut; or why that is unknown."""
     path = model_file(model, "tokenizer.json")

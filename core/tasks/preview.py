@@ -11,8 +11,10 @@ from typing import Any
 
 from core.run.errors import DataError, S3Error
 from core.run.spec import FileTask, NamedTask
+from core.run.tasks import ENTRIES
 from core.tasks import files, labels, load_task
-from core.tasks.lengths import check_model_length, lengths
+from core.tasks.hub_cache import is_here
+from core.tasks.lengths import check_model_length, check_weights, lengths
 from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
 
@@ -30,7 +32,7 @@ def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -
     """
     look = _Look()
     try:
-        task = _of_files(spec, data_seed, look) if isinstance(spec, FileTask) else load_task(spec, data_seed)
+        task = _of_files(spec, data_seed, look) if isinstance(spec, FileTask) else _of_name(spec, data_seed, look)
     except S3Error as error:
         look.problems.append(str(error))
         task = None
@@ -39,6 +41,7 @@ def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -
     length = spec.max_length or (task.max_length if task else None)
     for model in models:
         try:
+            check_weights(isinstance(spec, FileTask) and spec.class_weights != "none", model)
             if length:
                 check_model_length(length, model)
             if task:
@@ -72,6 +75,21 @@ class _Look:
             texts = {name: text[:LONGEST_SHOWN] for name, text in row.fields}
             self.facts["examples"].append({"text": texts, "label": answer})
         self.warnings += _duplicates(task, self.names)
+
+
+def _of_name(spec: NamedTask, data_seed: int, look: _Look) -> Task | None:
+    """The task of a name; None, with a note, if its rows come from the hub and are not on this machine yet."""
+    entry = next((entry for entry in ENTRIES if entry.name == spec.name), None)
+    if entry is None or spec.data_root is not None:
+        return load_task(spec, data_seed)
+    try:
+        if is_here(entry):
+            return load_task(spec, data_seed)
+        why = "not on this machine yet"
+    except DataError:  # a part of it is not there
+        why = "not all on this machine yet"
+    look.notes.append(f"its rows come from the hub ({entry.hub[0]}) and are {why}, so they are not checked")
+    return None
 
 
 def _of_files(spec: FileTask, data_seed: int, look: _Look) -> Task | None:

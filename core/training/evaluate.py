@@ -18,53 +18,71 @@ from core.tasks.metrics import evaluate as metrics_of
 from core.tasks.task import Answer, Split, Task
 from core.training.data import Data
 
+# A prediction, and the probability of each class where there are classes and they were asked for.
+Predicted = tuple[Answer, list[float] | None]
+
 
 def evaluate(
     backbone: Backbone, data: Data, split: Split, batch_size: int, between: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
     """The metrics of the predictions for a split, the first of which is the score; see `predict`."""
-    predictions = predict(backbone, data, split, batch_size, between)
+    predictions = [answer for answer, _ in predict(backbone, data, split, batch_size, between)]
     return metrics_of(data.task.metrics, predictions, data.task.splits[split])
 
 
 @torch.inference_mode()
 def predict(
-    backbone: Backbone, data: Data, split: Split, batch_size: int, between: Callable[[], None] = lambda: None
-) -> list[Answer]:
+    backbone: Backbone,
+    data: Data,
+    split: Split,
+    batch_size: int,
+    between: Callable[[], None] = lambda: None,
+    with_probabilities: bool = False,
+) -> list[Predicted]:
     """The prediction for each row of a split, in their order; the deltas must be bound during the call.
 
     `between` is called before each batch, and may abort the evaluation by raising an exception. With several processes,
     each predicts its part of the batches, and all get all predictions.
 
     A classification head predicts its largest logit; a text-to-text model the label whose text is most likely, or the
-    text that it generates.
+    text that it generates. `with_probabilities` asks for those of the classes too: the softmax of the logits, or of the
+    log-likelihoods of the label texts. What is generated has none.
     """
     backbone.model.eval()
     encoded = data.splits[split]
     batches = length_sorted_batches(encoded, batch_size)
-    answered: dict[int, Answer] = {}
+    answered: dict[int, Predicted] = {}
     for turn in range(0, len(batches), process_group.count()):
         between()
         for rows in process_group.part(batches[turn : turn + process_group.count()]):
-            answered |= zip(rows, _predict(backbone, data, data.questions(split, rows)), strict=True)
+            predicted = _predict(backbone, data, data.questions(split, rows), with_probabilities)
+            answered |= zip(rows, predicted, strict=True)
     found = {row: answer for some in process_group.gathered(answered) for row, answer in some.items()}
     return [found[row] for row in range(len(encoded))]
 
 
-def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor]) -> Sequence[Answer]:
+def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor], with_probabilities: bool) -> list[Predicted]:
     if data.answering == "head":
         logits = backbone.model(**batch).logits.float()
-        answers = logits.squeeze(-1) if data.task.kind == "regression" else logits.argmax(-1)
-        return list(answers.tolist())
+        if data.task.kind == "regression":
+            return [(number, None) for number in logits.squeeze(-1).tolist()]
+        return _most_likely(logits, with_probabilities)
     if data.answering == "rank":
-        return list(label_likelihoods(backbone, data.task.labels, batch).argmax(-1).tolist())
+        return _most_likely(label_likelihoods(backbone, data.task.labels, batch), with_probabilities)
     written = backbone.model.generate(  # type: ignore[operator]
         **batch, max_new_tokens=data.longest_target, do_sample=False
     )
     if backbone.is_decoder:  # the output begins with the prompt
         written = written[:, batch["input_ids"].shape[1] :]
     texts = backbone.tokenizer.batch_decode(written, skip_special_tokens=True)
-    return [_understood(text.strip(), data.task) for text in texts]
+    return [(_understood(text.strip(), data.task), None) for text in texts]
+
+
+def _most_likely(scores: Tensor, with_probabilities: bool) -> list[Predicted]:
+    """The class of the largest of the scores (rows, classes), with the softmax of them if it is asked for."""
+    answers = scores.argmax(-1).tolist()
+    shares: list[Any] = scores.softmax(-1).tolist() if with_probabilities else [None] * len(answers)
+    return list(zip(answers, shares, strict=True))
 
 
 def _understood(text: str, task: Task) -> Answer:

@@ -146,7 +146,8 @@ def _snapshot(
 def _test(setup: Setup, trainee: Trainee, checkpointer: Checkpointer) -> Tested:
     with trainee.bound():
         size = setup.spec.eval_batch_size
-        return Tested(setup.data.task, predict(setup.backbone, setup.data, "test", size, checkpointer.check))
+        predicted = predict(setup.backbone, setup.data, "test", size, checkpointer.check, with_probabilities=True)
+    return Tested(setup.data.task, [answer for answer, _ in predicted], [shares for _, shares in predicted])
 
 
 def _evaluate(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import torch
+from torch import nn
 
 from core.model.backbone import Backbone, Pretrained, open_pretrained
+from core.model.portable import restricted
 from core.model.space import Placed, place
 from core.model.targets import Plan, plan
 from core.run.budgets import check_budget
@@ -60,7 +62,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     backbone = model.load(outputs, data.task.kind == "regression", device, dtype, spec.seed)
     _log_unused(spec.model, backbone.unused)
     check_passes(spec.model, backbone, data)
-    placed = place(spec.space, backbone.model) if METHODS[spec.method].is_of_candidates else []
+    placed = _candidates(spec, backbone.model) if METHODS[spec.method].is_of_candidates else []
     budget = _check_budget(spec, placed, backbone.parameters)
     targets = _plan(spec, backbone, budget)
     candidates = targets.candidates if targets else [p.candidate for p in placed]
@@ -68,6 +70,10 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     total = whole_space(candidates)
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
     return Setup(spec, backbone, data, placed, budget, precision_name(dtype), targets)
+
+
+def _candidates(spec: RunSpec, model: nn.Module) -> list[Placed]:
+    return restricted(place(spec.space, model), model, spec.exportable, METHODS[spec.method].is_given)
 
 
 def versions() -> dict[str, str]:

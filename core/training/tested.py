@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -10,17 +11,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from core.run.resampling import LABELS
 from core.tasks.metrics import evaluate
 from core.tasks.task import Answer, Example, Task
 from core.tasks.uncertainty import standard_error
 
+MOST_PROBABILITIES = 2_000_000  # in a file: 8 MB before they are compressed
+DIGITS = 4  # of a probability, after the point
+
 
 @dataclass(frozen=True)
 class Tested:
-    """The predictions for the rows of the test split, in their order; numbers of classes, numbers or texts."""
+    """The predictions for the rows of the test split, in their order; numbers of classes, numbers or texts.
+
+    `probabilities` are those of the classes for each row, None where there are none.
+    """
 
     task: Task
     predictions: Sequence[Answer]
+    probabilities: Sequence[list[float] | None]
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -45,17 +54,22 @@ class Tested:
         """The content of `predictions.parquet`: for each row its number, the target and the prediction.
 
         Classes are their label strings, null for an answer that is no label; free text has a list of right answers.
+        The column `probabilities`, in the order of `labels` in the metadata of the file, is left out where a model
+        writes its answers, and where there would be more than MOST_PROBABILITIES numbers.
         """
         import pyarrow  # type: ignore[import-untyped]
         import pyarrow.parquet  # type: ignore[import-untyped]
 
-        table = pyarrow.table(
-            {
-                "row": pyarrow.array(range(len(self._rows)), pyarrow.int32()),
-                "target": [_target(example, self.task) for example in self._rows],
-                "prediction": [_written(prediction, self.task) for prediction in self.predictions],
-            }
-        )
+        columns = {
+            "row": pyarrow.array(range(len(self._rows)), pyarrow.int32()),
+            "target": [_target(example, self.task) for example in self._rows],
+            "prediction": [_written(prediction, self.task) for prediction in self.predictions],
+        }
+        if None not in self.probabilities and len(self._rows) * len(self.task.labels) <= MOST_PROBABILITIES:
+            # Rounded, as digits that nobody reads make most of the size.
+            rounded = [[round(p, DIGITS) for p in row or ()] for row in self.probabilities]
+            columns["probabilities"] = pyarrow.array(rounded, pyarrow.list_(pyarrow.float32()))
+        table = pyarrow.table(columns, metadata={LABELS: json.dumps(self.task.labels)})
         made = io.BytesIO()
         pyarrow.parquet.write_table(table, made, compression="zstd")
         return made.getvalue()

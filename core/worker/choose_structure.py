@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from torch import Tensor
 
 from core.model.gated import GatedModel
 from core.run.methods import METHODS
@@ -14,27 +18,39 @@ from core.search.loop import search
 from core.training.setup import Setup
 
 
-def find_structure(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Structure:
+@dataclass(frozen=True)
+class Chosen:
+    """What a run is to retrain: the structure, and tensors that the method has found for its start, by their names in
+    files. Where retraining goes on from a checkpoint, they are there."""
+
+    structure: Structure
+    first: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def find_structure(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
     """The structure of a run; raises SpecError if its method is from a package that cannot be imported."""
     row = METHODS[setup.spec.method]
-    candidates = tuple(placed.candidate for placed in setup.placed)
     code = resolve(row.code, f"method {row.name!r}") if row.code else None
     if row.searches:
-        p, selected = _searched(setup, code, checkpointer, reporter)
-    else:
-        selected = tuple(sorted(code(setup))) if code else ()
-        chosen = set(selected)
-        p = tuple(float(i in chosen) for i in range(len(candidates)))
+        return _searched(setup, code, checkpointer, reporter)
+    selected = tuple(sorted(code(setup))) if code else ()
+    chosen = set(selected)
+    return Chosen(_structure(setup, tuple(float(i in chosen) for i in range(len(setup.placed))), selected))
+
+
+def _structure(setup: Setup, p: tuple[float, ...], selected: tuple[int, ...]) -> Structure:
+    candidates = tuple(placed.candidate for placed in setup.placed)
     return Structure(candidates, p, selected, setup.budget, setup.spec.model)
 
 
-def _searched(
-    setup: Setup, searcher: Any, checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """p and the structure found by the search, or by an earlier attempt of it."""
-    if checkpointer.resumed is not None and checkpointer.resumed.phase == "retrain":
-        return tuple(checkpointer.resumed.facts["p"]), tuple(checkpointer.resumed.facts["selected"])
+def _searched(setup: Setup, code: Any, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
+    """What the search finds, or an earlier attempt of it has found."""
+    resumed = checkpointer.resumed
+    if resumed is not None and resumed.phase == "retrain":
+        return Chosen(_structure(setup, tuple(resumed.facts["p"]), tuple(resumed.facts["selected"])))
     model = GatedModel(setup.backbone.model, setup.placed, setup.backbone.head)
-    found = search(setup, searcher(setup, model, setup.budget), checkpointer, reporter)
+    searcher = code(setup, model, setup.budget)
+    state, p, selected = search(setup, searcher, checkpointer, reporter)
+    first = searcher.first_tensors(state, selected)
     model.detach()
-    return found
+    return Chosen(_structure(setup, p, selected), first)

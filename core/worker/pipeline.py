@@ -25,7 +25,7 @@ from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
 from core.training.tested import Tested
 from core.training.trainee import FullTrainee, StructureTrainee, Trainee
-from core.worker.choose_structure import find_structure
+from core.worker.choose_structure import Chosen, find_structure
 
 
 def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Reporter) -> dict[str, float]:
@@ -58,8 +58,8 @@ def _prepared(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> t
     if setup.plan is not None:
         adapter = adapter_of(setup, checkpointer)
         return adapter.structure(), adapter
-    structure = find_structure(setup, checkpointer, reporter)
-    return structure, _trainee(setup.spec, structure, setup.backbone)
+    chosen = find_structure(setup, checkpointer, reporter)
+    return chosen.structure, _trainee(setup.spec, chosen, setup.backbone)
 
 
 def _report_structure(run: RunDir, structure: Structure, reporter: Reporter) -> None:
@@ -72,11 +72,12 @@ def about(spec: RunSpec) -> dict[str, Any]:
     return {"method": spec.method, "task": _task_name(spec), "model": spec.model, "seed": spec.seed}
 
 
-def _trainee(spec: RunSpec, structure: Structure, backbone: Backbone) -> Trainee:
+def _trainee(spec: RunSpec, chosen: Chosen, backbone: Backbone) -> Trainee:
     if METHODS[spec.method].trains == "model":
         return FullTrainee(backbone.model, backbone.head, head_scale(spec.retrain))
-    model = GatedModel(backbone.model, restore(structure.chosen, backbone.model), backbone.head)
+    model = GatedModel(backbone.model, restore(chosen.structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
+    weights = model.from_named(model.named(weights) | dict(chosen.first))
     scale = scale_of(model, spec.step_scale, spec.retrain)
     return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
 
@@ -105,9 +106,15 @@ def _result(
         "precision": setup.precision,
         "seconds": {name: round(seconds[name], 3) for name in STEPPED if name in seconds}
         | {"total": round(sum(seconds.values()), 3)},
+        **_start(spec),
         "spec": spec.digest(),
         "versions": versions(),
     }
+
+
+def _start(spec: RunSpec) -> dict[str, str]:
+    """How LoRAs have started, where the method can give them a start."""
+    return {"lora_start": spec.saliency.lora_start} if METHODS[spec.method].settings == "saliency" else {}
 
 
 def _trained(setup: Setup, structure: Structure) -> int:

@@ -105,7 +105,9 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="GLOB", help="Only runs or experiments whose name matches.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Replace runs that exist already.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Replace runs whose settings changed. Lists them, and asks.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --fresh deletes runs.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return at once.")] = False,
     launcher: Annotated[

@@ -31,9 +31,11 @@ INTERVALS = (
     "Scores are means over runs that differ only in the seed, ± their sample standard deviation. The standard error is "
     "that of one run over the rows of the test split (1,000 bootstrap resamples of its predictions). The gain is the "
     "difference to the best random or fixed structure at the same budget, over common seeds (pairs), or over all runs "
-    "if there are fewer than two common seeds; in brackets is its 95 % interval: Student's t over seeds, or, with a "
-    "single run, from the standard errors over test rows, taken as independent. An interval over seeds says nothing "
-    "about other test rows. Within noise of the best: the interval of the difference to the best row covers 0."
+    "if there are fewer than two common seeds; in brackets is its 95 % interval: over common seeds Student's t, of "
+    "the variance between seeds and that over test rows (a bootstrap that draws the same rows for both sides), if "
+    "predictions are kept; with a single run that over test rows alone, or else from the standard errors, taken as "
+    "independent. An interval over seeds alone says nothing about other test rows. Within noise of the best: the "
+    "interval of the difference to the best row covers 0."
 )
 
 

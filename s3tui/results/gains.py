@@ -1,4 +1,4 @@
-"""The gain of a searched structure over the best baseline at the same budget, paired by seed if possible."""
+"""The gain of a searched structure over the best baseline at the same budget, paired by seed and row if possible."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 
 from core.run.comparing import Interval
 from core.run.methods import method_of
+from s3tui.results.paired_rows import row_variance
 from s3tui.results.summary import Row, grouped
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
@@ -31,14 +32,15 @@ class Gain:
 
     `pairs` is the number of common seeds, over which the difference is taken; 0 if there are fewer than two, in which
     case it is that of the means over all runs. `over` says what the interval covers: `seeds`, where both have two runs
-    or more; `rows` of the test split, where the standard errors of both are known; empty where there is no interval.
+    or more; `rows` of the test split, where predictions or standard errors of both are known; both of these where they
+    share two seeds and kept predictions; empty where there is no interval.
     """
 
     baseline: str
     difference: float
     interval: Interval | None
     pairs: int
-    over: Literal["seeds", "rows", ""]
+    over: Literal["seeds and rows", "seeds", "rows", ""]
 
     @property
     def within_noise(self) -> bool:
@@ -69,34 +71,57 @@ def _gain(row: Row, group: Group, rows: Sequence[tuple[Row, Group]]) -> Gain | N
 def between(ours: tuple[Row, Group], theirs: tuple[Row, Group]) -> Gain:
     """The difference of two rows."""
     (row, group), (other, members) = ours, theirs
+    mine, others = ({run.spec.get("seed", 0): run for run in runs} for runs in (group, members))
+    common = sorted(mine.keys() & others.keys())
+    pairs = [(mine[seed].directory, others[seed].directory) for seed in common]
+    rows = row_variance(row.metric, pairs) if pairs else None
     errors = row.standard_error, other.standard_error
-    return gain(other.experiment, _by_seed(group), _by_seed(members), errors)
+    return gain(other.experiment, _by_seed(group), _by_seed(members), errors, rows)
 
 
 def _by_seed(group: Group) -> Seeds:
     return {run.spec.get("seed", 0): run.status.result.score for run in group if isinstance(run.status, Done)}
 
 
-def gain(baseline: str, ours: Seeds, theirs: Seeds, errors: tuple[float | None, float | None] = (None, None)) -> Gain:
+def gain(
+    baseline: str,
+    ours: Seeds,
+    theirs: Seeds,
+    errors: tuple[float | None, float | None] = (None, None),
+    rows: float | None = None,
+) -> Gain:
     """The gain of one method over another, given their scores by seed, and the standard errors over test rows.
 
-    Over common seeds the interval is Student's for paired differences; over others Welch's. That over rows takes the
-    two scores as independent, though both are of the same rows, so it is rather too wide than too narrow.
+    `rows` is the variance of the difference over test rows, from predictions of common seeds for the same rows. Over
+    common seeds, the variance of the mean difference is that between seeds / their number, plus `rows`, if it is known:
+    seeds share the test rows, so their number does not make `rows` smaller. The interval is Student's, with the degrees
+    of freedom of that sum (Satterthwaite). Over other seeds it is Welch's. With one run each, it is of `rows`; without
+    that, of both standard errors as if they were independent, which is rather too wide than too narrow.
     """
     common = sorted(ours.keys() & theirs.keys())
     if len(common) > 1:
-        differences = [ours[s] - theirs[s] for s in common]
-        difference, freedom = statistics.fmean(differences), float(len(common) - 1)
-        variance = statistics.variance(differences) / len(common)
-        return Gain(baseline, difference, _around(difference, variance, freedom), len(common), "seeds")
+        return _over_seeds(baseline, [ours[seed] - theirs[seed] for seed in common], rows)
     a, b = list(ours.values()), list(theirs.values())
     difference = statistics.fmean(a) - statistics.fmean(b)
     if min(len(a), len(b)) > 1:
         return Gain(baseline, difference, _around(difference, *_welch(a, b)), 0, "seeds")
+    if rows is not None and len(a) == len(b) == 1:
+        return Gain(baseline, difference, _around(difference, rows, math.inf), 0, "rows")
     if None in errors:
         return Gain(baseline, difference, None, 0, "")
     variance = sum(error**2 for error in errors if error is not None)
     return Gain(baseline, difference, _around(difference, variance, math.inf), 0, "rows")
+
+
+def _over_seeds(baseline: str, differences: Sequence[float], rows: float | None) -> Gain:
+    """The gain over common seeds, of which these are the differences."""
+    difference, freedom = statistics.fmean(differences), float(len(differences) - 1)
+    variance = statistics.variance(differences) / len(differences)
+    if rows is None:
+        return Gain(baseline, difference, _around(difference, variance, freedom), len(differences), "seeds")
+    whole = variance + rows
+    freedom = whole**2 * freedom / variance**2 if variance else math.inf
+    return Gain(baseline, difference, _around(difference, whole, freedom), len(differences), "seeds and rows")
 
 
 def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:

@@ -72,7 +72,7 @@ def resume(workspace: Workspace, run: FoundRun) -> str:
 def retry(workspace: Workspace, run: FoundRun) -> str:
     """Put a run back into the queue with all its retries, whatever its status; it goes on from its checkpoint."""
     if isinstance(run.status, Done):
-        raise RefusedError(f"{run.name} is finished", "s3tui run --fresh does it anew")
+        raise RefusedError(f"{run.name} is finished", "s3tui rm deletes it; s3tui run FILE then repeats it")
     if isinstance(run.status, (Running, Quiet)):
         return f"{run.status.name} already"
     return _requeue(workspace, run)
@@ -80,7 +80,7 @@ def retry(workspace: Workspace, run: FoundRun) -> str:
 
 def _requeue(workspace: Workspace, run: FoundRun) -> str:
     if not run.directory.exists():
-        raise RefusedError(f"{run.directory.spec} is missing", "s3tui run FILE --fresh makes the run anew")
+        raise RefusedError(f"{run.directory.spec} is missing", "s3tui run FILE makes the run anew")
     if isinstance(run.status, Damaged):
         _forget_what_is_damaged(run)
     attempt = run.attempt

@@ -17,6 +17,7 @@ from core.run.errors import S3Error
 from core.run.methods import method_of
 from core.run.modelfiles import model_file
 from core.run.spec import FileTask, RunSpec
+from core.run.tasks import TASKS
 from s3tui.suite.load import PlannedRun
 from s3tui.suite.preview import key_of, sizes
 from s3tui.suite.size import Size
@@ -29,12 +30,13 @@ Look = dict[str, Any]
 
 @dataclass(frozen=True)
 class Beforehand:
-    """The summary of each task's data, and lines for people.
+    """The summary of each task's data and of each space, and lines for people.
 
     `problems` would make runs fail, `warnings` may affect results; `notes` say what was detected or not checked.
     """
 
     tasks: tuple[Look, ...]
+    spaces: tuple[Look, ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -52,16 +54,22 @@ def examine(runs: Sequence[PlannedRun]) -> Beforehand:
             lines += [f"task of {_named(look['experiments'])}: {line}" for line in look[kind]]
     found["problems"] += _budgets(runs, measured.result())
     found["notes"] += _unknown(runs, away, measured.result())
-    return Beforehand(tuple(looks), *(tuple(dict.fromkeys(found[kind])) for kind in ("problems", "warnings", "notes")))
+    spaces = tuple(_spaces(runs, measured.result()))
+    return Beforehand(
+        tuple(looks), spaces, *(tuple(dict.fromkeys(found[kind])) for kind in ("problems", "warnings", "notes"))
+    )
 
 
 def data_of(runs: Sequence[PlannedRun]) -> list[Look]:
-    """The summary of each task whose rows are in local files; `experiments` are those that use it."""
+    """The summary of each task, `experiments` being those that use it.
+
+    Tasks of other packages are left out: what loads them may do anything, and take as long as it likes.
+    """
     asked: dict[str, dict[str, Any]] = {}
     for run in runs:
         spec = run.spec
-        if not isinstance(spec.task, FileTask) and spec.task.data_root is None:
-            continue  # its rows are in a package or on the hub
+        if not isinstance(spec.task, FileTask) and spec.task.name not in TASKS.own:
+            continue
         task = {"task": spec.task.model_dump(mode="json"), "data_seed": spec.data_seed}
         one = asked.setdefault(_key(run), task | {"models": [], "experiments": []})
         for key, value in (("models", spec.model), ("experiments", run.name.partition("/")[0])):
@@ -103,7 +111,7 @@ def looked(asked: Sequence[dict[str, Any]]) -> list[Look]:
 def _models(runs: Iterable[PlannedRun]) -> tuple[set[str], dict[str, str]]:
     """The models whose configuration is on this machine, and why the others are not checked."""
     here, away = set[str](), dict[str, str]()
-    for model in dict.fromkeys(run.spec.model for run in runs if run.spec.budget is not None):
+    for model in dict.fromkeys(run.spec.model for run in runs if method_of(run.spec.method).has_space):
         try:
             found = model_file(model, "config.json")
         except S3Error as error:
@@ -148,7 +156,22 @@ def _unknown(runs: Sequence[PlannedRun], away: dict[str, str], measured: dict[st
         if size and size.problem and not size.misfit:
             away = away | {run.spec.model: size.problem}
     for model, why in away.items():
-        yield f"budgets on {model} are not checked: {why}"
+        yield f"spaces and budgets on {model} are not checked: {why}"
+
+
+def _spaces(runs: Sequence[PlannedRun], measured: dict[str, Size]) -> Iterator[Look]:
+    """The size of each space on its model, the experiments that use it, and what each export of it cannot hold."""
+    users: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        if method_of(run.spec.method).has_space:
+            users.setdefault(key_of(run.spec), []).append(run)
+    for key, those in users.items():
+        spec, size = those[0].spec, measured.get(key)
+        if size is not None and not size.problem:
+            experiments = list(dict.fromkeys(run.name.partition("/")[0] for run in those))
+            about = {"space": spec.space.name, "model": spec.model, "experiments": experiments}
+            counted = {"candidates": size.candidates, "parameters": size.parameters}
+            yield about | {"exportable": spec.exportable} | counted | {"exports": size.exports}
 
 
 def _key(run: PlannedRun) -> str:

@@ -22,24 +22,24 @@ from core.run.spaces import SpaceSpec
 from s3tui.suite.size import Size
 
 
-def known(model: str, space: SpaceSpec) -> Size | None:
+def known(model: str, space: SpaceSpec, exportable: str) -> Size | None:
     """The size, or None if it is not in the cache."""
-    path = _path(model, space)
+    path = _path(model, space, exportable)
     with contextlib.suppress(RunDirError):
         return read_record(path, Size) if path else None
     return None
 
 
-def keep(model: str, space: SpaceSpec, size: Size) -> None:
+def keep(model: str, space: SpaceSpec, exportable: str, size: Size) -> None:
     """Store a size; a failed count is not stored, so that it is tried again."""
-    path = _path(model, space)
+    path = _path(model, space, exportable)
     if path and (size.misfit or not size.problem):
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, asdict(size))
 
 
-def _path(model: str, space: SpaceSpec) -> Path | None:
+def _path(model: str, space: SpaceSpec, exportable: str) -> Path | None:
     """The file of a size; None if it depends on something that has no digest, such as another package's delta."""
     try:
         config = model_file(model, "config.json")
@@ -48,7 +48,7 @@ def _path(model: str, space: SpaceSpec) -> Path | None:
         digest = hashlib.sha256(config.read_bytes())
     except (S3Error, OSError):
         return None
-    digest.update(space.model_dump_json().encode())
+    digest.update(f"{exportable} {space.model_dump_json()}".encode())
     digest.update(version("transformers").encode())
     for path in _code():
         digest.update(path.read_bytes())

@@ -15,11 +15,11 @@ from s3tui.system.child import PYTHON, surroundings
 Found = dict[str, Any]
 
 
-def examine(model: str, spaces: Sequence[SpaceSpec]) -> Found:
+def examine(model: str, spaces: Sequence[SpaceSpec], exportable: str = "any") -> Found:
     """The answer of `core.sites` for a model; raises its errors."""
     folder = Path(model).expanduser()
     child = subprocess.run(
-        [*PYTHON, "-m", "core.sites", str(folder.resolve()) if folder.is_dir() else model],
+        [*PYTHON, "-m", "core.sites", str(folder.resolve()) if folder.is_dir() else model, exportable],
         input=json.dumps([space.model_dump(mode="json") for space in spaces]),
         capture_output=True,
         check=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.run.errors import RunDirError, S3Error, UsageError, nearest
-from core.run.given import is_given
+from core.run.given import awaited, is_given
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.runs.records.queue import Queue, queued
 from s3tui.runs.records.result import read_result
-from s3tui.runs.status import Queued, Quiet, Running
-from s3tui.runs.workspace import Workspace, read_run
+from s3tui.runs.status import Damaged, Queued, Quiet, Running
+from s3tui.runs.workspace import FoundRun, Workspace, read_run
 from s3tui.scheduling.control import is_worked_on, remove
 from s3tui.structures.run_reference import comparable
 from s3tui.suite.enter_races import limit, resting
@@ -29,10 +29,14 @@ FRESH = "--fresh replaces it"
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs to start, in order, those that are finished already, and the arms of races that stay as they are."""
+    """The runs to start, in order, those that are finished already, and the arms of races that stay as they are.
+
+    What exists of those to start whose names are in `replaced` is deleted first.
+    """
 
     start: tuple[PlannedRun, ...]
     finished: tuple[PlannedRun, ...]
+    replaced: frozenset[str] = frozenset()
     resting: tuple[PlannedRun, ...] = ()
 
 
@@ -40,19 +44,71 @@ class Plan:
 class Outlook:
     """What exists already of a run to be started: `state` is "new", or the state of the existing run.
 
-    `refusal` says why it cannot be started, empty where it can.
+    `refusal` says why it cannot be started, empty where it can. If it is `replaced`, what exists of it is deleted;
+    `trained` says whether that is worth anything: it began to train, or cannot be read.
     """
 
     run: PlannedRun
     state: str
-    refusal: str
+    refusal: str = ""
+    replaced: bool = False
+    trained: bool = False
 
 
-def outlook(suite: Suite, run: PlannedRun, fresh: bool) -> Outlook:
-    """Look for an existing run, and change nothing."""
+def outlooks(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> list[Outlook]:
+    """Look for existing runs, and change nothing.
+
+    `fresh` replaces those whose settings changed or that cannot be read, those that trained the structure of a run that
+    is replaced, and all arms of a race, which begins anew as a whole. A run that never began to train is replaced
+    without it.
+    """
+    found = [_outlook(suite, run, fresh) for run in runs]
+    replaced = {f"{suite.name}/{one.run.name}" for one in found if one.replaced}
+    return [_after_its_source(suite, one, replaced) for one in found] if fresh else found
+
+
+def _after_its_source(suite: Suite, one: Outlook, replaced: Collection[str]) -> Outlook:
+    """The outlook of a run, replaced too if it trained the structure of one of the replaced runs."""
+    stale = awaited(one.run.spec) in replaced and one.trained and not one.refusal
+    return replace(one, replaced=True, refusal=_busy(suite, one.run)) if stale else one
+
+
+def _outlook(suite: Suite, run: PlannedRun, fresh: bool) -> Outlook:
     directory = suite.directory(run)
-    state = read_run(directory, run.name).status.name if directory.exists() else "new"
-    return Outlook(run, state, _refusal(suite, run, fresh))
+    if refusal := _obstacle(suite, run):
+        return Outlook(run, _state(directory, run), refusal)
+    if not directory.exists():
+        return Outlook(run, "new")
+    there = read_run(directory, run.name)
+    change, trained = _change(suite, run), _has_trained(there)
+    if isinstance(there.status, Damaged) and fresh:
+        change = change or there.status.problem
+    if fresh and any(run.name in record.arms for record in suite.races.values()):
+        change = change or "is an arm of a race, which begins anew"
+    if not change:
+        return Outlook(run, there.status.name, trained=trained)
+    busy = _busy(suite, run)
+    if fresh or not (trained or busy):
+        return Outlook(run, there.status.name, busy, not busy, trained)
+    return Outlook(run, there.status.name, f"{run.name}: {change}; {FRESH}", trained=trained)
+
+
+def _state(directory: RunDir, run: PlannedRun) -> str:
+    return read_run(directory, run.name).status.name if directory.exists() else "new"
+
+
+def _has_trained(run: FoundRun) -> bool:
+    """Whether a run began to train, or may have: what cannot be read counts."""
+    directory = run.directory
+    left = directory.result.exists() or directory.checkpoint.exists()
+    return left or isinstance(run.status, Damaged) or bool(run.summary.get("phase"))
+
+
+def _busy(suite: Suite, run: PlannedRun) -> str:
+    """Why what exists of a run cannot be deleted now; empty if it can."""
+    directory = suite.directory(run)
+    busy = is_locked(directory.log) or is_worked_on(directory)
+    return f"{run.name}: is being worked on; wait for it, or stop it" if busy else ""
 
 
 def select(suite: Suite, only: Sequence[str]) -> tuple[PlannedRun, ...]:
@@ -73,13 +129,16 @@ def _named(run: PlannedRun, pattern: str) -> bool:
 def plan(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> Plan:
     """Decide about every run before any is started; raises RunDirError that lists everything that prevents a start."""
     _make(suite.folder)
-    refusals = [reason for run in runs if (reason := _refusal(suite, run, fresh))]
+    found = outlooks(suite, runs, fresh)
+    refusals = [one.refusal for one in found if one.refusal]
     if refusals:
         raise RunDirError("\n".join(refusals))
-    finished = () if fresh else tuple(run for run in runs if _is_finished(suite.directory(run)))
-    stay = resting(suite, fresh)
-    rest = tuple(run for run in runs if run.name in stay and run not in finished)
-    return Plan(tuple(run for run in runs if run not in finished and run not in rest), finished, rest)
+    replaced = frozenset(one.run.name for one in found if one.replaced)
+    finished = tuple(run for run in runs if run.name not in replaced and _is_finished(suite.directory(run)))
+    stay = resting(suite, fresh) - {run.name for run in finished}
+    rest = tuple(run for run in runs if run.name in stay)
+    left_out = {run.name for run in (*finished, *rest)}
+    return Plan(tuple(run for run in runs if run.name not in left_out), finished, replaced, rest)
 
 
 def _make(folder: Path) -> None:
@@ -92,8 +151,8 @@ def _make(folder: Path) -> None:
         raise RunDirError(f"{folder} is a link, which may lead anywhere", "name another suite, or delete the link")
 
 
-def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
-    """Why this run cannot be started, empty where it can."""
+def _obstacle(suite: Suite, run: PlannedRun) -> str:
+    """What stands where this run's folder would be; empty if nothing does."""
     directory = suite.directory(run)
     link = _link_on_the_way(directory.path, suite.folder)
     if link is not None:
@@ -101,19 +160,21 @@ def _refusal(suite: Suite, run: PlannedRun, fresh: bool) -> str:
     other = _in_the_way(directory.path, suite.folder)
     if other is not None:
         return f"{run.name}: {other} is a run of this experiment as it was before; move that folder or delete it"
-    if fresh and (is_locked(directory.log) or is_worked_on(directory)):
-        return f"{run.name}: is being worked on; wait for it, or stop it"
-    if fresh or not directory.exists():
-        return ""
+    return ""
+
+
+def _change(suite: Suite, run: PlannedRun) -> str:
+    """How the settings of an existing run differ from those that are planned; empty if they do not."""
+    directory = suite.directory(run)
     try:
         spec = RunSpec.of_file(read_json(directory.spec))
     except (S3Error, ValidationError):
-        return f"{run.name}: {directory.spec} is damaged or of another version; {FRESH}"
+        return f"{directory.spec} is damaged or of another version"
     now = comparable(run.spec, spec, Workspace(suite.workspace))
     if is_given(now) and now == spec.model_copy(update={"space": now.space}) != spec:
-        return f"{run.name}: trained another structure than {now.space.name} is now; {FRESH}"
+        return f"trained another structure than {now.space.name} is now"
     changes = differences(spec.model_dump(), now.model_dump())
-    return f"{run.name}: was run with other settings: {'; '.join(changes[:3])}; {FRESH}" if changes else ""
+    return f"was run with other settings: {'; '.join(changes[:3])}" if changes else ""
 
 
 def _link_on_the_way(path: Path, folder: Path) -> Path | None:
@@ -154,10 +215,13 @@ def _is_finished(directory: RunDir) -> bool:
     return True
 
 
-def enqueue(suite: Suite, run: PlannedRun, fresh: bool) -> None:
-    """Put a run into the queue; an unfinished run keeps its files, a queued one its place."""
+def enqueue(suite: Suite, run: PlannedRun, anew: bool) -> None:
+    """Put a run into the queue, `anew` if what exists of it is to be deleted.
+
+    Otherwise an unfinished run keeps its files, and a queued one its place.
+    """
     workspace, directory = Workspace(suite.workspace), suite.directory(run)
-    if fresh and directory.exists():
+    if anew:
         remove(workspace, directory)
     if not directory.exists():
         directory.create(run.spec.model_dump(mode="json"))

@@ -11,16 +11,16 @@ from typing import Any
 from core.run.errors import S3Error
 from core.run.methods import method_of
 from core.run.spaces import SpaceSpec
-from core.run.spec import RunSpec
+from core.run.spec import Exportable, RunSpec
 from s3tui.suite import known_sizes
 from s3tui.suite.load import Suite, load
-from s3tui.suite.plan import Outlook, outlook
+from s3tui.suite.plan import Outlook, outlooks
 from s3tui.suite.size import Size
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A suite as it would be started now; with `fresh`, existing runs are replaced."""
+    """A suite as it would be started now; with `fresh`, runs whose settings changed are replaced."""
 
     file: Path
     suite: Suite
@@ -42,43 +42,44 @@ def read(file: Path, fresh: bool) -> Preview:
 
 def look(file: Path, suite: Suite, fresh: bool) -> Preview:
     """Look for existing runs of a suite."""
-    return Preview(file, suite, tuple(outlook(suite, run, fresh) for run in suite.runs), fresh)
+    return Preview(file, suite, tuple(outlooks(suite, suite.runs, fresh)), fresh)
 
 
 def key_of(spec: RunSpec) -> str:
     """A key for the size of a space on a model."""
-    return f"{spec.model}\n{spec.space.model_dump_json()}"
+    return f"{spec.model}\n{spec.exportable}\n{spec.space.model_dump_json()}"
 
 
 def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
     """The sizes of all spaces, by `key_of`: a child process builds each model without weights, which takes seconds."""
-    by_model: dict[str, dict[str, SpaceSpec]] = {}
+    unknown: dict[tuple[str, Exportable], dict[str, SpaceSpec]] = {}
     found: dict[str, Size] = {}
     for spec in specs:
-        key = key_of(spec)
-        if not method_of(spec.method).has_space or key in found or key in by_model.get(spec.model, {}):
+        key, place = key_of(spec), (spec.model, spec.exportable)
+        if not method_of(spec.method).has_space or key in found or key in unknown.get(place, {}):
             continue
-        size = known_sizes.known(spec.model, spec.space)
+        size = known_sizes.known(spec.model, spec.space, spec.exportable)
         if size is not None:
             found[key] = size
         else:
-            by_model.setdefault(spec.model, {})[key] = spec.space
-    for model, spaces in by_model.items():
-        for (key, space), size in zip(spaces.items(), _on_model(model, list(spaces.values())), strict=True):
+            unknown.setdefault(place, {})[key] = spec.space
+    for (model, exportable), spaces in unknown.items():
+        measured = _on_model(model, exportable, list(spaces.values()))
+        for (key, space), size in zip(spaces.items(), measured, strict=True):
             found[key] = size
-            known_sizes.keep(model, space, size)
+            known_sizes.keep(model, space, exportable, size)
     return found
 
 
-def _on_model(model: str, spaces: Sequence[SpaceSpec]) -> list[Size]:
+def _on_model(model: str, exportable: Exportable, spaces: Sequence[SpaceSpec]) -> list[Size]:
     from s3tui.suite.model_sites import examine
 
     try:
-        found: dict[str, Any] = examine(model, spaces)
+        found: dict[str, Any] = examine(model, spaces, exportable)
         return [
             Size(
                 one["candidates"], one["parameters"], found["parameters"], one["problem"], one["smallest"],
-                bool(one["problem"]),
+                bool(one["problem"]), **one["obstacles"],
             )
             for one in found["spaces"]
         ]  # fmt: skip

@@ -14,7 +14,7 @@ from s3tui.system.file_locks import locked
 
 
 def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str | None = None) -> Plan:
-    """Queue those of the runs that are not finished, or with `fresh` all of them anew.
+    """Queue those of the runs that are not finished; with `fresh`, those whose settings changed are replaced.
 
     `launcher` comes before what the suite says of it. Raises RunDirError where the workspace is read-only, or where
     anything stands in the way, and SpecError for what a cluster refuses; then none is queued.
@@ -32,6 +32,6 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str 
             clear(suite, races)
         # Runs that train the structure of another come last: they never take it from a run about to be replaced.
         for planned in sorted(todo.start, key=lambda planned: is_given(planned.spec)):
-            enqueue(suite, planned, fresh)
+            enqueue(suite, planned, planned.name in todo.replaced)
         enter(suite, races)
     return todo

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +75,18 @@ def _own(name: str) -> Backend:
 TRACKERS: Registry[Backend] = Registry(
     "trackers", Callable, {name: _own(name) for name in ("tensorboard", "wandb", "mlflow", "trackio")}
 )
+
+
+def where_to_look(name: str, folder: Path, store: Path) -> tuple[str, str]:
+    """Where a tracker keeps a run, and the command that shows it; empty for what only the tracker knows.
+
+    `folder` and `store` are as in `About`.
+    """
+    if name == "tensorboard":
+        return str(folder), shlex.join(["tensorboard", "--logdir", str(store)])
+    if name == "mlflow" and not os.environ.get("MLFLOW_TRACKING_URI"):
+        return str(store / ".mlflow"), shlex.join(["mlflow", "ui", "--backend-store-uri", str(store / ".mlflow")])
+    return ("", "trackio show") if name == "trackio" else ("", "")
 
 
 def open_tracker(name: str, about: About) -> Tracker:

@@ -1,9 +1,11 @@
 import os
 import pty
 import signal
+import subprocess
 
 import pytest
-from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker_pid
+from processes import DEADLINE, STAND_IN, SUITE, drive, is_alive, kill, wait_until, worker_pid
+from terminals import at_a_terminal
 
 from core.run.events import Finished, Started, read_events
 from core.run.rundir import RunDir, read_json
@@ -31,19 +33,64 @@ def test_only_what_is_named_is_run(run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "runs/first").iterdir()) == ["r"]
 
 
-def test_finished_runs_are_skipped_and_fresh_replaces_them(run, tmp_path):
+def test_finished_runs_are_skipped_with_fresh_too_if_their_settings_are_the_same(run, tmp_path):
     experiments = "[experiment.s]\n"
     run(experiments)
     events = tmp_path / "runs/first/s/events.jsonl"
     before = events.read_bytes()
     code, out, err = run(experiments)
     assert (code, events.read_bytes()) == (0, before)
-    assert err == "s: finished before, skipped\n"
+    skipped, after = err.splitlines()
+    assert skipped == "s: finished before, skipped"
+    file = tmp_path / "suite.toml"
+    assert after == (
+        f"see it: s3tui open {file}; take it along: s3tui export first/s --to merged -o s-merged --in {file}"
+    )
     assert "60.00" in out
-    code, _, err = run(experiments, "--fresh")
-    assert code == 0
-    assert events.read_bytes() != before
-    assert [path.name for path in (tmp_path / "runs/first").iterdir()] == ["s"]
+    code, _, err = run(f"{experiments}[experiment.r]\nseed = 1\n", "--fresh")
+    assert (code, events.read_bytes()) == (0, before)
+    assert err.startswith("s: finished before, skipped\n--fresh replaced nothing: ")
+    code, _, err = run(f"{experiments}[experiment.r]\nseed = 2\n", "--fresh")
+    assert (code, events.read_bytes()) == (0, before)
+    assert err.startswith("r: what was there is deleted; it starts with the settings of ")
+    assert read_json(tmp_path / "runs/first/r/spec.json")["seed"] == 2
+
+
+def test_fresh_lists_what_it_would_delete_and_asks_at_a_terminal(suite, run, tmp_path):
+    run("[experiment.kept]\nseed = 9\n[experiment.s]\nmatrix = { seed = [0, 1] }\n")
+    results = [tmp_path / f"runs/first/{name}/result.json" for name in ("kept", "s/seed=0", "s/seed=1")]
+    before = [path.stat().st_mtime_ns for path in results]
+    changed = suite("[experiment.kept]\nseed = 9\n[experiment.s]\nsearch.clip = 1.0\nmatrix = { seed = [0, 1] }\n")
+    command = [*STAND_IN, "drive", str(changed), "--fresh", "--asks"]
+    code, written = at_a_terminal(command, DEADLINE, b"n\n", env=os.environ | {"TERM": "dumb"})
+    said = written.decode()
+    assert (code, [path.stat().st_mtime_ns for path in results]) == (2, before), said
+    assert [line for line in said.splitlines() if "deletes it" in line] == [
+        f"s/seed={seed} (finished): --fresh deletes it, results too" for seed in (0, 1)
+    ]
+    assert "nothing was deleted" in said
+    code, written = at_a_terminal(command, DEADLINE, b"y\n", env=os.environ | {"TERM": "dumb"})
+    assert code == 0, written
+    assert [path.stat().st_mtime_ns == was for path, was in zip(results, before, strict=True)] == [True, False, False]
+    assert read_json(tmp_path / "runs/first/s/seed=1/spec.json")["search"]["clip"] == 1.0
+
+
+def test_fresh_deletes_nothing_where_nobody_can_be_asked(suite, run, tmp_path):
+    run("[experiment.s]\n")
+    process = drive(suite("[experiment.s]\nseed = 3\n"), "--fresh", "--asks", stdin=subprocess.DEVNULL)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 2
+    assert err.endswith("s3tui: stdin is not a terminal: pass --yes\n")
+    assert read_json(tmp_path / "runs/first/s/spec.json")["seed"] == 0
+
+
+def test_a_run_that_failed_before_training_takes_new_settings_without_a_question(suite, run, tmp_path):
+    assert run('[experiment.s]\nmodel = "bad-data"\n')[0] == 2
+    process = drive(suite("[experiment.s]\n"), "--asks", stdin=subprocess.DEVNULL)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert err.startswith("s: what was there is deleted; it starts with the settings of ")
+    assert read_json(tmp_path / "runs/first/s/spec.json")["model"] == "succeed"
 
 
 def test_other_settings_are_refused_before_anything_starts_unless_fresh(run, tmp_path):
@@ -218,7 +265,7 @@ def test_the_next_dispatcher_adopts_the_worker_of_one_that_was_killed(suite, run
     process.kill()
     process.communicate(timeout=DEADLINE)
     assert is_alive(worker)
-    code, _, err = run(experiments, "--fresh")
+    code, _, err = run(experiments + "seed = 1\n", "--fresh")
     assert (code, err) == (2, "s3tui: x: is being worked on; wait for it, or stop it\n")
     second = drive(suite(experiments))
     wait_until(lambda: (Workspace(tmp_path / "runs").dispatcher() or {}).get("pid") == second.pid)

@@ -23,10 +23,15 @@ from core.export.card import card
 from core.export.source import read_source
 from core.export.writing import export
 from core.model.backbone import load_backbone
-from core.run.errors import EXIT_OK, ModelError, RunDirError, S3Error
+from core.run.errors import EXIT_OK, EXIT_USAGE, ModelError, RunDirError, S3Error
+from core.run.events import read_events
+from core.run.given import given_space
 from core.run.methods import OWN
 from core.run.rundir import RunDir, read_json
+from core.run.spaces import SpaceSpec
+from core.run.spec import RunSpec
 from core.run.structure import Structure
+from core.sites import describe
 from core.worker.execute import execute
 
 MIXED = {
@@ -39,6 +44,7 @@ MIXED = {
 RUNS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
     "bert": ("bert", MIXED, ("delta", "merged", "peft")),
     "norms": ("bert", {"norm.*": ["lnfit"]}, ("merged", "peft")),
+    "biases": ("bert", {"attn.{q,k}": ["bitfit"], "norm.attn": ["lnfit"]}, ("peft",)),
     "two-ranks": ("distilbert", {"attn.q": ["lora(rank=1)", "lora(rank=2)"]}, ("merged", "peft")),
     "roberta": ("roberta", {"attn.*": ["lora(rank=1)"]}, ("merged", "peft")),
     "t5": ("t5", {"{attn,cross}.{q,v}": ["lora(rank=1)"], "norm.*": ["lnfit"]}, ("merged", "peft")),
@@ -154,6 +160,39 @@ def test_a_structure_that_a_form_cannot_hold_is_refused_with_what_to_do(runs, tm
     assert "E0.block.ffn adapter(bottleneck=1)" in str(raised.value)
     assert "--to delta holds every structure" in raised.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_an_export_cannot_hold_is_known_from_the_space(runs, tmp_path, name):
+    """Without weights, before anything runs; here the whole space is chosen."""
+    spec = read_json(runs[name].spec)
+    [found] = describe(spec["model"], [SpaceSpec.model_validate(spec["space"])])["spaces"]
+    for kind in ("peft", "merged"):
+        if found["obstacles"][kind]:
+            with pytest.raises(ModelError):
+                export(runs[name].path, kind, tmp_path / kind)
+        else:
+            export(runs[name].path, kind, tmp_path / kind)
+
+
+def test_a_run_that_must_be_exportable_trains_what_peft_holds(runs, tmp_path):
+    table = {"block.ffn": ["adapter(bottleneck=1)", "bitfit"], "attn.q": ["lora(rank=1)", "bitfit"]}
+    settings = read_json(runs["adapters"].spec) | {"exportable": "peft", "space": space(table).model_dump(mode="json")}
+    run = make_run(tmp_path / "run", RunSpec.of_file(settings))
+    assert execute(run) == EXIT_OK
+    kinds = {candidate.delta for candidate in Structure.from_json(read_json(run.structure)).candidates}
+    assert kinds == {"lora(rank=1)", "bitfit"}
+    config = export(run.path, "peft", tmp_path / "out")["folder"]
+    assert read_json(Path(config) / "adapter_config.json")["bias"] == "all"
+
+
+def test_a_given_structure_that_peft_cannot_hold_is_refused_before_training(runs, tmp_path):
+    structure = Structure.from_json(read_json(runs["adapters"].structure))
+    given = {"method": "given", "space": given_space("found.json", structure).model_dump(mode="json")}
+    run = make_run(tmp_path / "run", RunSpec.of_file(read_json(runs["adapters"].spec) | given | {"exportable": "peft"}))
+    assert execute(run) == EXIT_USAGE
+    failed = read_events(run.events)[0][-1]
+    assert failed.message.startswith('exportable = "peft": PEFT cannot hold this structure: E0.block.ffn adapter(')
 
 
 @pytest.mark.parametrize("kind", ["delta", "merged", "peft"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 import transformers
@@ -270,6 +272,14 @@ def test_its_sites_are_known_without_its_weights(family, tmp_path):
     assert found["parameters"] == count_parameters(model, head_of(model) if family in ENCODERS else ())
     assert found["spaces"][0]["parameters"] == expected_parameters(family)
     assert found["kind"] == "encoder" if family in ENCODERS else "decoder" in found["kind"]
+
+
+@pytest.mark.parametrize("family", SITES)
+def test_what_is_left_of_a_space_that_must_be_exportable_can_be_exported(family, tmp_path):
+    build(family).config.save_pretrained(tmp_path)
+    spaces = [space(dict(itertools.chain.from_iterable(group.items() for group in LIBRARY[name]))) for name in LIBRARY]
+    for one in describe(str(tmp_path), [s for s in spaces if s.groups[0]], "peft")["spaces"]:
+        assert one["problem"] or (one["candidates"] and not one["obstacles"]["peft"])
 
 
 def test_a_model_of_several_inputs_is_searched_by_module_paths(tmp_path):

@@ -4,6 +4,8 @@ import math
 import random
 import statistics
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from scipy.stats import t as t_distribution
 from scipy.stats import ttest_ind, ttest_rel
@@ -131,3 +133,70 @@ def test_single_runs_go_by_their_test_rows_and_are_unsure_without_them(finished,
         "near/s": "within noise", "near/r": "within noise", "far/s": "best", "far/r": "",
         "old/s": "best, not known how sure", "old/r": "", "alone": "best",
     }  # fmt: skip
+
+
+def keep(folder, name, answers, targets):
+    """Write predictions as a worker does."""
+    table = pyarrow.table({"row": range(len(targets)), "target": targets, "prediction": answers})
+    pyarrow.parquet.write_table(table, RunDir(folder / name).predictions)
+
+
+def test_runs_that_kept_predictions_are_compared_row_by_row(finished, tmp_path):
+    """Both err on the same 200 rows of 400 and differ on 8: independent standard errors would see nothing."""
+    targets = ["a", "b"] * 200
+    wrong = [{"a": "b", "b": "a"}[t] for t in targets]
+    worse = wrong[:200] + targets[200:]
+    better = targets[:8] + worse[8:]
+    for name, method, answers in (("s", "s3", better), ("r", "random", worse)):
+        score = sum(map(str.__eq__, answers, targets)) / 400
+        finished(name, score, method, standard_error=0.025, rows=400)
+        keep(tmp_path, name, answers, targets)
+    [found] = [gain for _, gain in with_gains(find_runs(tmp_path)) if gain]
+    assert (found.over, found.difference) == ("rows", pytest.approx(0.02))
+    half = 1.96 * math.sqrt(0.02 * 0.98 / 400)  # of the share of rows on which they differ
+    assert found.interval == (pytest.approx(0.02 - half, abs=0.002), pytest.approx(0.02 + half, abs=0.002))
+    assert places(tmp_path) == {"s": "best", "r": ""}
+
+
+@pytest.mark.parametrize("kept", ["both", "other rows", "one", "no parquet"])
+def test_seeds_and_rows_are_combined_if_the_same_rows_were_predicted(finished, tmp_path, kept):
+    targets, scores = ["a", "b"] * 50, {}
+    for seed in range(3):
+        for name, method, right in (("s", "s3", 70 + 2 * seed), ("r", "random", 60 + seed)):
+            finished(f"{name}/seed={seed}", right / 100, method, seed)
+            scores[name, seed] = right / 100
+            if kept != "one" or name == "s":
+                answers = targets[:right] + [None] * (100 - right)
+                rows = targets[::-1] if kept == "other rows" and name == "r" else targets
+                keep(tmp_path, f"{name}/seed={seed}", answers, rows)
+    if kept == "no parquet":
+        RunDir(tmp_path / "r/seed=1").predictions.write_bytes(b"PAR1 and no more")
+    [found] = [gain for _, gain in with_gains(find_runs(tmp_path)) if gain]
+    alone = gain("r", *({seed: scores[name, seed] for seed in range(3)} for name in "sr"))
+    if kept != "both":
+        assert found == alone
+        return
+    assert (found.over, found.pairs) == ("seeds and rows", 3)
+    assert found.difference == alone.difference
+    between = statistics.variance([0.10, 0.11, 0.12]) / 3
+    rows = 0.11 * 0.89 / 100  # the three differ on nearly the same rows
+    freedom = (between + rows) ** 2 * 2 / between**2
+    half = quantile(freedom) * math.sqrt(between + rows)
+    assert found.interval[1] - found.difference == pytest.approx(half, rel=0.1)
+
+
+def test_the_interval_of_two_predictors_on_the_same_rows_covers_the_truth(finished, tmp_path):
+    """Of 60 test sets on which one model is right 4 points more often, the interval covers that mostly."""
+    place, covered = random.Random(2), []
+    for number in range(60):
+        task, targets = f"t{number}", ["a"] * 300
+        drawn = [place.random() for _ in targets]
+        for name, method, share in (("s", "s3", 0.74), ("r", "random", 0.70)):
+            answers = ["a" if d < share else "b" for d in drawn]
+            finished(f"{task}/{name}", answers.count("a") / 300, method, task=task)
+            keep(tmp_path, f"{task}/{name}", answers, targets)
+    for _, found in with_gains(find_runs(tmp_path)):
+        if found:
+            covered.append(found.interval[0] <= 0.04 <= found.interval[1])
+    assert len(covered) == 60
+    assert statistics.mean(covered) >= 0.85

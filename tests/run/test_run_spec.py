@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
 from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
@@ -92,6 +93,7 @@ OTHER_FILE = {
     "score": "macro_f1",
 }
 OTHER_RUN = {
+    "exportable": "peft",
     "model": "other",
     "task": FILE,
     "space": library_space("lora"),
@@ -123,7 +125,7 @@ OTHER_BIPEFT = {
     "pruning_steps": 10,
     "prune_after": 5,
 }
-OTHER_SALIENCY = {"criterion": "fisher", "batches": 2, "head_steps": 0}
+OTHER_SALIENCY = {"criterion": "fisher", "batches": 2, "head_steps": 0, "lora_start": "random"}
 OTHER_FIXED = {"order": "even"}
 OTHER_PEFT = {"targets": "ffn.in", "rank": 2, "alpha": 8, "use_rslora": True}
 
@@ -216,6 +218,16 @@ def test_equal_specs_are_the_same_run_however_they_are_written(one, other):
     assert spec(**one).digest() == spec(**other).digest()
 
 
+def test_a_saliency_run_of_before_loras_had_a_start_keeps_its_digest():
+    now = spec(method="saliency")
+    written = now.model_dump(mode="json")
+    del written["saliency"]["lora_start"]  # as an earlier version wrote it
+    then = RunSpec.of_file(written)
+    assert (now.saliency.lora_start, then.saliency.lora_start) == ("gradient", "random")
+    assert "lora_start" not in then.model_dump_json(exclude=not_in_digest(then.model_dump()))
+    assert now.digest() != then.digest() == RunSpec.of_file(then.model_dump(mode="json")).digest()
+
+
 def test_a_run_of_before_steps_were_balanced_keeps_its_steps_and_its_digest():
     """Settings and digest as version 0.1.0 wrote them (`tiny/all` of its archive)."""
     queries = {"name": "queries", "groups": [{"attn.{q,v}": ["lora(rank=1)"]}]}
@@ -261,6 +273,11 @@ def test_a_cut_by_the_network_is_refused_where_p_does_not_decide(how):
             ValidationError, match=f'method .{method}. selects by its .*: leave selection = "{how}" out'
         ):
             spec(method=method, search=search)
+
+
+def test_a_run_that_may_choose_anything_keeps_its_digest():
+    assert "exportable" not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
+    assert spec(exportable="any").digest() == spec().digest() != spec(exportable="peft").digest()
 
 
 def test_a_digest_is_twelve_hex_digits():

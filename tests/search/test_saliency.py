@@ -1,4 +1,4 @@
-"""Saliency: both criteria against plain autograd, LoRA's best direction against an explicit SVD, and sketches."""
+"""Saliency: criteria against plain autograd, directions against explicit gradients, and scores against true steps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import nn
 
 from core.model.gated import GatedModel
 from core.model.space import place
-from core.search.scores import Direction, Parts, opened
-from core.search.sketch import Probe, recorded
+from core.search.scores import Parts, Reach, opened, widest
+from core.search.sketch import Moments, Reading, balanced, basis, probe, probed, recorded
 
 TABLE = {"attn.{q,v}": ["lora(rank=[1, 2, 4])", "bitfit"], "ffn.out": ["lora(rank=2)"], "norm.*": ["lnfit"]}
 TABLE |= {"block.ffn": ["adapter(bottleneck=[2, 4])"]}
@@ -21,8 +21,7 @@ BATCHES = 3
 def gradients(model: GatedModel, seed: int) -> tuple[torch.Tensor, dict]:
     """The gradient of one batch to all weights, and what the layers with LoRAs have seen."""
     weights = model.initial_weights(0).requires_grad_()
-    paths = sorted({one.module for one in Direction.all_of(model.placed)})
-    with recorded(model.backbone, paths) as pairs:
+    with recorded(model.backbone, sorted(widest(Reach.all_of(model.placed)))) as pairs:
         loss = loss_under(model, weights, opened(model), batch("bert", seed=seed))
         (gradient,) = torch.autograd.grad(loss, weights)
     return gradient, dict(pairs)
@@ -62,20 +61,6 @@ def test_scores_are_those_of_autograd(model, frozen):
     assert all(taylor[i] == fisher[i] == 0 for i, p in enumerate(model.placed) if p.candidate.delta.startswith("lora"))
 
 
-def test_taylor_is_the_slope_of_the_loss_along_the_first_step():
-    """Of an adapter that is there alone: moved by t times a balanced step, the loss falls by t times the score."""
-    backbone = build("bert").double()
-    model = GatedModel(backbone, place(space({"block.ffn": ["adapter(bottleneck=4)"]}), backbone)[:1])
-    weights, gates, examples = model.initial_weights(0).double(), opened(model), batch("bert")
-    leaf = weights.clone().requires_grad_()
-    (g,) = torch.autograd.grad(loss_under(model, leaf, gates, examples), leaf)
-    step = 1e-6 * g.sign() * model.balanced()
-    slope = (
-        loss_under(model, weights + step, gates, examples) - loss_under(model, weights - step, gates, examples)
-    ) / 2
-    assert Parts(model).taylor(g).item() == pytest.approx(slope.item() / 1e-6, rel=1e-4)
-
-
 def test_a_smaller_alternative_is_scored_by_its_part(model):
     g = gradients(model, 0)[0]
     score = Parts(model).taylor(g)
@@ -90,80 +75,147 @@ def test_a_smaller_alternative_is_scored_by_its_part(model):
                 for s, t in zip(model.layout.slots, model.layout.tensors(g), strict=True)
                 if s.owner == largest
             }
-            own = placed.delta.weights(placed.site)
-            expected = own["up.weight"].rate * tensors["up.weight"][:, :2].abs().sum()
-            expected += own["up.bias"].rate * tensors["up.bias"].abs().sum()
+            expected = placed.delta.weights(placed.site)["up.bias"].rate * tensors["up.bias"].abs().sum()
             assert score[i].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_a_lora_is_scored_by_the_singular_vectors_of_the_gradient_to_its_weight(model, frozen):
-    directions = Direction.all_of(model.placed)
-    assert len(directions) == 4 * 3 + 2
-    for one in directions:
-        probe = Probe.draw(0, one.module, one.shape, one.rank, torch.device("cpu"))
-        seen = [gradients(model, seed)[1][one.module] for seed in range(BATCHES)]
-        y, z = sum(map(probe.of_inputs, seen)) / BATCHES, sum(map(probe.of_outputs, seen)) / BATCHES
-        n = sum(probe.gram(pairs, probe.of_inputs(pairs)) for pairs in seen) / BATCHES
-        g = torch.stack([f[f"{one.module}.weight"] for f in frozen]).double()
-
-        _, s, vt = torch.linalg.svd(g.mean(0), full_matrices=False)
-        # B gets the gradient (alpha / r) G A^T, and moves by its rate; the rows of A are as long as at their start.
-        delta = model.placed[one.number].delta
-        rate = delta.weights(model.placed[one.number].site)["lora_B"].rate
-        best = vt[: one.rank] / 3**0.5
-        taylor = rate * (delta.factor * g.mean(0) @ best.T).abs().sum()
-        assert one.taylor(*probe.directions(y, z)).item() == pytest.approx(taylor.item(), rel=1e-3)
-        torch.testing.assert_close(probe.directions(y, z)[0][:4], s[:4], rtol=1e-3, atol=1e-6)
-
-        e = torch.linalg.eigvalsh((g.mT @ g).mean(0)).flip(0)
-        fisher = (rate * delta.factor) ** 2 / 3 * e[: one.rank].sum()
-        assert one.fisher(probe.squares(n)).item() == pytest.approx(fisher.item(), rel=1e-3)
+def directions(reading: Reading, reach: Reach, batches: list, is_mean: bool = True) -> tuple:
+    """The basis V, G V of the mean gradient, and the balanced directions with their squares, from batches of pairs."""
+    left = probe(0, reading, reach.shape, reach.rank)
+    v = basis(sum(probed(left, reach.shape[1], pairs) for pairs in batches))
+    seen = [Moments.of(v, reach.shape[0], pairs) for pairs in batches]
+    moved = sum(one.moved for one in seen) / len(seen)
+    squares = moved.T @ moved if is_mean else sum(one.moved.T @ one.moved for one in seen) / len(seen)
+    return v, moved, *balanced(squares, sum(one.second for one in seen) / sum(one.tokens for one in seen).clamp_min(1))
 
 
-def test_no_random_direction_does_better_than_the_best_one(model, frozen):
-    """Of all A of one row at its length, the gradient to B is largest for the first singular vector."""
+@pytest.mark.parametrize("is_mean", [True, False])
+def test_directions_are_those_of_the_whole_gradient_where_the_basis_has_it(is_mean):
+    """Gradients of rank 3 to a layer of 40 inputs, against a whitening of all of them; and they are balanced."""
     place_ = torch.Generator().manual_seed(0)
-    for one in Direction.all_of(model.placed):
-        if one.rank == 1:
-            g = frozen[0][f"{one.module}.weight"]
-            rows = torch.nn.functional.normalize(torch.randn(200, g.shape[1], generator=place_))
-            assert (g @ rows.T).norm(dim=0).max() <= torch.linalg.matrix_norm(g, 2)
+    batches = []
+    for _ in range(3):
+        x = torch.randn(50, 3, generator=place_) @ torch.randn(3, 40, generator=torch.Generator().manual_seed(1))
+        batches.append(
+            [(x[:20], torch.randn(20, 30, generator=place_)), (x[20:], torch.randn(30, 30, generator=place_))]
+        )
+    reading, reach = Reading("a", "a"), Reach(0, Reading("a", "a"), (30, 40), 2, 1.0, "")
+    v, _, columns, squares = directions(reading, reach, batches, is_mean)
+    rows = (v.double() @ columns[:, :2]).T
+    read = torch.cat([x for pairs in batches for x, _ in pairs]).double() @ rows.T
+    torch.testing.assert_close(read.T @ read / len(read), torch.eye(2).double(), rtol=0.02, atol=0.02)
 
-
-@pytest.mark.parametrize("shape", [(200, 150), (150, 200), (40, 300), (300, 40)])
-def test_a_sketch_finds_the_first_directions_of_a_large_gradient(shape):
-    """Singular values that fall as 1/k^2, of a sum over tokens; the sketch is a third of the gradient or less."""
-    place_, (out, inputs) = torch.Generator().manual_seed(0), shape
-    tokens = min(shape)
-    g, _ = torch.linalg.qr(torch.randn(out, tokens, generator=place_))
-    x, _ = torch.linalg.qr(torch.randn(inputs, tokens, generator=place_))
-    size = 1 / torch.arange(1, tokens + 1) ** 2
-    pairs = [(x.T[i::3], (g * size).T[i::3]) for i in range(3)]  # a module that is called three times
-    probe = Probe.draw(0, "layer", shape, 4, torch.device("cpu"))
-    y, z = probe.of_inputs(pairs), probe.of_outputs(pairs)
-    values, left = probe.directions(y, z)
-    torch.testing.assert_close(values[:4].float(), size[:4], rtol=0.02, atol=0)
-    torch.testing.assert_close((left[:, :3].float() * g[:, :3]).sum(0).abs(), torch.ones(3), rtol=0.02, atol=0)
-    torch.testing.assert_close(probe.squares(probe.gram(pairs, y))[:4].float(), size[:4] ** 2, rtol=0.02, atol=0)
+    all_x = torch.cat([x for pairs in batches for x, _ in pairs]).double()
+    whitening = torch.linalg.pinv(all_x, rtol=1e-5) * len(all_x) ** 0.5  # (40, n): C^(-1/2) up to a rotation
+    g = torch.stack([sum(g.T @ x for x, g in pairs) for pairs in batches]).double()
+    g = g.mean(0, keepdim=True) if is_mean else g
+    expected = torch.linalg.eigvalsh((whitening.T @ g.mT @ g @ whitening).mean(0)).flip(0)
+    torch.testing.assert_close(squares[:2], expected[:2], rtol=0.02, atol=0)
 
 
 def test_a_tiny_linear_model_by_hand():
-    """y = W x, loss = y . t: the gradient to W is t x^T, of rank one, with |t| |x| as its singular value."""
+    """y = W x of one token: the gradient to W is t x^T. A x has size one, so the score is that of a bias, |t|_1."""
     layer = nn.Linear(3, 2, bias=False)
     x, t = torch.tensor([[1.0, 2.0, 2.0]]), torch.tensor([[3.0, -4.0]])
-    with recorded(nn.ModuleDict({"a": layer}), ["a"]) as pairs:
+    reading, reach = Reading("a", "a"), Reach(0, Reading("a", "a"), (2, 3), 1, 1.0, "")
+    with recorded(nn.ModuleDict({"a": layer}), [reading]) as pairs:
         (layer(x) * t).sum().backward()
-    probe = Probe.draw(0, "a", (2, 3), 1, torch.device("cpu"))
-    values, left = probe.directions(probe.of_inputs(pairs["a"]), probe.of_outputs(pairs["a"]))
-    assert values[0].item() == pytest.approx(15)
-    direction = Direction(0, "a", (2, 3), 1, 0.5)
-    assert direction.taylor(values, left).item() == pytest.approx(0.5 * 15 * (0.6 + 0.8))
-    n = probe.gram(pairs["a"], probe.of_inputs(pairs["a"]))
-    assert direction.fisher(probe.squares(n)).item() == pytest.approx(0.25 * 225)
+    v, moved, columns, squares = directions(reading, reach, [pairs[reading]])
+    assert reach.taylor(moved.double() @ columns).item() == pytest.approx(7, rel=0.01)
+    assert reach.fisher(squares).item() == pytest.approx(25, rel=0.01)
+    row = (v.double() @ columns[:, :1]).T.float()
+    assert (x @ row.T).abs().item() == pytest.approx(1, rel=0.01)
+    assert (x @ reach.first(row).T).abs().item() == pytest.approx(3**-0.5, rel=0.01)
 
 
-def test_a_layer_that_no_pass_reached_has_no_score():
-    probe = Probe.draw(0, "a", (5, 4), 1, torch.device("cpu"))
-    y, z = probe.of_inputs([]), probe.of_outputs([])
-    assert probe.directions(y, z)[0].abs().max() == 0
-    assert probe.squares(probe.gram([], y)).abs().max() == 0
+def test_tokens_that_the_loss_does_not_read_do_not_count():
+    x, g = torch.randn(6, 5), torch.randn(6, 4)
+    g[3:] = 0
+    whole, part = (Moments.of(torch.eye(5), 4, [pair]) for pair in ((x, g), (x[:3], g[:3])))
+    for name in vars(part):
+        torch.testing.assert_close(getattr(whole, name), getattr(part, name))
+
+
+def test_a_module_that_no_pass_reached_has_no_score():
+    reading, reach = Reading("a", "a"), Reach(0, Reading("a", "a"), (5, 4), 1, 1.0, "")
+    _, moved, columns, squares = directions(reading, reach, [[]])
+    assert reach.taylor(moved.double() @ columns) == reach.fisher(squares) == 0
+
+
+TYPES = {
+    "{attn,ffn}.*": ["lora(rank=1)", "lora(rank=4)", "bitfit"],
+    "norm.*": ["lnfit", "bitfit"],
+    "block.*": ["adapter(bottleneck=1)", "low-rank-adapter(reduction=4)"],
+    "block.ffn": ["parallel-adapter(bottleneck=1)"],
+}
+
+
+class Stepped:
+    """A network, the scores of its candidates, and what a true step of each does: by how much the loss falls."""
+
+    SIZE = 1e-4
+
+    def __init__(self, family: str) -> None:
+        backbone, self.data = build(family).double(), batch(family)
+        self.model = GatedModel(backbone, place(space(TYPES), backbone))
+        weights = self.model.initial_weights(0).double().requires_grad_()
+        self.reaches = widest(Reach.all_of(self.model.placed))
+        with recorded(backbone, sorted(self.reaches)) as pairs:
+            loss = loss_under(self.model, weights, opened(self.model), self.data)
+            (gradient,) = torch.autograd.grad(loss, weights)
+        self.scores, tensors = Parts(self.model).taylor(gradient), self.model.named(weights.detach())
+        for reach in Reach.all_of(self.model.placed):
+            v, moved, columns, _ = directions(reach.reading, self.reaches[reach.reading], [pairs[reach.reading]])
+            self.scores[reach.number] += reach.taylor(moved.double() @ columns)
+            if reach.start:
+                tensors[reach.start] = reach.first((v.double() @ columns).T)
+        self.weights = self.model.from_named(tensors).double()
+
+    def decrease(self, number: int) -> float:
+        """How much the loss falls in a balanced step of one candidate alone, per learning rate."""
+        gates = torch.eye(len(self.model.placed), dtype=torch.float64)[number]
+        leaf = self.weights.clone().requires_grad_()
+        before = loss_under(self.model, leaf, gates, self.data)
+        (gradient,) = torch.autograd.grad(before, leaf)
+        with torch.no_grad():
+            stepped = self.weights - self.SIZE * self.model.balanced() * gradient.sign()
+            return (before - loss_under(self.model, stepped, gates, self.data)).item() / self.SIZE
+
+    def ratios(self, kind: str) -> list[float]:
+        """Of each candidate of a kind, what a true step does to what its score says; without those that do nothing."""
+        numbers = [i for i, p in enumerate(self.model.placed) if p.candidate.delta.startswith(kind)]
+        numbers = [i for i in numbers if self.scores[i] > 1e-6]  # a bias of keys: no softmax sees it
+        return [self.decrease(i) / self.scores[i].item() for i in numbers]
+
+
+@pytest.mark.parametrize("family", ["bert", "t5"])
+def test_scores_are_what_a_true_step_of_each_candidate_does(family):
+    """A LoRA from the start that it is given: so scores of types compare with each other as true steps do."""
+    network = Stepped(family)
+    for kind in ("lora(rank=1)", "lora(rank=4)", "bitfit", "lnfit"):
+        ratios = network.ratios(kind)
+        assert len(ratios) >= 4
+        assert all(0.97 < ratio < 1.03 for ratio in ratios), (kind, ratios)
+
+
+def test_an_adapter_reaches_what_it_is_scored_by_when_its_first_half_has_turned():
+    """Small numbers in the direction of the score in front of gelu, as training can make them: a step does as scored.
+
+    Relu is not linear anywhere, and keeps the half of the tokens on which the direction points upwards.
+    """
+    network, seen = Stepped("bert"), 0
+    tensors = network.model.named(network.weights)
+    for number, placed in enumerate(network.model.placed):
+        if placed.candidate.delta == "adapter(bottleneck=1)":
+            name = f"{placed.candidate.module}/{placed.candidate.delta}"
+            random = network.decrease(number)
+            reach = next(r for r in Reach.all_of(network.model.placed) if r.number == number)
+            with recorded(network.model.backbone, [reach.reading]) as pairs:
+                leaf = network.weights.clone().requires_grad_()
+                loss_under(network.model, leaf, opened(network.model), network.data).backward()
+            v, _, columns, _ = directions(reach.reading, network.reaches[reach.reading], [pairs[reach.reading]])
+            tensors[f"{name}/down.weight"] = 0.01 * placed.site.outputs**0.5 * (v.double() @ columns[:, :1]).T
+            network.weights = network.model.from_named(tensors).double()
+            assert network.decrease(number) / network.scores[number].item() == pytest.approx(1, abs=0.1)
+            seen += random < network.decrease(number)
+    assert seen == 4

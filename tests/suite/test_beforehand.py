@@ -46,7 +46,7 @@ def test_the_data_are_shown(validate):
     code, out, err = validate(
         f"[experiment.a]\n{task('semicolon.csv')}[experiment.b]\nseed = 1\n{task('semicolon.csv')}"
     )
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "next: s3tui run s.toml\n")
     lines = out.splitlines()[4:]
     assert lines[0] == "data of a, b: semicolon.csv"
     assert lines[1] == "  48 rows: train 40, validation 4, test 4"
@@ -68,6 +68,26 @@ def test_what_is_wrong_with_the_data_is_told_of_every_task(validate):
     ]
     assert "warning: task of c: labels differ only in case or spaces" in out
     assert "data of a: many-empty.csv" in out
+
+
+def test_which_exports_a_space_allows_is_told(validate):
+    data = task("UPPER.CSV")
+    experiments = f'[experiment.a]\n{data}[experiment.b]\nexportable = "peft"\n{data}'
+    code, out, _ = validate(experiments)
+    assert code == 0
+    assert "space of a: mix-low-rank on " in out
+    assert "  exports: delta; peft unless low-rank-adapter is chosen; merged unless low-rank-adapter is chosen\n" in out
+    assert "  exports: delta, peft, merged\n" in out
+    a, b = json.loads(validate(experiments, "--json")[1])["spaces"]
+    assert a["exports"]["peft"] == {"low-rank-adapter": "none of its methods beside LoRA and norms"}
+    assert (b["experiments"], b["exportable"], b["exports"]["peft"]) == (["b"], "peft", {})
+    assert b["candidates"] < a["candidates"]
+
+
+def test_a_space_of_which_nothing_is_exportable_is_told(validate):
+    code, _, err = validate(f'[experiment.a]\nexportable = "peft"\nspace = "adapter"\n{task("UPPER.CSV")}')
+    assert code == 2
+    assert 'space and budget of a: exportable = "peft": PEFT cannot hold any candidate of this space: ' in err
 
 
 def test_budgets_that_cannot_hold_are_told_before_anything_runs(validate):

@@ -45,7 +45,8 @@ def test_it_validates_without_a_hub(file, tmp_path):
         [sys.executable, "-m", "s3tui", "validate", str(file)],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=DEADLINE,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"next: s3tui run {file}\n")
+    assert "its rows come from the hub" in done.stdout or "offline" in file.stem
     assert f"in {ROOT / 'runs' / file.stem}" in done.stdout
 
 
@@ -59,7 +60,9 @@ def test_the_paper_s_suites_have_its_tasks_budgets_seeds_and_lengths(name, space
     for task in SCRIPTS:
         mine = [s for s in specs if s.task.name == task]
         assert {(s.budget, s.seed) for s in mine} == {(b, 100 + i) for b in (1.389e-4, 3.48e-5) for i in range(5)}
-        assert {s.search.validation_batch_size for s in mine} == {32 if task == "superglue-record" else 128}
+        # Its valid_batch_size is that of evaluations; gates see batches of train_batch_size.
+        assert {s.eval_batch_size for s in mine} == {32 if task == "superglue-record" else 128}
+        assert {s.search.validation_batch_size for s in mine} == {None}
     for spec in specs:
         assert (spec.model, spec.space.name, spec.method) == ("t5-large", space, "s3")
         assert (spec.search.learning_rate, spec.search.alpha_learning_rate, spec.retrain.learning_rate) == (
@@ -77,5 +80,5 @@ def test_the_example_is_that_of_the_paper_s_readme():
         assert (spec.model, spec.task.name, spec.space.name) == ("t5-large", "superglue-cb", "mix-low-rank")
         assert (spec.budget, spec.seed) == (1.389e-4, 100)
         assert (lengths(spec.search), lengths(spec.retrain)) == ((4, 1, 30), (4, 1, 60))
-        assert (spec.search.validation_batch_size, spec.search.learning_rate) == (32, 3e-4)
+        assert (spec.search.validation_batch_size, spec.eval_batch_size, spec.search.learning_rate) == (None, 32, 3e-4)
         assert (spec.search.alpha_learning_rate, spec.retrain.learning_rate) == (0.1, 3e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_large_tasks_are_sampled(monkeypatch):
     monkeypatch.setattr("core.tasks.lengths.MOST_TEXTS", 10)
     told = look(CASES / "UPPER.CSV", ("builtin:minilm",))["lengths"]["builtin:minilm"]
     assert (told["texts"], told["sampled"]) == (10, True)
+
+
+def test_weights_of_classes_are_a_problem_for_a_model_that_writes(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"is_encoder_decoder": True, "model_type": "t5"}))
+    found = look(CASES / "UPPER.CSV", (str(tmp_path),), class_weights="balanced")
+    assert found["problems"] == [
+        f'class_weights = "balanced" is for models that answer with a head: leave it out for {tmp_path}'
+    ]
 
 
 def test_a_length_above_what_the_model_reads_is_a_problem():
@@ -178,3 +187,28 @@ def test_looking_loads_neither_torch_nor_transformers():
     assert json.loads(done.stdout)[0]["problems"] == []
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert not loaded & {"torch", "transformers", "datasets", "pandas", "sklearn", "scipy"}
+
+
+def test_a_task_of_the_hub_that_is_not_here_is_a_note_and_not_asked_for(tmp_path):
+    script = (
+        "import json\nfrom core.run.spec import NamedTask\nfrom core.tasks.preview import preview\n"
+        "import sys\nfound = preview(NamedTask(name='rte'), 0, ())\n"
+        "print(json.dumps([found, 'datasets' in sys.modules]))"
+    )
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    environment = {k: v for k, v in environment.items() if k not in ("HF_HUB_CACHE", "HF_DATASETS_CACHE")}
+    code = [sys.executable, "-c", script]
+    done = subprocess.run(code, env=environment, capture_output=True, text=True, check=True)
+    found, has_loaded = json.loads(done.stdout)
+    assert found["notes"] == ["its rows come from the hub (nyu-mll/glue) and are not on this machine yet, "
+                              "so they are not checked"]  # fmt: skip
+    assert (found["problems"], found["splits"], has_loaded) == ([], {}, False)
+    (tmp_path / "datasets/nyu-mll___glue").mkdir(parents=True)  # of another data set of that repository
+    done = subprocess.run(code, env=environment, capture_output=True, text=True, check=True)
+    assert "are not all on this machine yet" in json.loads(done.stdout)[0]["notes"][0]
+
+
+def test_rows_of_a_package_are_shown():
+    found = preview(NamedTask(name="icd10-chapter", per_class=10), 0, ())
+    assert len(found["splits"]["train"]["labels"]) == 21
+    assert (sum(part["rows"] for part in found["splits"].values()), found["problems"]) == (210, [])

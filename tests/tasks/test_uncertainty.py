@@ -6,6 +6,7 @@ import statistics
 
 import pytest
 
+from core.run.resampling import variance_of_difference
 from core.tasks.metrics import METRICS
 from core.tasks.task import Example
 from core.tasks.uncertainty import _resampled, standard_error
@@ -86,3 +87,42 @@ def test_constant_predictions_have_an_error_and_a_single_row_has_none(metric):
         assert constant == 0
         assert standard_error(metric, [math.nan] * len(examples), examples) == 0
     assert standard_error(metric, predictions[:1], examples[:1]) is None
+
+
+def two_sides(metric):
+    """Targets and the predictions of two models of which one is right a little more often, on the same rows."""
+    said, examples = rows(metric)
+    place = random.Random(5)
+    better = [e.label if place.random() < 0.2 else p for p, e in zip(said, examples, strict=True)]
+    return said, better, examples
+
+
+@pytest.mark.parametrize("metric", [*CLASSES, *NUMBERS])
+def test_the_variance_of_a_difference_is_that_of_a_paired_bootstrap_by_hand(metric):
+    said, better, examples = two_sides(metric)
+    names = [f"class {i}" for i in range(CLASSES.get(metric, 0))]
+    written = [
+        [names[p] if p >= 0 else None for p in side] if names else side
+        for side in ([e.label for e in examples], better, said)
+    ]
+    found = variance_of_difference(metric, written[0], [(written[1], written[2])], names)
+    if metric == "question_exact_match":  # the file does not say which rows are of one question
+        assert found is None
+        return
+    place, differences = random.Random(0), []
+    for _ in range(400):
+        drawn = place.choices(range(len(examples)), k=len(examples))
+        a, b = (METRICS[metric]([side[i] for i in drawn], [examples[i] for i in drawn]) for side in (better, said))
+        differences.append(a - b)
+    assert math.sqrt(found) == pytest.approx(statistics.stdev(differences), rel=0.2)
+    apart = standard_error(metric, said, examples) ** 2 + standard_error(metric, better, examples) ** 2
+    assert found < apart  # rows that both get right or wrong cancel out
+
+
+def test_a_difference_that_is_the_same_for_every_seed_is_of_their_mean():
+    said, better, examples = two_sides("accuracy")
+    targets, a, b = ([str(v) for v in side] for side in ([e.label for e in examples], better, said))
+    one, two = (variance_of_difference("accuracy", targets, [(a, b)] * times, "0123") for times in (1, 2))
+    assert one == pytest.approx(two)
+    assert variance_of_difference("accuracy", targets, [(a, b), (b, a)], "0123") == pytest.approx(0)
+    assert variance_of_difference("exact_match", targets, [(a, b)], ()) is None

@@ -165,6 +165,7 @@ def test_a_named_task_runs_from_end_to_end(tmp_path, models, root, family, name,
     assert list(result["constant"]) == found
     table = pyarrow.parquet.read_table(run.predictions)
     assert table.num_rows == result["rows"] > 1
+    assert ("probabilities" in table.column_names) == (name == "cola" and (evaluation == "auto" or family == "bert"))
     assert result["standard_error"] >= 0
     kind = {"cola": str, "stsb": float, "squad": list}[name]
     assert {type(target) for target in table["target"].to_pylist()} == {kind}

@@ -20,6 +20,6 @@ def test_the_length_of_a_search_is_told_where_there_is_one(row):
     outlook = Outlook(PlannedRun("a", RunSpec.model_validate(settings), Queue()), "new", "")
     lines = ["".join(part for cell in line for part, _ in cell) for line in detail_of(outlook, None, False, False)]
     (length,) = [line.split(maxsplit=1)[1] for line in lines if line.startswith("length")]
-    search = {"search": "search 1,200 steps, ", "saliency": "search 54 steps, ", "": ""}[row.length]
+    search = {"search": "search 1,200 steps, ", "saliency": "search 45 steps, ", "": ""}[row.length]
     assert length == f"{search}retrain 3 epochs"
     assert any(line.startswith("space") for line in lines) == (row.space in ("chosen", "whole"))

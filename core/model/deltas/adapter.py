@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.model.deltas.balance import KEPT, relative, summed
-from core.model.deltas.base import Effect, Standalone, Weight, normal, zeros
+from core.model.deltas.base import Effect, LowRankMap, Standalone, Weight, normal, zeros
 from core.model.site import Site
 
 STD = 0.01
@@ -52,3 +52,7 @@ class Adapter(Standalone):
         """The bottleneck as a function of h."""
         down, d, up, u = (tensors[k] for k in ("down.weight", "down.bias", "up.weight", "up.bias"))
         return Effect(residual=lambda h: F.linear(F.gelu(F.linear(h, down, d), approximate="tanh"), up, u))
+
+    def low_rank_map(self) -> LowRankMap:
+        """U D h: gelu is linear for small numbers, with a slope of a half, which the rate of U has."""
+        return LowRankMap(self.bottleneck, "output", "up.weight", share=0.5)

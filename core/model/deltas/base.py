@@ -73,6 +73,23 @@ class Effect:
         return scaled if self.residual is None else [*scaled, self.residual]
 
 
+@dataclass(frozen=True)
+class LowRankMap:
+    """The low-rank map B A of a delta, of which A can turn anywhere during training; its slope where it is not linear.
+
+    `rank` is that of the map. It reads what the module reads ("input"), what its sub-layer reads ("entry"), or what the
+    module puts out ("output"). `up` is the tensor B, which starts at zero. `share` is the part that a step of B has of
+    a balanced step of the delta. `down` is the tensor that is A itself, with rows that can be given directions; empty
+    if A consists of several tensors or stands before a non-linearity.
+    """
+
+    rank: int
+    reads: Literal["input", "entry", "output"]
+    up: str
+    share: float = 1.0
+    down: str = ""
+
+
 class Delta(Protocol):
     """A kind of delta with its arguments."""
 
@@ -97,13 +114,20 @@ class Delta(Protocol):
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """What it does with these tensors (the gated ones already scaled by gate and factor)."""
 
+    def low_rank_map(self) -> LowRankMap | None:
+        """Its low-rank map; None if it has none, or one whose directions are not free."""
+
 
 class Standalone:
-    """A delta that acts on a module and has no smaller one inside it."""
+    """A delta that acts on a module, has no smaller one inside it, and no free low-rank map."""
 
     axes: ClassVar[Mapping[str, int]] = {}
     folds: ClassVar[bool] = False
     acts_on: ClassVar[Literal["module", "attention", "stack"]] = "module"
+
+    def low_rank_map(self) -> LowRankMap | None:
+        """None."""
+        return None
 
 
 def zeros(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

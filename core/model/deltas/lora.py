@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from core.model.deltas.balance import relative, summed
-from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
+from core.model.deltas.base import Effect, LowRankMap, Standalone, Weight, uniform, zeros
 from core.model.site import Site
 
 
@@ -55,3 +55,7 @@ class LoRA(Standalone):
     def effect(self, tensors: Mapping[str, Tensor]) -> Effect:
         """The two factors of the update."""
         return Effect(low_rank=(tensors["lora_A"], tensors["lora_B"]))
+
+    def low_rank_map(self) -> LowRankMap:
+        """B A x, of which A can start with any rows."""
+        return LowRankMap(self.rank, "input", "lora_B", down="lora_A")

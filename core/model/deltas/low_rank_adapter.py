@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.model.deltas.balance import KEPT, glorot_rms, relative, summed
-from core.model.deltas.base import Effect, Standalone, Weight, glorot, zeros
+from core.model.deltas.base import Effect, LowRankMap, Standalone, Weight, glorot, zeros
 from core.model.site import Site
 
 
@@ -64,3 +64,7 @@ class LowRankAdapter(Standalone):
             return torch.addmm(u, thin.flatten(0, -2), up_right).view(h.shape)
 
         return Effect(residual=residual)
+
+    def low_rank_map(self) -> LowRankMap:
+        """h Dl (Dr Ul) Ur: of rank k, with the slope of gelu for small numbers."""
+        return LowRankMap(self.rank, "output", "up.right", share=0.5)

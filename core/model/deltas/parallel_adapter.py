@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.model.deltas.balance import KEPT, relative, summed
-from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
+from core.model.deltas.base import Effect, LowRankMap, Standalone, Weight, uniform, zeros
 from core.model.site import Site
 
 
@@ -52,3 +52,7 @@ class ParallelAdapter(Standalone):
         """The bottleneck as a function of x."""
         down, d, up, u = (tensors[k] for k in ("down.weight", "down.bias", "up.weight", "up.bias"))
         return Effect(parallel=lambda x: F.linear(F.relu(F.linear(x, down, d)), up, u))
+
+    def low_rank_map(self) -> LowRankMap:
+        """U D x: relu lets half of it pass, which the rate of U has."""
+        return LowRankMap(self.bottleneck, "entry", "up.weight", share=0.5)

@@ -96,3 +96,7 @@ class S3:
     def result(self, state: SearchState, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """p at the best evaluation, and what it makes within the budget."""
         return best.p, self.cut.select(best.p)
+
+    def first_tensors(self, state: SearchState, selected: Sequence[int]) -> dict[str, Tensor]:
+        """None."""
+        return {}

@@ -2,11 +2,12 @@
 
 If the model has a new head, the first steps train that alone, as gradients through a random head are mostly noise.
 Each further step takes the gradients of one batch at the weights with which deltas start, where they have no effect
-yet. `core.search.scores` has the two criteria. p is the score relative to the largest one.
+yet. `core.search.scores` has the two criteria. p is the score relative to the largest one. It is computed anew a few
+times while batches are taken, as that costs about as much as a batch.
 
 The saliency of what is still to be trained is that of SNIP (Lee et al. 2019, arXiv 1810.02340) and, with squares, of
-FISH masks (Sung et al. 2021, arXiv 2111.09839); the best directions of a LoRA are those of LoRA-GA (Wang et al. 2024,
-arXiv 2407.05000).
+FISH masks (Sung et al. 2021, arXiv 2111.09839); a LoRA that starts with directions of its gradient is that of LoRA-GA
+(Wang et al. 2024, arXiv 2407.05000).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from core.runtime.checkpoint import Snapshot
 from core.search.bilevel import StepMetrics
 from core.search.loop import Best
 from core.search.passes import WEIGHTS, Masks, TrainPasses
-from core.search.scores import Direction, Parts, opened
-from core.search.sketch import Pairs, Probe, recorded
+from core.search.scores import Parts, Reach, opened, widest
+from core.search.sketch import Moments, Pairs, Reading, balanced, basis, probe, probed, recorded
 from core.tasks.randomness import seed_for
 from core.training.data import Order
 from core.training.optim import adamw
@@ -33,20 +34,27 @@ from core.training.optim.registry import restored, tensors_of
 from core.training.optim.step_scale import head_scale
 from core.training.setup import Setup
 
+# How often p is computed while batches are taken.
+UPDATES = 4
+# The prefixes of bases and of sums in a checkpoint.
+BASIS, SUM = "basis/", "sum/"
+
 
 @dataclass(frozen=True)
 class SaliencyState:
     """All that the search has seen; `step` steps are done.
 
-    `weights` are those at the start, with the head as trained so far. `sums` (weights) are the gradients of all
-    batches, or their squares, added up, and `sketches` those of the gradients to the layers with LoRAs, by name.
+    `weights` are those at the start, with the head as trained so far. `bases` has what low-rank maps may read, by
+    reading, once it is known. `sums` are those over batches, by name. `p` (candidates) are the relative scores when
+    they were computed last.
     """
 
     step: int
     weights: Tensor
     head_moments: adamw.Moments
-    sums: Tensor
-    sketches: Mapping[str, Tensor]
+    bases: Mapping[str, Tensor]
+    sums: Mapping[str, Tensor]
+    p: Tensor
 
 
 class Saliency:
@@ -58,36 +66,35 @@ class Saliency:
         self._head = GatedModel(setup.backbone.model, [], setup.backbone.head)
         self._of_head = model.of_head()
         self._head_steps = self._own.head_steps if setup.backbone.head else 0
-        self.total_steps = self._head_steps + self._own.batches
+        self._first_scored = self._head_steps + self._own.direction_batches
+        self.total_steps = self._first_scored + self._own.batches
         self.cut = Cut(model.parameters, model.choices, budget, "knapsack")
         rows = range(len(setup.data.splits["train"]))
         s = self.settings
         self._order = Order(rows, s.batch_size, setup.spec.seed, s.gradient_accumulation)
-        self._parts, self._directions = Parts(model), Direction.all_of(model.placed)
-        self._probes = self._draw_probes()
-
-    def _draw_probes(self) -> dict[str, Probe]:
-        """The random matrices by which the gradients of each layer with LoRAs are kept."""
-        probes: dict[str, Probe] = {}
-        for one in sorted(self._directions, key=lambda one: one.rank):  # the largest rank of a layer comes last
-            probes[one.module] = Probe.draw(self._spec.seed, one.module, one.shape, one.rank, self.model.device)
-        return probes
+        self._parts, self._reaches = Parts(model), Reach.all_of(model.placed)
+        self._widest = widest(self._reaches)
 
     def start(self, resumed: Snapshot | None) -> SaliencyState:
         """The state before the first step, or that of a checkpoint."""
         weights = self.model.initial_weights(self._spec.seed)
         moments = adamw.initial(weights[self._of_head])
         if resumed is None:
-            return SaliencyState(0, weights, moments, torch.zeros_like(weights), {})
+            none = torch.zeros(len(self.model.placed), dtype=torch.float64, device=self.model.device)
+            return SaliencyState(0, weights, moments, {}, {}, none)
         t = {name: tensor.to(self.model.device) for name, tensor in resumed.tensors.items()}
         moments = restored(moments, min(resumed.step, self._head_steps), t, "head")
-        sketches = {name.removeprefix(SKETCH): tensor for name, tensor in t.items() if name.startswith(SKETCH)}
-        return SaliencyState(resumed.step, t["weights"], moments, t["sums"], sketches)
+        bases, sums = (
+            {name.removeprefix(prefix): tensor for name, tensor in t.items() if name.startswith(prefix)}
+            for prefix in (BASIS, SUM)
+        )
+        return SaliencyState(resumed.step, t["weights"], moments, bases, sums, t["p"])
 
     def tensors(self, state: SaliencyState) -> dict[str, Tensor]:
         """What `start` reads from a checkpoint."""
-        sketches = {SKETCH + name: tensor for name, tensor in state.sketches.items()}
-        return {"weights": state.weights, "sums": state.sums} | tensors_of(state.head_moments, "head") | sketches
+        named = {"weights": state.weights, "p": state.p} | tensors_of(state.head_moments, "head")
+        named |= {BASIS + name: tensor for name, tensor in state.bases.items()}
+        return named | {SUM + name: tensor for name, tensor in state.sums.items()}
 
     def rates(self, step: int) -> tuple[float, float]:
         """The learning rate of the head at this 0-based step, and none for alphas."""
@@ -97,7 +104,7 @@ class Saliency:
         return rate * adamw.linear_decay(step, self._head_steps, self.settings.warmup_steps), 0.0
 
     def step(self, state: SaliencyState) -> tuple[SaliencyState, StepMetrics]:
-        """Train the head once, or take the gradients of one batch."""
+        """Train the head once, or take the gradients of one batch: first for directions, then for scores."""
         return self._train_head(state) if state.step < self._head_steps else self._take_gradients(state)
 
     def _passes(self, model: GatedModel, step: int, gates: Tensor) -> TrainPasses:
@@ -118,47 +125,68 @@ class Saliency:
         return after, self._metrics(after, loss, norm)
 
     def _take_gradients(self, state: SaliencyState) -> tuple[SaliencyState, StepMetrics]:
-        """Add the gradients of one batch to the sums."""
+        """Add up what the gradients of one batch have to say."""
         passes = self._passes(self.model, state.step, opened(self.model))
-        with recorded(self.model.backbone, list(self._probes)) as pairs:
+        with recorded(self.model.backbone, list(self._widest)) as pairs:
             loss, gradient = passes.weights_gradient(state.weights)
-        is_mean = self._own.criterion == "taylor"
-        sums = state.sums + (gradient if is_mean else gradient.square())
-        fresh = self._sketched(pairs, is_mean)
-        sketches = {name: state.sketches[name] + new if state.sketches else new for name, new in fresh.items()}
-        after = replace(state, step=state.step + 1, sums=sums, sketches=sketches)
+        is_scored = state.step >= self._first_scored
+        fresh = self._moments(state.bases, gradient, pairs) if is_scored else self._probed(pairs)
+        sums = {name: state.sums.get(name, 0) + new for name, new in fresh.items()}
+        after = replace(state, step=state.step + 1, sums=sums)
+        if after.step == self._first_scored:
+            after = replace(after, bases={name: basis(found) for name, found in sums.items()}, sums={})
+        if is_scored and self._is_update(after.step - self._first_scored):
+            after = replace(after, p=self._p(after))
         return after, self._metrics(after, loss, gradient.norm())
 
-    def _sketched(self, pairs: Mapping[str, Pairs], is_mean: bool) -> dict[str, Tensor]:
-        """The sketches of this batch's gradients, or of their products G^T G, summed over the processes."""
-        probes = self._probes
-        y = {path: probe.of_inputs(pairs[path]) for path, probe in probes.items()}
-        if is_mean:
-            z = {path: probe.of_outputs(pairs[path]) for path, probe in probes.items()}
-            return _summed({f"{path}/y": t for path, t in y.items()} | {f"{path}/z": t for path, t in z.items()})
-        y = _summed(y)
-        return _summed({f"{path}/n": probe.gram(pairs[path], y[path]) for path, probe in probes.items()})
+    def _is_update(self, batches: int) -> bool:
+        """Whether p is computed after so many batches: after the last one, and at even distances before."""
+        total = self._own.batches
+        return batches * UPDATES // total > (batches - 1) * UPDATES // total
+
+    def _probed(self, pairs: Mapping[Reading, Pairs]) -> dict[str, Tensor]:
+        """What G reads, seen through a random matrix, for each reading."""
+        found = {}
+        for reading, reach in self._widest.items():
+            left = probe(self._spec.seed, reading, reach.shape, reach.rank).to(self.model.device)
+            found[str(reading)] = probed(left, reach.shape[1], pairs[reading])
+        return _summed(found)
+
+    def _moments(
+        self, bases: Mapping[str, Tensor], gradient: Tensor, pairs: Mapping[Reading, Pairs]
+    ) -> dict[str, Tensor]:
+        """The gradient to all weights and its squares, and what low-rank maps would do within their bases."""
+        found: dict[str, Tensor] = {}
+        for reading, reach in self._widest.items():
+            moments = Moments.of(bases[str(reading)], reach.shape[0], pairs[reading])
+            found |= {f"{reading}/{name}": tensor for name, tensor in vars(moments).items()}
+        found = _summed(found)
+        for reading in self._widest:
+            moved = found[f"{reading}/moved"]
+            found[f"{reading}/squares"] = moved.t() @ moved
+        return found | {"gradient": gradient, "squares": gradient.square()}
 
     def _metrics(self, after: SaliencyState, loss: Tensor, norm: Tensor) -> StepMetrics:
-        return StepMetrics(loss, None, norm, None, None, None, None, self._p(after))
+        return StepMetrics(loss, None, norm, None, None, None, None, after.p)
 
     def scores(self, state: SaliencyState) -> Tensor:
-        """The scores (candidates, fp64); zero before the first batch."""
-        batches = max(1, state.step - self._head_steps)
-        parts, sketches = self._parts, {name: t / batches for name, t in state.sketches.items()}
-        if self._own.criterion == "taylor":
-            scores = parts.taylor(state.sums / batches)
-            found = {
-                m: p.directions(sketches[f"{m}/y"], sketches[f"{m}/z"]) for m, p in self._probes.items() if sketches
-            }
-            best = {one.number: one.taylor(*found[one.module]) for one in self._directions if found}
-        else:
-            scores = parts.fisher(state.sums / batches)
-            squares = {m: p.squares(sketches[f"{m}/n"]) for m, p in self._probes.items() if sketches}
-            best = {one.number: one.fisher(squares[one.module]) for one in self._directions if squares}
-        if best:
-            scores[list(best)] = torch.stack(list(best.values()))
+        """The scores (candidates, fp64), after a scored batch."""
+        batches, is_taylor = state.step - self._first_scored, self._own.criterion == "taylor"
+        mean = {name: tensor / batches for name, tensor in state.sums.items()}
+        scores = self._parts.taylor(mean["gradient"]) if is_taylor else self._parts.fisher(mean["squares"])
+        for reading in self._widest:
+            columns, squares = self._directions(reading, mean)
+            moved = mean[f"{reading}/moved"].double() @ columns
+            for reach in (reach for reach in self._reaches if reach.reading == reading):
+                scores[reach.number] += reach.taylor(moved) if is_taylor else reach.fisher(squares)
         return scores
+
+    def _directions(self, reading: Reading, mean: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The balanced directions within the basis of a reading, and their squares (`balanced`), from means."""
+        moved, squares = mean[f"{reading}/moved"], mean[f"{reading}/squares"]
+        if self._own.criterion == "taylor":
+            squares = moved.t() @ moved
+        return balanced(squares, mean[f"{reading}/second"] / mean[f"{reading}/tokens"].clamp_min(1e-9))
 
     def _p(self, state: SaliencyState) -> Tensor:
         scores = self.scores(state)
@@ -166,12 +194,12 @@ class Saliency:
 
     def probabilities(self, state: SaliencyState) -> list[float]:
         """The score of every candidate as a share of the largest one."""
-        p: list[float] = self._p(state).tolist()
+        p: list[float] = state.p.tolist()
         return p
 
     def order(self, state: SaliencyState, p: Sequence[float]) -> list[int]:
-        """What a knapsack takes, then the rest, each by the score per parameter; nothing before the first batch."""
-        if state.step <= self._head_steps:
+        """What a knapsack takes, then the rest, each by the score per parameter; nothing before there are scores."""
+        if not any(p):
             return []
         taken, costs = set(self.cut.select(p)), self.cut.parameters
         return sorted(range(len(p)), key=lambda i: (i not in taken, -p[i] / costs[i]))
@@ -189,9 +217,16 @@ class Saliency:
         p = self.probabilities(state)
         return tuple(p), self.cut.select(p, self.order(state, p))
 
-
-# The prefix of sketches in a checkpoint.
-SKETCH = "sketch/"
+    def first_tensors(self, state: SaliencyState, selected: Sequence[int]) -> dict[str, Tensor]:
+        """A of each selected LoRA, with the directions by which it was scored."""
+        if self._own.lora_start == "random":
+            return {}
+        mean = {name: tensor / self._own.batches for name, tensor in state.sums.items()}
+        found = {}
+        for reach in (reach for reach in self._reaches if reach.start and reach.number in set(selected)):
+            columns, _ = self._directions(reach.reading, mean)
+            found[reach.start] = reach.first((state.bases[str(reach.reading)].double() @ columns).t()).float()
+        return found
 
 
 def _summed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

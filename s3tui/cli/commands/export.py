@@ -9,6 +9,7 @@ from typing import Any
 
 from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error, UsageError, nearest
 from core.run.rundir import RunDir
+from s3tui.cli.diagnostics import say
 from s3tui.system.child import PYTHON, surroundings
 
 KINDS = ("delta", "merged", "peft")
@@ -34,6 +35,7 @@ def export(run: str, kind: str, output: Path, push: str | None, where: Path | No
         print(f"{size:>12,} bytes  {output / name}")
     if found["url"]:
         print(found["url"])
+    say(f"how to load it: {output / 'README.md'}")
     return EXIT_OK
 
 

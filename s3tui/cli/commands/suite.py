@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -95,14 +96,22 @@ def validate(file: Path, as_json: bool) -> int:
     if as_json:
         about = {"suite": suite.name, "workspace": str(suite.workspace), "runs": runs}
         lines = {"problems": problems, "warnings": seen.warnings, "notes": seen.notes}
-        print(json.dumps(about | {"tasks": [_without_key(look) for look in seen.tasks]} | lines, indent=1))
+        print(
+            json.dumps(
+                about | {"tasks": [_without_key(look) for look in seen.tasks], "spaces": seen.spaces} | lines, indent=1
+            )
+        )
     else:
         print(f"{len(runs)} run{'' if len(runs) == 1 else 's'} in {clean(str(suite.folder))}")
         columns = [[str(run["name"]), str(run["method"]), str(run["task"]), _budget(run["budget"])] for run in runs]
         print_aligned(columns)
         _print_data(seen)
+        _print_spaces(seen)
+        _print_lines(seen)
     if problems:
         raise ConfigError(problems)
+    if not as_json:
+        say(f"next: s3tui run {shlex.quote(str(file))}")
     return EXIT_OK
 
 
@@ -118,6 +127,20 @@ def _print_data(seen: Beforehand) -> None:
         print(clean(f"data of {', '.join(look['experiments'])}: {look['task']}"))
         for line in (*lines(look), *examples(look)):
             print(clean(f"  {line}"))
+
+
+def _print_spaces(seen: Beforehand) -> None:
+    from s3tui.suite.size import in_words
+
+    for space in seen.spaces:
+        print()
+        print(clean(f"space of {', '.join(space['experiments'])}: {space['space']} on {space['model']}"))
+        print(f"  {space['candidates']:,} candidates, {space['parameters']:,} parameters")
+        if space["exports"]:
+            print(clean(f"  exports: {in_words(space['exports'])}"))
+
+
+def _print_lines(seen: Beforehand) -> None:
     said = [*(f"warning: {line}" for line in seen.warnings), *(f"note: {line}" for line in seen.notes)]
     print("\n".join(["", *map(clean, said)]) if said else "", end="\n" if said else "")
 
@@ -165,29 +188,33 @@ def run(
         _ask_to_replace(suite, chosen)
     todo = submit(suite, chosen, fresh, launcher)
     workspace = Workspace(suite.workspace)
+    for planned in todo.start:
+        if planned.name in todo.replaced:
+            say(f"{planned.name}: what was there is deleted; it starts with the settings of {file}")
     for finished in todo.finished:
         say(f"{finished.name}: finished before, skipped")
+    if fresh and not todo.replaced:
+        say("--fresh replaced nothing: it replaces runs whose settings changed; s3tui rm deletes others")
     if detach:
         return _detach(workspace, len(todo.start), settings)
     names = [planned.name for planned in (*todo.start, *todo.resting)]
     runs = []
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
-    return _print_outcome(suite, runs, f"{suite.name}/", workspace.reasons())
+    return _print_outcome(suite, file, runs, workspace.reasons())
 
 
 def _ask_to_replace(suite: Suite, chosen: Sequence[PlannedRun]) -> None:
     """List the runs that would be replaced and ask; those that never began to train are replaced without asking."""
     from s3tui.cli.diagnostics import confirmed
-    from s3tui.runs.workspace import read_run
+    from s3tui.suite.plan import outlooks
 
-    there = [read_run(suite.directory(run), run.name) for run in chosen if suite.directory(run).exists()]
-    trained = [run for run in there if run.summary.get("phase") or run.directory.result.exists()]
-    if not trained:
+    lost = [one for one in outlooks(suite, chosen, fresh=True) if one.replaced and one.trained]
+    if not lost:
         return
-    for run in trained:
-        say(f"{run.name} ({run.status.name}): --fresh deletes it, results too")
-    if not confirmed(f"Delete {'this run' if len(trained) == 1 else f'these {len(trained)} runs'} and start anew?"):
+    for one in lost:
+        say(f"{one.run.name} ({one.state}): --fresh deletes it, results too")
+    if not confirmed(f"Delete {'this run' if len(lost) == 1 else f'these {len(lost)} runs'} and start anew?"):
         raise UsageError("nothing was deleted")
 
 
@@ -224,15 +251,16 @@ def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int
     return EXIT_OK
 
 
-def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
-    """Print the results of a suite, and the failure report of each unsuccessful run."""
+def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: Mapping[str, str]) -> int:
+    """Print the results of a suite, and the failure report of each unsuccessful run, or else what to do next."""
     from s3tui.cli.foreground.watcher import rests
+    from s3tui.cli.next_step import after_results
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
     from s3tui.results.verdicts import diagnose
     from s3tui.runs.failure import exit_code_for, failure_of
 
-    found = _of_suite(suite)
+    found, prefix = _of_suite(suite), f"{suite.name}/"
     print_table(standings(found), diagnose(found))
     answered = _print_races(suite)
     failed = [run for run in runs if not rests(run)]
@@ -241,6 +269,8 @@ def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons:
         say(str(failure))
         for line in failure.tail:
             say(f"    {line}")
+    if not failures:
+        after_results(found, file, prefix)
     return exit_code_for([failure for failure in failures if failure.run not in answered])
 
 
@@ -282,33 +312,39 @@ def attach(where: Path | None, settings: Settings | None = None) -> int:
 def results(path: Path | None, form: Form) -> int:
     """Print the results of a suite or a workspace; runs without a result are listed on stderr."""
     from s3tui.cli import results_table
+    from s3tui.cli.next_step import after_results
     from s3tui.results.standings import standings
     from s3tui.results.summary import without_result
     from s3tui.results.verdicts import diagnose
 
-    folder, found = _runs_of(path)
+    path = path or _only_suite()
+    folder, found, prefix = _runs_of(path)
     rows = standings(found)
     show = {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form]
     show(rows, diagnose(found))
     if not rows:
         say(f"no finished run in {folder}")
     _say_some(without_result(found))
+    if form == "table":
+        after_results(found, path, prefix)
     return EXIT_OK
 
 
-def _runs_of(path: Path | None) -> tuple[Path, list[FoundRun]]:
-    """The folder of the suite in a file with the runs of that suite, or the folder itself with all of its runs."""
+def _runs_of(path: Path) -> tuple[Path, list[FoundRun], str]:
+    """The folder of the suite in a file with the runs of that suite, or the folder itself with all of its runs.
+
+    Also what the names of the runs lack in the workspace.
+    """
     from s3tui.runs.workspace import find_runs
 
-    path = path or _only_suite()
     if path.is_dir():
-        return path, find_runs(path)
+        return path, find_runs(path), ""
     if not path.exists():
         raise UsageError(f"there is no {path}", "name the TOML file of a suite, or the folder of a workspace")
     from s3tui.suite.load import load  # imported here, as a folder does not need pydantic
 
     suite = load(path)
-    return suite.folder, _of_suite(suite)
+    return suite.folder, _of_suite(suite), f"{suite.name}/"
 
 
 def _of_suite(suite: Suite) -> list[FoundRun]:

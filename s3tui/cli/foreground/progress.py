@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from core.run.events import EndedEarly, Eval, Event
+from core.run.told import told
 from s3tui.cli.diagnostics import console, say
 from s3tui.runs.run_state import RunState
 from s3tui.text.sanitize import clean
@@ -65,29 +66,15 @@ class Lines:
         say(text)
 
     def event(self, run: str, state: RunState, event: Event) -> None:
-        """Print a line for an evaluation, and for a phase that ends early."""
-        if isinstance(event, EndedEarly):
-            place = f"after step {event.step} of {state.total or '?'}"
-            say(f"{run}: {event.phase} ended early, {place}: {event.reason}")
-        if isinstance(event, Eval):
-            place = f"{event.phase} {event.step}/{state.total or '?'}, {event.split}"
-            best = ", best so far" if event.best else ""
-            # The test is a single evaluation, without steps and best.
-            say(
-                f"{run}: {place}: {_metrics(event)}{best}"
-                if event.split != "test"
-                else f"{run}: test: {_metrics(event)}"
-            )
+        """Print a line for an evaluation, and for a phase that ends early; the log has more."""
+        if isinstance(event, (EndedEarly, Eval)):
+            say(f"{run}: {told(event, state.total)}")
 
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
         """Does nothing."""
 
     def close(self) -> None:
         """Does nothing."""
-
-
-def _metrics(event: Eval) -> str:
-    return ", ".join(f"{name} {points(value)}" for name, value in event.metrics.items())
 
 
 class Bars:

@@ -43,7 +43,7 @@ class PreviewSuite(Hosted, Screen[None]):
         key("s,enter", "start", "Start", "Queue the marked runs (s3tui run --detach)", footer=True),
         key("space", "mark", "Mark", "Mark the run under the cursor, or leave it out (--only)", footer=True),
         key("a", "mark_all", "All", "Mark all runs, or none", footer=True),
-        key("f", "fresh", "Fresh", "Replace existing runs, results too (--fresh)", footer=True),
+        key("f", "fresh", "Fresh", "Replace runs whose settings changed, results too (--fresh)", footer=True),
         key("r", "read", "Read again", "Read the file again after correcting it", footer=True),
         key("y", "copy", "Copy", "Copy the command that does the same"),
         key("escape,backspace", "back", "Back", "Back to the files", footer=True),
@@ -190,7 +190,7 @@ class PreviewSuite(Hosted, Screen[None]):
         elif self.s3.snapshot.read_only:
             notices.append(f"nothing can be started: {self.s3.snapshot.read_only}")
         if self._fresh:
-            notices.append("fresh: what is there of the marked runs is lost, results too")
+            notices.append("fresh: marked runs whose settings changed are replaced, and what they have is lost")
         return notices
 
     def _is_open(self, workspace: Path) -> bool:
@@ -220,7 +220,7 @@ class PreviewSuite(Hosted, Screen[None]):
         self._show()
 
     def action_fresh(self) -> None:
-        """Switch whether existing runs are replaced."""
+        """Switch whether runs whose settings changed are replaced."""
         self._fresh = not self._fresh
         self.action_read()
 
@@ -242,21 +242,22 @@ class PreviewSuite(Hosted, Screen[None]):
             return
         chosen = self._planned.marked
         refused = [one.refusal for one in chosen if one.refusal]
-        there = [one for one in chosen if one.state != "new"]
+        lost = [one for one in chosen if one.replaced and one.trained]
         if not chosen:
             self.notify("no run is marked; space marks", severity="warning", markup=False)
         elif refused:
             reason = f"{len(refused)} of the marked runs cannot be started; {refused[0]}"
             self.notify(clean(reason), severity="error", markup=False)
-        elif self._fresh and there:
-            self._confirm(chosen, there)
+        elif lost:
+            self._confirm(chosen, lost)
         else:
             self._submit(chosen)
 
-    def _confirm(self, chosen: Sequence[Outlook], there: Sequence[Outlook]) -> None:
-        done = sum(one.state == "finished" for one in there)
+    def _confirm(self, chosen: Sequence[Outlook], lost: Sequence[Outlook]) -> None:
+        done = sum(one.state == "finished" for one in lost)
         question = (
-            f"{len(there)} of these runs are there already, {done} of them finished: all they have is lost, for good"
+            f"{len(lost)} of these runs have other settings than the file, {done} of them are finished: "
+            "all they have is lost, for good"
         )
         confirm(self, "Replace runs", question, "replace them", lambda: self._submit(chosen), no="leave them")
 

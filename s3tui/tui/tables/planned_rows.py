@@ -79,17 +79,21 @@ def _budget(spec: RunSpec, size: Size | None) -> str:
     return count(int(spec.budget * size.backbone)) if size and size.backbone else percent(spec.budget)
 
 
-def detail_of(one: Outlook, size: Size | None, measuring: bool, fresh: bool) -> list[list[Cell]]:
+def detail_of(one: Outlook, size: Size | None, measuring: bool) -> list[list[Cell]]:
     """The details of a run: why it cannot be started, its model, space and size."""
+    from s3tui.suite.size import in_words
+
     spec = one.run.spec
     lines = []
     if method_of(spec.method).has_space:
         lines = [_named("size", *_written_size(size, measuring)), _named("space", _space(spec))]
+        lines += [_named("exports", clean(in_words(size.exports)))] if size and size.exports else []
     lines += [_named("model", clean(spec.model)), _named("length", _length(spec))]
     if one.refusal:
         lines.insert(0, _named("refused", clean(one.refusal), "bad"))
-    elif fresh and one.state != "new":
-        lines.insert(0, _named("there", f"{one.state}: is replaced, results too", "warn"))
+    elif one.replaced:
+        lost = "results too" if one.trained else "as it never began to train"
+        lines.insert(0, _named("there", f"{one.state}, with other settings: is replaced, {lost}", "warn"))
     elif one.state == "finished":
         lines.insert(0, _named("there", "finished before: is left as it is", "good"))
     elif one.state != "new":

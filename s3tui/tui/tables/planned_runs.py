@@ -74,7 +74,7 @@ class PlannedRuns:
         if one is None or self.preview is None:
             return ()
         seen = data_lines(one, self.looks.get(one.run.name), self._size_of(one))
-        return [*detail_of(one, self._size_of(one), self.sizes is None, self.preview.fresh), *seen]
+        return [*detail_of(one, self._size_of(one), self.sizes is None), *seen]
 
     def _size_of(self, one: Outlook) -> Size | None:
         from s3tui.suite.preview import key_of

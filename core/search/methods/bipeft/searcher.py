@@ -303,3 +303,7 @@ class Bipeft:
             )
         p = self.probabilities(state)
         return tuple(p), self.cut.select(p, self.order(state, p))
+
+    def first_tensors(self, state: BipeftState, selected: Sequence[int]) -> dict[str, Tensor]:
+        """None."""
+        return {}
