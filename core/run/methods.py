@@ -31,6 +31,7 @@ class MethodRow:
     - `evaluates`: whether the network is evaluated on the validation split during the search.
     - `gates`: whether each candidate has a probability p, which is logged during the search.
     - `by`: what the structure is selected by: "p", or the name of the quantity by which the logged order sorts.
+    - `learns`: whether the search trains the weights of the candidates, so that retraining can go on from them.
     - `bilevel`: whether it needs `search.bilevel`.
     - `strategy`: whether it reads `search.strategy`.
     - `baseline`: whether results are compared with it.
@@ -47,6 +48,7 @@ class MethodRow:
     evaluates: bool = True
     gates: bool = False
     by: str = "p"
+    learns: bool = False
     bilevel: bool = False
     strategy: bool = False
     baseline: bool = False
@@ -86,6 +88,7 @@ OWN = (
         code="core.search.methods.s3:S3",
         length="search",
         gates=True,
+        learns=True,
         strategy=True,
         title="sparse structure search",
         source="arXiv 2206.07382",
@@ -98,6 +101,7 @@ OWN = (
         settings="bipeft",
         gates=True,
         by="sensitivity",
+        learns=True,
         bilevel=True,
         title="BIPEFT, a search by pruning",
         source="arXiv 2410.09079",

@@ -34,6 +34,7 @@ from core.run.training import (
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
+PAPER_RETRAIN = {"start": "scratch"}
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
 # How far weights move in a step.
@@ -274,6 +275,7 @@ class RunSpec(Frozen):
             raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
         rest = {k: v for k, v in data.items() if k != "preset"}
         rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)
+        rest["retrain"] = _filled(rest.get("retrain", {}), PAPER_RETRAIN)
         if "task" in rest and _task_kind(rest["task"]) == "named":
             rest["task"] = _filled(rest["task"], PAPER_TASK)
         return PAPER_RUN | rest
@@ -321,6 +323,15 @@ class RunSpec(Frozen):
     def _two_levels_where_needed(self) -> RunSpec:
         if METHODS[self.method].bilevel and not self.search.bilevel:
             raise ValueError(f"method {self.method!r} compares two halves of the data: leave bilevel = false out")
+        return self
+
+    @model_validator(mode="after")
+    def _learned_where_searched(self) -> RunSpec:
+        if self.retrain.start == "searched" and not METHODS[self.method].learns:
+            raise ValueError(
+                f'retrain.start = "searched" goes on from weights that a search has learned, and method '
+                f'{self.method!r} learns none: set retrain.start = "scratch"'
+            )
         return self
 
     @model_validator(mode="after")

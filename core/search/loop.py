@@ -111,8 +111,8 @@ class Searcher(Protocol[State]):
 
 def search(
     setup: Setup, searcher: Searcher[State], checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Search, from the start or from a checkpoint; returns p and the structure."""
+) -> tuple[State, tuple[float, ...], tuple[int, ...]]:
+    """Search, from the start or from a checkpoint; returns the state at the end, p and the structure."""
     settings, total, resumed = searcher.settings, searcher.total_steps, checkpointer.take("search")
     state, best = searcher.start(resumed), Best.of(resumed.facts) if resumed else Best()
     evaluates = METHODS[setup.spec.method].evaluates
@@ -126,10 +126,10 @@ def search(
             if state.step == total:
                 if not evaluates:  # after an evaluation they are already there
                     _report_gates(searcher, state, reporter)
-                return searcher.result(state, best)
+                return (state, *searcher.result(state, best))
             if reason := searcher.is_done(state, best):
                 reporter.event(EndedEarly("search", state.step, reason), ended_early=state.step)
-                return searcher.result(state, best)
+                return (state, *searcher.result(state, best))
             setup.backbone.model.train()
             state, metrics = searcher.step(state)
             _report(searcher, state, metrics, reporter)

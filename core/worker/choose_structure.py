@@ -2,39 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from core.model.gated import GatedModel
+from core.run.events import SearchTaken
 from core.run.methods import METHODS
 from core.run.plugins import resolve
+from core.run.rundir import RunDir
+from core.run.searched import Searched
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.loop import search
 from core.training.setup import Setup
+from core.worker.shared_search import conditions, keep, source_of, taken
 
 
-def find_structure(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Structure:
+@dataclass(frozen=True)
+class Chosen:
+    """What a run is to retrain.
+
+    `weights` are those that the search has learned for the structure, and the head's; empty where it has learned none,
+    and where a checkpoint has newer ones. `shared` is the search of another run that was taken.
+    """
+
+    structure: Structure
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    shared: Searched | None = None
+
+
+def find_structure(run: RunDir, setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
     """The structure of a run; raises SpecError if its method is from a package that cannot be imported."""
     row = METHODS[setup.spec.method]
-    candidates = tuple(placed.candidate for placed in setup.placed)
     code = resolve(row.code, f"method {row.name!r}") if row.code else None
     if row.searches:
-        p, selected = _searched(setup, code, checkpointer, reporter)
-    else:
-        selected = tuple(sorted(code(setup))) if code else ()
-        chosen = set(selected)
-        p = tuple(float(i in chosen) for i in range(len(candidates)))
+        return _searched(run, setup, code, checkpointer, reporter)
+    selected = tuple(sorted(code(setup))) if code else ()
+    chosen = set(selected)
+    return Chosen(_structure(setup, tuple(float(i in chosen) for i in range(len(setup.placed))), selected))
+
+
+def _structure(setup: Setup, p: tuple[float, ...], selected: tuple[int, ...]) -> Structure:
+    candidates = tuple(placed.candidate for placed in setup.placed)
     return Structure(candidates, p, selected, setup.budget, setup.spec.model)
 
 
-def _searched(
-    setup: Setup, searcher: Any, checkpointer: Checkpointer, reporter: Reporter
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """p and the structure found by the search, or by an earlier attempt of it."""
-    if checkpointer.resumed is not None and checkpointer.resumed.phase == "retrain":
-        return tuple(checkpointer.resumed.facts["p"]), tuple(checkpointer.resumed.facts["selected"])
+def _searched(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
+    """What the search has found: in an earlier attempt, in another run with the same search, or now."""
+    resumed = checkpointer.resumed
+    if resumed is not None and resumed.phase == "retrain":
+        p, selected = tuple(resumed.facts["p"]), tuple(resumed.facts["selected"])
+        return Chosen(_structure(setup, p, selected), shared=source_of(run))
+    if resumed is None and (found := taken(run, setup)) is not None:
+        searched, weights = found
+        reporter.event(SearchTaken(searched.taken_from, searched.steps, searched.seconds))
+        reporter.all_gates(searched.steps, list(searched.p), None if searched.order is None else list(searched.order))
+        return Chosen(_structure(setup, searched.p, searched.selected), weights, searched)
+    return _search(run, setup, code, checkpointer, reporter)
+
+
+def _search(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
+    """Search, and keep what was found for runs that differ in retraining alone."""
     model = GatedModel(setup.backbone.model, setup.placed, setup.backbone.head)
-    found = search(setup, searcher(setup, model, setup.budget), checkpointer, reporter)
+    searcher = code(setup, model, setup.budget)
+    state, p, selected = search(setup, searcher, checkpointer, reporter)
+    order = searcher.order(state, p)
+    weights = model.tensors_of(state.weights, selected) if METHODS[setup.spec.method].learns else {}
     model.detach()
-    return found
+    seconds = round(checkpointer.stopwatch.seconds["search"], 3)
+    order = None if order is None else tuple(order)
+    keep(run, Searched(conditions(setup), p, selected, order, state.step, seconds, "", ""), weights, reporter)
+    return Chosen(_structure(setup, p, selected), weights)

@@ -21,7 +21,7 @@ from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
 from core.training.tested import Tested
 from core.training.trainee import FullTrainee, StructureTrainee, Trainee
-from core.worker.choose_structure import find_structure
+from core.worker.choose_structure import Chosen, find_structure
 
 
 def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Reporter) -> dict[str, float]:
@@ -31,17 +31,17 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     gc.enable()
     checkpointer.stop.wait_for_steps()
     checkpointer.stopwatch.enter("search")
-    structure = find_structure(setup, checkpointer, reporter)
+    chosen = find_structure(run, setup, checkpointer, reporter)
+    structure = chosen.structure
     reporter.result(run.structure, json_bytes(structure.to_json()))
     reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
     checkpointer.stopwatch.enter("retrain")
-    trainee = _trainee(spec, structure, setup.backbone)
+    trainee = _trainee(spec, chosen, setup.backbone)
     validation, tested = retrain(setup, structure, trainee, checkpointer, reporter)
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
     reporter.result(run.predictions, tested.parquet())
-    reporter.result(
-        run.result, json_bytes(_result(setup, structure, validation, tested, checkpointer.stopwatch.seconds))
-    )
+    seconds = checkpointer.stopwatch.seconds
+    reporter.result(run.result, json_bytes(_result(setup, structure, validation, tested, seconds) | _shared(chosen)))
     return tested.metrics
 
 
@@ -50,11 +50,21 @@ def about(spec: RunSpec) -> dict[str, Any]:
     return {"method": spec.method, "task": _task_name(spec), "model": spec.model, "seed": spec.seed}
 
 
-def _trainee(spec: RunSpec, structure: Structure, backbone: Backbone) -> Trainee:
+def _shared(chosen: Chosen) -> dict[str, Any]:
+    """What `result.json` says of a search that another run has done: its time is in no time of this run."""
+    if chosen.shared is None:
+        return {}
+    return {"search_from": chosen.shared.taken_from, "shared_search_seconds": chosen.shared.seconds}
+
+
+def _trainee(spec: RunSpec, chosen: Chosen, backbone: Backbone) -> Trainee:
     if METHODS[spec.method].trains == "model":
         return FullTrainee(backbone.model, backbone.head, head_scale(spec.retrain))
-    model = GatedModel(backbone.model, restore(structure.chosen, backbone.model), backbone.head)
-    weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
+    model = GatedModel(backbone.model, restore(chosen.structure.chosen, backbone.model), backbone.head)
+    if spec.retrain.start == "searched" and chosen.weights:
+        weights = model.from_named(chosen.weights)
+    else:
+        weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
     scale = scale_of(model, spec.step_scale, spec.retrain)
     return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
 
