@@ -11,7 +11,7 @@ from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.fields import Amount, Count, Share
-from core.run.rundir import RunDir, json_bytes, read_record, write_bytes
+from core.run.rundir import RunDir, json_bytes, open_plain, read_record, write_bytes
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,15 @@ def read_searched(run: RunDir) -> tuple[Searched, bytes]:
     return searched, _weights(run, searched) if searched.weights else b""
 
 
+def source_of(run: RunDir) -> Searched | None:
+    """The search that a run has taken from another; None if it has searched itself, or not yet."""
+    try:
+        searched = read_record(run.search, Searched)
+    except RunDirError:
+        return None
+    return searched if searched.taken_from else None
+
+
 def write_searched(
     run: RunDir, searched: Searched, weights: bytes, write: Callable[[Path, bytes], None] = write_bytes
 ) -> None:
@@ -78,7 +87,8 @@ def take(run: RunDir, source: RunDir, name: str) -> None:
 def _weights(run: RunDir, searched: Searched) -> bytes:
     """The content of `searched.safetensors`; raises RunDirError if it is not that of this search."""
     try:
-        data = run.searched.read_bytes()
+        with open_plain(run.searched) as file:
+            data = file.read()
     except OSError as error:
         raise RunDirError(f"{run.searched} cannot be read", error.strerror or str(error)) from None
     if hashlib.sha256(data).hexdigest() != searched.weights:

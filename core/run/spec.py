@@ -34,7 +34,6 @@ from core.run.training import (
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
-PAPER_RETRAIN = {"start": "scratch"}
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
 # How far weights move in a step.
@@ -275,7 +274,6 @@ class RunSpec(Frozen):
             raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
         rest = {k: v for k, v in data.items() if k != "preset"}
         rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)
-        rest["retrain"] = _filled(rest.get("retrain", {}), PAPER_RETRAIN)
         if "task" in rest and _task_kind(rest["task"]) == "named":
             rest["task"] = _filled(rest["task"], PAPER_TASK)
         return PAPER_RUN | rest

@@ -13,13 +13,13 @@ from core.run.events import SearchTaken
 from core.run.methods import METHODS
 from core.run.plugins import resolve
 from core.run.rundir import RunDir
-from core.run.searched import Searched
+from core.run.searched import Searched, source_of
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.loop import search
 from core.training.setup import Setup
-from core.worker.shared_search import conditions, keep, source_of, taken
+from core.worker.shared_search import conditions, keep, taken
 
 
 @dataclass(frozen=True)

@@ -62,15 +62,6 @@ def taken(run: RunDir, setup: Setup) -> tuple[Searched, dict[str, Tensor]] | Non
     return searched, tensors
 
 
-def source_of(run: RunDir) -> Searched | None:
-    """The search that a resumed run has taken; None if it has searched itself."""
-    try:
-        searched, _ = read_searched(run)
-    except RunDirError:
-        return None
-    return searched if searched.taken_from else None
-
-
 def keep(run: RunDir, searched: Searched, tensors: Mapping[str, Tensor], reporter: Reporter) -> None:
     """Write what was found, with the weights; raises DiskError."""
     data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}) if tensors else b""

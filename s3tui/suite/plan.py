@@ -150,10 +150,13 @@ def _is_finished(directory: RunDir) -> bool:
     return True
 
 
-def enqueue(suite: Suite, run: PlannedRun, fresh: bool) -> None:
-    """Put a run into the queue; an unfinished run keeps its files, a queued one its place."""
+def enqueue(suite: Suite, run: PlannedRun, fresh: float | None) -> None:
+    """Put a run into the queue; an unfinished run keeps its files, a queued one its place.
+
+    `fresh` is the time at which `--fresh` was asked for, None if it was not: what is there is deleted first.
+    """
     workspace, directory = Workspace(suite.workspace), suite.directory(run)
-    if fresh and directory.exists():
+    if fresh is not None and directory.exists():
         remove(workspace, directory)
     if not directory.exists():
         directory.create(run.spec.model_dump(mode="json"))
@@ -165,7 +168,7 @@ def enqueue(suite: Suite, run: PlannedRun, fresh: bool) -> None:
         wanted = replace(
             old, priority=run.queue.priority, order=run.queue.order, retries=run.queue.retries, device=run.queue.device,
             tags=run.queue.tags, log_to=run.queue.log_to, resources=run.queue.resources,
-            launch=run.queue.launch,
+            launch=run.queue.launch, fresh=old.fresh if fresh is None else fresh,
         )  # fmt: skip
         return wanted if waits_or_runs and old.wanted == "queued" else queued(wanted, attempt)
 

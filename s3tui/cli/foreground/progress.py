@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from core.run.events import EndedEarly, Eval, Event
+from core.run.events import EndedEarly, Eval, Event, SearchTaken
 from s3tui.cli.diagnostics import console, say
 from s3tui.runs.run_state import RunState
 from s3tui.text.sanitize import clean
@@ -65,7 +65,9 @@ class Lines:
         say(text)
 
     def event(self, run: str, state: RunState, event: Event) -> None:
-        """Print a line for an evaluation, and for a phase that ends early."""
+        """Print a line for an evaluation, for a phase that ends early, and for a search that is taken."""
+        if isinstance(event, SearchTaken):
+            say(f"{run}: takes the search of {event.source}: {event.steps:,} steps, {duration(event.seconds)}")
         if isinstance(event, EndedEarly):
             place = f"after step {event.step} of {state.total or '?'}"
             say(f"{run}: {event.phase} ended early, {place}: {event.reason}")

@@ -54,6 +54,7 @@ class Session:
         self.watcher = Watcher(self.board, mine, watch(), done, prefix=f"{suite}/" if suite else "")
         self._announced_dispatcher = False
         self._trouble = ""
+        self._waits: dict[str, str] = {}  # for the search of another run, as last told
 
     def run(self, when_interrupted: Callable[[Session, Interrupts], Request]) -> list[FoundRun]:
         """Watch until all runs have ended; raises StoppedError if the user or a signal ends the session earlier."""
@@ -81,11 +82,20 @@ class Session:
         if self.dispatching.dispatcher is None and not self._announced_dispatcher:
             self._announced_dispatcher = True
             self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
+        self._tell_waits()
         self.watcher.update(changed)
         trouble = self.dispatching.trouble
         if trouble and trouble != self._trouble:
             self.watcher.progress.line(f"{trouble}; trying again")
         self._trouble = trouble
+
+    def _tell_waits(self) -> None:
+        """Say once of each run that it waits for the search of another."""
+        waits = self.dispatching.dispatcher.searching if self.dispatching.dispatcher else {}
+        for name, reason in waits.items():
+            if name in self.watcher.names and self._waits.get(name) != reason:
+                self.watcher.progress.line(f"{self.watcher.shown(name)}: {reason}")
+        self._waits |= waits
 
     def _is_over(self) -> bool:
         if not self.dispatching.has_looked:
