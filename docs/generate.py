@@ -28,7 +28,14 @@ BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Fields that are models of their own, and what one writes for them.
 TABLES = ("search", *OWN_TABLES, "retrain")
-WRITTEN_AS = {"task": "text or table", "space": "text"} | dict.fromkeys(TABLES, "table")
+WARMUP = "whole number, or a share below 1"
+WRITTEN_AS = {
+    "task": "text or table",
+    "space": "text",
+    "warmup_steps": WARMUP,
+    "alpha_warmup_steps": WARMUP,
+    **dict.fromkeys(TABLES, "table"),
+}
 
 SITE_FAMILIES = {
     "attn": "Self-attention: the linear layers of query, key, value and output; `attn.qkv` where one layer "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 # The behaviour of the paper's code where our defaults differ.
 PAPER_SEARCH = {
@@ -34,6 +34,23 @@ Rate = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 NotNegativeReal = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole_or_share(steps: float) -> float:
+    """A number of steps as an int, a share of them as a float below 1."""
+    if steps >= 1 and steps != int(steps):
+        raise ValueError("should be a whole number of steps, or a share of them below 1")
+    return int(steps) if steps == int(steps) else steps
+
+
+# Steps, or below 1 a share of all steps, as transformers' TrainingArguments have it. Whole numbers are written as such,
+# so that digests of specs from when there were no shares hold.
+Warmup = Annotated[
+    float,
+    Field(ge=0, le=MOST),
+    AfterValidator(_whole_or_share),
+    PlainSerializer(lambda steps: steps, return_type=int | float),
+]
 
 
 class Frozen(BaseModel):
@@ -75,8 +92,10 @@ class Training(Frozen):
     weight_decay: NotNegativeReal = Field(
         default=0.0, description="Weight decay of the weights, decoupled as AdamW has it."
     )
-    warmup_steps: NotNegative = Field(
-        default=0, description="Steps over which the learning rate rises from 0; then it falls linearly to 0."
+    warmup_steps: Warmup = Field(
+        default=0,
+        description="Steps over which the learning rate rises from 0, below 1 as a share of all steps (`0.1`); then it "
+        "falls linearly to 0.",
     )
     clip: Rate = Field(default=2.0, description="A gradient whose norm is larger is scaled down to this norm.")
 
@@ -107,8 +126,9 @@ class SearchSettings(Training):
         default=None, description="Examples in one batch for the gates; by default as many as `batch_size`."
     )
     alpha_learning_rate: Rate = Field(default=0.1, description="Peak learning rate of the gates (AdamW).")
-    alpha_warmup_steps: NotNegative = Field(
-        default=0, description="Steps over which the learning rate of the gates rises from 0."
+    alpha_warmup_steps: Warmup = Field(
+        default=0,
+        description="Steps over which the learning rate of the gates rises from 0, or a share of all steps.",
     )
     hypergradient: Literal["first-order", "central-difference", "forward-difference", "exact"] = Field(
         default="central-difference",

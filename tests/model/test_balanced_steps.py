@@ -14,7 +14,7 @@ from support import ENCODER_DECODERS, FAMILIES, batch, build, loss_under, space
 from torch import Tensor, nn
 
 from core.model.deltas import make
-from core.model.deltas.balance import TEXT
+from core.model.deltas.balance import RELATIVE, TEXT
 from core.model.deltas.base import parameters
 from core.model.gated import GatedModel
 from core.model.site import Site, Sublayer
@@ -184,3 +184,15 @@ def test_a_first_step_moves_every_module_of_every_family_alike(family):
 def test_a_first_step_of_what_is_attended_to_moves_the_output_of_attention_alike(family):
     found = Changes(family, READ, length=TEXT, together=False).found
     assert not outside({name: change for name, (change, _) in found.items()})
+
+
+@pytest.mark.parametrize("text", sorted({text for kind, text in CASES if kind != "norm"}))
+def test_what_zeros_multiply_moves_by_the_same_share_of_itself_at_every_width(text):
+    """By 10 lr of its root mean square, so that a rate which suits one network suits a wider one."""
+    for width in WIDTHS:
+        site = Site("own", "encoder", 0, "module", "linear", width, width, Sublayer("module", width, None))
+        for name, weight in make(parse_delta(text)).weights(site).items():
+            drawn = torch.Generator().manual_seed(1)
+            size = rms(torch.stack([weight.init(weight.shape, drawn) for _ in range(64)]))
+            if not weight.gated and size:
+                assert weight.rate / size == pytest.approx(RELATIVE, rel=0.2), (name, width)

@@ -242,6 +242,7 @@ def test_an_unknown_key_is_refused_everywhere(where):
 NUMBERS = {
     "positive": ([1, 1000], [0, -1, 1.5, "many", float("inf")]),
     "not_negative": ([0, 1], [-1, 0.5, None]),
+    "warmup": ([0, 1, 20, 0.1, 0.999], [-1, -0.1, 1.5, "some", float("inf"), None]),
     "rate": ([1e-9, 1, 3.5], [0, -1e-3, float("nan"), float("inf"), None]),
     "not_negative_real": ([0, 0.1, 3], [-0.1, float("nan"), float("inf"), None]),
 }
@@ -250,7 +251,7 @@ TRAINING_RANGES = {
     "eval_every": "positive",
     "learning_rate": "rate",
     "weight_decay": "not_negative_real",
-    "warmup_steps": "not_negative",
+    "warmup_steps": "warmup",
     "clip": "rate",
     "gradient_accumulation": "positive",
 }
@@ -265,7 +266,7 @@ RANGES = {
     **{("retrain", key): kind for key, kind in TRAINING_RANGES.items()},
     ("search", "validation_batch_size"): "positive",
     ("search", "alpha_learning_rate"): "rate",
-    ("search", "alpha_warmup_steps"): "not_negative",
+    ("search", "alpha_warmup_steps"): "warmup",
     ("search", "temperature"): "rate",
     ("search", "budget_decay_steps"): "not_negative",
 }

@@ -60,3 +60,9 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_zero():
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[10] == 0.0
     assert adamw.linear_decay(0, total=10) == 1.0
+
+
+@pytest.mark.parametrize(("total", "steps"), [(100, 10), (25, 3), (2, 1)])
+def test_a_warm_up_below_one_is_a_share_of_all_steps(total, steps):
+    shared, counted = ([adamw.linear_decay(s, total, w) for s in range(total + 1)] for w in (0.1, steps))
+    assert shared == counted

@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.model.deltas.balance import KEPT, summed
+from core.model.deltas.balance import KEPT, relative, summed
 from core.model.deltas.base import Effect, Standalone, Weight, normal, zeros
 from core.model.site import Site
 
@@ -25,7 +25,7 @@ class Adapter(Standalone):
     the tanh approximation. Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1.
 
     Balanced steps: D h has elements of size 0.01 sqrt(out), of which gelu keeps half. U has the rate
-    1 / (0.01 sqrt(out) m^(3/4)), u a half.
+    1 / (0.01 sqrt(out) m^(3/4)), u a half, D 0.1.
     """
 
     bottleneck: int
@@ -42,7 +42,7 @@ class Adapter(Standalone):
         m, d = self.bottleneck, site.outputs
         inner = KEPT * STD * math.sqrt(d)
         return {
-            "down.weight": Weight((m, d), normal(STD)),
+            "down.weight": Weight((m, d), normal(STD), rate=relative(STD)),
             "down.bias": Weight((m,), zeros),
             "up.weight": Weight((d, m), zeros, True, normal(STD), rate=0.5 / (summed(m) * inner)),
             "up.bias": Weight((d,), zeros, gated=True, rate=0.5),

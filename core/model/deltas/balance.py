@@ -5,7 +5,9 @@ each output of its module by lr. Another delta changes it by lr times the sum of
 for B of (alpha / r) B A x these are r numbers (alpha / r) (A x)_j. The `rate` of a tensor is one over that sum, so that
 every delta changes the output of its module as much as a BitFit there would, whatever its rank, width and constants.
 Where two tensors of a delta start at zero and both are added to the output, each has half of that. A tensor that is
-multiplied by one which starts at zero changes nothing in the first step, and has the rate 1.
+multiplied by one which starts at zero, as A of a LoRA, changes nothing in the first step. It moves in proportion to the
+size that it starts with, by `RELATIVE` lr of its root mean square (`relative`), whatever its width; with the rate 1 a
+step of 0.005 would change A by a sixth of itself at a width of 384, and by more in wider networks.
 
 Assumed is that features have a mean square of one and either sign, that weights of the network keep that size, and that
 gates are open. A sum of n terms of size one is then as large as
@@ -22,6 +24,8 @@ from __future__ import annotations
 import math
 
 TEXT = 32
+# Chosen by measurement: docs/default-suite.md.
+RELATIVE = 10.0
 # What gelu and relu leave of the size of numbers of either sign.
 KEPT = 0.5
 
@@ -29,6 +33,16 @@ KEPT = 0.5
 def summed(n: int) -> float:
     """The size of a sum of n terms of size one, of which the signs agree in part: n^(3/4)."""
     return float(n**0.75)
+
+
+def relative(rms: float) -> float:
+    """The rate of a tensor that a zero one multiplies, from the root mean square with which it starts."""
+    return RELATIVE * rms
+
+
+def glorot_rms(*sides: int) -> float:
+    """The root mean square of a matrix that starts Glorot-uniform: sqrt(2 / (rows + columns))."""
+    return math.sqrt(2 / sum(sides))
 
 
 def share(length: int, causal: bool) -> float:

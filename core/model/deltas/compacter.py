@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.model.deltas.balance import KEPT, summed
+from core.model.deltas.balance import KEPT, glorot_rms, relative, summed
 from core.model.deltas.base import Effect, Standalone, Weight, glorot, normal, zeros
 from core.model.site import Site
 
@@ -29,7 +29,7 @@ class Compacter(Standalone):
 
     Balanced steps: elements of D h have the size s = 0.01 sqrt(n k out 2 / (m / n + k) 2 / (k + out / n)), of which
     relu keeps half, and what S of U multiplies has the size t = s / 2 0.01 sqrt(2 m / (k + m / n)). S of U has the
-    rate 1 / (2 t (n k)^(3/4)), u a half.
+    rate 1 / (2 t (n k)^(3/4)), u a half, A 0.1, the others 10 sqrt(2 / (rows + columns)).
     """
 
     reduction: int
@@ -45,16 +45,16 @@ class Compacter(Standalone):
         """For each projection its A, S, T and bias."""
         n, k, d = self.division, self.rank, site.outputs
         m = max(1, d // self.reduction // n) * n
-        inner = KEPT * STD * math.sqrt(d * n * k * 2 / (m // n + k) * 2 / (k + d // n))
-        thin = inner * STD * math.sqrt(m * 2 / (k + m // n))
+        inner = KEPT * STD * math.sqrt(d * n * k) * glorot_rms(m // n, k) * glorot_rms(k, d // n)
+        thin = inner * STD * math.sqrt(m) * glorot_rms(k, m // n)
         return {
-            "down.rule": Weight((n, n, n), normal(STD)),
-            "down.left": Weight((n, m // n, k), _glorot_each),
-            "down.right": Weight((n, k, d // n), _glorot_each),
+            "down.rule": Weight((n, n, n), normal(STD), rate=relative(STD)),
+            "down.left": Weight((n, m // n, k), _glorot_each, rate=relative(glorot_rms(m // n, k))),
+            "down.right": Weight((n, k, d // n), _glorot_each, rate=relative(glorot_rms(k, d // n))),
             "down.bias": Weight((m,), zeros),
-            "up.rule": Weight((n, n, n), normal(STD)),
+            "up.rule": Weight((n, n, n), normal(STD), rate=relative(STD)),
             "up.left": Weight((n, d // n, k), zeros, True, _glorot_each, rate=0.5 / (summed(n * k) * thin)),
-            "up.right": Weight((n, k, m // n), _glorot_each),
+            "up.right": Weight((n, k, m // n), _glorot_each, rate=relative(glorot_rms(k, m // n))),
             "up.bias": Weight((d,), zeros, gated=True, rate=0.5),
         }
 

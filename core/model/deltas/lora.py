@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from core.model.deltas.balance import summed
+from core.model.deltas.balance import relative, summed
 from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
 from core.model.site import Site
 
@@ -23,6 +23,7 @@ class LoRA(Standalone):
 
     Balanced steps: A x has elements of size 1/sqrt(3), so that a step of lr in B changes h by
     lr (alpha / r) r^(3/4) / sqrt(3). B has the rate sqrt(3) r^(1/4) / alpha: 0.11 for alpha = 16 and r = 1.
+    A has the rate 10 / sqrt(3 in): 0.29 for 384 inputs.
 
     Ranks r_1, r_2, ... to choose from share the weights of the largest: h = W x + B G A x with the diagonal
     G_jj = sum of z_i alpha / r_i over the ranks r_i >= j.
@@ -39,9 +40,10 @@ class LoRA(Standalone):
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """A and B."""
+        bound = 1 / math.sqrt(site.inputs)
         moved = self.factor * summed(self.rank)
         return {
-            "lora_A": Weight((self.rank, site.inputs), uniform(1 / math.sqrt(site.inputs))),
+            "lora_A": Weight((self.rank, site.inputs), uniform(bound), rate=relative(bound / math.sqrt(3))),
             "lora_B": Weight((site.outputs, self.rank), zeros, gated=True, rate=math.sqrt(3) / moved),
         }
 

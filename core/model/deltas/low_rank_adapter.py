@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.model.deltas.balance import KEPT, summed
+from core.model.deltas.balance import KEPT, glorot_rms, relative, summed
 from core.model.deltas.base import Effect, Standalone, Weight, glorot, zeros
 from core.model.site import Site
 
@@ -26,7 +26,7 @@ class LowRankAdapter(Standalone):
 
     Balanced steps: elements of h Dl Dr have the size s = sqrt(2 out / (out + k) 2 k / (k + m)), of which gelu keeps
     half, and what Ur multiplies has the size t = s / 2 sqrt(2 m / (m + k)). Ur has the rate 1 / (2 t k^(3/4)), u a
-    half.
+    half, the others 10 sqrt(2 / (rows + columns)).
     """
 
     reduction: int
@@ -42,13 +42,13 @@ class LowRankAdapter(Standalone):
         """The four thin matrices and two biases."""
         d, k = site.outputs, self.rank
         m = max(1, d // self.reduction)
-        inner = KEPT * math.sqrt(d * 2 / (d + k) * k * 2 / (k + m))
-        thin = inner * math.sqrt(m * 2 / (m + k))
+        inner = KEPT * math.sqrt(d * k) * glorot_rms(d, k) * glorot_rms(k, m)
+        thin = inner * math.sqrt(m) * glorot_rms(m, k)
         return {
-            "down.left": Weight((d, k), glorot),
-            "down.right": Weight((k, m), glorot),
+            "down.left": Weight((d, k), glorot, rate=relative(glorot_rms(d, k))),
+            "down.right": Weight((k, m), glorot, rate=relative(glorot_rms(k, m))),
             "down.bias": Weight((m,), zeros),
-            "up.left": Weight((m, k), glorot),
+            "up.left": Weight((m, k), glorot, rate=relative(glorot_rms(m, k))),
             "up.right": Weight((k, d), zeros, True, glorot, rate=0.5 / (summed(k) * thin)),
             "up.bias": Weight((d,), zeros, gated=True, rate=0.5),
         }

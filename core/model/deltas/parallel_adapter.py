@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.model.deltas.balance import KEPT, summed
+from core.model.deltas.balance import KEPT, relative, summed
 from core.model.deltas.base import Effect, Standalone, Weight, uniform, zeros
 from core.model.site import Site
 
@@ -24,7 +24,7 @@ class ParallelAdapter(Standalone):
     Learning", section 3.3, without its constant scale.
 
     Balanced steps: D x has elements of size 1/sqrt(3), of which relu keeps half; U has the rate sqrt(3) / m^(3/4), u a
-    half.
+    half, D 10 / sqrt(3 in).
     """
 
     bottleneck: int
@@ -39,9 +39,10 @@ class ParallelAdapter(Standalone):
     def weights(self, site: Site) -> dict[str, Weight]:
         """Down- and up-projection with their biases."""
         m, inputs = self.bottleneck, site.inputs if site.sublayer is None else site.sublayer.inputs
+        bound = 1 / math.sqrt(inputs)
         inner = KEPT / math.sqrt(3)
         return {
-            "down.weight": Weight((m, inputs), uniform(1 / math.sqrt(inputs))),
+            "down.weight": Weight((m, inputs), uniform(bound), rate=relative(bound / math.sqrt(3))),
             "down.bias": Weight((m,), zeros),
             "up.weight": Weight((site.outputs, m), zeros, True, rate=0.5 / (summed(m) * inner)),
             "up.bias": Weight((site.outputs,), zeros, gated=True, rate=0.5),

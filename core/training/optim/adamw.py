@@ -8,6 +8,7 @@ Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"; the numbers
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -83,8 +84,12 @@ def clip_transpose(gradient: Tensor, largest: float, direction: Tensor) -> Tenso
     return torch.where(norm + 1e-6 > largest, clipped, direction)
 
 
-def linear_decay(step: int, total: int, warmup: int = 0) -> float:
-    """The factor of the learning rate at 0-based `step`: up from 0 over `warmup` steps, then down to 0 at `total`."""
+def linear_decay(step: int, total: int, warmup: float = 0) -> float:
+    """The factor of the learning rate at 0-based `step`: up from 0 over `warmup` steps, then down to 0 at `total`.
+
+    A `warmup` below 1 is a share of `total`, rounded up to whole steps.
+    """
+    warmup = math.ceil(warmup * total) if warmup < 1 else warmup
     if step < warmup:
         return step / warmup
     return max(0.0, (total - step) / max(1, total - warmup))
