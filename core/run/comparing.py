@@ -5,6 +5,7 @@ Candidates with equal site and delta count as the same, so that structures of di
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import statistics
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.run.selection import random_selection
-from core.run.structure import Candidate, Structure, choices_of, jaccard
+from core.run.structure import Candidate, Structure, choices_of, jaccard, names_of, overlap
 
 RESAMPLES = 2000  # bootstrap resamples
 DRAWS = 100  # random structures for each searched one, as the baseline of the overlap
@@ -33,7 +34,7 @@ class Difference:
 
 def difference(a: Structure, b: Structure) -> Difference:
     """The candidates chosen by only `a`, by only `b`, and by both."""
-    in_a, in_b = ({c.name for c in s.chosen} for s in (a, b))
+    in_a, in_b = names_of(a), names_of(b)
     return Difference(
         only_a=tuple(c for c in a.chosen if c.name not in in_b),
         only_b=tuple(c for c in b.chosen if c.name not in in_a),
@@ -62,9 +63,8 @@ class Agreement:
 def agreement(structures: Sequence[Structure], seed: int = 0) -> Agreement:
     """The agreement of two or more structures; `seed` fixes the resamples and the random structures."""
     pairs = tuple(tuple(jaccard(a, b) for b in structures) for a in structures)
-    numbers = range(len(structures))
-    overlap = statistics.mean(pairs[i][j] for i, j in itertools.combinations(numbers, 2))
-    return Agreement(_frequency(structures), pairs, overlap, _interval(pairs, seed), _by_chance(structures, seed))
+    mean = mean_overlap([names_of(s) for s in structures])
+    return Agreement(_frequency(structures), pairs, mean, _interval(pairs, seed), by_chance(structures, seed))
 
 
 def _frequency(structures: Sequence[Structure]) -> tuple[tuple[Candidate, float], ...]:
@@ -97,17 +97,43 @@ def percentiles(values: Sequence[float], level: float = LEVEL) -> Interval:
     return ordered[round(cut * last)], ordered[round((1 - cut) * last)]
 
 
-def _by_chance(structures: Sequence[Structure], seed: int) -> float:
+def mean_overlap(chosen: Sequence[frozenset[str]]) -> float:
+    """The mean Jaccard overlap of two or more sets of chosen candidates, over their pairs.
+
+    Candidates are not weighted by their parameters: the question is whether searches take the same decisions.
+    """
+    return statistics.fmean(itertools.starmap(overlap, itertools.combinations(chosen, 2)))
+
+
+def by_chance(structures: Sequence[Structure], seed: int = 0) -> float:
+    """The mean overlap of structures drawn at random, each from the space and under the budget of one of these.
+
+    The draws for a space and a budget are kept, so that many groups of runs take little longer than one.
+    """
+    drawn = [_drawn(s, f"{seed}/{number}") for number, s in enumerate(structures)]
+    return statistics.fmean(mean_overlap(together) for together in zip(*drawn, strict=True))
+
+
+def _drawn(structure: Structure, seed: str) -> list[frozenset[str]]:
+    sizes = tuple(c.parameters for c in structure.candidates)
+    found = _selections(sizes, tuple(choices_of(structure.candidates)), _budget(structure), seed)
+    names = [c.name for c in structure.candidates]
+    return [frozenset(names[i] for i in selected) for selected in found]
+
+
+@functools.lru_cache(maxsize=256)
+def _selections(sizes: tuple[int, ...], choices: tuple[int, ...], budget: int, seed: str) -> list[tuple[int, ...]]:
     place = random.Random(seed)
-    drawn = [[drawn_like(s, place.getrandbits(32)) for _ in range(DRAWS)] for s in structures]
-    return statistics.mean(
-        jaccard(a, b) for one, other in itertools.combinations(drawn, 2) for a, b in zip(one, other, strict=True)
-    )
+    return [random_selection(sizes, budget, place.getrandbits(32), choices) for _ in range(DRAWS)]
+
+
+def _budget(structure: Structure) -> int:
+    return structure.parameters if structure.budget is None else structure.budget
 
 
 def drawn_like(structure: Structure, seed: int) -> Structure:
     """A random structure from the same space, under the same budget or, without one, with as many candidates."""
-    budget = structure.parameters if structure.budget is None else structure.budget
+    budget = _budget(structure)
     counts = [c.parameters for c in structure.candidates]
     selected = random_selection(counts, budget, seed, choices_of(structure.candidates))
     p = tuple(float(i in set(selected)) for i in range(len(structure.candidates)))

@@ -30,7 +30,8 @@ class MethodRow:
     - `settings`: the settings table that only this method reads; empty if there is none.
     - `evaluates`: whether the network is evaluated on the validation split during the search.
     - `gates`: whether each candidate has a probability p, which is logged during the search.
-    - `by`: what the structure is selected by: "p", or the name of the quantity by which the logged order sorts.
+    - `by`: what the structure is selected by: "p", or the name of the quantity by which the logged order sorts. The
+      verdict on a search goes by it too (`core.run.verdict`).
     - `learns`: whether the search trains the weights of the candidates, so that retraining can go on from them.
     - `bilevel`: whether it needs `search.bilevel`.
     - `strategy`: whether it reads `search.strategy`.

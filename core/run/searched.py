@@ -20,7 +20,7 @@ class Searched:
 
     `conditions` is all that it depends on: settings, data, precision, kind of device, versions. It took `steps` steps
     and `seconds`. `weights` is the SHA-256 of `searched.safetensors`, empty where the method learns none. `taken_from`
-    is the run of the workspace that has searched, empty if this run has.
+    is the run of the workspace that has searched, empty if this run has. `ended_early`: before its last step.
     """
 
     conditions: dict[str, str]
@@ -31,6 +31,7 @@ class Searched:
     seconds: Amount
     weights: str
     taken_from: str
+    ended_early: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""

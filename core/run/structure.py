@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,17 @@ def whole_space(candidates: Sequence[Candidate]) -> int:
     return sum(largest.values())
 
 
+def overlap(a: Set[Hashable], b: Set[Hashable]) -> float:
+    """|A and B| / |A or B| (Jaccard); 1 if both are empty."""
+    both = len(a & b)
+    return both / (len(a) + len(b) - both) if a or b else 1.0
+
+
+def names_of(structure: Structure) -> frozenset[str]:
+    """The names of the chosen candidates."""
+    return frozenset(c.name for c in structure.chosen)
+
+
 def jaccard(a: Structure, b: Structure) -> float:
-    """|A and B| / |A or B| of the chosen candidates, by name; 1 where both are empty."""
-    first, second = ({c.name for c in s.chosen} for s in (a, b))
-    return len(first & second) / len(first | second) if first | second else 1.0
+    """The overlap of the chosen candidates, by name; 1 where both are empty."""
+    return overlap(names_of(a), names_of(b))

@@ -59,7 +59,8 @@ def _searched(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, 
         return Chosen(_structure(setup, p, selected), shared=source_of(run))
     if resumed is None and (found := taken(run, setup)) is not None:
         searched, weights = found
-        reporter.event(SearchTaken(searched.taken_from, searched.steps, searched.seconds))
+        early = {"ended_early": searched.steps} if searched.ended_early else {}
+        reporter.event(SearchTaken(searched.taken_from, searched.steps, searched.seconds), **early)
         reporter.all_gates(searched.steps, list(searched.p), None if searched.order is None else list(searched.order))
         return Chosen(_structure(setup, searched.p, searched.selected), weights, searched)
     return _search(run, setup, code, checkpointer, reporter)
@@ -75,5 +76,7 @@ def _search(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, re
     model.detach()
     seconds = round(checkpointer.stopwatch.seconds["search"], 3)
     order = None if order is None else tuple(order)
-    keep(run, Searched(conditions(setup), p, selected, order, state.step, seconds, "", ""), weights, reporter)
+    early = state.step < searcher.total_steps
+    found = Searched(conditions(setup), p, selected, order, state.step, seconds, "", "", early)
+    keep(run, found, weights, reporter)
     return Chosen(_structure(setup, p, selected), weights)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s3tui.cli.diagnostics import console
+from s3tui.results import verdicts
 from s3tui.results.gains import Gain
 from s3tui.results.standings import KEYS, Standing, as_row, score, written
 from s3tui.results.summary import Contest, comparisons
+from s3tui.results.verdicts import Diagnosis
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
 from s3tui.text.units import count, duration, points
@@ -26,6 +28,7 @@ LEGEND = {
 }
 NAME = "experiment"
 BETWEEN_PARTS = re.compile("[/,]")  # where a long name may go on in the next line
+SEARCH, AGREEMENT = "search", "seeds agree"
 GAP = 2  # between columns
 INTERVALS = 80  # from this terminal width on, gains are shown with their intervals
 
@@ -43,17 +46,21 @@ class _Column(NamedTuple):
         return max(len(self.title), *(len(self.write(standing)) for standing in contest))
 
 
-def print_json(standings: Sequence[Standing]) -> None:
-    """Print a JSON object with `rows`, numbers unrounded."""
-    print(as_json(rows=list(map(as_row, standings))))
+def print_json(standings: Sequence[Standing], diagnosis: Diagnosis = verdicts.UNKNOWN) -> None:
+    """Print a JSON object with `rows`, `verdicts` by run and `rank_correlations`, numbers unrounded."""
+    print(as_json(rows=list(_rows(standings, diagnosis)), **verdicts.as_json(diagnosis)))
 
 
-def print_csv(standings: Sequence[Standing]) -> None:
+def print_csv(standings: Sequence[Standing], diagnosis: Diagnosis = verdicts.UNKNOWN) -> None:
     """Print CSV with a header, numbers unrounded."""
-    print(as_csv(KEYS, map(as_row, standings)), end="")
+    print(as_csv((*KEYS, *verdicts.KEYS), _rows(standings, diagnosis)), end="")
 
 
-def print_table(standings: Sequence[Standing]) -> None:
+def _rows(standings: Sequence[Standing], diagnosis: Diagnosis) -> Iterator[dict[str, Any]]:
+    return (as_row(standing) | verdicts.as_row(diagnosis.of(standing.row)) for standing in standings)
+
+
+def print_table(standings: Sequence[Standing], diagnosis: Diagnosis = verdicts.UNKNOWN) -> None:
     """Print a table for each contest with the best score marked, and comparisons with baselines below."""
     from rich.text import Text
 
@@ -62,19 +69,20 @@ def print_table(standings: Sequence[Standing]) -> None:
     for standing in standings:
         contests.setdefault(standing.row.contest, []).append(standing)
     for contest in contests.values():
-        terminal.print(_table(contest, terminal.width))
-        shown = {column.title for column in _columns(contest, terminal.width)}
-        for sentence in (*_notes(contest, shown), *comparisons(standing.row for standing in contest)):
+        terminal.print(_table(contest, diagnosis, terminal.width))
+        shown = {column.title for column in _columns(contest, diagnosis, terminal.width)}
+        notes = (*_notes(contest, shown), *_notes_on_searches(contest, diagnosis, shown))
+        for sentence in (*notes, *comparisons(standing.row for standing in contest)):
             terminal.print(Text(clean(sentence)))
 
 
-def _table(contest: Sequence[Standing], width: int) -> Table:
+def _table(contest: Sequence[Standing], diagnosis: Diagnosis, width: int) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    columns = _columns(contest, width)
+    columns = _columns(contest, diagnosis, width)
     for column in columns:
         side: Literal["right", "left"] = "right" if column.right else "left"
         table.add_column(column.title, justify=side, no_wrap=column.title != NAME, overflow="fold")
@@ -87,10 +95,10 @@ def _table(contest: Sequence[Standing], width: int) -> Table:
     return table
 
 
-def _columns(contest: Sequence[Standing], width: int) -> list[_Column]:
+def _columns(contest: Sequence[Standing], diagnosis: Diagnosis, width: int) -> list[_Column]:
     """The columns that have room beside the longest part of a name, the less important ones left out first."""
     parts = [part for standing in contest for part in BETWEEN_PARTS.split(standing.row.experiment)]
-    columns = _wanted(contest, width)
+    columns = _wanted(contest, diagnosis, width)
     for last in sorted(columns, key=lambda column: -column.rank):
         needed = max(len(NAME), *map(len, parts)) + GAP
         needed += sum(column.widest(contest) + GAP for column in columns if column.title != NAME)
@@ -100,7 +108,7 @@ def _columns(contest: Sequence[Standing], width: int) -> list[_Column]:
     return columns
 
 
-def _wanted(contest: Sequence[Standing], width: int) -> list[_Column]:
+def _wanted(contest: Sequence[Standing], diagnosis: Diagnosis, width: int) -> list[_Column]:
     """All columns that are not empty."""
     second = contest[0].row.second_metric
     found = [
@@ -111,6 +119,7 @@ def _wanted(contest: Sequence[Standing], width: int) -> list[_Column]:
         _Column("trained", 3, lambda one: count(one.row.parameters)),
         _Column("test", 0, lambda one: score(one.row)),
     ]
+    found += _about_searches(contest, diagnosis)
     if any(standing.row.standard_error is not None for standing in contest):
         found.append(_Column("s.e.", 2, lambda one: points(one.row.standard_error)))
     if second:
@@ -122,6 +131,15 @@ def _wanted(contest: Sequence[Standing], width: int) -> list[_Column]:
         _Column("runs", 4, lambda one: str(one.row.runs)),
         _Column("time", 8, lambda one: duration(one.row.seconds)),
     ]
+
+
+def _about_searches(contest: Sequence[Standing], diagnosis: Diagnosis) -> list[_Column]:
+    """The verdicts on searches, and how far their seeds agree."""
+    columns = [
+        _Column(SEARCH, 1, lambda one: diagnosis.of(one.row).short, right=False),
+        _Column(AGREEMENT, 9, lambda one: diagnosis.of(one.row).agreement),
+    ]
+    return [column for column in columns if any(map(column.write, contest))]
 
 
 def _gained(gain: Gain | None, with_interval: bool) -> str:
@@ -148,3 +166,13 @@ def _notes(contest: Sequence[Standing], shown: Collection[str]) -> list[str]:
         over = sorted({standing.gain.over for standing in contest if standing.gain} - {""})
         lines.append("gain: over the best baseline" + (f"; 95 % interval over {' and '.join(over)}" if over else ""))
     return lines
+
+
+def _notes_on_searches(contest: Sequence[Standing], diagnosis: Diagnosis, shown: Collection[str]) -> list[str]:
+    """The lines about the verdicts of searches, their agreement, and whether they thought best of what scored best."""
+    lines = []
+    if SEARCH in shown:
+        lines.append(f"{SEARCH}: {verdicts.legend([diagnosis.of(standing.row) for standing in contest])}")
+    if AGREEMENT in shown:
+        lines.append(f"{AGREEMENT}: {verdicts.AGREEMENT}")
+    return [*lines, *map(str, diagnosis.of_contest(contest[0].row.contest))]

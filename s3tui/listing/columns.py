@@ -95,6 +95,14 @@ def _note(line: Line) -> str:
     return line.note if len(line.note) <= NOTE else f"{line.note[: NOTE - 1]}…"
 
 
+def _verdict(line: Line) -> str | None:
+    return None if line.verdict is None else line.verdict.word
+
+
+def _tone(line: Line) -> str:
+    return "warn" if line.verdict is not None and line.verdict.is_poor else "muted"
+
+
 # In the order of export. Ranks in the app are by importance: name, status, progress, scores.
 OWN = (
     Column("name", app=InApp("run", 1, 0, 0, shown=True), listed=InList("name", 0)),
@@ -116,6 +124,7 @@ OWN = (
     Column("val", "number", lambda line: points(validated(line)), InApp("", 8, 7, 6), None, validated, scale=POINTS),
     Column("best", "number", lambda line: points(line.best), InApp("best val", 9, 8, 5, shown=True),
            InList("best val", 3), scale=POINTS),
+    Column("verdict", app=InApp("search", 8, 11, 7, shown=True, tone=_tone), value=_verdict),
     Column("parameters", "number", lambda line: count(line.parameters), InApp("trained", 17, 10, 23),
            InList("parameters", 4)),
     Column("used", "number", lambda line: count(line.used), InApp("budget used", 10, 16, 11, shown=True)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core.run.verdict import Verdict
 from s3tui.runs.records.result import Result
 from s3tui.runs.records.settings import task_of
 from s3tui.runs.run_state import RunState
@@ -21,7 +22,7 @@ class Line:
     on the validation split.
 
     `used` are the parameters that count against the budget: the expected number while searching, then those of the
-    chosen structure. `left` is the estimated number of seconds until the phase ends.
+    chosen structure. `left` is the estimated number of seconds until the phase ends. `verdict` is that on its search.
     """
 
     name: str
@@ -47,11 +48,17 @@ class Line:
     device: str
     priority: int
     tags: tuple[str, ...]
+    verdict: Verdict | None = None
 
 
-def line_of(run: FoundRun, reasons: Mapping[str, str], state: RunState | None = None) -> Line:
-    """The line of a run; `reasons` are the dispatcher's for waiting runs, `state` is that of a live run."""
-    line = _from_files(run, reasons)
+def line_of(
+    run: FoundRun, reasons: Mapping[str, str], state: RunState | None = None, verdict: Verdict | None = None
+) -> Line:
+    """The line of a run; `reasons` are the dispatcher's for waiting runs, `state` is that of a live run.
+
+    `verdict` is given by whoever has read the structure, which takes longer than all the rest.
+    """
+    line = replace(_from_files(run, reasons), verdict=verdict)
     return line if state is None or isinstance(run.status, Done) else _with_state(line, state)
 
 

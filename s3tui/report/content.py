@@ -15,6 +15,7 @@ from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.results.standings import Standing, score, standings, written
 from s3tui.results.summary import Contest, comparisons, without_result
+from s3tui.results.verdicts import AGREEMENT, Diagnosis, Founding, diagnose
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
@@ -59,6 +60,7 @@ def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
 def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
     yield Heading("Results")
     contests: dict[Contest, list[Standing]] = {}
+    diagnosis = diagnose(found)
     for standing in standings(found):
         contests.setdefault(standing.row.contest, []).append(standing)
     for shared, contest in contests.items():
@@ -66,24 +68,25 @@ def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
         strong = frozenset(i for i, standing in enumerate(contest) if standing.place.startswith("best"))
         second = contest[0].row.second_metric or "other metric"
         head = (
-            "experiment", "method", "budget", "trained", "share", "test", "standard error", second, "place", "runs",
-            "gain", "over", "pairs", "time",
+            "experiment", "method", "budget", "trained", "share", "test", "search", "seeds agree", "standard error",
+            second, "place", "runs", "gain", "over", "pairs", "time",
         )  # fmt: skip
-        yield Table(
-            head, [_cells(standing) for standing in contest], frozenset({2, 3, 4, 5, 6, 7, 9, 10, 12, 13}), strong
-        )
+        cells = [_cells(standing, diagnosis.of(standing.row)) for standing in contest]
+        yield Table(head, cells, frozenset({2, 3, 4, 5, 7, 8, 9, 11, 12, 14, 15}), strong)
         yield from map(Text, _about(contest))
+        yield from _about_searches(contest, diagnosis)
         yield from (Text(sentence) for sentence in comparisons(standing.row for standing in contest))
     yield Text(INTERVALS if contests else "No run is finished.")
 
 
-def _cells(standing: Standing) -> list[str]:
+def _cells(standing: Standing, founding: Founding) -> list[str]:
     row, gain = standing.row, standing.gain
     share = row.parameters / row.backbone_parameters if row.backbone_parameters else None
     gained = ["", "", ""] if gain is None else [written(gain), gain.baseline, str(gain.pairs or ABSENT)]
     numbers = [count(row.budget), count(row.parameters), percent(share), score(row)]
+    searched = [founding.short, founding.agreement]
     sure = [points(row.standard_error), points(row.second_mean), standing.place]
-    return [row.experiment, row.method, *numbers, *sure, str(row.runs), *gained, duration(row.seconds)]
+    return [row.experiment, row.method, *numbers, *searched, *sure, str(row.runs), *gained, duration(row.seconds)]
 
 
 def _about(contest: Sequence[Standing]) -> Iterator[str]:
@@ -97,6 +100,17 @@ def _about(contest: Sequence[Standing]) -> Iterator[str]:
             "Always the same answer, the most frequent one (or the mean) of the training split, scores "
             f"{', '.join(constants)}."
         )
+
+
+def _about_searches(contest: Sequence[Standing], diagnosis: Diagnosis) -> Iterator[Block]:
+    """The verdict on each search, what agreement is, and whether searches thought best of what scored best."""
+    founds = [diagnosis.of(standing.row) for standing in contest]
+    verdicts = sorted((name, str(one)) for found in founds for name, one in found.verdicts.items())
+    if verdicts:
+        yield Table(("search", "verdict"), [list(pair) for pair in verdicts])
+    if any(found.agreement for found in founds):
+        yield Text(f"Seeds agree: {AGREEMENT}.")
+    yield from (Text(f"{found}.") for found in diagnosis.of_contest(contest[0].row.contest))
 
 
 def _scores(runs: Sequence[Drawn]) -> Iterator[Block]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from core.run.methods import method_of
 from core.run.selection import Cut
-from core.run.structure import Candidate
+from core.run.structure import Candidate, overlap
+from core.run.verdict import mean_entropy
 from s3tui.runs.curves import Curve
 from s3tui.runs.history import Frame, HistoryView
 
-FLAT = 0.95  # share of the entropy of equal gates above which p hardly distinguishes candidates
 TAKEN_OVER = 0.9  # share of the selected parameters that makes one delta dominant
 
 
@@ -96,22 +96,6 @@ def rule_of(history: HistoryView, spec: object) -> Rule:
     )
 
 
-def entropy(p: float) -> float:
-    """H(p) = -p log2 p - (1 - p) log2 (1 - p), in bits: 0 for a gate that is open or closed, 1 for even odds."""
-    return -(p * math.log2(p) + (1 - p) * math.log2(1 - p)) if 0 < p < 1 else 0.0
-
-
-def mean_entropy(p: Sequence[float]) -> float:
-    """The mean binary entropy of gates, in bits."""
-    return sum(map(entropy, p)) / len(p) if p else 0.0
-
-
-def overlap(a: frozenset[int], b: frozenset[int]) -> float:
-    """|A and B| / |A or B| (Jaccard); 1 if both are empty."""
-    both = len(a & b)
-    return both / (len(a) + len(b) - both) if a or b else 1.0
-
-
 def overlaps(choices: Sequence[Choice]) -> tuple[Curve, Curve]:
     """The overlap of each selection with the latest one, and with the one before it."""
     if not choices:
@@ -137,12 +121,6 @@ def steady_since(choices: Sequence[Choice]) -> int | None:
     return since
 
 
-def flatness(p: Sequence[float]) -> float:
-    """The mean entropy of p relative to that of equal gates with the same mean: 1 if p is constant."""
-    even = entropy(sum(p) / len(p)) if p else 0.0
-    return mean_entropy(p) / even if even else 0.0
-
-
 @dataclass(frozen=True)
 class Share:
     """The share of one delta or site: selected candidates, all candidates, and parameters of the selected ones."""
@@ -164,24 +142,14 @@ def shares(
     return {name: Share(chosen[name], number, spent[name]) for name, number in total.items()}
 
 
-def warnings(candidates: Sequence[Candidate], selected: frozenset[int], frame: Frame, progress: float) -> list[str]:
-    """Warnings about a selection: one delta dominates, or p is still flat.
-
-    `progress` is the completed share of the search, as p is flat at the start of every search. There is no
-    warning about p if the selection goes by an order.
-    """
-    found = []
+def dominant(candidates: Sequence[Candidate], selected: frozenset[int]) -> str:
+    """A warning if one of several deltas has nearly all of the selected parameters; empty if none has."""
     spent = shares(candidates, selected, lambda c: c.delta)
     total = sum(share.parameters for share in spent.values())
     for delta, share in spent.items():
         if len(spent) > 1 and share.parameters > TAKEN_OVER * total:
-            found.append(f"{delta} has {share.parameters / total:.0%} of the selected parameters")
-    p = frame.p
-    if frame.order is None and progress >= 0.5 and len(p) > 1 and flatness(p) > FLAT:
-        found.append(
-            f"p is still flat ({flatness(p):.0%} of the entropy of equal gates): what is selected is near chance"
-        )
-    return found
+            return f"{delta} has {share.parameters / total:.0%} of the selected parameters"
+    return ""
 
 
 def near_cut(frame: Frame, selected: frozenset[int], count: int) -> tuple[list[int], list[int]]:

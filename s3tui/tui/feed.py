@@ -23,6 +23,7 @@ from s3tui.runs.index import Board
 from s3tui.runs.log_reader import LogReader
 from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Queued, Quiet, Running
+from s3tui.runs.verdicts import Verdicts
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling.dispatcher import Settings
 from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
@@ -38,6 +39,7 @@ BOARD_SECONDS = 0.25  # between two rounds of the dispatcher
 DEVICE_SECONDS = 2.0
 READ_BYTES = 2**18  # of an event file at a time, so that many files progress together
 READ_SECONDS = 0.1  # of reading events before the next snapshot
+VERDICT_SECONDS = 0.03  # of reading structures in a round; the first table does not wait for them
 LOG_BYTES = 2**20  # read from the end of an existing log
 LOG_LINES = 5000
 
@@ -106,6 +108,7 @@ class Feed:
         self._watched: frozenset[str] = frozenset()
         self._followers: dict[str, Follower] = {}
         self._lines: dict[str, Line] = {}
+        self._verdicts = Verdicts()
         self._reasons: Mapping[str, str] = {}
         self._devices = Devices()
         self._shown: tuple[object, ...] = ()
@@ -149,7 +152,9 @@ class Feed:
             self._wake.clear()
             self._round()
             live = any(isinstance(run.status, (Running, Quiet)) for run in self._board.runs.values())
-            if not self._is_behind():
+            if self._verdicts.is_behind:
+                self._wake.wait(VERDICT_SECONDS)  # half of the time is left to the interface
+            elif not self._is_behind():
                 self._wake.wait(LIVE_SECONDS if live else IDLE_SECONDS)
 
     def _why_read_only(self) -> str:
@@ -165,6 +170,8 @@ class Feed:
         requested = self._do_requests()
         changed = self._look_at_runs(at_once=requested)
         changed |= self._read_events()
+        changed |= self._verdicts.advance(VERDICT_SECONDS)
+        self._verdicts.note({name: self._board.runs.get(name) for name in changed})
         self._look_at_devices()
         for name in changed:
             self._line(name)
@@ -237,7 +244,7 @@ class Feed:
             self._lines.pop(name, None)
             return
         follower = self._followers.get(name)
-        line = line_of(run, self._reasons, follower.state if follower else None)
+        line = line_of(run, self._reasons, follower.state if follower else None, self._verdicts.get(name))
         if line != self._lines.get(name):
             self._lines[name] = line
 
@@ -272,7 +279,7 @@ class Feed:
         )  # fmt: skip
 
     def _is_behind(self) -> bool:
-        return not all(follower.loaded for follower in self._followers.values())
+        return self._verdicts.is_behind or not all(follower.loaded for follower in self._followers.values())
 
     def _is_dispatched(self) -> bool:
         return self.workspace.dispatcher() is not None

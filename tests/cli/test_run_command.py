@@ -17,7 +17,8 @@ def test_a_suite_runs_and_its_results_are_printed(run, tmp_path):
     code, out, err = run('[experiment.s]\n[experiment.r]\nmethod = "random"\nmatrix = { seed = [0, 1] }\n')
     assert code == 0
     assert "s3 (s, 60.00) is 4.50 points above the best without a search, random (r, 55.50); runs: 1 and 2." in out
-    assert "r/seed=1: done, accuracy 56.00, 9,076 parameters" in err
+    assert "r/seed=1: done, accuracy 56.00, 9,076 parameters, 1m 23s\n" in err
+    assert "s: done, accuracy 60.00, 9,076 parameters, 1m 23s; search undecided: 0 of 1 chosen candidates have" in err
     assert "s: retrain 40/40, validation: accuracy 40.00, macro_f1 10.00, best so far" in err
     assert read_json(tmp_path / "runs/first/r/seed=1/spec.json")["seed"] == 1
 

@@ -66,6 +66,18 @@ def test_a_suite_of_before_does_not_mix_its_runs_with_those_of_another_default(o
     assert "step_scale is 'shared' there and 'balanced' now" in done.stderr
 
 
+def test_old_searches_have_a_verdict_too(old):
+    told = as_json(old, "results", LOCAL)
+    words = {name.removeprefix("tiny/"): one["word"] for name, one in told["verdicts"].items()}
+    few_steps = dict.fromkeys(("ranks", "searched/seed=0", "searched/seed=1"), "near chance")
+    assert words == few_steps | {"pruned": "unfinished"}  # its search ended before its first pruning
+    (searched,) = [row for row in told["rows"] if row["experiment"] == "tiny/searched"]
+    assert 0 < searched["seed_overlap"] < 1
+    counts = {one["experiment"].removeprefix("tiny/"): one["structures"] for one in told["rank_correlations"]}
+    assert counts == {"ranks": 2, "searched": 3, "pruned": 2}
+    assert as_json(old, "show", "searched/seed=0", "--in", LOCAL)["verdict"] == "near chance"
+
+
 def test_old_runs_are_drawn_and_written_up(old, version, tmp_path):
     for kind in ("structure", "gates", "loss", "budget"):
         drawn = command(old, "plot", "searched/seed=0", "--kind", kind, "--in", LOCAL)

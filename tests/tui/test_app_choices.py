@@ -10,15 +10,13 @@ from s3tui.runs.history import Frame
 from s3tui.structures.selection_history import (
     Choices,
     Rule,
+    dominant,
     entropies,
-    flatness,
-    mean_entropy,
     near_cut,
     overlaps,
     places_by_p,
     shares,
     steady_since,
-    warnings,
 )
 
 COUNTS = (4, 4, 2, 2, 6)
@@ -74,10 +72,6 @@ def test_without_its_order_nothing_is_chosen_for_what_goes_by_one():
     assert Rule(8).decided([old, new]) == [old, new]
 
 
-def test_flat_p_is_no_warning_where_it_does_not_decide():
-    assert warnings(SPACE, frozenset({0, 2}), with_order(P[0], [0, 1, 2, 3, 4]), 1.0) == []
-
-
 def test_the_latest_choice_is_known_first_and_what_is_known_is_not_worked_out_again():
     shown, chooser = frames(), Choices(SPACE, Rule(8))
     one = chooser.advance(shown, 0)
@@ -107,25 +101,11 @@ def test_overlap_with_the_latest_ends_at_one_and_tells_since_when_it_stays():
     assert entropies(choices).y[0] == pytest.approx(0.7219281)
 
 
-def test_entropy_is_that_of_a_coin():
-    assert mean_entropy([0.5, 0.5]) == 1.0
-    assert mean_entropy([0.0, 1.0]) == 0.0
-    assert flatness([0.3] * 4) == pytest.approx(1.0)
-    assert flatness([0.0, 0.0, 1.0, 1.0]) == 0.0
-
-
 def test_a_delta_that_takes_over_is_told():
-    assert warnings(SPACE, frozenset({0, 1}), frames()[2], 1.0) == ["lora has 100% of the selected parameters"]
-    assert warnings(SPACE, frozenset({0, 2}), frames()[2], 1.0) == []
+    assert dominant(SPACE, frozenset({0, 1})) == "lora has 100% of the selected parameters"
+    assert dominant(SPACE, frozenset({0, 2})) == ""
     only = tuple(c for c in SPACE if c.delta == "lora")
-    assert warnings(only, frozenset({0, 1}), *frames([[0.1, 0.9, 0.1]]), 1.0) == []
-
-
-def test_flat_gates_are_told_once_half_of_the_search_is_over():
-    selected = frozenset({0, 2})
-    assert warnings(SPACE, selected, frames()[0], 0.1) == []
-    (told,) = warnings(SPACE, selected, frames()[0], 0.6)
-    assert "p is still flat" in told
+    assert dominant(only, frozenset({0, 1})) == ""
 
 
 def test_shares_and_the_cut():

@@ -34,6 +34,8 @@ async def test_a_screen_looks_as_it_did(still, opened, size, view, snapshot):
         grid = app.app.screen.grid
         grid.move_to("first/searched/seed=0")
         await app.until(lambda: app.app.snapshot.details["first/searched/seed=0"].loaded)
+        searched = [line for line in app.app.snapshot.lines.values() if line.method == "s3" and line.score]
+        await app.until(lambda: all(app.app.snapshot.lines[line.name].verdict for line in searched))
         await app.press(*VIEWS[view])
         await app.settle()
         svg = app.app.export_screenshot(title="s3tui")

@@ -25,6 +25,8 @@ from core.training.data import encode
 from core.training.setup import Setup
 from core.worker.execute import execute
 from s3tui.runs.history import History
+from s3tui.runs.verdicts import verdict_of
+from s3tui.runs.workspace import read_run
 from s3tui.structures.selection_history import Choices, rule_of
 
 RANKS = {"attn.{q,v}": ["lora(rank=[1, 2, 4])", "bitfit"], "norm.*": ["lnfit"], "block.ffn": ["low-rank-adapter"]}
@@ -152,7 +154,7 @@ def finished(folder, root, family: str = "bert", table: dict[str, list[str]] | s
 
 @pytest.mark.parametrize(("family", "table"), [("bert", RANKS), ("t5", "mix-low-rank")])
 def test_a_search_prunes_the_space_to_a_structure_within_the_budget(tmp_path, root, family, table):
-    _, events, structure = finished(tmp_path, root, family, table)
+    run, events, structure = finished(tmp_path, root, family, table)
     assert 0 < structure.parameters <= BUDGET
     modules = [(c.module, c.choice) for c in structure.chosen if c.choice]
     assert len(modules) == len(set(modules))
@@ -168,6 +170,7 @@ def test_a_search_prunes_the_space_to_a_structure_within_the_budget(tmp_path, ro
     left = {(c.module, c.choice or c.delta) for c, p in zip(structure.candidates, structure.p, strict=True) if p > 0}
     assert {(c.module, c.choice or c.delta) for c in structure.chosen} <= left
     assert len(left) < len({(c.module, c.choice or c.delta) for c in structure.candidates})
+    assert verdict_of(read_run(run, "it")).word == "pruned"
 
 
 @pytest.mark.parametrize("method", ["bipeft", "s3"])
@@ -198,13 +201,14 @@ def test_ranks_are_fixed_by_the_last_pruning_and_only_one_of_each_choice_is_left
 
 
 def test_a_search_that_never_steadies_takes_all_its_steps_and_still_keeps_the_budget(tmp_path, root):
-    _, events, structure = finished(
+    run, events, structure = finished(
         tmp_path, root, bipeft=SHORT | {"prune_after": 100}, search={"max_steps": 5}, budget=100
     )
     assert [e.step for e in events if isinstance(e, Step) and e.phase == "search"] == [1, 2, 3, 4, 5]
     assert not [e for e in events if isinstance(e, EndedEarly)]
     assert 0 < structure.parameters <= 100
     assert all(p > 0 for p in structure.p)
+    assert verdict_of(read_run(run, "it")).word == "unfinished"
 
 
 def test_gates_of_positions_and_of_ranks_move_in_turn(root):

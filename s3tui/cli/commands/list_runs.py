@@ -14,6 +14,7 @@ from s3tui.listing.filters import parse_filter, sorted_lines
 from s3tui.listing.grouping import OF_LINES, Group, flat, grouped
 from s3tui.listing.run_row import Line, line_of
 from s3tui.runs.lookup import find_workspace
+from s3tui.runs.verdicts import verdict_of
 from s3tui.runs.workspace import FoundRun
 from s3tui.text.columns import print_aligned
 from s3tui.text.serialize import Form, as_csv, as_json
@@ -27,7 +28,10 @@ def list_runs(words: Sequence[str], sort: str, group: str, where: Path | None, f
     keep = parse_filter(words)
     workspace = find_workspace(where)
     found, reasons = find_fresh(workspace), workspace.reasons()
-    lines = sorted_lines(filter(keep, (line_of(run, reasons) for run in found)), sort)
+    # Structures are read only where the verdict is asked for: a thousand take a second or more.
+    is_asked = form != "table" or any("verdict" in word for word in (*words, sort))
+    made = (line_of(run, reasons, verdict=verdict_of(run) if is_asked else None) for run in found)
+    lines = sorted_lines(filter(keep, made), sort)
     if group:
         return _list_groups(_groups(lines, group, found), form)
     if form == "json":

@@ -19,6 +19,7 @@ from s3tui.listing.suite_totals import Overview, overviews, seconds_left
 from s3tui.runs.failure import last_lines
 from s3tui.runs.lookup import find_name, find_workspace
 from s3tui.runs.status import Dead
+from s3tui.runs.verdicts import verdict_of
 from s3tui.runs.workspace import Workspace, read_run
 from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
@@ -26,7 +27,7 @@ from s3tui.text.units import ABSENT, duration, points
 
 SHOWN = 10  # waiting runs that `status` lists
 SHOWN_KEYS = (
-    "name", "status", "note", "folder", "phase", "step", "ended_early", "search_from", "test", "val", "best",
+    "name", "status", "note", "folder", "phase", "step", "ended_early", "search_from", "test", "search", "val", "best",
     "parameters", "seconds", "priority", "tags",
 )  # fmt: skip
 
@@ -103,8 +104,10 @@ def show(pattern: str, where: Path | None, as_json: bool) -> int:
     workspace = find_workspace(where)
     name = find_name(pattern, workspace.names())
     run = read_run(workspace.run(name), name)
-    line = line_of(run, workspace.reasons())
+    verdict = verdict_of(run)
+    line = line_of(run, workspace.reasons(), verdict=verdict)
     details: dict[str, Any] = as_row(line) | {
+        "search": verdict.to_json() if verdict else None,
         "folder": str(run.directory.path),
         "ended_early": run.summary.get("ended_early"),
         "search_from": shared.taken_from if (shared := source_of(run.directory)) else None,
@@ -148,6 +151,8 @@ def _process(status: Any) -> dict[str, Any] | None:
 def _written(value: Any, key: str = "") -> str:
     if key in SCORES:
         return points(value)
+    if key == "search":
+        return str(value["sentence"])
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value)

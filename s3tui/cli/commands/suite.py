@@ -221,9 +221,11 @@ def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons:
     """Print the results of a suite, and the failure report of each unsuccessful run."""
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
+    from s3tui.results.verdicts import diagnose
     from s3tui.runs.failure import exit_code_for, failure_of
 
-    print_table(standings(_of_suite(suite)))
+    found = _of_suite(suite)
+    print_table(standings(found), diagnose(found))
     failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
     for failure in failures:
         say(str(failure))
@@ -250,10 +252,12 @@ def results(path: Path | None, form: Form) -> int:
     from s3tui.cli import results_table
     from s3tui.results.standings import standings
     from s3tui.results.summary import without_result
+    from s3tui.results.verdicts import diagnose
 
     folder, found = _runs_of(path)
     rows = standings(found)
-    {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form](rows)
+    show = {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form]
+    show(rows, diagnose(found))
     if not rows:
         say(f"no finished run in {folder}")
     _say_some(without_result(found))

@@ -11,6 +11,7 @@ from s3tui.cli.foreground.progress import Progress, Tally
 from s3tui.runs.index import Board
 from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Queued, Quiet, Running, attempt_of
+from s3tui.runs.verdicts import verdict_of
 from s3tui.runs.workspace import FoundRun
 from s3tui.text.units import count, duration, points
 
@@ -121,7 +122,9 @@ def _line(run: FoundRun, state: RunState) -> tuple[str, str]:
     if isinstance(status, Done):
         result = status.result
         trained = f", {count(result.parameters)} parameters"
-        return "done", f"done, {result.metric} {points(result.score)}{trained}, {duration(result.seconds)}"
+        found = verdict_of(run)
+        verdict = f"; search {found}" if found else ""
+        return "done", f"done, {result.metric} {points(result.score)}{trained}, {duration(result.seconds)}{verdict}"
     if isinstance(status, Paused) and is_over(run):
         return f"paused {status.reason}", f"paused: {status.reason}"
     if isinstance(status, FAILED) and is_over(run):

@@ -27,7 +27,7 @@ from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import bar, text
 from s3tui.tui.tables.exported_table import Table
-from s3tui.tui.tables.run_rows import row_of
+from s3tui.tui.tables.run_rows import marked, row_of
 from s3tui.tui.widgets.grid import Column, Grid, Row
 from s3tui.tui.widgets.plot import Plot
 
@@ -41,12 +41,13 @@ CHARTS = (
 )
 RESULTS = (
     Column("name", "run", 0), Column("status", "status", 11), Column("test", "test", 7, right=True),
-    Column("best", "best val", 8, right=True), Column("used", "budget used", 16, right=True),
+    Column("verdict", "search", 11), Column("best", "best val", 8, right=True),
+    Column("used", "budget used", 16, right=True),
     Column("seconds", "elapsed", 8, right=True),
 )  # fmt: skip
 POINTS = (
     Column("front", "", 1), Column("name", "run", 0), Column("parameters", "trained", 11, right=True),
-    Column("score", "test", 7, right=True),
+    Column("score", "test", 7, right=True), Column("verdict", "search", 11, rank=1),
 )  # fmt: skip
 CHOSEN = (
     Column("name", "candidate", 0), Column("bar", "chosen by", BAR), Column("times", "runs", 7, right=True),
@@ -214,15 +215,17 @@ class PointsPane(ComparePane):
         done = run_overlays.finished(compared.lines)
         front = pareto(done)
         ordered = sorted(done, key=lambda name: done[name])
-        self.query_one(Grid).show([_point(name, compared.short[name], done[name], name in front) for name in ordered])
+        lines = {line.name: line for line in compared.lines}
+        rows = [_point(lines[name], compared.short[name], done[name], name in front) for name in ordered]
+        self.query_one(Grid).show(rows)
 
 
-def _point(name: str, short: str, at: tuple[float, float], is_front: bool) -> Row:
-    cells = {
+def _point(line: Line, short: str, at: tuple[float, float], is_front: bool) -> Row:
+    cells = dict(row_of(line).cells) | {
         "front": text("◆" if is_front else "", "accent"), "name": text(clean(short)),
-        "parameters": text(count(at[0])), "score": text(points(at[1]), "strong" if is_front else ""),
+        "parameters": text(count(at[0])), "score": marked(text(points(at[1]), "strong" if is_front else ""), line),
     }  # fmt: skip
-    return Row(name, cells)
+    return Row(line.name, cells)
 
 
 class ChosenPane(ComparePane, GridPane):

@@ -14,6 +14,9 @@ from textual.message import Message
 from core.run.comparing import Difference, difference
 from core.run.errors import S3Error
 from core.run.structure import Candidate, Structure
+from core.run.verdict import Verdict, verdict
+from s3tui.listing.run_row import Line
+from s3tui.runs.workspace import FoundRun
 from s3tui.structures import peers
 from s3tui.structures import selection_history as steady
 from s3tui.structures.grid_layout import NO_MAP, gate_map, short_deltas
@@ -24,6 +27,7 @@ from s3tui.tui.charts.figures import steadiness
 from s3tui.tui.dialogs.question import Choose
 from s3tui.tui.panes.gate_pane_base import GatedPane
 from s3tui.tui.panes.loss import MainPlot
+from s3tui.tui.snapshot import RunDetail
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import Cell, plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
@@ -69,6 +73,7 @@ class StructurePane(GatedPane):
     def __init__(self) -> None:
         super().__init__()
         self.other: Peer | None = None
+        self.verdict: Verdict | None = None  # on the structure that the run has chosen
         self._on_map: tuple[Candidate, ...] = ()
         self._drawn: object = None
 
@@ -81,6 +86,13 @@ class StructurePane(GatedPane):
             table.add_class("part")
             yield table
             yield MainPlot(id="steady", classes="part", empty="how steady it is shows once there are gates")
+
+    def show(self, run: FoundRun, line: Line, detail: RunDetail) -> None:
+        """Take the new state, and draw it."""
+        is_news, self.verdict = line.verdict != self.verdict, line.verdict
+        super().show(run, line, detail)
+        if is_news:
+            self.draw()
 
     @property
     def structure(self) -> Structure | None:
@@ -96,7 +108,7 @@ class StructurePane(GatedPane):
 
     def draw(self) -> None:
         """Draw what has changed."""
-        drawn = (self.latest, self.selected, self.map, self.choices, self.other, self.empty)
+        drawn = (self.latest, self.selected, self.map, self.choices, self.other, self.empty, self.verdict)
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -118,7 +130,7 @@ class StructurePane(GatedPane):
         since = steady.steady_since(self.choices)
         if since is not None:
             first.append(text(f"  the same since step {since:,}", "muted"))
-        return [first, self._against(self._difference(structure)), self._warnings(structure)]
+        return [first, self._against(self._difference(structure)), self._verdict(structure)]
 
     def _against(self, compared: Difference | None) -> list[Cell]:
         if compared is None or self.other is None:
@@ -133,13 +145,23 @@ class StructurePane(GatedPane):
             cells.append(text(f"; the seeds among themselves {self.other.agreement:.2f}", "muted"))
         return cells
 
-    def _warnings(self, structure: Structure) -> list[Cell]:
+    def _verdict(self, structure: Structure) -> list[Cell]:
+        """The verdict, before the end that on the gates so far, and a warning if one delta dominates."""
+        dominant = steady.dominant(self.candidates, frozenset(structure.selected))
+        cells = [text(f"{dominant}  ", "warn")] if dominant else []
+        found = self.verdict if self.history.selected is not None else self._verdict_so_far(structure)
+        if found is not None:
+            so_far = "" if self.history.selected is not None else "so far "
+            cells.append(text(f"{so_far}{found}", "warn" if found.is_poor else "muted"))
+        return cells
+
+    def _verdict_so_far(self, structure: Structure) -> Verdict | None:
+        """Only in the second half of a search, as p is flat at the start of every one, and if it decides."""
         state, frame = self.history.state, self.latest
-        if frame is None:
-            return []
-        total = state.total if state.phase == "search" and state.total else frame.step
-        warnings = steady.warnings(self.candidates, frozenset(structure.selected), frame, frame.step / max(1, total))
-        return [text("; ".join(warnings), "warn")] if warnings else []
+        if frame is None or self.rule.is_ordered:
+            return None
+        is_early = state.phase == "search" and state.total and frame.step < state.total / 2
+        return None if is_early else verdict(structure, self.rule.by)
 
     def _draw_table(self, structure: Structure | None) -> None:
         table, compared = self.query_one("#chosen", Grid), self._difference(structure)

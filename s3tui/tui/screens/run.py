@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from s3tui.listing.columns import tested, validated
 from s3tui.listing.run_row import Line
 from s3tui.text.sanitize import clean
-from s3tui.text.units import count, duration, loss, points
+from s3tui.text.units import ABSENT, count, duration, loss, points
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.panes.budget import BudgetPane
 from s3tui.tui.panes.config import ConfigPane
@@ -110,13 +110,14 @@ def _subline(line: Line, detail: RunDetail) -> list[Cell]:
         cells += [text(f"{line.phase} "), bar(line.step / line.total, 12), text(f" {line.step:,}/{line.total:,}  ")]
     named = [
         ("loss", loss(line.train_loss)), ("val loss", loss(line.validation_loss)), ("test", points(tested(line))),
+        ("search", line.verdict.word if line.verdict else ABSENT),
         ("val", points(validated(line))), ("best val", points(line.best)),
         ("budget", f"{count(line.used)}/{count(line.budget)}"),
         ("time", duration(line.seconds)), ("left", duration(line.left)),
         ("search of", clean(detail.history.state.search_from) or "-"),
     ]  # fmt: skip
     for name, value in named:
-        if value not in ("-", "-/-"):
+        if value not in (ABSENT, f"{ABSENT}/{ABSENT}"):
             cells += [text(f"{name} ", "muted"), text(f"{value}  ")]
     if detail.history.skipped:
         cells.append(text(f"{detail.history.skipped} damaged lines skipped", "warn"))

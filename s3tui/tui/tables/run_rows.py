@@ -16,6 +16,7 @@ from s3tui.tui.widgets.grid import Column, Row
 
 BAR = 8
 MARK = "▌"
+POOR = "!"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "")
 def heading_of(group: Group) -> Row:
     """The heading of a group: the number of runs and of finished ones, mean and standard deviation of scores."""
     done = f"{group.done}/{len(group.lines)} done"
-    score = text(points(group.mean)) if group.mean is not None else text(ABSENT, "muted")
+    score = text(f"{points(group.mean)} ") if group.mean is not None else text(f"{ABSENT} ", "muted")
     spread: Cell = text(f"± {points(group.spread)}", "muted") if group.spread is not None else ()
     cells = {
         "status": ((" ", ""), (done, "muted")), "name": text(clean(f"{group.key} = {group.value}"), "strong"),
@@ -127,6 +128,15 @@ def _used(line: Line) -> Cell:
     return ((count(line.used), tone), (f"/{count(line.budget)}", "muted"))
 
 
+def marked(score: Cell, line: Line) -> Cell:
+    """A score, with a mark if its structure is hardly better founded than a random one."""
+    return (*score, (POOR, "warn") if line.verdict is not None and line.verdict.is_poor else (" ", ""))
+
+
+def _test(line: Line) -> Cell:
+    return marked(_cell("test", line), line)
+
+
 def _cell(key: str, line: Line) -> Cell:
     """A cell with its text in the tone of its column."""
     column = COLUMNS[key]
@@ -135,4 +145,4 @@ def _cell(key: str, line: Line) -> Cell:
 
 
 # Columns that are drawn graphically.
-_DRAWN: dict[str, Callable[[Line], Cell]] = {"step": _progress, "used": _used}
+_DRAWN: dict[str, Callable[[Line], Cell]] = {"step": _progress, "used": _used, "test": _test}
