@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -27,8 +28,9 @@ from core.run.events import (
     Started,
     Step,
     StructureChosen,
-)
-from core.run.rundir import RunDir, read_json, write_json
+)  # fmt: skip
+from core.run.limit import read_limit
+from core.run.rundir import RunDir, read_json, write_bytes, write_json
 from core.run.searched import Searched, source_of, write_searched
 from core.run.structure import Candidate, Structure
 
@@ -50,6 +52,8 @@ def play(directory: RunDir) -> int:
     writer = EventWriter(directory.events)
     if act == "stops-on-term":
         signal.signal(signal.SIGTERM, lambda *_: _stopped(writer))
+    if act == "races":
+        return race(directory, spec, writer, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
     writer.write(Started("0", 1, os.getpid(), spec["device"], "fp32", {}))
     if act == "bad-data":
         writer.write(Failed("data", "the file has no column 'label'", "its columns are a, b"))
@@ -103,6 +107,45 @@ def play(directory: RunDir) -> int:
     _train(directory, writer, spec, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
     _result(directory, spec, writer)
     return 0
+
+
+def race(directory: RunDir, spec: dict, writer: EventWriter, step_seconds: float) -> int:
+    """An arm of a race or a confirmation: goes on from its checkpoint, up to its limit, evaluated every 10 steps."""
+    saved = directory.path / "saved"
+    step, total = int(saved.read_text()) if saved.exists() else 0, spec["retrain"]["max_steps"]
+    resumed = {"resumed_phase": "retrain", "resumed_step": step} if step else {}
+    writer.write(Started("0", 1, os.getpid(), spec["device"], "fp32", {}, **resumed))
+    score = score_in_a_race(spec)
+    if not step:
+        write_json(directory.structure, STRUCTURE.to_json())
+        writer.write(StructureChosen([0], BUDGET - 10))
+    writer.write(Phase("retrain", total))
+    limit = read_limit(directory)
+    while step < (min(limit.steps, total) if limit else total):
+        step += 1
+        time.sleep(step_seconds)
+        writer.write(Step("retrain", step, 1.0, 1.0, 1e-3))
+        if step % 10 == 0:
+            writer.write(Eval("retrain", step, "validation", {"accuracy": score(step)}, True))
+            write_bytes(saved, str(step).encode())
+    if spec["seed"] == 13 and step > 10:
+        writer.write(Failed("diverged", "the loss is nan", ""))
+        return 1
+    if limit:
+        writer.write(Failed("stopped", f"paused at step {step} of {total}", ""))
+        return 1
+    found = score(total)
+    write_json(directory.result, result(spec, found, validation={"accuracy": found}))
+    writer.write(Finished(found, {"accuracy": found}, 1.0))
+    return 0
+
+
+def score_in_a_race(spec: dict):
+    """The validation score of an arm by step: arms differ at random, and their ranks change a little with time."""
+    name = f"{spec['retrain']['learning_rate']} {spec['seed'] if spec['method'] != 'given' else spec['space']['name']}"
+    place = random.Random(name)
+    end, detour = place.random(), place.random()
+    return lambda step: round((0.8 * end + 0.2 * detour / step) * step / (step + 5), 6)
 
 
 def _say(writer: EventWriter, text: str) -> int:

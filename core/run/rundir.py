@@ -14,6 +14,7 @@
 | `summary.json` | the few values that a list of many runs shows |
 | `checkpoint/` | checkpoints, from which a stopped run resumes |
 | `heartbeat` | touched every few seconds by a thread of the worker |
+| `limit.json` | how far the run may go for now, if it is an arm of a race |
 | `queue.json` | the requested state of the run: queued, held or cancelled; priority, retries |
 | `process.json` | the process that executes it, or did last; written by its supervisor |
 | `exit.json` | how that process ended; written by its supervisor |
@@ -105,6 +106,11 @@ class RunDir:
     def heartbeat(self) -> Path:
         """Touched every few seconds while the worker's process is alive and not frozen."""
         return self.path / "heartbeat"
+
+    @property
+    def limit(self) -> Path:
+        """How far the run may go for now."""
+        return self.path / "limit.json"
 
     @property
     def queue(self) -> Path:

@@ -13,6 +13,11 @@ def stopped() -> StoppedError:
     return StoppedError("stopped by a signal", "run it again: it resumes from its last checkpoint")
 
 
+def at_limit(step: int, total: int) -> StoppedError:
+    """The error raised when the worker has gone as far as the run may go for now."""
+    return StoppedError(f"paused at step {step} of {total}", "its race decides whether it goes on")
+
+
 class Stop:
     """Records whether SIGTERM asked the worker to stop.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.run.errors import DivergedError, StoppedError
 from core.run.events import Eval, Phase, Step, score_of
+from core.run.limit import Limit
 from core.run.spec import Dropout
 from core.run.structure import Structure
 from core.run.training import RetrainSettings
@@ -19,6 +20,7 @@ from core.runtime import process_group
 from core.runtime.checkpoint import Snapshot
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
+from core.runtime.stop_signal import at_limit
 from core.tasks.randomness import seed_for
 from core.training.data import Batches, Order, is_evaluated, shares, total_steps
 from core.training.evaluate import evaluate, predict
@@ -48,9 +50,17 @@ class Best:
 
 
 def retrain(
-    setup: Setup, structure: Structure, trainee: Trainee, checkpointer: Checkpointer, reporter: Reporter
+    setup: Setup,
+    structure: Structure,
+    trainee: Trainee,
+    checkpointer: Checkpointer,
+    reporter: Reporter,
+    limit: Limit | None = None,
 ) -> tuple[dict[str, float], Tested]:
-    """Train, and set the trainee to the state with the best validation score; returns its metrics and the test."""
+    """Train, and set the trainee to the state with the best validation score; returns its metrics and the test.
+
+    At the step of a limit it raises StoppedError after writing a checkpoint, before the test split is read.
+    """
     spec, settings, rows = setup.spec, setup.spec.retrain, len(setup.data.splits["train"])
     total = total_steps(settings, rows)
     order = Order(range(rows), settings.batch_size, spec.seed, settings.gradient_accumulation)
@@ -63,7 +73,10 @@ def retrain(
                 with contextlib.suppress(StoppedError):  # the resumed run evaluates again
                     _evaluate(setup, trainee, step, best, checkpointer, reporter)
             snapshot = partial(_snapshot, step, structure, trainee, optimizer, best)
-            checkpointer.boundary("retrain", step, snapshot, at_edge=step in (0, total))
+            is_over = limit is not None and step >= min(limit.steps, total)
+            checkpointer.boundary("retrain", step, snapshot, at_edge=step in (0, total) or is_over)
+            if is_over:
+                raise at_limit(step, total)
             if step == total:
                 break
             setup.backbone.model.train()

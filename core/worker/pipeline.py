@@ -10,11 +10,13 @@ from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.events import StructureChosen, score_of
+from core.run.limit import read_limit
 from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
+from core.runtime.memory import keep_freed_memory
 from core.runtime.reporter import Reporter
 from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
@@ -26,6 +28,7 @@ from core.worker.choose_structure import Chosen, find_structure
 
 def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Reporter) -> dict[str, float]:
     """Execute the run, or the rest after a checkpoint; returns the test metrics, of which the first is the score."""
+    keep_freed_memory()
     setup = load(run, spec, checkpointer.resumed, reporter)
     gc.freeze()  # what was loaded stays until the end, so the collector need not scan it
     gc.enable()
@@ -37,7 +40,7 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
     checkpointer.stopwatch.enter("retrain")
     trainee = _trainee(spec, chosen, setup.backbone)
-    validation, tested = retrain(setup, structure, trainee, checkpointer, reporter)
+    validation, tested = retrain(setup, structure, trainee, checkpointer, reporter, read_limit(run))
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
     reporter.result(run.predictions, tested.parquet())
     seconds = checkpointer.stopwatch.seconds

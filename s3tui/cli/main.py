@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from core.run.errors import UsageError
-from s3tui.cli import runs, structure
+from s3tui.cli import race, runs, structure
 from s3tui.cli.diagnostics import PROGRAM, guarded
 from s3tui.cli.runs import path_of
 
@@ -172,5 +172,6 @@ def doctor(as_json: Json = False) -> None:
 
 
 app.add_typer(runs.commands)
+app.add_typer(race.race, name="race")
 app.add_typer(structure.structure, name="structure")
 app.add_typer(structure.pictures)

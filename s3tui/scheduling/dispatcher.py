@@ -20,6 +20,7 @@ from s3tui.runs.records.launch import LOCAL
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.status import Broken, Cancelled, Dead, Paused, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling.races import advance, has_actions
 from s3tui.scheduling.retry_policy import BACKOFF_SECONDS, after, is_due
 from s3tui.scheduling.shared_searches import SharedSearches
 from s3tui.structures.run_reference import Wait, awaited_run, complete, wait_for
@@ -87,12 +88,17 @@ class Dispatcher:
         for session in sessions:
             changed |= session.look()
         changed |= self._answer_ends()
+        if changed or self._is_time_to_place():
+            changed |= advance(self.board)
         for session in sessions:
             session.enforce()
-        if changed or time.monotonic() - self._placed_at >= PLACING_SECONDS:
+        if changed or self._is_time_to_place():
             changed |= self._start_what_fits()
         self.trouble = next(filter(None, (session.trouble for session in sessions)), trouble)
         return changed
+
+    def _is_time_to_place(self) -> bool:
+        return time.monotonic() - self._placed_at >= PLACING_SECONDS
 
     def _open_sessions(self) -> tuple[list[Session], str]:
         """The launchers that the runs are with, and why one of them cannot be used."""
@@ -117,8 +123,9 @@ class Dispatcher:
             self.is_open(run)
             or isinstance(run.status, (Running, Quiet))
             or (isinstance(run.status, Queued) and name not in self.impossible)
+            or _is_unanswered(run)
             for name, run in self.board.runs.items()
-        )
+        ) or has_actions(self.board)
 
     def is_open(self, run: FoundRun) -> bool:
         """Whether a launcher has yet to report how a run ended, or to be asked what is wanted of it."""
@@ -137,11 +144,7 @@ class Dispatcher:
 
     def _answer_ends(self) -> set[str]:
         """Retry, or leave, what was to run and has ended."""
-        ended = [
-            run
-            for run in self.board.runs.values()
-            if isinstance(run.status, ENDS) and run.queue is not None and run.queue.wanted == "queued"
-        ]
+        ended = [run for run in self.board.runs.values() if _is_unanswered(run)]
         for run in ended:
             assert isinstance(run.status, ENDS)
             self._answer(run, run.status)
@@ -210,6 +213,11 @@ class Dispatcher:
         if not wait.ever:
             impossible.add(run.name)
         return wait.reason
+
+
+def _is_unanswered(run: FoundRun) -> bool:
+    """Whether a run was to run and has ended, and the dispatcher has not said yet what becomes of it."""
+    return isinstance(run.status, ENDS) and run.queue is not None and run.queue.wanted == "queued"
 
 
 def _is_to_be_started(run: FoundRun) -> bool:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from core.run.errors import SpecError
+from core.run.errors import RunDirError, SpecError
 from core.run.given import awaited
 from core.run.methods import GIVEN
 from core.run.rundir import RunDir
 from core.run.spec import PRESETS, RunSpec
 from s3tui.launchers.registry import kinds
+from s3tui.race.record import Record, read_race
 from s3tui.runs.records.launch import AUTO, Launch
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.workspace import Workspace
 from s3tui.structures.run_reference import References
+from s3tui.suite import arms, matrix, queue_settings
 from s3tui.suite import launcher_settings as launchers
-from s3tui.suite import matrix, queue_settings
 from s3tui.suite.layers import Defaults, Layers, Table
 from s3tui.suite.queue_settings import NAME, NAME_RULE, SuiteSettings
 from s3tui.suite.resolve_names import ANY_SPACE, ANY_TASK, NO_STRUCTURE, Resolver, absolute, own_spaces
@@ -56,11 +57,12 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Suite:
-    """The runs of a TOML file and the workspace that they belong to."""
+    """The runs of a TOML file and the workspace that they belong to; `races` are those of its experiments that race."""
 
     name: str
     workspace: Path
     runs: tuple[PlannedRun, ...]
+    races: dict[str, Record] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -85,10 +87,26 @@ def load(file: Path) -> Suite:
         problems.raise_any()
     references = References(Workspace(workspace), name, planned)
     resolver = Resolver(folder, own_spaces(document.space, problems), references)
-    runs = tuple(_runs(document, resolver, settings, problems))
+    races: dict[str, Record] = {}
+    runs = tuple(_runs(document, resolver, settings, _Races(workspace / name, races), problems))
     _check_order(name, runs, problems)
     problems.raise_any()
-    return Suite(name, workspace, runs)
+    return Suite(name, workspace, runs, races)
+
+
+@dataclass(frozen=True)
+class _Races:
+    """The folder of the suite, in which races of before have left their records, and the races that are found."""
+
+    folder: Path
+    found: dict[str, Record]
+
+    def before(self, experiment: str) -> Record | None:
+        """The record that this race has left, if it can be read."""
+        try:
+            return read_race(self.folder / experiment)
+        except RunDirError:
+            return None
 
 
 def _table(parent: Table, key: Key, problems: Problems) -> Table:
@@ -108,7 +126,9 @@ def _workspace(value: str, folder: Path, problems: Problems) -> Path:
     return folder
 
 
-def _runs(document: _Document, resolver: Resolver, suite: SuiteSettings, problems: Problems) -> Iterator[PlannedRun]:
+def _runs(
+    document: _Document, resolver: Resolver, suite: SuiteSettings, races: _Races, problems: Problems
+) -> Iterator[PlannedRun]:
     """The runs of every experiment; what is wrong with them is noted."""
     defaults, experiments = document.defaults, document.experiment
     if not experiments:
@@ -123,14 +143,14 @@ def _runs(document: _Document, resolver: Resolver, suite: SuiteSettings, problem
     for name, table in tables.items():
         if not NAME.fullmatch(name):
             problems.add(("experiment", name), f"cannot name a folder, {NAME_RULE}")
-        table = _settings(table, ("experiment", name), problems, "matrix", "launcher")
+        table = _settings(table, ("experiment", name), problems, "matrix", "launcher", "race")
         own, table = _apart(table)
         launch = _launch(document.launcher, table.pop("launcher", {}), ("experiment", name, "launcher"), problems)
         _check_given(name, table, problems)
         # Faults of the defaults were reported above, at their own key.
         queue_settings.queue(own, ("experiment", name), suite, problems)
         queue = queue_settings.queue(_merged(wanted, own), (), suite, Problems(""))
-        for run_name, spec in _experiment(name, table, shared, resolver, problems):
+        for run_name, spec in _experiment(name, table, shared, resolver, races, problems):
             if (queue.resources.gpus or 0) > 1 and spec.device not in ("auto", "cuda"):
                 reason = f'{queue.resources.gpus} GPUs need device = "auto" or "cuda", not {spec.device!r}'
                 problems.add(("experiment", name, "resources", "gpus"), reason)
@@ -221,25 +241,33 @@ def _shared(defaults: Table, experiments: dict[str, Table]) -> Defaults:
 
 
 def _experiment(
-    name: str, table: Table, defaults: Defaults, resolver: Resolver, problems: Problems
+    name: str, table: Table, defaults: Defaults, resolver: Resolver, races: _Races, problems: Problems
 ) -> Iterator[tuple[str, RunSpec]]:
-    """The runs of one experiment: one, or one for each point of its matrix."""
+    """The runs of one experiment: one, one for each point of its matrix, or the arms of its race."""
     key = ("experiment", name)
-    overrides = {k: v for k, v in table.items() if k != "matrix"}
+    race, overrides = arms.entry({k: v for k, v in table.items() if k != "matrix"}, key, problems)
     points = matrix.points(
         table.get("matrix", {}), lambda axis, message: problems.add((*key, "matrix", *axis), message)
     )
-    names = [f"{name}/{matrix.written(point)}" if point else name for point in points]
+    if race is not None:
+        race, points = arms.with_arms(race, points, races.before(name), (*key, "race"), problems)
+    drawn = race.drawn if race is not None else ({},) * len(points)
+    shown = [matrix.written(point | more) for point, more in zip(points, drawn, strict=True)]
+    names = [f"{name}/{point}" if point else name for point in shown]
     for run_name in (n for n, times in Counter(names).items() if times > 1 or len(n) - len(name) > 200):
         problems.add((*key, "matrix"), f"values are alike or too long to name a folder: {run_name}")
-    for run_name, point in zip(names, points, strict=True):
-        layers = Layers(name, defaults, overrides, point)
+    runs = []
+    for run_name, point, more in zip(names, points, drawn, strict=True):
+        layers = Layers(name, defaults, arms.overridden(overrides, more), point)
         report = partial(_blame, problems, layers)
         spec, errors = check(resolver(layers.merged(), report))
         for loc, message in errors:
             report(loc, message)
         if spec is not None:
-            yield run_name, spec
+            runs.append((run_name, spec))
+    if race is not None and len(runs) == len(names):
+        races.found[name] = arms.recorded(race, runs, (*key, "race"), problems)
+    yield from runs
 
 
 def _blame(problems: Problems, layers: Layers, loc: Loc, message: str) -> None:

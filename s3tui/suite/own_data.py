@@ -80,14 +80,22 @@ def _look(keys: dict[str, Any]) -> Look:
     return look
 
 
-def suite_text(keys: dict[str, Any], file: Path) -> str:
-    """The example suite with this task; the path is relative if the data lie in or below the suite's folder."""
-    path = Path(keys["path"])
-    here = file.resolve().parent
+def task_text(keys: dict[str, Any], file: Path) -> str:
+    """The task in TOML for this suite; the path is relative if the data lie in or below the suite's folder."""
+    path, here = Path(keys["path"]), file.resolve().parent
     shown = os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
     task = ", ".join(f"{key} = {json.dumps(value)}" for key, value in (keys | {"path": shown}).items())
-    name = re.sub(r"[^A-Za-z0-9_+-]+", "-", path.name.split(".")[0]).strip("-") or "own"
+    return f"{{ {task} }}"
+
+
+def name_of(data: Path) -> str:
+    """A name for the suite of a data file, from that of the file."""
+    return re.sub(r"[^A-Za-z0-9_+-]+", "-", data.name.split(".")[0]).strip("-") or "own"
+
+
+def suite_text(keys: dict[str, Any], file: Path) -> str:
+    """The example suite with this task."""
     text = files("s3tui").joinpath("starter.toml").read_text(encoding="utf-8")
     text = EXAMPLE.sub("", text)
-    text = text.replace('task = "icd10-chapter"', f"task = {{ {task} }}")
-    return text.replace('name = "first"', f'name = "{name}"')
+    text = text.replace('task = "icd10-chapter"', f"task = {task_text(keys, file)}")
+    return text.replace('name = "first"', f'name = "{name_of(Path(keys["path"]))}"')

@@ -20,6 +20,7 @@ from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import Workspace, read_run
 from s3tui.scheduling.control import is_worked_on, remove
 from s3tui.structures.run_reference import comparable
+from s3tui.suite.enter_races import limit, resting
 from s3tui.suite.load import PlannedRun, Suite
 from s3tui.system.file_locks import is_locked
 
@@ -28,10 +29,11 @@ FRESH = "--fresh replaces it"
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs to start, in order, and those that are finished already."""
+    """The runs to start, in order, those that are finished already, and the arms of races that stay as they are."""
 
     start: tuple[PlannedRun, ...]
     finished: tuple[PlannedRun, ...]
+    resting: tuple[PlannedRun, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def plan(suite: Suite, runs: Sequence[PlannedRun], fresh: bool) -> Plan:
     if refusals:
         raise RunDirError("\n".join(refusals))
     finished = () if fresh else tuple(run for run in runs if _is_finished(suite.directory(run)))
-    return Plan(tuple(run for run in runs if run not in finished), finished)
+    stay = resting(suite, fresh)
+    rest = tuple(run for run in runs if run.name in stay and run not in finished)
+    return Plan(tuple(run for run in runs if run not in finished and run not in rest), finished, rest)
 
 
 def _make(folder: Path) -> None:
@@ -160,6 +164,7 @@ def enqueue(suite: Suite, run: PlannedRun, fresh: float | None) -> None:
         remove(workspace, directory)
     if not directory.exists():
         directory.create(run.spec.model_dump(mode="json"))
+    limit(suite, run)
     found = read_run(directory, run.name)
     there, attempt = found.status, found.attempt
     waits_or_runs = isinstance(there, (Queued, Running, Quiet)) and not getattr(there, "stopping", False)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from core.run.given import is_given
 from s3tui.runs.workspace import Workspace
+from s3tui.suite.enter_races import check_whole, clear, enter
 from s3tui.suite.launcher_checks import check_launchers, decided
 from s3tui.suite.load import PlannedRun, Suite
 from s3tui.suite.plan import Plan, enqueue, plan
@@ -19,6 +20,7 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str 
     `launcher` comes before what the suite says of it. Raises RunDirError where the workspace is read-only, or where
     anything stands in the way, and SpecError for what a cluster refuses; then none is queued.
     """
+    check_whole(suite, runs)
     runs = decided(runs, launcher)
     check_launchers(runs)
     workspace = Workspace(suite.workspace)
@@ -26,7 +28,11 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str 
     # Concurrent submissions of one suite happen one after the other.
     with locked(workspace.submitting):
         todo, now = plan(suite, runs, fresh), time.time()
+        races = [name for name, record in suite.races.items() if any(run.name in record.arms for run in runs)]
+        if fresh:
+            clear(suite, races)
         # Runs that train the structure of another come last: they never take it from a run about to be replaced.
         for planned in sorted(todo.start, key=lambda planned: is_given(planned.spec)):
             enqueue(suite, planned, now if fresh else None)
+        enter(suite, races)
     return todo

@@ -65,6 +65,9 @@ def of_files(evil, folder):
             ["status", "--in", file],
         )
         yield ["run", file, "--dry-run", "--only", EVIL]
+    data = str(folder / f"data-{NAME}.csv")
+    yield from (["race", "data", data, "--label", EVIL, "--suite", f"{folder}/race-{NAME}.toml"], ["race", EVIL])
+    yield from (["race", "show", EVIL, *more, "--in", str(evil.workspace.path)] for more in ([], ["--json"]))
     yield from (["init", wrong], ["init", str(folder / f"new-{NAME}.toml")], ["doctor"], ["doctor", "--json"])
     yield from (["sites", f"./{NAME}", "--space", EVIL], ["sites", "m", "--space", wrong], ["open", f"{folder}/{EVIL}"])
     yield ["attach", "--in", str(folder / f"over-{NAME}")]

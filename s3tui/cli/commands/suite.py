@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from s3tui.scheduling.dispatcher import Settings
     from s3tui.suite.beforehand import Beforehand, Look
     from s3tui.suite.load import PlannedRun, Suite
+    from s3tui.suite.own_data import OwnData
     from s3tui.text.serialize import Form
 
 MAX_LINES = 20  # listed runs without a result
@@ -45,24 +46,30 @@ def _say_next(file: Path) -> None:
 
 def init_for(file: Path, data: Path, text: Sequence[str], label: str | None) -> int:
     """Write a suite for a data file, and print a summary of the data."""
-    from s3tui.suite.data_text import examples, lines
     from s3tui.suite.own_data import described, suite_text
     from s3tui.system.output_file import check_output, write_output
 
     check_output(file)
-    own = described(data, text, label, _ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
+    own = described(data, text, label, ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
     write_output(file, suite_text(own.keys, file).encode())
+    print_data(data, own)
+    _say_next(file)
+    return EXIT_OK
+
+
+def print_data(data: Path, own: OwnData) -> None:
+    """Print which columns of a data file are read, and a summary of its rows."""
+    from s3tui.suite.data_text import examples, lines
+
     print(clean(f"{data}: text in {', '.join(own.keys['text'])}; label in {own.keys['label']}"))
     for line in (*lines(own.look), *examples(own.look)):
         print(clean(f"  {line}"))
     for kind in ("warnings", "notes"):
         for line in own.look[kind]:
             print(clean(f"{kind[:-1]}: {line}"))
-    _say_next(file)
-    return EXIT_OK
 
 
-def _ask(question: str, guess: str) -> str:
+def ask(question: str, guess: str) -> str:
     """Ask a question on the terminal; Enter accepts the guess."""
     say(f"{question} {f'[{guess}] ' if guess else ''}")
     return sys.stdin.readline().strip() or guess
@@ -162,7 +169,7 @@ def run(
         say(f"{finished.name}: finished before, skipped")
     if detach:
         return _detach(workspace, len(todo.start), settings)
-    names = [planned.name for planned in todo.start]
+    names = [planned.name for planned in (*todo.start, *todo.resting)]
     runs = []
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
@@ -219,6 +226,7 @@ def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int
 
 def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons: Mapping[str, str]) -> int:
     """Print the results of a suite, and the failure report of each unsuccessful run."""
+    from s3tui.cli.foreground.watcher import rests
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
     from s3tui.results.verdicts import diagnose
@@ -226,12 +234,36 @@ def _print_outcome(suite: Suite, runs: Sequence[FoundRun], prefix: str, reasons:
 
     found = _of_suite(suite)
     print_table(standings(found), diagnose(found))
-    failures = [f for run in runs if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
+    answered = _print_races(suite)
+    failed = [run for run in runs if not rests(run)]
+    failures = [f for run in failed if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
     for failure in failures:
         say(str(failure))
         for line in failure.tail:
             say(f"    {line}")
-    return exit_code_for(failures)
+    return exit_code_for([failure for failure in failures if failure.run not in answered])
+
+
+def _print_races(suite: Suite) -> set[str]:
+    """Print the answers of the races of a suite; the names of the arms of those that have one."""
+    from s3tui.cli.race_answer import lines
+    from s3tui.race.facts import answer
+    from s3tui.runs.index import Board
+    from s3tui.runs.workspace import Workspace
+    from s3tui.scheduling.races import races
+
+    answered: set[str] = set()
+    if not suite.races:
+        return answered
+    board = Board(Workspace(suite.workspace))
+    board.refresh()
+    for race in races(board, suite.name):
+        if race.name.partition("/")[2] in suite.races:
+            print()
+            print("\n".join(map(clean, lines(race, suite.workspace))))
+            if answer(race.record, race.runs) is not None:
+                answered.update(race.record.arms)
+    return answered
 
 
 def attach(where: Path | None, settings: Settings | None = None) -> int:
@@ -284,6 +316,7 @@ def _of_suite(suite: Suite) -> list[FoundRun]:
     from s3tui.runs.workspace import find_runs
 
     planned = {run.name for run in suite.runs}
+    planned.update(name for record in suite.races.values() for name in record.confirmations())
     found = find_runs(suite.folder)
     former = [run.name for run in found if run.name not in planned]
     if former:

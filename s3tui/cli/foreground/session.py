@@ -20,6 +20,7 @@ from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling.control import cancel, hold, wait_for_end
 from s3tui.scheduling.dispatcher import Settings
 from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
+from s3tui.scheduling.races import has_actions, races
 from s3tui.system.signals import Interrupts
 
 POLL_SECONDS = 0.25
@@ -52,9 +53,11 @@ class Session:
         self.dispatching = DispatcherLock(self.board, settings)
         mine = {f"{suite}/{name}" for name in names} if suite else None
         self.watcher = Watcher(self.board, mine, watch(), done, prefix=f"{suite}/" if suite else "")
+        self._suite = suite
         self._announced_dispatcher = False
         self._trouble = ""
         self._waits: dict[str, str] = {}  # for the search of another run, as last told
+        self._follow_confirmations()
 
     def run(self, when_interrupted: Callable[[Session, Interrupts], Request]) -> list[FoundRun]:
         """Watch until all runs have ended; raises StoppedError if the user or a signal ends the session earlier."""
@@ -79,6 +82,8 @@ class Session:
 
     def _tick(self) -> None:
         changed = self.dispatching.tick()
+        if changed:
+            self._follow_confirmations()
         if self.dispatching.dispatcher is None and not self._announced_dispatcher:
             self._announced_dispatcher = True
             self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
@@ -97,9 +102,18 @@ class Session:
                 self.watcher.progress.line(f"{self.watcher.shown(name)}: {reason}")
         self._waits |= waits
 
+    def _follow_confirmations(self) -> None:
+        """Watch the runs, too, that races of ours have added."""
+        if self._suite:
+            for race in races(self.board, self._suite):
+                if any(f"{self._suite}/{arm}" in self.watcher.names for arm in race.record.arms):
+                    self.watcher.add(race.confirmations)
+
     def _is_over(self) -> bool:
-        if not self.dispatching.has_looked:
-            return False
+        return self.dispatching.has_looked and self._have_ended() and not has_actions(self.board, self._suite)
+
+    def _have_ended(self) -> bool:
+        """Whether the watched runs have ended, or can never start."""
         dispatcher = self.dispatching.dispatcher
         if dispatcher is None:
             return all(map(is_over, self.mine()))

@@ -27,6 +27,11 @@ def is_over(run: FoundRun) -> bool:
     return run.queue is None or run.queue.wanted != "queued"  # if queued, the dispatcher will retry or settle it
 
 
+def rests(run: FoundRun) -> bool:
+    """Whether a run is an arm of a race that waits at a rung or was dropped there, which is no failure."""
+    return isinstance(run.status, Paused) and run.directory.limit.exists()
+
+
 @dataclass
 class Watched:
     """The last reported state of one run."""
@@ -56,6 +61,11 @@ class Watcher:
     def names(self) -> set[str]:
         """The names of the watched runs."""
         return set(self.board.runs) if self._names is None else self._names
+
+    def add(self, names: Iterable[str]) -> None:
+        """Watch further runs."""
+        if self._names is not None:
+            self._names.update(names)
 
     def _begin(self, run: FoundRun) -> Watched:
         """Read the events of earlier attempts without reporting them."""
@@ -94,7 +104,7 @@ class Watcher:
         """The number of runs in each state."""
         runs = [self.board.runs[name] for name in self.names if name in self.board.runs]
         done = sum(isinstance(run.status, Done) for run in runs)
-        failed = sum(is_over(run) and not isinstance(run.status, Done) for run in runs)
+        failed = sum(is_over(run) and not isinstance(run.status, Done) and not rests(run) for run in runs)
         total = len(self.names) + self._done_before
         return Tally(total, done + self._done_before, failed, running, time.monotonic() - self._since)
 

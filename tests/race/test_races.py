@@ -1,0 +1,151 @@
+"""Races of stand-in workers, from a suite to the answer, whatever is killed on the way."""
+
+import json
+import os
+import random
+import signal
+import time
+
+from processes import DEADLINE, SUITE, drive, kill, wait_until
+
+from core.run.limit import read_limit
+from s3tui.runs.status import Paused, Running
+from s3tui.runs.workspace import find_runs, read_run
+from s3tui.scheduling.control import cancel, hold
+
+HEAD = SUITE.replace('"succeed"', '"races"').replace("budget = 4e-4\n", "budget = 4e-4\nretrain.eval_every = 10\n")
+# Arms with the seed 13 diverge after the first rung.
+RACE = """
+[experiment.best]
+race = { rungs = [10, 30, 60], keep = 0.5, confirm = 2 }
+matrix = { seed = [0, 1, 13], retrain.learning_rate = [1e-3, 2e-3] }
+method = "random"
+"""
+SMALL = """
+[experiment.best]
+race = { rungs = [10, 20], keep = 0.5, confirm = 1, final = 1 }
+matrix = { seed = [0, 1, 2] }
+method = "random"
+"""
+
+
+def shown(s3tui, tmp_path):
+    """What `s3tui race show --json` says."""
+    code, out, err = s3tui("race", "show", "best", "--in", tmp_path / "runs", "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def ended(s3tui, tmp_path):
+    """All that must be the same however a race was disturbed: arms, promotions, confirmations, the answer."""
+    race = shown(s3tui, tmp_path)
+    assert race["over"]
+    arms = {arm["name"]: (arm["limit"], arm["scores"], arm["fate"]) for arm in race["arms"]}
+    return arms, sorted(race["confirmations"]), race["answer"]
+
+
+def names(workspace, file="result.json"):
+    return {run.name.partition("/")[2] for run in find_runs(workspace.path) if (run.directory.path / file).exists()}
+
+
+def test_a_race_ends_with_an_answer_and_tests_only_what_it_confirms(run, s3tui, workspace, tmp_path):
+    code, out, err = run(RACE, head=HEAD)
+    assert code == 0, err
+    lines = out[out.index("Train ") :].splitlines()
+    heads = ("Train ", "Runner-up ", "Fewest parameters within noise: ", "Compute: ", "Next: s3tui export ")
+    assert [line for line in lines if line.startswith(heads)] == [*lines[:4], lines[-1]]
+    assert "accuracy" in lines[0]
+    assert "attn.q lora(rank=1)" in out
+    race = shown(s3tui, tmp_path)
+    # Of six arms three go on, of which those with the seed 13 are lost; two are in the final.
+    assert sorted(arm["limit"] for arm in race["arms"])[:3] == [10, 10, 10]
+    assert race["answer"]["ranking"][0]["arm"] in race["finalists"]
+    assert {len(race["finalists"]), race["answer"]["ranking"][0]["seeds"]} == {2}
+    assert {f"first/{name}" for name in names(workspace)} == set(race["confirmations"])
+    code, out, _ = s3tui("race", "show", "best", "--in", tmp_path / "runs")
+    assert code == 0
+    assert out.count("dropped") + out.count("lost") + out.count("final") >= 6
+
+
+def test_the_same_command_again_repeats_nothing_and_fresh_begins_anew(run, s3tui, workspace, tmp_path):
+    run(SMALL, head=HEAD)
+    before = {path: path.stat().st_mtime_ns for path in workspace.path.rglob("events.jsonl")}
+    arms = [found for found in find_runs(workspace.path) if found.directory.limit.exists()]
+    assert sorted(found.status.note for found in arms if isinstance(found.status, Paused)) == [
+        "a finalist at step 20 of 20, 1st of 1",
+        "dropped at step 10 of 20, 2nd of 3",
+        "dropped at step 10 of 20, 3rd of 3",
+    ]
+    code, out, _ = run(SMALL, head=HEAD)
+    assert code == 0
+    assert "Train " in out
+    assert before == {path: path.stat().st_mtime_ns for path in workspace.path.rglob("events.jsonl")}
+    first = ended(s3tui, tmp_path)
+    run(SMALL, "--fresh", head=HEAD)
+    assert all(path.stat().st_mtime_ns != changed for path, changed in before.items())
+    assert ended(s3tui, tmp_path) == first
+
+
+def test_a_race_killed_anywhere_ends_as_if_nothing_had_happened(suite, s3tui, workspace, tmp_path):
+    file = suite(RACE, HEAD)
+    process = drive(file)
+    process.communicate(timeout=DEADLINE)
+    reference = ended(s3tui, tmp_path)
+    process = drive(file, "--fresh", env=os.environ | {"STAND_IN_STEP_SECONDS": "0.01"})
+    place = random.Random(3)
+    for _ in range(20):
+        time.sleep(place.uniform(0.1, 0.6))  # no synchronisation: any moment will do
+        running = [run.status.process for run in find_runs(workspace.path) if isinstance(run.status, Running)]
+        if place.random() < 0.4:
+            process.kill()
+            process.communicate(timeout=DEADLINE)
+            process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.01"})
+        elif any(running):
+            one = place.choice([found for found in running if found is not None])
+            kill(place.choice([one.worker.pid, one.supervisor.pid]), signal.SIGKILL)
+        if process.poll() is not None:
+            process.communicate(timeout=DEADLINE)
+            process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.01"})
+    process.communicate(timeout=DEADLINE)
+    # Arms that were killed more often than they are retried wait for the command to be given again.
+    drive(file).communicate(timeout=DEADLINE)
+    assert ended(s3tui, tmp_path) == reference
+
+
+def test_a_stopped_arm_halts_the_race_until_it_is_resumed(suite, s3tui, workspace, tmp_path):
+    file = suite(SMALL, HEAD)
+    first = workspace.run("first/best/seed=0")
+    process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.2"})
+    wait_until(lambda: first.events.exists())
+    hold(workspace, read_run(first, "first/best/seed=0"), at_once=True)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert "waits for what was stopped: best/seed=0" in out, err
+    assert shown(s3tui, tmp_path)["halted"] == ["best/seed=0"]
+    assert {read_limit(run.directory).steps for run in find_runs(workspace.path)} == {10}
+    process = drive(file)
+    assert "Train " in process.communicate(timeout=DEADLINE)[0]
+
+
+def test_a_cancelled_arm_is_dropped(suite, s3tui, workspace, tmp_path):
+    file = suite(SMALL, HEAD)
+    process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.1"})
+    first = workspace.run("first/best/seed=0")
+    wait_until(lambda: first.events.exists())
+    cancel(workspace, read_run(first, "first/best/seed=0"))
+    out, _ = process.communicate(timeout=DEADLINE)
+    assert "1 failed or were cancelled" in out
+    fates = {arm["name"]: arm["fate"] for arm in shown(s3tui, tmp_path)["arms"]}
+    assert fates["best/seed=0"] == "lost"
+    assert sorted(fates.values()) == ["dropped", "final", "lost"]
+
+
+def test_some_arms_of_a_race_alone_are_refused(run):
+    code, _, err = run(SMALL, "best/seed=0", head=HEAD)
+    assert code == 2
+    assert err == "s3tui: only some arms of the race best are chosen: --only=best takes all of them\n"
+
+
+def test_a_detached_dispatcher_sees_a_race_through(suite, s3tui, workspace, tmp_path):
+    drive(suite(SMALL, HEAD), "--detach").communicate(timeout=DEADLINE)
+    wait_until(lambda: shown(s3tui, tmp_path)["over"])
+    assert shown(s3tui, tmp_path)["answer"]["ranking"]
