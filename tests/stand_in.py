@@ -17,9 +17,21 @@ import time
 from functools import partial
 from pathlib import Path
 
-from core.run.events import Eval, EventWriter, Failed, Finished, Phase, Space, Started, Step, StructureChosen
+from core.run.events import (
+    Eval,
+    EventWriter,
+    Failed,
+    Finished,
+    Phase,
+    SearchTaken,
+    Space,
+    Started,
+    Step,
+    StructureChosen,
+)  # fmt: skip
 from core.run.limit import read_limit
 from core.run.rundir import RunDir, read_json, write_bytes, write_json
+from core.run.searched import Searched, source_of, write_searched
 from core.run.structure import Candidate, Structure
 
 BUDGET = 9_086
@@ -29,6 +41,8 @@ STRUCTURE = Structure(
     tuple(Candidate("attn.q", "encoder", i, LAYER.format(i), "lora(rank=1)", 768) for i in (0, 1)),
     (0.25, 0.75), (1,), 1000, "m",
 )  # fmt: skip
+SEARCHED = Searched({}, (0.25, 0.75), (1,), None, 20, 30.0, "", "")
+UNTIL_TOLD = 7  # steps of retraining, with which a run ends when it is told to
 
 
 def play(directory: RunDir) -> int:
@@ -90,7 +104,7 @@ def play(directory: RunDir) -> int:
         (directory.path / "deaf").touch()
         while True:
             signal.pause()
-    _train(writer, spec, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
+    _train(directory, writer, spec, float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
     _result(directory, spec, writer)
     return 0
 
@@ -160,9 +174,12 @@ def _family(directory: RunDir) -> None:
     (directory.path / "family.new").rename(directory.path / "family")
 
 
-def _train(writer: EventWriter, spec: dict, step_seconds: float) -> None:
+def _train(directory: RunDir, writer: EventWriter, spec: dict, step_seconds: float) -> None:
     writer.write(Space([], 2 * BUDGET, BACKBONE, 8_085, BUDGET))
-    for phase, steps in (("search", 20), ("retrain", 40)):
+    taken = source_of(directory)
+    if taken is not None:
+        writer.write(SearchTaken(taken.taken_from, taken.steps, taken.seconds))
+    for phase, steps in (("search", 20), ("retrain", 40))[taken is not None :]:
         writer.write(Phase(phase, steps))
         for step in range(1, steps + 1):
             searching = {"validation_loss": 3.1 / step, "expected": 9_000.0 + step} if phase == "search" else {}
@@ -171,7 +188,10 @@ def _train(writer: EventWriter, spec: dict, step_seconds: float) -> None:
             if step % 10 == 0:
                 writer.write(Eval(phase, step, "validation", {"accuracy": 0.01 * step, "macro_f1": 0.1}, True))
         if phase == "search":
+            write_searched(directory, SEARCHED, b"")
             writer.write(StructureChosen([0], BUDGET - 10))
+    while spec["retrain"]["max_steps"] == UNTIL_TOLD and not (directory.path / "go").exists():
+        time.sleep(0.02)
 
 
 def _result(directory: RunDir, spec: dict, writer: EventWriter) -> None:

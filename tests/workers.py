@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import random
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from support import run_spec
 
-from core.run.events import Eval, Event, EventReader, Gates, Step, read_events
+from core.run.events import Eval, Event, EventReader, Gates, Phase, Step, read_events
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 
@@ -121,6 +122,31 @@ def kill_at(run: RunDir, conditions: Iterable[Callable[[Worker], bool]]) -> int:
             worker.send(signal.SIGKILL)
         kills += worker.end() == -signal.SIGKILL
     return kills
+
+
+def grows_by(count: int) -> Callable[[Worker], bool]:
+    """A condition: the event file is so many bytes longer than when the condition was first asked for."""
+    start: list[int] = []
+
+    def condition(worker: Worker) -> bool:
+        start.append(worker.size) if not start else None
+        return worker.size >= start[0] + count
+
+    return condition
+
+
+def is_evaluating(worker: Worker) -> bool:
+    """Whether the last event is that after which an evaluation begins."""
+    event = worker.events[-1]
+    return (isinstance(event, Step | Gates) and event.step % EVAL_EVERY == 0) or isinstance(event, Phase)
+
+
+def moments(place: random.Random, phases: tuple[str, ...]) -> Iterator[Callable[[Worker], bool]]:
+    """When to kill: seven times in each phase, at random, in evaluations, and while a checkpoint is written."""
+    for phase in phases:
+        for i, step in enumerate(sorted(place.sample(range(1, STEPS), 7))):
+            what = (grows_by(place.randrange(1, 1500)), Worker.is_writing_checkpoint, is_evaluating)[i % 3]
+            yield lambda worker, phase=phase, step=step, what=what: has_reached(worker, phase, step) and what(worker)
 
 
 def attempt(run: RunDir, largest_file: int | None = None, user: int | None = None, processes: int = 1) -> int:

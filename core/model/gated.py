@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -96,6 +96,17 @@ class GatedModel:
             self._name(slot): tensor
             for slot, tensor in zip(self.layout.slots, self.layout.tensors(weights), strict=True)
         }
+
+    def tensors_of(self, weights: Tensor, selected: Iterable[int]) -> dict[str, Tensor]:
+        """The tensors of these candidates and of the head, named as `named` of a model of these candidates has them."""
+        by_owner: dict[int, dict[str, Tensor]] = {}
+        for slot, tensor in zip(self.layout.slots, self.layout.tensors(weights), strict=True):
+            by_owner.setdefault(slot.owner, {})[slot.name] = tensor
+        found = by_owner.pop(HEAD, {})
+        pools = {number: pool for pool in self._pools.values() for number in pool.numbers}
+        for number in selected:
+            found |= pools[number].own_tensors(number, by_owner[pools[number].owner])
+        return found
 
     def from_named(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """The vector of these tensors; the inverse of `named`."""

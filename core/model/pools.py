@@ -75,6 +75,12 @@ class Pool:
             return [delta.effect(tensors)]
         return [self._part(number, p, tensors, gates) for number, p in zip(self.numbers, self.placed, strict=True)]
 
+    def own_tensors(self, number: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Its part of the tensors for one of its candidates, by the names that they have where it is trained alone."""
+        placed = self.placed[self.numbers.index(number)]
+        prefix = f"{placed.candidate.module}/{placed.candidate.delta}"
+        return {f"{prefix}/{name}": part for name, part in _narrowed(placed, tensors).items()}
+
     def _pieces(self, name: str, weight: Weight) -> tuple[tuple[int, ...], ...]:
         """The gates of a tensor: those of all candidates, or for each index those of the candidates that include it."""
         if not weight.gated or (len(self.numbers) > 1 and not self.largest.delta.folds):
@@ -106,12 +112,19 @@ class Pool:
         """The effect of one alternative by itself, for deltas whose alternatives cannot be summed into one effect."""
         gain = gates[number] * placed.delta.factor
         own = placed.delta.weights(placed.site)
-        parts = {}
-        for name, tensor in tensors.items():
-            axis = placed.delta.axes.get(name)
-            part = tensor if axis is None else tensor.narrow(axis, 0, own[name].shape[axis])
-            parts[name] = part * gain.to(part.dtype) if own[name].gated else part
-        return placed.delta.effect(parts)
+        parts = _narrowed(placed, tensors)
+        return placed.delta.effect(
+            {name: part * gain.to(part.dtype) if own[name].gated else part for name, part in parts.items()}
+        )
+
+
+def _narrowed(placed: Placed, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parts of the tensors of the largest alternative that a smaller one has."""
+    own, axes = placed.delta.weights(placed.site), placed.delta.axes
+    return {
+        name: tensor.narrow(axes[name], 0, own[name].shape[axes[name]]) if name in axes else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def pools_of(placed: Sequence[Placed]) -> list[Pool]:

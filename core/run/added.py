@@ -11,6 +11,8 @@ from core.run.methods import method_of
 MEANT = {"step_scale": "shared", "exportable": "any"}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
 ADDED_TO_TRAINING = ("head_learning_rate",)
+# Keys of `retrain` that were added, with the value that is what was done before.
+ADDED_TO_RETRAIN = {"start": "scratch"}
 # Keys of a task from files that were added, with the value that is what was done before.
 ADDED_TO_FILES = {
     "delimiter": None,
@@ -34,7 +36,9 @@ def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
     task = written.get("task")
     of_files = {"task": ADDED_TO_FILES | task} if isinstance(task, dict) and "path" in task else {}
     of_methods = {name: keys | written[name] for name, keys in ADDED_TO_METHODS.items() if name in written}
-    return MEANT | dict(written) | of_files | of_methods
+    retrain = written.get("retrain")
+    of_retrain = {"retrain": ADDED_TO_RETRAIN | retrain} if isinstance(retrain, dict) else {}
+    return MEANT | dict(written) | of_files | of_methods | of_retrain
 
 
 def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,6 +51,7 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
         left_out[part] = {key for key in ADDED_TO_TRAINING if spec[part][key] is None}
     if spec["search"]["selection"] != "sampled":  # it came with its key
         left_out["search"].add("selection_samples")
+    left_out["retrain"] |= {key for key, before in ADDED_TO_RETRAIN.items() if spec["retrain"][key] == before}
     if "path" in spec["task"]:
         left_out["task"] = {key for key, before in ADDED_TO_FILES.items() if spec["task"][key] == before}
     own = method_of(spec["method"]).settings

@@ -162,6 +162,16 @@ class EndedEarly(Event):
 
 
 @dataclass(frozen=True)
+class SearchTaken(Event):
+    """The run takes p and the structure from run `source`, which has done the same search in `steps` and `seconds`."""
+
+    type: ClassVar[str] = "search-taken"
+    source: str
+    steps: Count
+    seconds: float
+
+
+@dataclass(frozen=True)
 class StructureChosen(Event):
     """The structure is selected: indices into `space`, and the number of parameters that it trains."""
 
@@ -202,7 +212,8 @@ class Failed(Event):
 TYPES: dict[str, type[Event]] = {
     cls.type: cls
     for cls in (
-        Started, Data, Space, Phase, Step, Gates, Eval, EndedEarly, StructureChosen, Checkpoint, Finished, Failed,
+        Started, Data, Space, Phase, Step, Gates, Eval, EndedEarly, SearchTaken, StructureChosen, Checkpoint, Finished,
+        Failed,
     )
 }  # fmt: skip
 

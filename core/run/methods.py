@@ -49,6 +49,7 @@ class MethodRow:
     - `gates`: whether each candidate has a probability p, which is logged during the search.
     - `by`: what the structure is selected by: "p", or the name of the quantity by which the logged order sorts. The
       verdict on a search goes by it too (`core.run.verdict`).
+    - `learns`: whether the search trains the weights of the candidates, so that retraining can go on from them.
     - `bilevel`: whether it needs `search.bilevel`.
     - `strategy`: whether it reads `search.strategy`.
     - `baseline`: whether results are compared with it.
@@ -67,6 +68,7 @@ class MethodRow:
     evaluates: bool = True
     gates: bool = False
     by: str = "p"
+    learns: bool = False
     bilevel: bool = False
     strategy: bool = False
     baseline: bool = False
@@ -163,6 +165,7 @@ OWN = (
         code="core.search.methods.s3:S3",
         length="search",
         gates=True,
+        learns=True,
         strategy=True,
         title="sparse structure search",
         source="arXiv 2206.07382",
@@ -175,6 +178,7 @@ OWN = (
         settings="bipeft",
         gates=True,
         by="sensitivity",
+        learns=True,
         bilevel=True,
         title="BIPEFT, a search by pruning",
         source="arXiv 2410.09079",

@@ -5,6 +5,8 @@
 | `spec.json` | the RunSpec, fixed when the run is created; a structure found by another run is filled in at the start |
 | `events.jsonl` | the event stream, append only |
 | `log.txt` | stdout and stderr of the worker |
+| `search.json` | p, order and structure that its search has found, or another run's of the same search |
+| `searched.safetensors` | the weights that this search has learned for the selected candidates, and the head |
 | `structure.json` | every candidate with its p, and which are chosen |
 | `delta.safetensors` | the trained tensors |
 | `predictions.parquet` | the prediction for each row of the test split, beside the target |
@@ -59,6 +61,16 @@ class RunDir:
     def log(self) -> Path:
         """Output of the worker."""
         return self.path / "log.txt"
+
+    @property
+    def search(self) -> Path:
+        """What its search has found."""
+        return self.path / "search.json"
+
+    @property
+    def searched(self) -> Path:
+        """The weights that the search has learned."""
+        return self.path / "searched.safetensors"
 
     @property
     def structure(self) -> Path:

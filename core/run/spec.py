@@ -337,6 +337,15 @@ class RunSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _learned_where_searched(self) -> RunSpec:
+        if self.retrain.start == "searched" and not METHODS[self.method].learns:
+            raise ValueError(
+                f'retrain.start = "searched" goes on from weights that a search has learned, and method '
+                f'{self.method!r} learns none: set retrain.start = "scratch"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _alternatives_are_of_shift(self) -> RunSpec:
         several = [str(delta) for _, _, delta in self.space.deltas() if len(delta.alternatives) > 1]
         if METHODS[self.method].strategy and several and self.search.strategy != "shift":

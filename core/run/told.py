@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from core.run.events import Data, EndedEarly, Eval, Event, Finished, Phase, Space, Started, StructureChosen
+from core.run.events import Data, EndedEarly, Eval, Event, Finished, Phase, SearchTaken, Space, Started, StructureChosen
 
 
 def told(event: Event, total: int | None = None) -> str | None:
@@ -18,6 +18,8 @@ def told(event: Event, total: int | None = None) -> str | None:
         return f"{event.phase} ended early, after step {event.step} of {total or '?'}: {event.reason}"
     if isinstance(event, Phase):
         return event.phase if event.phase == "test" else f"{event.phase}: {event.total:,} steps"
+    if isinstance(event, SearchTaken):
+        return f"takes the search of {event.source}: {event.steps:,} steps, {event.seconds:.0f} s"
     if isinstance(event, StructureChosen):
         return f"structure: {len(event.selected):,} candidates chosen, {event.parameters:,} parameters"
     if isinstance(event, Finished):

@@ -227,7 +227,13 @@ class SearchSettings(Training):
 
 
 class RetrainSettings(Training):
-    """Settings of retraining: training of the selected structure, from scratch, on the whole training set."""
+    """Settings of retraining: training of the selected structure on the whole training set."""
+
+    start: Literal["scratch", "searched"] = Field(
+        default="scratch",
+        description="The weights with which retraining starts: initial ones (`scratch`, the paper's), or those that "
+        "the search has learned for the selected candidates and the head (`searched`, of `s3` and `bipeft`).",
+    )
 
 
 class BipeftSettings(Frozen):

@@ -9,30 +9,39 @@ from typing import Any
 from torch import Tensor
 
 from core.model.gated import GatedModel
+from core.run.events import SearchTaken
 from core.run.methods import METHODS
 from core.run.plugins import resolve
+from core.run.rundir import RunDir
+from core.run.searched import Searched, source_of
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.loop import search
 from core.training.setup import Setup
+from core.worker.shared_search import conditions, keep, taken
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a run is to retrain: the structure, and tensors that the method has found for its start, by their names in
-    files. Where retraining goes on from a checkpoint, they are there."""
+    """What a run is to retrain.
+
+    `weights` are tensors by their names in files: those that the search has learned for the structure, and the head's,
+    or else what it has found for the start of retraining; empty where a checkpoint has newer ones. `shared` is the
+    search of another run that was taken.
+    """
 
     structure: Structure
-    first: Mapping[str, Tensor] = field(default_factory=dict)
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    shared: Searched | None = None
 
 
-def find_structure(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
+def find_structure(run: RunDir, setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
     """The structure of a run; raises SpecError if its method is from a package that cannot be imported."""
     row = METHODS[setup.spec.method]
     code = resolve(row.code, f"method {row.name!r}") if row.code else None
     if row.searches:
-        return _searched(setup, code, checkpointer, reporter)
+        return _searched(run, setup, code, checkpointer, reporter)
     selected = tuple(sorted(code(setup))) if code else ()
     chosen = set(selected)
     return Chosen(_structure(setup, tuple(float(i in chosen) for i in range(len(setup.placed))), selected))
@@ -43,14 +52,33 @@ def _structure(setup: Setup, p: tuple[float, ...], selected: tuple[int, ...]) ->
     return Structure(candidates, p, selected, setup.budget, setup.spec.model)
 
 
-def _searched(setup: Setup, code: Any, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
-    """What the search finds, or an earlier attempt of it has found."""
+def _searched(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
+    """What the search has found: in an earlier attempt, in another run with the same search, or now."""
     resumed = checkpointer.resumed
     if resumed is not None and resumed.phase == "retrain":
-        return Chosen(_structure(setup, tuple(resumed.facts["p"]), tuple(resumed.facts["selected"])))
+        p, selected = tuple(resumed.facts["p"]), tuple(resumed.facts["selected"])
+        return Chosen(_structure(setup, p, selected), shared=source_of(run))
+    if resumed is None and (found := taken(run, setup)) is not None:
+        searched, weights = found
+        early = {"ended_early": searched.steps} if searched.ended_early else {}
+        reporter.event(SearchTaken(searched.taken_from, searched.steps, searched.seconds), **early)
+        reporter.all_gates(searched.steps, list(searched.p), None if searched.order is None else list(searched.order))
+        return Chosen(_structure(setup, searched.p, searched.selected), weights, searched)
+    return _search(run, setup, code, checkpointer, reporter)
+
+
+def _search(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
+    """Search, and keep what was found for runs that differ in retraining alone."""
     model = GatedModel(setup.backbone.model, setup.placed, setup.backbone.head)
     searcher = code(setup, model, setup.budget)
     state, p, selected = search(setup, searcher, checkpointer, reporter)
-    first = searcher.first_tensors(state, selected)
+    order = searcher.order(state, p)
+    learns = METHODS[setup.spec.method].learns
+    weights = model.tensors_of(state.weights, selected) if learns else searcher.first_tensors(state, selected)
     model.detach()
-    return Chosen(_structure(setup, p, selected), first)
+    seconds = round(checkpointer.stopwatch.seconds["search"], 3)
+    order = None if order is None else tuple(order)
+    early = state.step < searcher.total_steps
+    found = Searched(conditions(setup), p, selected, order, state.step, seconds, "", "", early)
+    keep(run, found, weights, reporter)
+    return Chosen(_structure(setup, p, selected), weights)

@@ -45,7 +45,7 @@ def _lead(run: RunDir, spec: RunSpec, stop: Stop) -> int:
     checkpoints = Checkpoints(run.checkpoint, spec.digest())
     resumed = checkpoints.latest()
     reporter = Reporter(run, about(spec), resumed is not None)
-    remove_leftovers(run.structure, run.delta, run.predictions, run.result, run.summary)
+    remove_leftovers(run.search, run.searched, run.structure, run.delta, run.predictions, run.result, run.summary)
     checkpointer = Checkpointer(checkpoints, resumed, spec.checkpoint_every, stop, reporter)
     with beating(run.heartbeat):
         return _attempt(run, spec, checkpointer, reporter)

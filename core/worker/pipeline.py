@@ -17,6 +17,7 @@ from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
+from core.run.training import SaliencySettings
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.memory import keep_freed_memory
 from core.runtime.reporter import Reporter
@@ -36,8 +37,8 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     gc.enable()
     checkpointer.stop.wait_for_steps()
     checkpointer.stopwatch.enter("search")
-    structure, trainee = _prepared(setup, checkpointer, reporter)
-    is_chosen = trainee.is_complete(0)
+    chosen, trainee = _prepared(run, setup, checkpointer, reporter)
+    structure, is_chosen = chosen.structure, trainee.is_complete(0)
     if is_chosen:
         _report_structure(run, structure, reporter)
     checkpointer.stopwatch.enter("retrain")
@@ -48,18 +49,19 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
         _report_structure(run, structure, reporter)
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
     reporter.result(run.predictions, tested.parquet())
-    result = _result(setup, structure, validation, tested, checkpointer.stopwatch.seconds)
+    seconds = checkpointer.stopwatch.seconds
+    result = _result(setup, structure, validation, tested, seconds) | _shared(chosen)
     reporter.result(run.result, json_bytes(result | {"most_parameters": most}))
     return tested.metrics
 
 
-def _prepared(setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> tuple[Structure, Trainee]:
+def _prepared(run: RunDir, setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> tuple[Chosen, Trainee]:
     """The structure, as far as it is chosen before training, and what is trained."""
     if setup.plan is not None:
         adapter = adapter_of(setup, checkpointer)
-        return adapter.structure(), adapter
-    chosen = find_structure(setup, checkpointer, reporter)
-    return chosen.structure, _trainee(setup.spec, chosen, setup.backbone)
+        return Chosen(adapter.structure()), adapter
+    chosen = find_structure(run, setup, checkpointer, reporter)
+    return chosen, _trainee(setup.spec, chosen, setup.backbone)
 
 
 def _report_structure(run: RunDir, structure: Structure, reporter: Reporter) -> None:
@@ -72,12 +74,20 @@ def about(spec: RunSpec) -> dict[str, Any]:
     return {"method": spec.method, "task": _task_name(spec), "model": spec.model, "seed": spec.seed}
 
 
+def _shared(chosen: Chosen) -> dict[str, Any]:
+    """What `result.json` says of a search that another run has done: its time is in no time of this run."""
+    if chosen.shared is None:
+        return {}
+    return {"search_from": chosen.shared.taken_from, "shared_search_seconds": chosen.shared.seconds}
+
+
 def _trainee(spec: RunSpec, chosen: Chosen, backbone: Backbone) -> Trainee:
     if METHODS[spec.method].trains == "model":
         return FullTrainee(backbone.model, backbone.head, head_scale(spec.retrain))
     model = GatedModel(backbone.model, restore(chosen.structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
-    weights = model.from_named(model.named(weights) | dict(chosen.first))
+    if spec.retrain.start == "searched" or not METHODS[spec.method].learns:
+        weights = model.from_named(model.named(weights) | dict(chosen.weights))
     scale = scale_of(model, spec.step_scale, spec.retrain)
     return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
 
@@ -114,7 +124,9 @@ def _result(
 
 def _start(spec: RunSpec) -> dict[str, str]:
     """How LoRAs have started, where the method can give them a start."""
-    return {"lora_start": spec.saliency.lora_start} if METHODS[spec.method].settings == "saliency" else {}
+    table = METHODS[spec.method].settings
+    own = getattr(spec, table) if table else None
+    return {"lora_start": own.lora_start} if isinstance(own, SaliencySettings) else {}
 
 
 def _trained(setup: Setup, structure: Structure) -> int:

@@ -36,7 +36,7 @@ def _form(run: FoundRun) -> str:
     if method_of(run.spec.get("method")).trains == "model":
         return "merged"
     try:
-        kinds = {candidate.delta.partition("(")[0] for candidate in read_structure(run.directory.structure).chosen}
+        chosen = read_structure(run.directory.structure).chosen
     except RunDirError:
         return "delta"
-    return "merged" if kinds <= {"lora"} else "delta"
+    return "merged" if all(candidate.delta.startswith("lora(") for candidate in chosen) else "delta"

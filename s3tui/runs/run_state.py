@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from core.run.events import STEPPED, Eval, Event, Failed, Finished, Phase, Space, Started, Step, StructureChosen
+from core.run.events import (
+    STEPPED,
+    Eval,
+    Event,
+    Failed,
+    Finished,
+    Phase,
+    SearchTaken,
+    Space,
+    Started,
+    Step,
+    StructureChosen,
+)
 
 PHASES = ("", *STEPPED, "test")  # in the order of a run
 
@@ -26,7 +38,7 @@ class RunState:
 
     `expected` and `selected` are current numbers of parameters, `parameters` that of the chosen structure. `score` is
     the first metric of the latest evaluation, `best` the best of its phase. `evaluations` are those on the validation
-    split so far, without those that a resumed attempt repeats.
+    split so far, without those that a resumed attempt repeats. `search_from` is the run whose search was taken.
     """
 
     attempt: int = 0
@@ -47,6 +59,7 @@ class RunState:
     score: float | None = None
     best: float | None = None
     evaluations: tuple[Evaluation, ...] = ()
+    search_from: str = ""
     finished: bool = False
     failure: Failed | None = None
     pace_from: tuple[int, float] | None = None  # step and time of the first step of this phase and attempt
@@ -80,6 +93,8 @@ def fold(state: RunState, event: Event) -> RunState:
         return _phase(state, event)
     if isinstance(event, Eval):
         return _eval(state, event)
+    if isinstance(event, SearchTaken):
+        return replace(state, search_from=event.source)
     if isinstance(event, StructureChosen):
         return replace(state, parameters=event.parameters)
     if isinstance(event, Finished):
@@ -117,7 +132,7 @@ def _started(state: RunState, event: Started) -> RunState:
     """A new attempt, which resumes after a step: events of later steps are void."""
     phase, step = event.resumed_phase, event.resumed_step
     kept = tuple(e for e in state.evaluations if _place(e.phase, e.step) <= _place(phase, step))
-    same_phase = phase == state.phase
+    same_phase, has_searched = phase == state.phase, _place(phase, step) > _place("cut", 2**62)
     fresh = RunState(
         attempt=event.attempt,
         device=event.device,
@@ -126,7 +141,8 @@ def _started(state: RunState, event: Started) -> RunState:
         phase=phase,
         step=step,
         total=state.total if same_phase else None,
-        parameters=state.parameters if _place(phase, step) > _place("cut", 2**62) else None,
+        parameters=state.parameters if has_searched else None,
+        search_from=state.search_from if has_searched else "",
         budget=state.budget,
         backbone_parameters=state.backbone_parameters,
     )

@@ -22,6 +22,7 @@ from s3tui.runs.status import Broken, Cancelled, Dead, Paused, Queued, Quiet, Ru
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling.races import advance, has_actions
 from s3tui.scheduling.retry_policy import BACKOFF_SECONDS, after, is_due
+from s3tui.scheduling.shared_searches import SharedSearches
 from s3tui.structures.run_reference import Wait, awaited_run, complete, wait_for
 from s3tui.tracking.start import start_mirrors
 
@@ -42,14 +43,15 @@ class Settings:
 class Dispatcher:
     """Dispatches the runs of a board; its process holds the lock of the workspace.
 
-    `reasons` says why each waiting run waits, `impossible` names those that can never start, and `trouble` is what the
-    machine or a launcher refuses now.
+    `reasons` says why each waiting run waits, `searching` those reasons that are the search of another run;
+    `impossible` names those that can never start, and `trouble` is what the machine or a launcher refuses now.
     """
 
     board: Board
     settings: Settings = field(default_factory=Settings)
     gpus: Callable[[], Sequence[Gpu]] = visible_gpus
     reasons: dict[str, str] = field(default_factory=dict)
+    searching: dict[str, str] = field(default_factory=dict)
     impossible: Set[str] = frozenset()
     trouble: str = ""
     _sessions: dict[str, Session] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Dispatcher:
     _placed_at: float = float("-inf")
 
     def __post_init__(self) -> None:
+        self._searches = SharedSearches(self.workspace)
         self._context = Context(
             self.board, self.settings.command, self.settings.grace, self._mirror, self._answer_failed_start, self.gpus
         )
@@ -163,8 +166,11 @@ class Dispatcher:
         waiting = sorted((run for run in self.board.runs.values() if _is_to_be_started(run)), key=_turn)
         impossible: set[str] = set()
         reasons = {run.name: reason for run in waiting if (reason := self._not_yet(run, impossible))}
+        ready = [run for run in waiting if run.name not in reasons]
+        self.searching = self._searches.settle(ready, self.board.runs, self.impossible)
+        reasons |= self.searching
         by_launcher: dict[str, list[FoundRun]] = {}
-        for run in waiting:
+        for run in ready:
             if run.name not in reasons:
                 by_launcher.setdefault(run.queue.launch.kind if run.queue else LOCAL, []).append(run)
         started = set()

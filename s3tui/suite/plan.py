@@ -215,10 +215,11 @@ def _is_finished(directory: RunDir) -> bool:
     return True
 
 
-def enqueue(suite: Suite, run: PlannedRun, anew: bool) -> None:
+def enqueue(suite: Suite, run: PlannedRun, anew: bool, fresh: float | None) -> None:
     """Put a run into the queue, `anew` if what exists of it is to be deleted.
 
-    Otherwise an unfinished run keeps its files, and a queued one its place.
+    Otherwise an unfinished run keeps its files, and a queued one its place. `fresh` is the time at which `--fresh` was
+    asked for it, None if it was not: searches from before that are not shared with it.
     """
     workspace, directory = Workspace(suite.workspace), suite.directory(run)
     if anew:
@@ -234,7 +235,7 @@ def enqueue(suite: Suite, run: PlannedRun, anew: bool) -> None:
         wanted = replace(
             old, priority=run.queue.priority, order=run.queue.order, retries=run.queue.retries, device=run.queue.device,
             tags=run.queue.tags, log_to=run.queue.log_to, resources=run.queue.resources,
-            launch=run.queue.launch,
+            launch=run.queue.launch, fresh=old.fresh if fresh is None else fresh,
         )  # fmt: skip
         return wanted if waits_or_runs and old.wanted == "queued" else queued(wanted, attempt)
 

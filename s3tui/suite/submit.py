@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from core.run.given import is_given
@@ -26,12 +27,13 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str 
     workspace.make()
     # Concurrent submissions of one suite happen one after the other.
     with locked(workspace.submitting):
-        todo = plan(suite, runs, fresh)
+        todo, now = plan(suite, runs, fresh), time.time()
         races = [name for name, record in suite.races.items() if any(run.name in record.arms for run in runs)]
         if fresh:
             clear(suite, races)
         # Runs that train the structure of another come last: they never take it from a run about to be replaced.
         for planned in sorted(todo.start, key=lambda planned: is_given(planned.spec)):
-            enqueue(suite, planned, planned.name in todo.replaced)
+            anew = planned.name in todo.replaced
+            enqueue(suite, planned, anew, now if fresh and anew else None)
         enter(suite, races)
     return todo

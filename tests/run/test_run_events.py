@@ -28,6 +28,7 @@ from core.run.events import (
     Finished,
     Gates,
     Phase,
+    SearchTaken,
     Space,
     Started,
     Step,
@@ -51,6 +52,7 @@ ONE_OF_EACH = [
     Gates(1, [0.1, 1e-12, 1.0]),
     Eval("search", 1, "validation", {"accuracy": 1 / 3}, True),
     EndedEarly("search", 1, "nothing is left to do"),
+    SearchTaken("first/a", 20, 12.5),
     StructureChosen([0, 2], 96),
     Checkpoint("search", 5),
     Finished(0.5, {"accuracy": 0.5}, 12.5),
@@ -269,7 +271,7 @@ def test_files_of_the_first_version_stay_readable():
     events, skipped = read_events(ARCHIVE)
     assert skipped == 0
     assert [e.seq for e in events] == list(range(10))
-    assert {type(e) for e in events} == set(TYPES.values()) - {Data, EndedEarly}  # which came later
+    assert {type(e) for e in events} == set(TYPES.values()) - {Data, EndedEarly, SearchTaken}  # which came later
     space, searched, finished = events[1], events[3], events[8]
     assert [c["parameters"] for c in space.candidates] == [768, 384]
     assert (searched.validation_loss, searched.expected, searched.selected) == (None, 799.9996, 768)

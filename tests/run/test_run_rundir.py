@@ -56,7 +56,7 @@ def test_every_file_has_a_name_of_its_own_in_the_directory():
     run = RunDir(Path("run"))
     members = [name for name, value in vars(RunDir).items() if isinstance(value, property)]
     paths = {getattr(run, name) for name in members}
-    assert len(paths) == len(members) == 16
+    assert len(paths) == len(members) == 19
     assert {path.parent for path in paths} == {Path("run")}
 
 

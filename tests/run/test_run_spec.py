@@ -53,6 +53,7 @@ OTHER_TRAINING = {
     "warmup_steps": 3,
     "clip": 1.0,
 }
+OTHER_RETRAIN = OTHER_TRAINING | {"start": "searched"}
 OTHER_SEARCH = OTHER_TRAINING | {
     "validation_batch_size": 32,
     "alpha_learning_rate": 0.2,
@@ -152,7 +153,7 @@ def every_difference() -> list[RunSpec]:
         runs += [spec(method=method, **{table: one}) for one in ({}, *({k: v} for k, v in other.items()))]
     runs += [spec(search=training(k, v)) for k, v in OTHER_SEARCH.items() if k != "max_steps"]
     runs += [spec(bipeft={key: value}) for key, value in OTHER_BIPEFT.items() if key != "window"]
-    runs += [spec(retrain=training(k, v)) for k, v in OTHER_TRAINING.items() if k != "max_steps"]
+    runs += [spec(retrain=training(k, v)) for k, v in OTHER_RETRAIN.items() if k != "max_steps"]
     runs += [spec(task=NAMED | {key: value}) for key, value in OTHER_NAMED.items()]
     runs += [spec(task=FILE | {key: value}) for key, value in OTHER_FILE.items()]
     spaces = [
@@ -178,7 +179,7 @@ def every_difference() -> list[RunSpec]:
         (OTHER_SALIENCY, SaliencySettings),
         (OTHER_FIXED, FixedSettings),
         (OTHER_PEFT, PeftSettings),
-        (OTHER_TRAINING, RetrainSettings),
+        (OTHER_RETRAIN, RetrainSettings),
         (OTHER_NAMED, NamedTask),
         (OTHER_FILE, FileTask),
     ],

@@ -7,17 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 from support import make_run
-from workers import EVAL_EVERY, STEPS, Worker, attempt, checkpoint_files, has_reached, kill_at, make_spec, outcome
+from workers import STEPS, attempt, checkpoint_files, has_reached, kill_at, make_spec, moments, outcome
 
 from core.run.errors import EXIT_OK
-from core.run.events import Checkpoint, Eval, Finished, Gates, Phase, Started, Step, read_events
+from core.run.events import Checkpoint, Eval, Finished, Phase, Started, Step, read_events
 from core.run.rundir import RunDir, read_json, write_json
 from core.runtime import device
 from core.runtime.device import auto_precision
@@ -29,31 +28,6 @@ def finished(tmp_path, root, uninterrupted) -> RunDir:
     """A copy of a finished run of a short spec."""
     done = uninterrupted(make_spec(root, method="random"))
     return RunDir(Path(shutil.copytree(done.path, tmp_path / "copy")))
-
-
-def grows_by(count: int) -> Callable[[Worker], bool]:
-    """A condition: the event file is so many bytes longer than when the condition was first asked for."""
-    start: list[int] = []
-
-    def condition(worker: Worker) -> bool:
-        start.append(worker.size) if not start else None
-        return worker.size >= start[0] + count
-
-    return condition
-
-
-def is_evaluating(worker: Worker) -> bool:
-    """Whether the last event is that after which an evaluation begins."""
-    event = worker.events[-1]
-    return (isinstance(event, Step | Gates) and event.step % EVAL_EVERY == 0) or isinstance(event, Phase)
-
-
-def moments(place: random.Random, phases: tuple[str, ...]) -> Iterator[Callable[[Worker], bool]]:
-    """When to kill: seven times in each phase, at random, in evaluations, and while a checkpoint is written."""
-    for phase in phases:
-        for i, step in enumerate(sorted(place.sample(range(1, STEPS), 7))):
-            what = (grows_by(place.randrange(1, 1500)), Worker.is_writing_checkpoint, is_evaluating)[i % 3]
-            yield lambda worker, phase=phase, step=step, what=what: has_reached(worker, phase, step) and what(worker)
 
 
 def test_a_run_killed_at_many_random_moments_ends_bit_for_bit_the_same(tmp_path, root, reference):

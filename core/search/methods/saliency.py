@@ -219,7 +219,7 @@ class Saliency:
 
     def first_tensors(self, state: SaliencyState, selected: Sequence[int]) -> dict[str, Tensor]:
         """A of each selected LoRA, with the directions by which it was scored."""
-        if self._own.lora_start == "random":
+        if self._own.lora_start != "gradient":
             return {}
         mean = {name: tensor / self._own.batches for name, tensor in state.sums.items()}
         found = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import EXIT_OK
+from core.run.searched import source_of
 from s3tui.launchers.registry import find_fresh
 from s3tui.listing.columns import as_row, progress
 from s3tui.listing.grouping import flat
@@ -26,8 +27,8 @@ from s3tui.text.units import ABSENT, duration, points
 
 SHOWN = 10  # waiting runs that `status` lists
 SHOWN_KEYS = (
-    "name", "status", "note", "folder", "phase", "step", "ended_early", "test", "search", "val", "best", "parameters",
-    "seconds", "priority", "tags",
+    "name", "status", "note", "folder", "phase", "step", "ended_early", "search_from", "test", "search", "val", "best",
+    "parameters", "seconds", "priority", "tags",
 )  # fmt: skip
 
 
@@ -109,6 +110,7 @@ def show(pattern: str, where: Path | None, as_json: bool) -> int:
         "search": verdict.to_json() if verdict else None,
         "folder": str(run.directory.path),
         "ended_early": run.summary.get("ended_early"),
+        "search_from": shared.taken_from if (shared := source_of(run.directory)) else None,
         "process": _process(run.status),
         "log_tail": last_lines(run) if isinstance(run.status, Dead) else (),
         "queue": run.queue.to_json() if run.queue else None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from core.run.events import EndedEarly, Eval, Event
+from core.run.events import EndedEarly, Eval, Event, SearchTaken
 from core.run.told import told
 from s3tui.cli.diagnostics import console, say
 from s3tui.runs.run_state import RunState
@@ -66,8 +66,8 @@ class Lines:
         say(text)
 
     def event(self, run: str, state: RunState, event: Event) -> None:
-        """Print a line for an evaluation, and for a phase that ends early; the log has more."""
-        if isinstance(event, (EndedEarly, Eval)):
+        """Print a line for an evaluation, a phase that ends early and a search that is taken; the log has more."""
+        if isinstance(event, (EndedEarly, Eval, SearchTaken)):
             say(f"{run}: {told(event, state.total)}")
 
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:

@@ -56,6 +56,7 @@ class Session:
         self._suite = suite
         self._announced_dispatcher = False
         self._trouble = ""
+        self._waits: dict[str, str] = {}  # for the search of another run, as last told
         self._follow_confirmations()
 
     def run(self, when_interrupted: Callable[[Session, Interrupts], Request]) -> list[FoundRun]:
@@ -86,11 +87,20 @@ class Session:
         if self.dispatching.dispatcher is None and not self._announced_dispatcher:
             self._announced_dispatcher = True
             self.watcher.progress.line(f"{who_dispatches(self.workspace)} dispatches these runs; this only watches")
+        self._tell_waits()
         self.watcher.update(changed)
         trouble = self.dispatching.trouble
         if trouble and trouble != self._trouble:
             self.watcher.progress.line(f"{trouble}; trying again")
         self._trouble = trouble
+
+    def _tell_waits(self) -> None:
+        """Say once of each run that it waits for the search of another."""
+        waits = self.dispatching.dispatcher.searching if self.dispatching.dispatcher else {}
+        for name, reason in waits.items():
+            if name in self.watcher.names and self._waits.get(name) != reason:
+                self.watcher.progress.line(f"{self.watcher.shown(name)}: {reason}")
+        self._waits |= waits
 
     def _follow_confirmations(self) -> None:
         """Watch the runs, too, that races of ours have added."""

@@ -35,7 +35,8 @@ class Queue:
 
     `settled` is the attempt whose end was dealt with, by a retry or by giving up, so that none is handled twice;
     `failure` is the signature of its failure; `reason` says why the run does not continue by itself. `log_to` names the
-    experiment trackers that receive its events; `launch` is where it is started.
+    experiment trackers that receive its events; `launch` is where it is started. `fresh` is when `--fresh` made the
+    run, 0 where it did not: it shares no search with runs from before.
     """
 
     wanted: Wanted = "queued"
@@ -53,6 +54,7 @@ class Queue:
     log_to: tuple[str, ...] = field(default=(), metadata=LATER)
     resources: Resources = field(default_factory=Resources)
     launch: LaunchTable = field(default_factory=Launch, metadata=LATER)
+    fresh: Moment = field(default=0.0, metadata=LATER)
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""

@@ -114,6 +114,7 @@ def _subline(line: Line, detail: RunDetail) -> list[Cell]:
         ("val", points(validated(line))), ("best val", points(line.best)),
         ("budget", f"{count(line.used)}/{count(line.budget)}"),
         ("time", duration(line.seconds)), ("left", duration(line.left)),
+        ("search of", clean(detail.history.state.search_from) or "-"),
     ]  # fmt: skip
     for name, value in named:
         if value not in (ABSENT, f"{ABSENT}/{ABSENT}"):
