@@ -44,7 +44,7 @@ class Verdict:
 
     word: Word
     sentence: str
-    numbers: Mapping[str, float] = field(default_factory=dict, hash=False)
+    numbers: dict[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def is_poor(self) -> bool:
