@@ -190,7 +190,7 @@ def _train(directory: RunDir, writer: EventWriter, spec: dict, step_seconds: flo
         if phase == "search":
             write_searched(directory, SEARCHED, b"")
             writer.write(StructureChosen([0], BUDGET - 10))
-    while spec["retrain"]["max_steps"] == UNTIL_TOLD and not (directory.path / "go").exists():
+    while spec.get("retrain", {}).get("max_steps") == UNTIL_TOLD and not (directory.path / "go").exists():
         time.sleep(0.02)
 
 
