@@ -76,7 +76,8 @@ def _search(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, re
     learns = METHODS[setup.spec.method].learns
     weights = model.tensors_of(state.weights, selected) if learns else searcher.first_tensors(state, selected)
     model.detach()
-    seconds = round(checkpointer.stopwatch.seconds["search"], 3)
+    spent = checkpointer.stopwatch.seconds
+    seconds = round(sum(spent.get(phase, 0.0) for phase in ("search", "cut")), 3)
     order = None if order is None else tuple(order)
     early = state.step < searcher.total_steps
     found = Searched(conditions(setup), p, selected, order, state.step, seconds, "", "", early)

@@ -86,8 +86,8 @@ def _needs_search(run: FoundRun) -> bool:
 
 
 def _has_begun(run: FoundRun) -> bool:
-    """Whether a run has a checkpoint of its own search."""
-    return any(run.directory.checkpoint.glob("search-*"))
+    """Whether a run has a checkpoint of its own search, or of the cut after it."""
+    return any(any(run.directory.checkpoint.glob(f"{phase}-*")) for phase in ("search", "cut"))
 
 
 def _is_under_way(run: FoundRun) -> bool:

@@ -42,7 +42,7 @@ def test_a_matrix_over_retraining_rates_costs_one_search_and_says_so(run, worksp
     for other in others:
         short = other.removeprefix("first/")
         assert f"{short}: waiting for the search of {first}\n" in err
-        assert f"{short}: takes the search of {first}: 20 steps, 30s\n" in err
+        assert f"{short}: takes the search of {first}: 20 steps, 30 s\n" in err
     # A later run of the same search takes it too, even if the first is gone, and other searches do not.
     shutil.rmtree(workspace.run(first).path)
     assert run("[experiment.late]\nretrain = { max_steps = 9 }\n[experiment.other]\nseed = 1\n")[0] == 0
@@ -84,9 +84,10 @@ def test_a_run_waits_without_a_device_and_searches_itself_if_the_first_comes_to_
 def test_fresh_runs_search_anew_and_share_that_search_among_themselves(run, workspace):
     assert run(TWO)[0] == 0
     assert searches(workspace)[1] == {"first/b": "first/a"}
-    assert run(TWO, "--fresh", "b")[0] == 0
+    assert run(TWO.replace("5", "6"), "--fresh", "b")[0] == 0
     assert searches(workspace) == (["first/a", "first/b"], {})
-    assert run(TWO, "--fresh")[0] == 0
+    both = TWO.replace("5", "8").replace("[experiment.a]", "[experiment.a]\nretrain = { max_steps = 4 }")
+    assert run(both, "--fresh")[0] == 0
     assert searches(workspace) == (["first/a"], {"first/b": "first/a"})
 
 

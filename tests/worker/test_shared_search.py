@@ -33,6 +33,7 @@ CHOICES = {
 }
 SEARCHING = {
     "s3": {},
+    "cut": {"method": "s3", "search": {"selection": "perturbation"}},
     "bipeft": {"bipeft": {"pruning_steps": 3}, "space": space(RANKS)},
     "saliency": {"saliency": {"head_steps": 4, "batches": 3}},
 }
@@ -41,7 +42,7 @@ NAME = "suite/first"
 
 def spec_of(root: Path, method: str = "s3", family: str = "bert", **retrain) -> RunSpec:
     retrain = {"max_steps": 4, "eval_every": 2} | retrain
-    return run_spec(root / family, root / "reviews.jsonl", method=method, retrain=retrain, **SEARCHING[method])
+    return run_spec(root / family, root / "reviews.jsonl", retrain=retrain, **{"method": method} | SEARCHING[method])
 
 
 def done(run: RunDir) -> RunDir:
@@ -78,7 +79,7 @@ def source(root, uninterrupted) -> RunDir:
     ("method", "family", "start"),
     [
         ("s3", "bert", "scratch"), ("s3", "t5", "searched"), ("bipeft", "bert", "searched"),
-        ("saliency", "bert", "scratch"),
+        ("saliency", "bert", "scratch"), ("cut", "bert", "searched"),
     ],
 )  # fmt: skip
 def test_a_run_that_takes_a_search_ends_as_if_it_had_searched_itself(
