@@ -35,10 +35,9 @@ def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a `spec.json`, with the keys that its version did not have yet."""
     task = written.get("task")
     of_files = {"task": ADDED_TO_FILES | task} if isinstance(task, dict) and "path" in task else {}
-    of_methods = {name: keys | written[name] for name, keys in ADDED_TO_METHODS.items() if name in written}
-    retrain = written.get("retrain")
-    of_retrain = {"retrain": ADDED_TO_RETRAIN | retrain} if isinstance(retrain, dict) else {}
-    return MEANT | dict(written) | of_files | of_methods | of_retrain
+    tables = ADDED_TO_METHODS | {"retrain": ADDED_TO_RETRAIN}
+    of_tables = {name: keys | written[name] for name, keys in tables.items() if isinstance(written.get(name), dict)}
+    return MEANT | dict(written) | of_files | of_tables
 
 
 def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
