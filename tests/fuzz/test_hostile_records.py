@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.run.events import from_line
 from core.run.fields import read
+from core.run.verdict import MEANINGS
 from s3tui.listing.run_row import Line, line_of
 from s3tui.runs.history import History
 from s3tui.runs.index import Board
@@ -68,7 +69,8 @@ def assert_that_both_are_listed(there):
     assert (rows[GOOD]["status"], rows[GOOD]["score"], rows[GOOD]["parameters"]) == ("finished", 0.7, 90)
     assert rows[BAD]["status"] in STATES
     assert rows[BAD]["status"] != "damaged" or any(name in rows[BAD]["note"] for name in RECORDS)
-    read(Line, rows[BAD])
+    assert rows[BAD]["verdict"] in {None, *MEANINGS}
+    read(Line, rows[BAD] | {"verdict": None})  # a line has the verdict itself, the row its word
 
 
 def test_no_value_in_any_field_of_any_record_passes_for_what_it_is_not(there):
