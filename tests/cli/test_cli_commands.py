@@ -59,7 +59,7 @@ def test_validate_lists_the_runs(s3tui, tmp_path):
         SUITE + '[experiment.a]\n[experiment.longer]\nmethod = "random"\nmatrix = { budget = [1_000, 0.5] }\n'
     )
     code, out, err = s3tui("validate", "s.toml")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "next: s3tui run s.toml\n")
     assert out.splitlines()[1:] == [
         "a                   s3      icd10-chapter  0.0400% of the model",
         "longer/budget=1000  random  icd10-chapter  1,000 parameters",
@@ -110,7 +110,7 @@ def test_runs_without_a_result_are_told_on_stderr(s3tui, finished):
     code, out, err = s3tui("results", "runs")
     assert code == 0
     assert "torn" not in out
-    assert [line.partition(":")[0] for line in err.splitlines()] == ["first/open", "first/torn"]
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["first/open", "first/torn", "see it"]
 
 
 def test_results_of_nothing_say_so(s3tui, tmp_path):
