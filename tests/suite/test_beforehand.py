@@ -137,5 +137,5 @@ def test_problems_of_the_file_itself_stand_in_the_json_too(validate):
 def test_what_is_not_on_this_machine_is_said_to_be_unknown(validate):
     code, out, err = validate(f'[experiment.a]\nmodel = "nobody/nothing"\n{task("UPPER.CSV")}')
     assert (code, err) == (0, "next: s3tui run s.toml\n")
-    assert "note: budgets on nobody/nothing are not checked: it is not on this machine yet" in out
+    assert "note: spaces and budgets on nobody/nothing are not checked: it is not on this machine yet" in out
     assert "tokens: unknown, as the tokenizer of nobody/nothing is not on this machine" in out
