@@ -18,7 +18,7 @@ def test_the_length_of_a_search_is_told_where_there_is_one(row):
         "search": {"max_steps": 1200}, "retrain": {"epochs": 3},
     }  # fmt: skip
     outlook = Outlook(PlannedRun("a", RunSpec.model_validate(settings), Queue()), "new", "")
-    lines = ["".join(part for cell in line for part, _ in cell) for line in detail_of(outlook, None, False, False)]
+    lines = ["".join(part for cell in line for part, _ in cell) for line in detail_of(outlook, None, False)]
     (length,) = [line.split(maxsplit=1)[1] for line in lines if line.startswith("length")]
     search = {"search": "search 1,200 steps, ", "saliency": "search 45 steps, ", "": ""}[row.length]
     assert length == f"{search}retrain 3 epochs"
