@@ -108,6 +108,8 @@ def _subline(line: Line, detail: RunDetail) -> list[Cell]:
     cells: list[Cell] = []
     if line.step is not None and line.total:
         cells += [text(f"{line.phase} "), bar(line.step / line.total, 12), text(f" {line.step:,}/{line.total:,}  ")]
+    if detail.history.skipped:  # before what may reach beyond the edge
+        cells.append(text(f"{detail.history.skipped} damaged lines skipped  ", "warn"))
     named = [
         ("loss", loss(line.train_loss)), ("val loss", loss(line.validation_loss)), ("test", points(tested(line))),
         ("search", line.verdict.word if line.verdict else ABSENT),
@@ -119,6 +121,4 @@ def _subline(line: Line, detail: RunDetail) -> list[Cell]:
     for name, value in named:
         if value not in (ABSENT, f"{ABSENT}/{ABSENT}"):
             cells += [text(f"{name} ", "muted"), text(f"{value}  ")]
-    if detail.history.skipped:
-        cells.append(text(f"{detail.history.skipped} damaged lines skipped", "warn"))
     return cells
