@@ -123,7 +123,7 @@ def _of_pruning(ended_early: bool, structure: Structure) -> Verdict:
     modules = choices_of(structure.candidates)
     chosen = {modules[i] for i in structure.selected}
     left = {module for module, p in zip(modules, structure.p, strict=True) if p > 0} - chosen
-    numbers = {"chosen": len(chosen), "unpruned": len(left)}
+    numbers: dict[str, float] = {"chosen": len(chosen), "unpruned": len(left)}
     if ended_early or not left:
         return Verdict("pruned", f"pruned: down to {_many(len(chosen), 'chosen module')}", numbers)
     why = f"{_many(len(left), 'module')} remained to be pruned beside the {_many(len(chosen), 'chosen one')}"
