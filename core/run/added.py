@@ -11,8 +11,6 @@ from core.run.methods import method_of
 MEANT = {"step_scale": "shared", "exportable": "any"}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
 ADDED_TO_TRAINING = ("head_learning_rate",)
-# Keys of `retrain` that were added, with the value that is what was done before.
-ADDED_TO_RETRAIN = {"start": "scratch"}
 # Keys of a task from files that were added, with the value that is what was done before.
 ADDED_TO_FILES = {
     "delimiter": None,
@@ -23,8 +21,8 @@ ADDED_TO_FILES = {
     "class_weights": "none",
     "score": "auto",
 }
-# Keys of the settings table of a method that were added, with the value that is what was done before.
-ADDED_TO_METHODS = {"saliency": {"lora_start": "random"}}
+# Keys of other settings tables that were added, with the value that is what was done before.
+ADDED_TO_TABLES = {"saliency": {"lora_start": "random"}, "retrain": {"start": "scratch"}}
 # Settings tables that were added, which only their methods read.
 ADDED_TABLES = ("saliency", "peft")
 # Those of methods that were there before, with what is left out because it is what was done before.
@@ -35,8 +33,9 @@ def with_added(written: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a `spec.json`, with the keys that its version did not have yet."""
     task = written.get("task")
     of_files = {"task": ADDED_TO_FILES | task} if isinstance(task, dict) and "path" in task else {}
-    tables = ADDED_TO_METHODS | {"retrain": ADDED_TO_RETRAIN}
-    of_tables = {name: keys | written[name] for name, keys in tables.items() if isinstance(written.get(name), dict)}
+    of_tables = {
+        name: keys | written[name] for name, keys in ADDED_TO_TABLES.items() if isinstance(written.get(name), dict)
+    }
     return MEANT | dict(written) | of_files | of_tables
 
 
@@ -50,11 +49,10 @@ def not_in_digest(spec: Mapping[str, Any]) -> dict[str, Any]:
         left_out[part] = {key for key in ADDED_TO_TRAINING if spec[part][key] is None}
     if spec["search"]["selection"] != "sampled":  # it came with its key
         left_out["search"].add("selection_samples")
-    left_out["retrain"] |= {key for key, before in ADDED_TO_RETRAIN.items() if spec["retrain"][key] == before}
     if "path" in spec["task"]:
         left_out["task"] = {key for key, before in ADDED_TO_FILES.items() if spec["task"][key] == before}
     own = method_of(spec["method"]).settings
     left_out |= {table: True for table, before in ADDED_TO_OLD_METHODS.items() if table != own or spec[table] == before}
-    for table, added in ADDED_TO_METHODS.items():
-        left_out[table] = {key for key, before in added.items() if spec[table][key] == before}
+    for table, added in ADDED_TO_TABLES.items():
+        left_out.setdefault(table, set()).update(key for key, before in added.items() if spec[table][key] == before)
     return left_out | {table: True for table in ADDED_TABLES if table != own}

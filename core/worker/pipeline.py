@@ -86,7 +86,7 @@ def _trainee(spec: RunSpec, chosen: Chosen, backbone: Backbone) -> Trainee:
         return FullTrainee(backbone.model, backbone.head, head_scale(spec.retrain))
     model = GatedModel(backbone.model, restore(chosen.structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
-    if spec.retrain.start == "searched" or not METHODS[spec.method].learns:
+    if chosen.weights and (spec.retrain.start == "searched" or not METHODS[spec.method].learns):
         weights = model.from_named(model.named(weights) | dict(chosen.weights))
     scale = scale_of(model, spec.step_scale, spec.retrain)
     return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
