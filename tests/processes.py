@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -81,3 +82,17 @@ def nothing_left(workspace):
             while is_locked(directory.log):
                 kill_all(directory)
                 time.sleep(0.02)
+
+
+def drive_through_kills(file, kills, seed, step_seconds):
+    """Run a suite of stand-ins to its end; before that, its dispatcher is killed so many times."""
+    pick = random.Random(seed)
+    environment = os.environ | {"STAND_IN_STEP_SECONDS": step_seconds}
+    for _ in range(kills):
+        process = drive(file, env=environment)
+        time.sleep(pick.uniform(0.2, 0.9))  # no synchronisation: any moment will do
+        process.kill()
+        process.communicate(timeout=DEADLINE)
+    process = drive(file, env=environment)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, err

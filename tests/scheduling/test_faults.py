@@ -3,13 +3,12 @@
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import time
 
 import pytest
-from processes import DEADLINE, SUITE, drive, is_alive, kill, wait_until, worker_pid
+from processes import DEADLINE, SUITE, drive, drive_through_kills, is_alive, kill, wait_until, worker_pid
 from stand_in import result
 
 from core.run.events import Finished, Started, read_events
@@ -38,16 +37,7 @@ def spans(directory):
 
 def test_a_dispatcher_killed_at_any_moment_loses_nothing(suite, workspace, states):
     file = suite(MANY)
-    pick = random.Random(7)
-    environment = os.environ | {"STAND_IN_STEP_SECONDS": "0.004"}
-    for _ in range(12):
-        process = drive(file, env=environment)
-        time.sleep(pick.uniform(0.2, 0.9))  # no synchronisation: any moment will do
-        process.kill()
-        process.communicate(timeout=DEADLINE)
-    process = drive(file, env=environment)
-    _, err = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, err
+    drive_through_kills(file, 12, 7, "0.004")
     assert set(states().values()) == {"finished"}
     assert len(states()) == 8
     for found in find_runs(workspace.path):

@@ -1,14 +1,11 @@
 """Runs that differ in retraining alone cost one search, whoever dies when."""
 
-import os
-import random
 import shutil
 import signal
-import time
 from dataclasses import replace
 
 import pytest
-from processes import DEADLINE, drive, kill, wait_until, worker_pid
+from processes import drive, drive_through_kills, kill, wait_until, worker_pid
 from stand_in import SEARCHED, UNTIL_TOLD
 
 from core.run.events import Finished, Phase, SearchTaken, Started, read_events
@@ -93,16 +90,7 @@ def test_fresh_runs_search_anew_and_share_that_search_among_themselves(run, work
 
 def test_a_dispatcher_killed_at_any_moment_neither_repeats_nor_loses_a_search(suite, workspace, states):
     text = '[experiment.a]\nmatrix = { seed = [0, 1], "retrain.learning_rate" = [1e-3, 2e-3, 3e-3] }\n'
-    file, pick = suite(text), random.Random(3)
-    environment = os.environ | {"STAND_IN_STEP_SECONDS": "0.01"}
-    for _ in range(6):
-        process = drive(file, env=environment)
-        time.sleep(pick.uniform(0.2, 0.9))  # no synchronisation: any moment will do
-        process.kill()
-        process.communicate(timeout=DEADLINE)
-    process = drive(file, env=environment)
-    _, err = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, err
+    drive_through_kills(suite(text), 6, 3, "0.01")
     assert set(states().values()) == {"finished"}
     own, taken = searches(workspace)
     assert (len(own), len(taken)) == (2, 4)
