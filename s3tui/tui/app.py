@@ -14,7 +14,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.message import Message
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
@@ -22,6 +22,7 @@ from s3tui.scheduling import control
 from s3tui.scheduling.bulk_actions import Action, Done, apply
 from s3tui.scheduling.dispatcher import Settings
 from s3tui.text.sanitize import clean
+from s3tui.tui.dialogs.ask_seat import HERE, AskSeat
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave
 from s3tui.tui.feed import Feed
@@ -32,6 +33,7 @@ from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.harmless import Harmless
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.latest import Latest
+from s3tui.tui.support.seat import Seat
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 HARMLESS = Harmless()
@@ -58,6 +60,7 @@ class S3App(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         key("q", "leave", "Quit", footer=True),
         key("question_mark", "help", "Help", footer=True),
+        key("D", "seat", "Dispatch", "Take the dispatcher's seat, or leave it: whoever has it starts queued runs"),
         key("ctrl+t", "change_theme", "Theme"),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
     ]
@@ -72,13 +75,14 @@ class S3App(App[None]):
             self.error = error
             super().__init__()
 
-    def __init__(self, workspace: Workspace, settings: Settings | None = None) -> None:
+    def __init__(self, workspace: Workspace, settings: Settings | None = None, seat: Seat = Seat.UNDECIDED) -> None:
         super().__init__()
         self.workspace, self._settings = workspace, settings
+        self._has_asked = False
         self.snapshot = Snapshot()
         self.left: Left | None = None
         self._published: Latest[Snapshot] = Latest()
-        self._feed = self._new_feed()
+        self._feed = self._new_feed(seat)
         if "SSH_CONNECTION" in os.environ and "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
@@ -104,14 +108,15 @@ class S3App(App[None]):
         self.left = Left(goes_on, sum(isinstance(r.status, (Running, Quiet)) for r in self.snapshot.runs.values()))
 
     def open_workspace(self, workspace: Workspace) -> None:
-        """Show another workspace; the runs of this one continue."""
+        """Show another workspace, in which the user has started runs; the runs of this one continue."""
+        seat = Seat.LEFT if self._feed.seat is Seat.LEFT else Seat.TAKEN
         self._feed.close()
         self.workspace, self.snapshot, self._published = workspace, Snapshot(), Latest()
-        self._feed = self._new_feed()
+        self._feed = self._new_feed(seat)
         self._feed.start()
 
-    def _new_feed(self) -> Feed:
-        return Feed(self.workspace, self._publish, self._break, self._settings)
+    def _new_feed(self, seat: Seat) -> Feed:
+        return Feed(self.workspace, self._publish, self._break, self._settings, seat)
 
     def show_runs(self) -> None:
         """Close all other screens, so that the table of all runs is shown."""
@@ -133,6 +138,7 @@ class S3App(App[None]):
         if (snapshot := self._published.take()) is not None:
             self.snapshot = snapshot
             self._show()
+            self._ask_who_starts()
 
     def on_s3app_feed_broke(self, message: FeedBroke) -> None:
         """End with the error: a screen that no longer updates would mislead."""
@@ -146,6 +152,35 @@ class S3App(App[None]):
     def _show(self) -> None:
         if (screen := self.looked_at) is not None:
             screen.show_latest()
+
+    # The dispatcher's seat
+
+    def _ask_who_starts(self) -> None:
+        if self.snapshot.asks and not self._has_asked and not isinstance(self.screen, ModalScreen):
+            self._has_asked = True
+            waiting = sum(isinstance(run.status, Queued) for run in self.snapshot.runs.values())
+            self.push_screen(AskSeat(waiting), self._answer_who_starts)
+
+    def _answer_who_starts(self, answer: str | None) -> None:
+        self._feed.decide(Seat.TAKEN if answer == HERE else Seat.LEFT)
+
+    def starts_here(self) -> None:
+        """The user starts runs: the app dispatches them, unless it was told to watch only."""
+        if self._feed.seat is Seat.UNDECIDED:
+            self._feed.decide(Seat.TAKEN)
+
+    def action_seat(self) -> None:
+        """Take the dispatcher's seat, or leave it."""
+        who = self.snapshot.dispatcher
+        if self.snapshot.read_only:
+            self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
+        elif not who:
+            self._feed.decide(Seat.LEFT)
+            self.notify("you only watch now: queued runs wait until somebody starts them", markup=False)
+        else:
+            self._feed.decide(Seat.TAKEN)
+            told = "queued runs start here" if who == "nobody" else f"{who} dispatches; this app does when it ends"
+            self.notify(clean(told), markup=False)
 
     def watch_runs(self, names: Iterable[str]) -> None:
         """Load the details of these runs, and of no others, into the snapshots that follow."""

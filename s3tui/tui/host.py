@@ -32,8 +32,11 @@ class Host(Protocol):
     def watch_runs(self, names: Iterable[str]) -> None:
         """Load the details of these runs, and of no others, into the snapshots that follow."""
 
+    def starts_here(self) -> None:
+        """The user starts runs: the app dispatches them, unless it was told to watch only."""
+
     def open_workspace(self, workspace: Workspace) -> None:
-        """Show another workspace."""
+        """Show another workspace, in which the user has started runs."""
 
     def show_runs(self) -> None:
         """Close all other screens, so that the table of all runs is shown."""

@@ -35,7 +35,8 @@ class RunDetail:
 class Snapshot:
     """The state of the workspace. Parts that have not changed since the previous snapshot are the same objects.
 
-    `details` are those of watched runs. `read_only` says why nothing can be changed; empty if it can.
+    `details` are those of watched runs. `read_only` says why nothing can be changed; empty if it can. `asks`: runs are
+    queued, nobody starts them, and the user has not said whether the app does.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)
@@ -46,4 +47,5 @@ class Snapshot:
     paused: bool = False
     trouble: str = ""
     read_only: str = ""
+    asks: bool = False
     loaded: bool = False

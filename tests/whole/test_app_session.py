@@ -103,9 +103,11 @@ def test_a_suite_is_started_watched_stopped_left_and_come_back_to(terminal, tmp_
     terminal.press("q")
     terminal.until("left:0")
     # As one left it; only now it goes on, to its end.
-    terminal.write(f"clear; {sys.executable} -m s3tui open; echo left:$?")
+    terminal.write(f"clear; {sys.executable} -m s3tui open --watch; echo left:$?")
     terminal.until("■ paused", gone=("left:0",))
     terminal.press("u")
+    terminal.until("○ queued", "nobody starts queued runs")
+    terminal.press("D")
     terminal.until("✓ finished")
     terminal.press("Enter")
     terminal.until("1 Loss")

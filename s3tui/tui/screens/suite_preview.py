@@ -266,6 +266,7 @@ class PreviewSuite(Hosted, Screen[None]):
         assert self._planned.preview is not None
         suite, runs, fresh = self._planned.preview.suite, [one.run for one in chosen], self._fresh
         self._do(f"queueing {len(runs)} runs")
+        self.s3.starts_here()
         submitted, refused = handed_over(self, self._submitted), handed_over(self, self._refused)
 
         def work() -> None:
