@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3tui.plot import matplotlib_figures
 from s3tui.plot.labels import labelled
-from s3tui.tui.charts.figures import Figure, View
+from s3tui.tui.charts.figures import STEP, Figure, View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -27,13 +27,14 @@ def picture(figure: Figure, view: View, form: str) -> bytes:
 
 def _drawn(figure: Figure, view: View) -> Picture:
     from matplotlib.figure import Figure as Picture
+    from matplotlib.ticker import MaxNLocator
 
     drawn = Picture(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = drawn.add_subplot()
     for trace in figure.traces:
         look: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4} if trace.dots else {}
         colour = matplotlib_figures.COLOURS[trace.colour % len(matplotlib_figures.COLOURS)]
-        axes.plot(trace.curve.x, trace.curve.y, color=colour, label=trace.label, **look)
+        axes.plot(trace.curve.x, trace.curve.y, color=colour, label=trace.label or "_", **look)
     if figure.level is not None:
         value, name = figure.level
         axes.axhline(value, color="0.35", linewidth=0.7, linestyle=":", label=name)
@@ -47,6 +48,8 @@ def _drawn(figure: Figure, view: View) -> Picture:
         axes.set_yscale("log")
     axes.set(title=figure.title, xlabel=figure.x_label)
     axes.grid(axis="y", color="0.9", linewidth=0.5)
-    if len(figure.traces) > 1 or figure.level is not None:
+    if figure.x_label == STEP:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if figure.legend:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return drawn
