@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
@@ -25,15 +26,17 @@ from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.ask_seat import HERE, AskSeat
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave
+from s3tui.tui.dialogs.question import Ask
 from s3tui.tui.feed import Feed
 from s3tui.tui.host import Host
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.harmless import Harmless
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import APP, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
 from s3tui.tui.support.seat import Seat
+from s3tui.tui.widgets.walked import Walked
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 HARMLESS = Harmless()
@@ -58,10 +61,11 @@ class S3App(App[None]):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("q", "leave", "Quit", footer=True),
-        key("question_mark", "help", "Help", footer=True),
-        key("D", "seat", "Dispatch", "Take the dispatcher's seat, or leave it: whoever has it starts queued runs"),
-        key("ctrl+t", "change_theme", "Theme"),
+        key("q", "leave", "Quit", footer=True, task=APP),
+        key("question_mark", "help", "Help", footer=True, task=APP),
+        key("colon", "command_palette", "Palette", "Find an action by its name", task=APP),
+        key("D", "seat", "Dispatch", "Take or leave the dispatcher's seat: who has it starts queued runs", task=RUNS),
+        key("ctrl+t", "change_theme", "Theme", task=APP),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
     ]
 
@@ -234,6 +238,14 @@ class S3App(App[None]):
             for one in done:
                 self.notify(clean(f"{one.name}: {one.done}"), markup=False)
 
+    @on(Walked.SearchAsked)
+    def _ask_what_to_search(self, message: Walked.SearchAsked) -> None:
+        def search(answer: str | None) -> None:
+            if answer is not None:
+                message.walked.seek(answer)
+
+        self.push_screen(Ask("Search", message.walked.sought, "n next, N previous"), search)
+
     def action_help(self) -> None:
         """Show the help for the keys of this screen."""
         self.push_screen(Help(self.screen))
@@ -265,11 +277,11 @@ class S3App(App[None]):
             apply(self.workspace, runs, action)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """All keys of the screen in front, and Textual's own commands."""
-        yield from super().get_system_commands(screen)
+        """All keys of the screen in front, and those of Textual's own commands that no key has."""
+        yield from (one for one in super().get_system_commands(screen) if one.title not in ("Quit", "Theme", "Keys"))
         for active in screen.active_bindings.values():
             binding, node = active.binding, active.node
-            if binding.description and binding.id and active.enabled:
+            if is_in_palette(binding) and active.enabled:
                 about = f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})"
                 yield SystemCommand(binding.description, about, lambda a=binding.action, n=node: self._run_action(a, n))
 

@@ -89,7 +89,7 @@ def terminal(tmp_path):
 def test_a_suite_is_started_watched_stopped_left_and_come_back_to(terminal, tmp_path):
     run = tmp_path / "runs" / "first" / "searched"
     terminal.until("No runs in this workspace yet")
-    terminal.press("n")
+    terminal.press("S")
     terminal.until("suite.toml")
     terminal.press("Enter")
     terminal.until("searched", "Start")

@@ -26,7 +26,7 @@ from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.plot import Plot
 
 BAR = 10
-SAMPLED = "sampled: half-open gates add up to more than the budget"
+SAMPLED = "sampled: half-open gates exceed the budget"
 NEAR = 8  # candidates on either side of the threshold
 SHARES = (
     Column("name", "", 16), Column("count", "count", 7, right=True), Column("parameters", "params", 8, right=True),

@@ -20,7 +20,7 @@ from s3tui.tui.dialogs.question import Choose, ChooseSome
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run_actions import RunActions
 from s3tui.tui.snapshot import RunDetail, Snapshot
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import RUNS, key
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.arranged_runs import ArrangedRuns
 from s3tui.tui.tables.exported_table import Table, of_lines
@@ -32,7 +32,7 @@ from s3tui.tui.widgets.logview import LogView
 from s3tui.tui.widgets.plot import Plot
 from s3tui.tui.widgets.text_line import TextLine
 
-EMPTY = "No runs in this workspace yet.\n\nn  start a suite from its TOML file\n?  all keys"
+EMPTY = "No runs in this workspace yet.\n\nS  start a suite from its TOML file\n?  all keys"
 NONE_MATCH = "No run passes the filter.\n\nescape  clears it"
 SETTLE_SECONDS = 0.15  # that the cursor must rest on a run before its details are loaded
 
@@ -43,13 +43,14 @@ class Runs(RunActions, Live):
     TITLE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("enter", "open", "Open", "Open the run under the cursor", footer=True),
-        key("slash", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
+        key("f", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
         key("o", "sort", "Sort", "Sort by a column; once more turns it round", footer=True),
-        key("g", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
-        key("space", "mark", "Mark", "Mark the run for actions on several, and to compare", footer=True),
-        key("a", "mark_all", "Mark all", "Mark all runs that are shown, or none"),
-        key("v", "columns", "Columns", "Choose the columns"),
-        key("escape", "clear", "Clear", "Clear the filter, then the marks"),
+        key("b", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
+        key("space", "mark", "Mark", "Mark the run for actions on several, and to compare", footer=True, task=RUNS),
+        key("v", "range", "Mark from here", "Mark from here to where the cursor goes; once more ends it", task=RUNS),
+        key("a", "mark_all", "Mark all", "Mark all runs that are shown, or none", task=RUNS),
+        key("C", "columns", "Columns", "Choose the columns"),
+        key("escape", "clear", "Clear", "Clear the range, the filter, then the marks"),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -142,6 +143,7 @@ class Runs(RunActions, Live):
         if self._settling is not None:
             self._settling.stop()
         self._settling = self.set_timer(SETTLE_SECONDS, self._watch)
+        self._stretch()
         self._glance()
 
     def _watch(self) -> None:
@@ -185,9 +187,11 @@ class Runs(RunActions, Live):
         self.grid.focus()
 
     def action_clear(self) -> None:
-        """Clear the filter, then the marks."""
+        """Clear the range, the filter, then the marks."""
         line = self.query_one("#filter", Input)
-        if self._runs.filter or line.display:
+        if self._runs.range is not None:
+            self._runs.end_range(keep=False)
+        elif self._runs.filter or line.display:
             line.value, line.display = "", False
             self.grid.focus()
         else:
@@ -201,6 +205,20 @@ class Runs(RunActions, Live):
             self._runs.marked ^= {name}
             self._arrange()
         self.grid.action_move(1)
+
+    def action_range(self) -> None:
+        """Begin to mark runs from the one under the cursor on, or end that."""
+        if self._runs.range is None:
+            self._runs.begin_range(self.grid.cursor_key)
+        else:
+            self._runs.end_range()
+        self._stretch()
+        self._arrange()
+
+    def _stretch(self) -> None:
+        if self._runs.range is not None:
+            self._runs.stretch([row.key for row in self.grid.rows], self.grid.cursor_key)
+            self._arrange()
 
     def action_mark_all(self) -> None:
         """Mark all shown runs, or if all are marked, unmark them."""

@@ -38,7 +38,7 @@ class PickSuite(Hosted, Screen[None]):
     TITLE = "start a suite"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("escape", "back", "Back", "Back to the runs", footer=True),
-        key("slash", "type", "Path", "Type the path of a file", footer=True),
+        key("t", "type", "Path", "Type the path of a file", footer=True),
         key("ctrl+r", "look", "Look again", "Look for files again"),
     ]
 

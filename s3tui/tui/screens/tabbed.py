@@ -13,7 +13,7 @@ from textual.widgets import Footer, TabPane
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run_actions import RunActions
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import PLACES, key
 from s3tui.tui.tables.exported_table import Table
 from s3tui.tui.widgets.plot import Plot
 from s3tui.tui.widgets.steady_tabs import SteadyTabs
@@ -21,11 +21,11 @@ from s3tui.tui.widgets.steady_tabs import SteadyTabs
 
 def tab_keys(names: Mapping[str, type[Pane]]) -> Iterator[Binding]:
     """The keys of a screen with these tabs."""
-    yield key("escape,backspace", "back", "Back", "Back to the runs", footer=True)
+    yield key("escape,backspace", "back", "Back", "Back to the runs", footer=True, task=PLACES)
     for number, name in enumerate(names, 1):
-        yield key(str(number), f"tab('{name.lower()}')", name)
-    yield key("tab", "next_tab(1)", "Next tab")
-    yield key("shift+tab", "next_tab(-1)", "Previous tab")
+        yield key(str(number), f"tab('{name.lower()}')", name, task=PLACES)
+    yield key("tab", "next_tab(1)", "Next tab", task=PLACES)
+    yield key("shift+tab", "next_tab(-1)", "Previous tab", task=PLACES)
 
 
 class Tabbed(RunActions, Live):

@@ -76,7 +76,7 @@ class Plot(Toned):
 
     def _named(self, mark: str, colour: int, name: str) -> list[str | Content | tuple[str, str]]:
         red, green, blue = self.colour(colour)
-        return ["  ", (mark, f"rgb({red},{green},{blue})"), plain(name)]
+        return [" ", (mark, f"rgb({red},{green},{blue})"), plain(name)]
 
     def on_resize(self) -> None:
         """Draw again, as the number of visible points changes."""
