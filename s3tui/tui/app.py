@@ -35,11 +35,13 @@ from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.harmless import Harmless
 from s3tui.tui.support.keys import APP, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
+from s3tui.tui.support.memory import Memory, Shown
 from s3tui.tui.support.seat import Seat
 from s3tui.tui.widgets.walked import Walked
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 HARMLESS = Harmless()
+DEFAULT_THEME = "textual-dark"
 MOST_NOTICES = 3  # of one action; for more runs there is one notice for all
 
 
@@ -79,8 +81,17 @@ class S3App(App[None]):
             self.error = error
             super().__init__()
 
-    def __init__(self, workspace: Workspace, settings: Settings | None = None, seat: Seat = Seat.UNDECIDED) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings | None = None,
+        seat: Seat = Seat.UNDECIDED,
+        memory: Memory | None = None,
+    ) -> None:
         super().__init__()
+        self.memory = memory or Memory()
+        if self.memory.theme in self.available_themes:
+            self.theme = self.memory.theme
         self.workspace, self._settings = workspace, settings
         self._has_asked = False
         self.snapshot = Snapshot()
@@ -109,6 +120,7 @@ class S3App(App[None]):
         for number in ENDING_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
         goes_on = self._feed.close()
+        self.memory.save()
         self.left = Left(goes_on, sum(isinstance(r.status, (Running, Quiet)) for r in self.snapshot.runs.values()))
 
     def open_workspace(self, workspace: Workspace) -> None:
@@ -156,6 +168,17 @@ class S3App(App[None]):
     def _show(self) -> None:
         if (screen := self.looked_at) is not None:
             screen.show_latest()
+
+    # What is remembered
+
+    def watch_theme(self, theme: str) -> None:
+        """Remember the theme."""
+        self.memory.theme = theme
+
+    def forget(self) -> None:
+        """Show everything as at first: the theme too."""
+        self.memory.keep(self.workspace.path, Shown())
+        self.theme = DEFAULT_THEME
 
     # The dispatcher's seat
 

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from s3tui.runs.workspace import Workspace
 from s3tui.scheduling.bulk_actions import Action
 from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.support.memory import Memory
 
 
 class Host(Protocol):
@@ -18,6 +19,7 @@ class Host(Protocol):
 
     workspace: Workspace
     snapshot: Snapshot
+    memory: Memory
 
     @property
     def looked_at(self) -> Screen[None] | None:
@@ -31,6 +33,9 @@ class Host(Protocol):
 
     def watch_runs(self, names: Iterable[str]) -> None:
         """Load the details of these runs, and of no others, into the snapshots that follow."""
+
+    def forget(self) -> None:
+        """Show everything as at first: the theme too."""
 
     def starts_here(self) -> None:
         """The user starts runs: the app dispatches them, unless it was told to watch only."""

@@ -104,9 +104,9 @@ def opened(script):
     """Open the app on the scripted workspace; queued runs are played by the stand-in."""
 
     @contextlib.asynccontextmanager
-    async def open_app(size=(120, 40), workspace=None, seat=Seat.TAKEN):
+    async def open_app(size=(120, 40), workspace=None, seat=Seat.TAKEN, memory=None):
         settings = Settings(STAND_IN, grace=5.0, backoff=0.1)
-        app = S3App(workspace or script.workspace, settings, seat)
+        app = S3App(workspace or script.workspace, settings, seat, memory)
         app.animation_level = "none"
         async with app.run_test(size=size, notifications=True) as pilot:
             driver = Driver(app, pilot)

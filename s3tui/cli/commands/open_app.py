@@ -21,9 +21,10 @@ def open_app(where: Path | None, settings: Settings | None = None, watch: bool =
         raise UsageError("the app needs a terminal", "s3tui status, list and show work without one")
     workspace = _workspace(where)
     from s3tui.tui.app import S3App
+    from s3tui.tui.support.memory import Memory, state_file
     from s3tui.tui.support.seat import Seat
 
-    app = S3App(workspace, settings, Seat.LEFT if watch else Seat.UNDECIDED)
+    app = S3App(workspace, settings, Seat.LEFT if watch else Seat.UNDECIDED, Memory(state_file()))
     app.run()
     if app.left is not None and (app.left.running or app.left.goes_on):
         waiting = ", and what is queued," if app.left.goes_on else ""

@@ -35,13 +35,13 @@ from s3tui.tui.widgets.plot import Plot
 BAR = 20
 SMOOTHING = 0.9  # the initial value, as several noisy curves hide each other
 RESULTS = (
-    Column("name", "run", 0), Column("status", "status", 11), Column("test", "test", 7, right=True),
+    Column("name", "run", 0, name=True), Column("status", "status", 11), Column("test", "test", 7, right=True),
     Column("verdict", "search", 11), Column("best", "best val", 8, right=True),
     Column("used", "budget used", 16, right=True),
     Column("seconds", "elapsed", 8, right=True),
 )  # fmt: skip
 POINTS = (
-    Column("front", "", 1), Column("name", "run", 0), Column("parameters", "trained", 11, right=True),
+    Column("front", "", 1), Column("name", "run", 0, name=True), Column("parameters", "trained", 11, right=True),
     Column("score", "test", 7, right=True), Column("verdict", "search", 11, rank=1),
 )  # fmt: skip
 CHOSEN = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -10,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from s3tui.listing.columns import COLUMNS
 from s3tui.listing.grouping import keys_of
@@ -21,12 +22,14 @@ from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run_actions import RunActions
 from s3tui.tui.snapshot import RunDetail, Snapshot
 from s3tui.tui.support.keys import RUNS, key
+from s3tui.tui.support.memory import Shown
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.arranged_runs import ArrangedRuns
 from s3tui.tui.tables.exported_table import Table, of_lines
-from s3tui.tui.tables.run_rows import grid_columns, shown_columns
+from s3tui.tui.tables.run_rows import grid_columns, shown_columns, telling_columns
 from s3tui.tui.tables.workspace_headline import headline
 from s3tui.tui.widgets.devices import DeviceStrip
+from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.logview import LogView
 from s3tui.tui.widgets.plot import Plot
@@ -50,6 +53,7 @@ class Runs(RunActions, Live):
         key("v", "range", "Mark from here", "Mark from here to where the cursor goes; once more ends it", task=RUNS),
         key("a", "mark_all", "Mark all", "Mark all runs that are shown, or none", task=RUNS),
         key("C", "columns", "Columns", "Choose the columns"),
+        key("R", "reset", "Reset", "Forget columns, order, filter, groups and theme: show all as at first"),
         key("escape", "clear", "Clear", "Clear the range, the filter, then the marks"),
     ]  # fmt: skip
 
@@ -58,6 +62,8 @@ class Runs(RunActions, Live):
         self._runs = ArrangedRuns()
         self._snapshot = Snapshot()
         self._settling: Timer | None = None
+        self._columns: tuple[str, ...] = ()  # columns
+        self._remembered: Path | None = None  # the workspace whose way of showing runs is in use
 
     def compose(self) -> ComposeResult:
         """Headline, filter, table, devices, and loss and log of one run."""
@@ -72,7 +78,7 @@ class Runs(RunActions, Live):
         with Horizontal(id="glance"):
             yield Plot(id="glance-loss", empty="no loss yet")
             yield LogView(id="glance-log", can_focus=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Focus the table."""
@@ -109,6 +115,8 @@ class Runs(RunActions, Live):
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Show the current state of the runs."""
         self._snapshot = snapshot
+        if self._remembered != self.s3.workspace.path:
+            self._show_as(self.s3.memory.of(self.s3.workspace.path))
         self._arrange()
         living = (run.status for run in snapshot.runs.values())
         ours = frozenset(s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process)
@@ -120,6 +128,8 @@ class Runs(RunActions, Live):
         """Filter, sort and group if anything has changed, and show the rows."""
         if not self._runs.arrange(self._snapshot):
             return
+        self._keep()
+        self._lay_out()
         line = self.query_one("#filter", Input)
         line.border_title = plain(self._runs.problem or "filter")
         line.set_class(bool(self._runs.problem), "-invalid")
@@ -127,6 +137,35 @@ class Runs(RunActions, Live):
         self.grid.sorted_by = self._runs.sort
         self.grid.show(self._runs.rows())
         self.grid.border_subtitle = plain(self._runs.summary())
+
+    def _lay_out(self) -> None:
+        """Show the chosen columns, or without a choice those that tell runs apart."""
+        columns = [column for column in grid_columns() if column.key in self._columns]
+        columns = columns or telling_columns(self._snapshot.lines.values())
+        if tuple(columns) != self.grid.columns:
+            self.grid.show_columns(columns, all_of_them=bool(self._columns))
+
+    # What is remembered
+
+    def _show_as(self, shown: Shown) -> None:
+        self._remembered = self.s3.workspace.path
+        self._columns, self._runs.group_by = shown.columns, shown.group_by
+        self._runs.sort = shown.sort if shown.sort.lstrip("-") in COLUMNS else ""
+        line = self.query_one("#filter", Input)
+        self._runs.filter = line.value = shown.filter
+        line.display = bool(shown.filter)
+        self._lay_out()
+
+    def _keep(self) -> None:
+        runs = self._runs
+        self.s3.memory.keep(self.s3.workspace.path, Shown(self._columns, runs.sort, runs.filter, runs.group_by))
+
+    def action_reset(self) -> None:
+        """Show everything as at first."""
+        self.s3.forget()
+        self._show_as(Shown())
+        self._arrange()
+        self.notify("everything is shown as at first", markup=False)
 
     def _glance(self) -> None:
         name = self.grid.cursor_key
@@ -255,5 +294,7 @@ class Runs(RunActions, Live):
 
     def _set_columns(self, keys: Sequence[str] | None) -> None:
         if keys:
-            columns = [column for column in grid_columns() if column.key in keys]
-            self.grid.show_columns(columns, all_of_them=set(keys) != {column.key for column in shown_columns()})
+            is_default = set(keys) == {column.key for column in telling_columns(self._snapshot.lines.values())}
+            self._columns = () if is_default else tuple(keys)
+            self._keep()
+            self._lay_out()

@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from core.run.errors import S3Error
 from s3tui.runs.workspace import Workspace
@@ -24,6 +24,7 @@ from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import content, plain, text
 from s3tui.tui.tables.planned_rows import COLUMNS
 from s3tui.tui.tables.planned_runs import PlannedRuns
+from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class PreviewSuite(Hosted, Screen[None]):
             yield Static(id="problem-list", markup=False)
         detail = Static(id="planned-detail", classes="framed", markup=False)
         yield detail
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable actions on runs if the file has problems."""

@@ -8,13 +8,14 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Footer, TabPane
+from textual.widgets import TabPane
 
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run_actions import RunActions
 from s3tui.tui.support.keys import PLACES, key
 from s3tui.tui.tables.exported_table import Table
+from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.plot import Plot
 from s3tui.tui.widgets.steady_tabs import SteadyTabs
 
@@ -39,7 +40,7 @@ class Tabbed(RunActions, Live):
             for number, (name, pane) in enumerate(self.PANES.items(), 1):
                 with TabPane(f"{number} {name}", id=name.lower()):
                     yield pane()
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Focus the first tab."""
