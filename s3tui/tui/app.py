@@ -67,6 +67,7 @@ class S3App(App[None]):
         key("question_mark", "help", "Help", footer=True, task=APP),
         key("colon", "command_palette", "Palette", "Find an action by its name", task=APP),
         key("D", "seat", "Dispatch", "Take or leave the dispatcher's seat: who has it starts queued runs", task=RUNS),
+        key("z", "zoom_pane", "Full screen", "Give the part in front the whole screen, or take it back"),
         key("ctrl+t", "change_theme", "Theme", task=APP),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
     ]
@@ -134,10 +135,12 @@ class S3App(App[None]):
     def _new_feed(self, seat: Seat) -> Feed:
         return Feed(self.workspace, self._publish, self._break, self._settings, seat)
 
-    def show_runs(self) -> None:
-        """Close all other screens, so that the table of all runs is shown."""
+    def show_runs(self, name: str = "") -> None:
+        """Close all other screens, so that the table of all runs is shown, with the cursor on a run if one is named."""
         while not isinstance(self.screen, Runs):
             self.pop_screen()
+        if name:
+            self.screen.go_to(name)
 
     # Snapshots
 
@@ -268,6 +271,10 @@ class S3App(App[None]):
                 message.walked.seek(answer)
 
         self.push_screen(Ask("Search", message.walked.sought, "n next, N previous"), search)
+
+    def action_zoom_pane(self) -> None:
+        """Give the part in front the whole screen, or take it back."""
+        self.screen.toggle_class("-zoomed")
 
     def action_help(self) -> None:
         """Show the help for the keys of this screen."""

@@ -43,8 +43,8 @@ class Host(Protocol):
     def open_workspace(self, workspace: Workspace) -> None:
         """Show another workspace, in which the user has started runs."""
 
-    def show_runs(self) -> None:
-        """Close all other screens, so that the table of all runs is shown."""
+    def show_runs(self, name: str = "") -> None:
+        """Close all other screens, so that the table of all runs is shown, with the cursor on a run if one is named."""
 
     def compare_runs(self, names: Sequence[str]) -> None:
         """Open the screen that compares these runs."""

@@ -90,6 +90,19 @@ async def test_only_the_marked_runs_are_started(here, opened, script):
     assert [run.name for run in find_runs(script.workspace.path)] == ["first/b/seed=1"]
 
 
+async def test_the_cursor_goes_to_what_was_started(here, opened, script):
+    write(here)
+    for number in range(3):
+        script.finished(f"first/0-before-{number}")
+    script.workspace.pause.touch()
+    async with opened() as app:
+        app.app.screen.grid.move_to("first/0-before-2")
+        await preview(app)
+        await app.press("s")
+        await app.until(lambda: isinstance(app.app.screen, Runs) and len(app.app.screen.grid.rows) == 6)
+        await app.until(lambda: app.app.screen.grid.cursor_key == "first/a")
+
+
 async def test_what_is_in_the_data_is_shown_and_read_again(here, opened):
     data = "text,label\n" + "".join(f"words {i},{'ab'[i % 2]}\n" for i in range(20))
     task = 'task = { path = "own.csv", text = "text", label = "label" }\n'

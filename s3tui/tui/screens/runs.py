@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -30,6 +29,7 @@ from s3tui.tui.tables.run_rows import grid_columns, shown_columns, telling_colum
 from s3tui.tui.tables.workspace_headline import headline
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.foot import Foot
+from s3tui.tui.widgets.glance import Glance
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.logview import LogView
 from s3tui.tui.widgets.plot import Plot
@@ -37,6 +37,8 @@ from s3tui.tui.widgets.text_line import TextLine
 
 EMPTY = "No runs in this workspace yet.\n\nS  start a suite from its TOML file\n?  all keys"
 NONE_MATCH = "No run passes the filter.\n\nescape  clears it"
+LEAST_ROWS = 7  # that the table has room for, also if there are fewer runs
+FRAME = 3  # lines of a table around its rows
 SETTLE_SECONDS = 0.15  # that the cursor must rest on a run before its details are loaded
 
 
@@ -53,7 +55,9 @@ class Runs(RunActions, Live):
         key("v", "range", "Mark from here", "Mark from here to where the cursor goes; once more ends it", task=RUNS),
         key("a", "mark_all", "Mark all", "Mark all runs that are shown, or none", task=RUNS),
         key("C", "columns", "Columns", "Choose the columns"),
-        key("R", "reset", "Reset", "Forget columns, order, filter, groups and theme: show all as at first"),
+        key("R", "reset", "Reset", "Forget columns, order, filter, groups, sizes and theme"),
+        key("plus,equals_sign", "grow(-1)", "Larger table", "Move the edge between the table and the charts down"),
+        key("minus", "grow(1)", "Smaller table", "Move it up; the mouse drags it, too"),
         key("escape", "clear", "Clear", "Clear the range, the filter, then the marks"),
     ]  # fmt: skip
 
@@ -64,6 +68,7 @@ class Runs(RunActions, Live):
         self._settling: Timer | None = None
         self._columns: tuple[str, ...] = ()  # columns
         self._remembered: Path | None = None  # the workspace whose way of showing runs is in use
+        self._awaited = ""  # the run to which the cursor goes as soon as it is there
 
     def compose(self) -> ComposeResult:
         """Headline, filter, table, devices, and loss and log of one run."""
@@ -75,7 +80,7 @@ class Runs(RunActions, Live):
         devices = DeviceStrip(id="devices")
         devices.border_title = "devices"
         yield devices
-        with Horizontal(id="glance"):
+        with Glance(id="glance"):
             yield Plot(id="glance-loss", empty="no loss yet")
             yield LogView(id="glance-log", can_focus=False)
         yield Foot()
@@ -136,6 +141,8 @@ class Runs(RunActions, Live):
         self.grid.empty = NONE_MATCH if self._snapshot.lines else EMPTY
         self.grid.sorted_by = self._runs.sort
         self.grid.show(self._runs.rows())
+        self._go_to_awaited()
+        self._fit()
         self.grid.border_subtitle = plain(self._runs.summary())
 
     def _lay_out(self) -> None:
@@ -145,11 +152,42 @@ class Runs(RunActions, Live):
         if tuple(columns) != self.grid.columns:
             self.grid.show_columns(columns, all_of_them=bool(self._columns))
 
+    def _fit(self) -> None:
+        """Leave no half of the screen blank under a short table."""
+        glance = self.query_one(Glance)
+        if glance.display:
+            both = self.grid.outer_size.height + glance.outer_size.height
+            glance.fit(both, max(LEAST_ROWS, len(self.grid.rows)) + FRAME)
+
+    def on_resize(self) -> None:
+        """Fit again, when the parts have their new sizes."""
+        self.call_after_refresh(self._fit)
+
+    @on(Glance.Resized)
+    def _resized(self) -> None:
+        self._keep()
+        self._fit()
+
+    def action_grow(self, by: int) -> None:
+        """Move the edge between the table and the charts."""
+        self.query_one(Glance).grow(by)
+
+    def go_to(self, name: str) -> None:
+        """Move the cursor to a run, as soon as it is there."""
+        self._awaited = name
+        self._go_to_awaited()
+
+    def _go_to_awaited(self) -> None:
+        if any(row.key == self._awaited for row in self.grid.rows):
+            self.grid.move_to(self._awaited)
+            self._awaited = ""
+
     # What is remembered
 
     def _show_as(self, shown: Shown) -> None:
         self._remembered = self.s3.workspace.path
         self._columns, self._runs.group_by = shown.columns, shown.group_by
+        self.query_one(Glance).share = shown.glance
         self._runs.sort = shown.sort if shown.sort.lstrip("-") in COLUMNS else ""
         line = self.query_one("#filter", Input)
         self._runs.filter = line.value = shown.filter
@@ -157,14 +195,15 @@ class Runs(RunActions, Live):
         self._lay_out()
 
     def _keep(self) -> None:
-        runs = self._runs
-        self.s3.memory.keep(self.s3.workspace.path, Shown(self._columns, runs.sort, runs.filter, runs.group_by))
+        runs, share = self._runs, self.query_one(Glance).share
+        self.s3.memory.keep(self.s3.workspace.path, Shown(self._columns, runs.sort, runs.filter, runs.group_by, share))
 
     def action_reset(self) -> None:
         """Show everything as at first."""
         self.s3.forget()
         self._show_as(Shown())
         self._arrange()
+        self._fit()
         self.notify("everything is shown as at first", markup=False)
 
     def _glance(self) -> None:

@@ -292,4 +292,5 @@ class PreviewSuite(Hosted, Screen[None]):
             self.s3.open_workspace(Workspace(workspace))
         done = f"; {len(plan.finished)} finished before, skipped" if plan.finished else ""
         self.notify(f"{len(plan.start)} queued{done}", markup=False)
-        self.s3.show_runs()
+        suite = self._planned.preview.suite.name
+        self.s3.show_runs(f"{suite}/{plan.start[0].name}" if plan.start else "")

@@ -10,10 +10,10 @@ import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from core.run.errors import RunDirError
-from core.run.fields import LATER, Moment
+from core.run.fields import LATER, Between, Moment
 from core.run.rundir import read_record_if_there, write_json
 
 MOST = 50  # workspaces, the latest ones
@@ -21,12 +21,16 @@ MOST = 50  # workspaces, the latest ones
 
 @dataclass(frozen=True)
 class Shown:
-    """How the runs of a workspace are shown; `columns` are the chosen ones, none if the app chooses."""
+    """How the runs of a workspace are shown; `columns` are the chosen ones, none if the app chooses.
+
+    `glance` is the part of the screen's height that the charts under the table have, in percent.
+    """
 
     columns: tuple[str, ...] = field(default=(), metadata=LATER)
     sort: str = field(default="", metadata=LATER)
     filter: str = field(default="", metadata=LATER)
     group_by: str = field(default="", metadata=LATER)
+    glance: Annotated[int, Between(0, 100)] = field(default=35, metadata=LATER)
     seen: Moment = field(default=0.0, metadata=LATER)
 
 
