@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -26,17 +27,18 @@ from s3tui.text.sanitize import clean
 from s3tui.tui.dialogs.ask_seat import HERE, AskSeat
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave
-from s3tui.tui.dialogs.question import Ask
+from s3tui.tui.dialogs.question import Ask, Choose
 from s3tui.tui.feed import Feed
 from s3tui.tui.host import Host
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.harmless import Harmless
-from s3tui.tui.support.keys import APP, RUNS, is_in_palette, key
+from s3tui.tui.support.keys import APP, PLACES, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
 from s3tui.tui.support.memory import Memory, Shown
 from s3tui.tui.support.seat import Seat
+from s3tui.tui.tables.workspace_headline import short_path
 from s3tui.tui.widgets.walked import Walked
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -65,6 +67,7 @@ class S3App(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         key("q", "leave", "Quit", footer=True, task=APP),
         key("question_mark", "help", "Help", footer=True, task=APP),
+        key("W", "workspaces", "Workspaces", "Show another workspace of those that were shown lately", task=PLACES),
         key("colon", "command_palette", "Palette", "Find an action by its name", task=APP),
         key("D", "seat", "Dispatch", "Take or leave the dispatcher's seat: who has it starts queued runs", task=RUNS),
         key("z", "zoom_pane", "Full screen", "Give the part in front the whole screen, or take it back"),
@@ -124,10 +127,11 @@ class S3App(App[None]):
         self.memory.save()
         self.left = Left(goes_on, sum(isinstance(r.status, (Running, Quiet)) for r in self.snapshot.runs.values()))
 
-    def open_workspace(self, workspace: Workspace) -> None:
-        """Show another workspace, in which the user has started runs; the runs of this one continue."""
-        seat = Seat.LEFT if self._feed.seat is Seat.LEFT else Seat.TAKEN
+    def open_workspace(self, workspace: Workspace, seat: Seat) -> None:
+        """Show another workspace; the runs of this one continue. Whoever only watches here only watches there."""
+        seat = Seat.LEFT if self._feed.seat is Seat.LEFT else seat
         self._feed.close()
+        self._has_asked = False
         self.workspace, self.snapshot, self._published = workspace, Snapshot(), Latest()
         self._feed = self._new_feed(seat)
         self._feed.start()
@@ -223,6 +227,22 @@ class S3App(App[None]):
         from s3tui.tui.screens.compare import Compare
 
         self.push_screen(Compare(names))
+
+    def action_workspaces(self) -> None:
+        """Show another workspace."""
+        others = [path for path in self.memory.recent() if path != self.workspace.path]
+        if not others:
+            self.notify("no other workspace was shown lately", severity="warning", markup=False)
+            return
+        answers = [(str(path), "", short_path(path)) for path in others]
+        self.push_screen(Choose("Workspaces", answers), self._open_recent)
+
+    def _open_recent(self, path: str | None) -> None:
+        if path is not None and not Path(path).is_dir():
+            self.notify(clean(f"{path} is not there any more"), severity="warning", markup=False)
+        elif path is not None:
+            self.open_workspace(Workspace(Path(path)), Seat.UNDECIDED)
+            self.show_runs()
 
     def pick_suite(self) -> None:
         """Open the screen from which a suite is started."""

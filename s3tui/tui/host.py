@@ -12,6 +12,7 @@ from s3tui.runs.workspace import Workspace
 from s3tui.scheduling.bulk_actions import Action
 from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.memory import Memory
+from s3tui.tui.support.seat import Seat
 
 
 class Host(Protocol):
@@ -40,8 +41,8 @@ class Host(Protocol):
     def starts_here(self) -> None:
         """The user starts runs: the app dispatches them, unless it was told to watch only."""
 
-    def open_workspace(self, workspace: Workspace) -> None:
-        """Show another workspace, in which the user has started runs."""
+    def open_workspace(self, workspace: Workspace, seat: Seat) -> None:
+        """Show another workspace; whoever only watches this one only watches that one."""
 
     def show_runs(self, name: str = "") -> None:
         """Close all other screens, so that the table of all runs is shown, with the cursor on a run if one is named."""

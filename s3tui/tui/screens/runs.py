@@ -196,7 +196,8 @@ class Runs(RunActions, Live):
 
     def _keep(self) -> None:
         runs, share = self._runs, self.query_one(Glance).share
-        self.s3.memory.keep(self.s3.workspace.path, Shown(self._columns, runs.sort, runs.filter, runs.group_by, share))
+        if self._remembered is not None:
+            self.s3.memory.keep(self._remembered, Shown(self._columns, runs.sort, runs.filter, runs.group_by, share))
 
     def action_reset(self) -> None:
         """Show everything as at first."""

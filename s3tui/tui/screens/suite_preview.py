@@ -22,6 +22,7 @@ from s3tui.tui.host import Hosted
 from s3tui.tui.support.background import handed_over, in_thread
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import content, plain, text
+from s3tui.tui.support.seat import Seat
 from s3tui.tui.tables.planned_rows import COLUMNS
 from s3tui.tui.tables.planned_runs import PlannedRuns
 from s3tui.tui.widgets.foot import Foot
@@ -289,7 +290,7 @@ class PreviewSuite(Hosted, Screen[None]):
         assert self._planned.preview is not None
         workspace = self._planned.preview.suite.workspace
         if not self._is_open(workspace):
-            self.s3.open_workspace(Workspace(workspace))
+            self.s3.open_workspace(Workspace(workspace), Seat.TAKEN)
         done = f"; {len(plan.finished)} finished before, skipped" if plan.finished else ""
         self.notify(f"{len(plan.start)} queued{done}", markup=False)
         suite = self._planned.preview.suite.name

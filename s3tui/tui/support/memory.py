@@ -65,6 +65,11 @@ class Memory:
         """Remember how the runs of a workspace are shown."""
         self._changed[str(workspace)] = replace(shown, seen=time.time())
 
+    def recent(self) -> list[Path]:
+        """The workspaces that were shown, the latest first."""
+        known = self._state.workspaces | self._changed
+        return [Path(path) for path in sorted(known, key=lambda path: -known[path].seen)]
+
     def save(self) -> None:
         """Write the file; another app may have written it meanwhile. A disk that refuses it is no reason to fail."""
         if self._file is None:
