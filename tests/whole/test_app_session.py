@@ -42,7 +42,8 @@ class Terminal:
         self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
         self._folder = folder
         self._run("new-session", "-d", "-s", "t", "-x", "110", "-y", "34", "sh")
-        self.write(f"cd {folder} && COLORTERM=truecolor OMP_NUM_THREADS=1 {sys.executable} -m s3tui open; echo left:$?")
+        self.write(f"cd {folder}; export XDG_STATE_HOME={folder}/state COLORTERM=truecolor OMP_NUM_THREADS=1")
+        self.write(f"{sys.executable} -m s3tui open; echo left:$?")
 
     def _run(self, *arguments):
         done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True, timeout=30)
