@@ -6,6 +6,8 @@ import math
 
 from core.run.events import Data, EndedEarly, Eval, Event, Finished, Phase, SearchTaken, Space, Started, StructureChosen
 
+from core.run.verdict import many
+
 
 def told(event: Event, total: int | None = None) -> str | None:
     """An event as a line of text; None for those that come too often, and for a failure, which has a line of its own.
@@ -21,7 +23,8 @@ def told(event: Event, total: int | None = None) -> str | None:
     if isinstance(event, SearchTaken):
         return f"takes the search of {event.source}: {event.steps:,} steps, {event.seconds:.0f} s"
     if isinstance(event, StructureChosen):
-        return f"structure: {len(event.selected):,} candidates chosen, {event.parameters:,} parameters"
+        undone = f"; {many(event.prunings_left, 'pruning')} left undone" if event.prunings_left else ""
+        return f"structure: {len(event.selected):,} candidates chosen, {event.parameters:,} parameters{undone}"
     if isinstance(event, Finished):
         return f"finished after {event.seconds:.0f} s: test {_measured(event.metrics)}"
     return _beginning(event)
