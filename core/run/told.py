@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from core.run.events import Data, EndedEarly, Eval, Event, Finished, Phase, SearchTaken, Space, Started, StructureChosen
-
 from core.run.verdict import many
 
 

@@ -39,7 +39,8 @@ class Verdict:
 
     For gates: `chosen`, `sure` (of them those with p > 0.9), `all_sure` (of all candidates), `entropy` (`flatness`),
     `mean_p` (of the chosen), `flat_p` (that of equal gates which expect to spend the budget: B / sum of n_i). For
-    pruning: `chosen` and `unpruned` modules, and `prunings_left`, where it is known. For scores: `score_share` and `parameter_share` of the chosen.
+    pruning: `chosen` and `unpruned` modules, and `prunings_left`, where it is known. For scores: `score_share` and
+    `parameter_share` of the chosen.
     """
 
     word: Word
