@@ -6,6 +6,7 @@ The worker takes the standard error of a score from them, the manager the differ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import eq
 from typing import Any
 
 Values = Any  # numpy arrays; numpy types what is done with them here as Any
@@ -23,18 +24,29 @@ def variance_of_difference(
 
     With k pairs (a_i, b_i) of predictions for the same rows, D = 1/k sum (metric(a_i) - metric(b_i)). Every draw takes
     the same rows, with replacement, for all of them, so what is hard for both cancels out (the paired bootstrap; Efron
-    and Tibshirani, 1993, chapter 8). Predictions and targets are label strings or numbers; None for fewer than two rows
-    and for metrics that need more than a row of predictions says.
+    and Tibshirani, 1993, chapter 8). D is a mean over n rows if the metric is the accuracy: its variance over all draws
+    is then that of the rows' differences, divided by n, and nothing has to be drawn. Predictions and targets are label
+    strings or numbers; None for fewer than two rows and for metrics that need more than a row of predictions says.
     """
     import numpy as np
 
     if len(targets) < 2 or metric not in {**OF_CELLS, **OF_NUMBERS} or (metric == "f1" and len(labels) != 2):
         return None
+    if metric == "accuracy":
+        return _of_accuracy(targets, pairs)
     random = np.random.default_rng(0)
     columns = [targets, *(side for pair in pairs for side in pair)]
     drawn = _of_classes(metric, columns, labels, random) if metric in OF_CELLS else _of_numbers(metric, columns, random)
     differences = [(sum(values[::2]) - sum(values[1::2])) / len(pairs) for values in drawn]
     return float(np.concatenate(differences).var(ddof=1))
+
+
+def _of_accuracy(targets: Sequence[Any], pairs: Sequence[tuple[Sequence[Any], Sequence[Any]]]) -> float:
+    import numpy as np
+
+    right = np.array([[list(map(eq, targets, side)) for side in pair] for pair in pairs], float)
+    differences = (right[:, 0] - right[:, 1]).mean(0)
+    return float(differences.var() / len(targets))
 
 
 def _of_classes(metric: str, columns: Sequence[Sequence[Any]], labels: Sequence[str], random: Any) -> Iterator[Any]:
