@@ -108,6 +108,22 @@ def test_the_best_baseline_is_that_of_the_same_task_and_budget(finished, tmp_pat
     assert all(found[name] is None for name in ("r", "f", "larger", "elsewhere", "all"))
 
 
+def test_answers_in_free_text_are_compared_row_by_row_too(finished, tmp_path):
+    """Both write most answers right, in other words; on 30 of 400 rows only the searched one does."""
+    targets = [["the red car", "a car"]] * 400
+    for name, method, right in (("s", "s3", 330), ("r", "random", 300)):
+        answers = ["Red car."] * right + ["bus"] * (400 - right)
+        finished(name, right / 400, method, metric="exact_match", metrics={"exact_match": right / 400}, rows=400)
+        keep(tmp_path, name, answers, targets)
+    [found] = [one for _, one in with_gains(tmp_path) if one]
+    half = 1.96 * math.sqrt(0.075 * 0.925 / 400)
+    assert (found.over, found.difference) == ("rows", pytest.approx(0.075))
+    assert found.interval == (pytest.approx(0.075 - half, abs=1e-4), pytest.approx(0.075 + half, abs=1e-4))
+    keep(tmp_path, "s", [None] * 400, targets)  # no text, as in a damaged file
+    [damaged] = [one for _, one in with_gains(tmp_path) if one]
+    assert damaged.interval is None
+
+
 def places(folder):
     return {one.row.experiment: one.place for one in standings(grouped(find_runs(folder)))}
 
