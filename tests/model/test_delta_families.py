@@ -17,8 +17,8 @@ from core.run.errors import SpecError
 D = 32
 SPACE = {
     "block.{attn,cross}": ["prefix(length=[1, 3])", "compacter(reduction=4)"],
-    "block.{attn,ffn}": ["parallel-adapter(bottleneck=[8, 16])", "ia3"],
-    "block.cross": ["parallel-adapter(bottleneck=[8, 16])"],
+    "block.{attn,cross,ffn}": ["parallel-adapter(bottleneck=[8, 16])"],
+    "block.{attn,ffn}": ["ia3"],
     "{attn.{k,v,qkv},cross.{k,v}}": ["ia3", "lora(rank=[1, 2])"],
     "ffn.out": ["ia3"],
     "input": ["soft-prompt(length=[2, 4])"],
