@@ -25,7 +25,7 @@ from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.verdicts import Verdicts
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.dispatcher import Settings
+from s3tui.scheduling.dispatcher import Settings, may_start
 from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.system.cpu import usable_cores
 from s3tui.text.sanitize import clean
@@ -219,7 +219,7 @@ class Feed:
         """Take the seat if it is free and that starts nothing; ask if it would start something."""
         if self._is_dispatched():
             self._asks = False
-        elif any(isinstance(run.status, Queued) for run in self._board.runs.values()):
+        elif may_start(self._board):
             self._asks = True
         else:
             self.seat, self._asks = Seat.TAKEN, False

@@ -35,8 +35,8 @@ class RunDetail:
 class Snapshot:
     """The state of the workspace. Parts that have not changed since the previous snapshot are the same objects.
 
-    `details` are those of watched runs. `read_only` says why nothing can be changed; empty if it can. `asks`: runs are
-    queued, nobody starts them, and the user has not said whether the app does.
+    `details` are those of watched runs. `read_only` says why nothing can be changed; empty if it can. `asks`: runs
+    may start, nobody dispatches, and the user has not said whether the app does.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)

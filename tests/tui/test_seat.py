@@ -1,5 +1,7 @@
 """Opening the app starts nothing by surprise: who starts queued runs is asked once, and can be changed by a key."""
 
+import json
+
 import pytest
 
 from s3tui.runs.workspace import read_run
@@ -50,6 +52,16 @@ async def test_whoever_only_watches_is_not_asked_and_the_seat_can_be_left_again(
         await app.until(lambda: app.shows("nobody starts queued runs") and not app.shows("the queue is paused"))
         assert waits() == "queued"
     assert not app.app.left.goes_on
+
+
+async def test_a_run_that_broke_off_does_not_start_again_unasked(opened, script):
+    queue = script.failed("first/broken").queue
+    queue.write_text(json.dumps(json.loads(queue.read_text()) | {"wanted": "queued"}))
+    async with opened(seat=Seat.UNDECIDED) as app:
+        await app.until(lambda: isinstance(app.app.screen, AskSeat) and app.shows("may start again"))
+        await app.press("escape")
+        await app.until(lambda: isinstance(app.app.screen, Runs))
+        assert script.workspace.dispatcher() is None
 
 
 async def test_where_nothing_is_queued_the_app_takes_the_seat_unasked(opened, script):
