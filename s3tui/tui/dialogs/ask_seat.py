@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3tui.tui.dialogs.question import Choose
 
 HERE, WATCH = "here", "watch"
-BROKE_OFF = "Runs broke off while nobody dispatched, or a race goes on: some may start again."
+BROKE_OFF = "Runs broke off, or a race goes on: some may start again."
 
 
 class AskSeat(Choose):
