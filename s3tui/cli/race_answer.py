@@ -94,7 +94,8 @@ def _cheapest(found: Answer) -> str:
 def _compute(race: Race, found: Answer) -> str:
     steps, seconds = cost(race)
     tau = "not known" if found.tau is None else f"{found.tau:.2f}"
-    failed = f", of which {_failed(race)} failed or were cancelled" if _failed(race) else ""
+    show = shlex.join(["s3tui", "race", "show", race.name])
+    failed = f", of which {_failed(race)} failed or were cancelled ({show} says why)" if _failed(race) else ""
     ended = "; its budget ended it" if race.decision.spent else ""
     spent = f"{steps:,} steps of search and training, {duration(seconds)}{ended}"
     agreement = f"first and last rung agree with Kendall's tau {tau} ({found.tau_arms} arms)"
@@ -128,8 +129,17 @@ def table(race: Race) -> list[list[str]]:
         arm = arms[name]
         rank = f"{ordinal(place.rank)} of {place.of}" if place.step else "-"
         score = points(arm.scores[place.step]) if place.step else "-"
-        rows.append([_short(name), str(place.step), rank, score, count(arm.steps), duration(arm.seconds), place.fate])
+        fate = ": ".join(filter(None, (place.fate, why_lost(race, name))))
+        rows.append([_short(name), str(place.step), rank, score, count(arm.steps), duration(arm.seconds), fate])
     return [head, *rows]
+
+
+def why_lost(race: Race, arm: str) -> str:
+    """What took an arm out of the race, where that was no decision of the race."""
+    if race.decision.places[arm].fate != "lost":
+        return ""
+    run = race.runs.get(arm)
+    return "its directory is gone" if run is None else run.status.note or run.status.name
 
 
 def as_json(race: Race) -> dict[str, Any]:
@@ -145,6 +155,7 @@ def as_json(race: Race) -> dict[str, Any]:
             "scores": {str(step): score if isfinite(score) else None for step, score in arm.scores.items()},
             "steps": arm.steps,
             "seconds": arm.seconds,
+            "lost": why_lost(race, arm.name),
         }
         for arm in arms_of(race.record, race.runs)
     ]
