@@ -64,7 +64,7 @@ def _started_again(queue: Queue, end: Dead, now: float, backoff: float) -> Queue
 
 def _pause(before: int, backoff: float) -> float:
     """Seconds to wait after so many earlier retries."""
-    return min(LONGEST_SECONDS, backoff * 2 ** min(before, DOUBLINGS))
+    return min(LONGEST_SECONDS, backoff * float(2 ** min(before, DOUBLINGS)))
 
 
 def is_due(queue: Queue, now: float) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from processes import DEADLINE, NO_RETRIES, drive, drive_through_kills, is_alive, kill, wait_until, worker_pid
+from processes import DEADLINE, NO_RETRIES, SUITE, drive, drive_through_kills, is_alive, kill, wait_until, worker_pid
 from stand_in import result
 
 from core.run.events import Finished, Started, read_events
