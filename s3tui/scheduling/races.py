@@ -5,6 +5,7 @@ Every step leaves files from which the next dispatcher decides the same, whereve
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -108,7 +109,8 @@ def _promote(board: Board, run: FoundRun, step: int) -> FoundRun | None:
 def _stop(board: Board, race: Race, name: str) -> FoundRun:
     """Stop an arm through its checkpoint, as was decided by hand, from which it can go on if that is taken back."""
     run, reason = race.runs[name], DROPPED if name in race.record.hand.dropped else ENDED
-    hold(board.workspace, run, reason=reason)
+    with contextlib.suppress(S3Error):  # it has just ended, or its cluster does not answer: the next round sees
+        hold(board.workspace, run, reason=reason)
     return run
 
 

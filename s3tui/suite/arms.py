@@ -92,7 +92,7 @@ def tried(record: Record, runs: Runs) -> tuple[drawing.Tried, ...]:
 
 
 def _tried(record: Record, runs: Runs) -> Iterator[drawing.Tried]:
-    for arm, values in zip(arms_of(record, runs), record.drawn, strict=True):
+    for arm, values in zip(arms_of(record, runs), record.drawn, strict=False):
         run = runs.get(arm.name)
         failed = run is not None and isinstance(run.status, (Broken, Dead)) and arm.state == "lost"
         if arm.scores or failed or arm.state != "lost":

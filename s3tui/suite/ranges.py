@@ -6,6 +6,7 @@ on. Of Optuna nothing is kept: its study is built anew each time, from the arms 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.run.errors import SpecError
+from core.run.errors import RunDirError, SpecError
 from s3tui.suite.matrix import SETTINGS, Point
 from s3tui.suite.validate import TABLES
 
@@ -79,8 +80,15 @@ def as_text(ranges: Ranges) -> str:
 
 
 def of_text(text: str) -> Ranges:
-    """The ranges of `as_text`."""
-    return {tuple(key): value for key, value in json.loads(text)} if text else {}
+    """The ranges of `as_text`; raises RunDirError if they are damaged."""
+    try:
+        found = {tuple(key): value for key, value in json.loads(text)} if text else {}
+        damaged = any(map(_wrong, found.values()))
+    except (ValueError, TypeError, AttributeError):
+        damaged = True
+    if damaged:
+        raise RunDirError("the ranges of the race are damaged", "s3tui run FILE --fresh begins it anew")
+    return found
 
 
 def draw(
@@ -135,7 +143,8 @@ def _asked(ranges: Ranges, points: int, drawn: Sequence[Point], tried: Sequence[
     study = optuna.create_study(direction="maximize", sampler=sampler)
     distributions = _distributions(optuna, ranges)
     for one in tried:
-        study.add_trial(_trial(optuna, one, distributions))
+        with contextlib.suppress(ValueError):  # it is said to have values that are not in the ranges
+            study.add_trial(_trial(optuna, one, distributions))
     seen: list[set[str]] = [set(map(_written, drawn[point::points])) for point in range(points)]
     for i in itertools.count(len(drawn)):
         yield _new(study, ranges, distributions, seen[i % points])

@@ -7,12 +7,13 @@ import sys
 
 import pytest
 
+from core.run.errors import RunDirError
 from core.run.rundir import read_json
 from s3tui.race.record import read_race, write_race
 from s3tui.suite.load import load
 from s3tui.suite.race_suite import budget_of, suite_text
 from s3tui.suite.race_table import seconds_of
-from s3tui.suite.ranges import Tried, as_keys, draw
+from s3tui.suite.ranges import Tried, as_keys, as_text, draw, of_text
 from s3tui.text.problems import ConfigError
 
 BASE = """
@@ -226,6 +227,15 @@ def test_arms_that_come_later_are_drawn_by_what_the_earlier_ones_scored(optuna):
     failed = [Tried(as_keys(p), {}, failed=True) if p[key] > 3e-3 else Tried(as_keys(p), {10: 0.5}) for p in first]
     later = draw(wide, 2, 20, list(map(as_keys, first)), lambda: failed)[12:]
     assert sum(point[key] > 3e-3 for point in later) < 4
+
+
+def test_ranges_of_a_record_are_read_back_and_damaged_ones_are_refused():
+    ranges = {("retrain", "learning_rate"): {"low": 1e-4, "high": 1e-1, "log": True}, ("seed",): {"choice": [1, 2]}}
+    assert of_text(as_text(ranges)) == ranges
+    assert of_text("") == {}
+    for text in ("{", "[3]", "[[[], 3]]", '[[["seed"], {"low": 1}]]', "null", '{"a": 1}'):
+        with pytest.raises(RunDirError, match="the ranges of the race are damaged"):
+            of_text(text)
 
 
 def test_ranges_with_too_few_values_are_refused(problems, optuna):
