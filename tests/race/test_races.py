@@ -205,9 +205,9 @@ def test_what_is_decided_after_the_end_is_refused_or_goes_on(run, s3tui, tmp_pat
 
 
 def test_a_race_ended_by_hand_confirms_what_there_is(suite, s3tui, workspace, tmp_path):
-    file = suite(SMALL.replace("[10, 20]", "[10, 100]"), HEAD)
-    process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.1"})
-    wait_until(lambda: any(goes_to(run.directory) == 100 for run in find_runs(workspace.path)))
+    file = suite(SMALL.replace("[10, 20]", "[10, 1500]"), HEAD)
+    process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.08"})
+    wait_until(lambda: any(goes_to(run.directory) == 1500 for run in find_runs(workspace.path)))
     assert s3tui("race", "end", "best", "--in", tmp_path / "runs")[0] == 2  # nobody can be asked
     assert by_hand(s3tui, tmp_path, "end", "best", "--yes")["done"] == "ended"
     process.kill()
@@ -217,7 +217,7 @@ def test_a_race_ended_by_hand_confirms_what_there_is(suite, s3tui, workspace, tm
     assert "; it was ended by hand; " in out, err
     race = shown(s3tui, tmp_path)
     assert (race["over"], race["ended_by_hand"], len(race["finalists"])) == (True, True, 1)
-    assert not any("100" in arm["scores"] for arm in race["arms"])
+    assert not any("1500" in arm["scores"] for arm in race["arms"])
 
 
 def test_arms_that_are_added_race_with_the_others(run, s3tui, workspace, tmp_path):
