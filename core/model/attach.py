@@ -45,7 +45,8 @@ class Attachment:
         self._functions = [[e for e in effects if e.sequential or e.parallel] for effects in stages]
         self._stages = [self._fold(merged[0], bool(self._functions[0])), *merged[1:]]
         if self._widened and is_rms_norm(self._module) and "forward" not in vars(self._module):
-            self._compute(lambda x: rms_norm(x, self._module.weight, self._module.variance_epsilon))
+            module: Any = self._module
+            self._compute(lambda x: rms_norm(x, module.weight, module.variance_epsilon))
             self._widened = False
         self._active = True
 
