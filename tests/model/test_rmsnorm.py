@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import transformers
@@ -56,9 +58,9 @@ def test_its_second_derivative_is_that_of_its_operations():
     def plain(x: Tensor, w: Tensor) -> Tensor:
         return w * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6))
 
-    def second(of: object) -> tuple[Tensor, ...]:
+    def second(of: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor, ...]:
         x, w = numbers(3, 8).requires_grad_(), (1 + 0.3 * numbers(8, seed=1)).requires_grad_()
-        to_x, to_w = torch.autograd.grad((of(x, w) * numbers(3, 8, seed=2)).sum(), (x, w), create_graph=True)  # type: ignore[operator]
+        to_x, to_w = torch.autograd.grad((of(x, w) * numbers(3, 8, seed=2)).sum(), (x, w), create_graph=True)
         return torch.autograd.grad((to_x * numbers(3, 8, seed=3)).sum() + to_w @ numbers(8, seed=4), (x, w))
 
     torch.testing.assert_close(second(lambda x, w: rms_norm(x, w, 1e-6)), second(plain))
