@@ -16,7 +16,7 @@ from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.report.race_view import RaceView
 from s3tui.report.races import races
 from s3tui.results.standings import Standing, score, standings, written
-from s3tui.results.summary import Contest, comparisons, without_result
+from s3tui.results.summary import Contest, comparisons, grouped, without_result
 from s3tui.results.verdicts import AGREEMENT, Diagnosis, Founding, diagnose
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
@@ -65,8 +65,9 @@ def content(title: str, runs: Sequence[Drawn], raced: Sequence[RaceView] = ()) -
 def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
     yield Heading("Results")
     contests: dict[Contest, list[Standing]] = {}
-    diagnosis = diagnose(found)
-    for standing in standings(found):
+    rows = grouped(found)
+    diagnosis = diagnose(rows)
+    for standing in standings(rows):
         contests.setdefault(standing.row.contest, []).append(standing)
     for shared, contest in contests.items():
         yield Heading(f"{shared.title}: {shared.metric} x 100", 3)
