@@ -216,9 +216,9 @@ class S3App(App[None]):
             told = "queued runs start here" if who == "nobody" else f"{who} dispatches; this app does when it ends"
             self.notify(clean(told), markup=False)
 
-    def watch_runs(self, names: Iterable[str]) -> None:
-        """Load the details of these runs, and of no others, into the snapshots that follow."""
-        self._feed.watch(names)
+    def watch_runs(self, names: Iterable[str], race: str = "") -> None:
+        """Load the details of these runs and of this race, and of no others, into the snapshots that follow."""
+        self._feed.watch(names, race)
 
     # Other screens
 

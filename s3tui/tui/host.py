@@ -32,8 +32,8 @@ class Host(Protocol):
     def in_background(self, job: Callable[[], None]) -> None:
         """Call `job` in the thread that reads the workspace."""
 
-    def watch_runs(self, names: Iterable[str]) -> None:
-        """Load the details of these runs, and of no others, into the snapshots that follow."""
+    def watch_runs(self, names: Iterable[str], race: str = "") -> None:
+        """Load the details of these runs and of this race, and of no others, into the snapshots that follow."""
 
     def forget(self) -> None:
         """Show everything as at first: the theme too."""

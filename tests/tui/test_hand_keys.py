@@ -117,7 +117,7 @@ async def test_no_key_has_two_meanings_on_a_screen(script, opened, tmp_path, mon
 
 async def test_the_help_lists_keys_by_task(script, opened):
     script.finished("first/done")
-    async with opened(size=(120, 60)) as app:
+    async with opened(size=(120, 80)) as app:
         await app.press("question_mark")
         await app.until(lambda: app.shows("What is shown", "Runs and the queue", "Move and find", "The app"))
         lines = [line.strip("│ ") for line in app.text.splitlines()]
