@@ -66,6 +66,8 @@ def _check_plain(name: str, config: Any) -> None:
                 raise ModelError(f"the weights of {name} are quantised", "take the model that it was made from")
     if getattr(config, "fusion_config", None) is not None:
         raise ModelError(f"config.json of {name} fuses layers, which changes results", "delete its fusion_config")
+    if getattr(config, "slow_but_exact", False):  # a BLOOM, which then reads weights without their modules
+        raise ModelError(f"config.json of {name} slices its layers", "set its slow_but_exact to false")
 
 
 def adapter_error(name: str) -> ModelError:

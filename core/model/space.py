@@ -128,7 +128,9 @@ def _what_to_name(pattern: str, names: list[str], family: str) -> str:
     if not names:
         return f"name modules of {family} by their paths; s3tui sites lists them"
     if pattern == "input":
-        return f"the attention of {family} cannot be given a soft prompt"
+        return f"{family} cannot be given a soft prompt"
+    if not any(name.startswith("ffn.") for name in names) and "ffn." in pattern:
+        return f"the feed-forward layers of {family} are experts: name them by their paths, as in mlp.experts"
     return nearest(pattern, names)
 
 
