@@ -49,6 +49,8 @@ def kind_of(name: str, config: Any) -> Kind:
 
     family, classes = str(config.model_type), auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
     kind: Kind = "encoder"
+    if family == "xlnet":  # listed with the decoders
+        raise ModelError(f"{name} is an XLNet, which fills in words in any order and continues no text")
     if config.is_encoder_decoder:
         kind, classes = "encoder-decoder", auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
     elif not reads_both_ways(config):

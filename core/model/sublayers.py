@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from core.model.site import Attention, Site, Sublayer
-from core.model.sites import config_of
+from core.model.sites import config_of, site_at
 
 # The attribute of attention modules that holds the width of a head.
 HEAD_WIDTHS = ("head_dim", "key_value_proj_dim", "attention_head_size", "head_size")
@@ -55,6 +55,13 @@ def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
             site = replace(site, sublayer=Sublayer(site.module, site.inputs, None))
         result.append(site)
     return result
+
+
+def own_site(model: nn.Module, path: str) -> Site:
+    """The site that a module outside the canonical ones is; one that attends can be given further keys and values."""
+    site = site_at(model, path)
+    attention = attention_at(model, path) if site.kind == "block" else None
+    return site if attention is None else replace(site, sublayer=Sublayer("", site.inputs, attention))
 
 
 def input_site(model: nn.Module) -> Site | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -298,6 +299,42 @@ def test_layers_that_share_their_weights_are_one_site(tmp_path):
     logits(deltas, torch.ones(F), torch.ones(1), "albert")
     assert len(read) == 2 * LAYERS
     torch.testing.assert_close(read[LAYERS], read[0] + 1)
+
+
+@pytest.mark.parametrize("pattern", ["attn.Wqkv", "*.attn.{Wqkv,k}", "layers.*.attn.Wqkv"])
+def test_a_path_may_look_like_a_canonical_name(pattern):
+    own = place(space({pattern: ["lora(rank=1)"]}), build("modernbert"))
+    assert [p.candidate.name for p in own] == [f"E{i}.attn.qkv lora(rank=1)" for i in range(LAYERS)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong", "near"), [("attn.w", "attn.w", "attn.v"), ("norm.{ffn,atn}", "norm.atn", "norm.attn")]
+)
+def test_what_is_neither_a_site_nor_a_path_is_refused_with_the_nearest(pattern, wrong, near):
+    says = f"no site is called '{wrong}', and no module of bert ends in it: did you mean '{near}'?"
+    with pytest.raises(SpecError, match=re.escape(says)):
+        place(space({pattern: ["bitfit"]}), build("bert"))
+
+
+def test_a_prefix_stands_where_a_module_of_an_unknown_family_attends():
+    sizes = {"hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = transformers.Starcoder2Config(**sizes, vocab_size=80, intermediate_size=F, bos_token_id=2, eos_token_id=4)
+    model = transformers.Starcoder2ForCausalLM(config).requires_grad_(False)
+    placed = place(space({"self_attn": ["prefix(length=3)"]}), model)
+    assert [p.candidate.parameters for p in placed] == 2 * [2 * 3 * KV]
+    deltas = GatedModel(model, placed)
+    gates = torch.full((2,), 0.5, requires_grad=True)
+    tokens = {"input_ids": torch.arange(5, 14)[None], "labels": torch.arange(5, 14)[None]}
+    (gradient,) = torch.autograd.grad(loss_under(deltas, random_weights(deltas), gates, tokens), gates)
+    assert (gradient != 0).all()
+    with pytest.raises(SpecError, match="nothing attends there"):
+        place(space({"mlp": ["prefix"]}), model)
+
+
+def test_an_xlnet_is_refused_in_one_line(tmp_path):
+    transformers.XLNetConfig(n_layer=1).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="an XLNet, which fills in words in any order"):
+        describe(str(tmp_path), [])
 
 
 def test_experts_are_named_by_their_path():
