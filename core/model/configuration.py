@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from core.model.gguf import unpack
 from core.model.limits import check_counts
 from core.model.sites import reads_both_ways
 from core.run.errors import ModelError
 from core.run.foreign import foreign, reason
-from core.run.modelfiles import resolve
+from core.run.modelfiles import gguf_file, resolve
 
 # Options that a model's files must not decide: no code of their own is run, and transformers chooses the kernels of
 # attention and experts, as one named in a file would be downloaded and run.
@@ -28,7 +29,9 @@ Kind = Literal["encoder", "encoder-decoder", "decoder"]
 def read_configuration(name: str) -> tuple[str, Any]:
     """The location of a model and its configuration, checked; it never runs code that is not in transformers."""
     _quiet_transformers()
-    source = resolve(name)
+    source, file = resolve(name), gguf_file(name)
+    if file is not None:
+        unpack(name, file, Path(source))
     from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
     with reading_files(name, source):

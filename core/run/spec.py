@@ -194,7 +194,9 @@ def _filled(table: Any, choices: dict[str, Any]) -> Any:
 class RunSpec(Frozen):
     """The complete settings of one run."""
 
-    model: Text = Field(description="`builtin:minilm`, a name on the hub, or a folder.")
+    model: Text = Field(
+        description="`builtin:minilm`, `builtin:smollm2-135m`, a name on the hub, a folder, or a `.gguf` file."
+    )
     task: TaskSpec = Field(description="What is learned: the name of a task, or a table of either kind below.")
     space: SpaceSpec = Field(
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "

@@ -21,7 +21,7 @@ max_steps = 100
 max_steps = 300
 """
 
-MODEL = 'name one: "builtin:minilm", one on the hub, or a folder'
+MODEL = 'name one: "builtin:minilm", one on the hub, a folder, or a .gguf file'
 
 
 @pytest.fixture
