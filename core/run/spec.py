@@ -41,6 +41,8 @@ PAPER_TASK = {"flaws": "paper"}
 Dropout = Literal["fast", "torch"]
 # What a structure can be exported as.
 Exportable = Literal["any", "peft"]
+# How a model that writes text is asked for its answers.
+Evaluation = Literal["auto", "rank", "rank-per-token", "generate"]
 # How far weights move in a step.
 StepScale = Literal["balanced", "shared"]
 
@@ -237,11 +239,12 @@ class RunSpec(Frozen):
         description="Steps between two checkpoints, from which a stopped or killed run resumes; one is also written at "
         "the end of each phase and on SIGTERM.",
     )
-    evaluation: Literal["auto", "rank", "generate"] = Field(
+    evaluation: Evaluation = Field(
         default="auto",
-        description="How a text-to-text model answers: with the label whose text is most likely (`rank`), or with what "
-        "it writes (`generate`, several times slower); `auto` ranks classes, and has numbers and free text written. "
-        "An encoder answers with its head.",
+        description="How a text-to-text model answers: with the label whose text is most likely (`rank`), or most "
+        "likely per token (`rank-per-token`: longer labels are not at a disadvantage), or with what it writes "
+        "(`generate`, several times slower); `auto` is `rank` for classes, and has numbers and free text written. An "
+        "encoder answers with its head.",
     )
     adapter_init: Literal["zero", "paper"] = Field(
         default="zero",
