@@ -48,10 +48,10 @@ def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
     for site in sites:
         kind, _, name = site.name.partition(".")
         inner = parts.get((site.stack, site.layer, name), []) if kind == "block" else []
-        first = next((s for s in inner if not s.name.endswith((".o", ".out"))), None)
-        if first is not None:
-            site = replace(site, sublayer=Sublayer(first.module, first.inputs, _attention(model, inner)))
-        elif kind == "block":  # a layer of experts, none of which reads all tokens
+        reader = _reader(inner, name)
+        if reader is not None:
+            site = replace(site, sublayer=Sublayer(reader.module, reader.inputs, _attention(model, inner)))
+        elif site.name == "block.ffn":  # a layer of experts, none of which reads all tokens
             site = replace(site, sublayer=Sublayer(site.module, site.inputs, None))
         result.append(site)
     return result
@@ -62,6 +62,17 @@ def own_site(model: nn.Module, path: str) -> Site:
     site = site_at(model, path)
     attention = attention_at(model, path) if site.kind == "block" else None
     return site if attention is None else replace(site, sublayer=Sublayer("", site.inputs, attention))
+
+
+def _reader(parts: list[Site], sublayer: str) -> Site | None:
+    """The first module of a sub-layer that reads its input and nothing else.
+
+    Keys and values of cross-attention are made from another stack, and DeBERTa's queries and keys also from positions.
+    """
+    of_attention = "q" if sublayer == "cross" else "v"
+    readers = [s for s in parts if not s.name.endswith((".o", ".out"))]
+    own = (s for s in readers if s.name.startswith(sublayer + ".") and of_attention in s.name.partition(".")[2])
+    return next(own if sublayer in ("attn", "cross") else iter(readers), None)
 
 
 def input_site(model: nn.Module) -> Site | None:
