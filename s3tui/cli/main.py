@@ -62,11 +62,12 @@ def open_app(
             help="A workspace, or the file of a suite; experiments.toml by default.",
         ),
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Start no queued runs here, and do not ask.")] = False,
 ) -> None:
     """Open the app: all runs of a workspace, live. This is also what s3tui does without a command."""
     from s3tui.cli.commands import open_app as opening
 
-    raise typer.Exit(opening.open_app(where))
+    raise typer.Exit(opening.open_app(where, watch=watch))
 
 
 @app.command()
