@@ -148,7 +148,9 @@ def results(
 
 @app.command()
 def sites(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="builtin:minilm, a name on the hub, or a folder.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A builtin model, a name on the hub, a folder, or a .gguf file.")
+    ],
     space: Annotated[
         str | None,
         typer.Option(
