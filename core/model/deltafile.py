@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def write_delta(
 ) -> bytes:
     """The content of a file with these tensors, their description, and a digest of both."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    rows = [vars(c) for c in candidates]
+    rows = [asdict(c) for c in candidates]
     about: dict[str, Any] = {
         "version": VERSION, "model": model, "task": task, "labels": labels, "candidates": rows
     } | ({"adapter": adapter} if adapter is not None else {})  # fmt: skip

@@ -78,7 +78,7 @@ async def test_the_table_of_runs_and_what_is_asked_of_them(evil, opened):
         looked = Looked(app)
         await looked.until(looked.shows_text)
         await looked.go_to(evil.finished)
-        for key in ("d", "P", "y", "e", "o", "g", "v", "question_mark", "ctrl+p"):
+        for key in ("d", "P", "y", "e", "o", "b", "C", "question_mark", "colon"):
             await looked.opens(key)
             await looked.closes()
         await looked.press("s")  # which is refused, as the run is finished
@@ -119,7 +119,7 @@ async def test_suites_their_previews_and_problems(evil, opened, here):
         (here / f"{kind}-{NAME}.toml").write_text(content)
     async with opened(size=(160, 45), workspace=evil.workspace) as app:
         looked = Looked(app)
-        await looked.opens("n")
+        await looked.opens("S")
         await looked.until(lambda: len(app.app.screen.grid.rows) == 3)
         for kind in ("right", "wrong", "torn"):
             (row,) = (row.key for row in app.app.screen.grid.rows if kind in str(row.key))
