@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,9 @@ HEAD = Arm("head only", "fixed", "none", {"budget": "none"})
 S3 = Arm("`s3`")
 TAYLOR = Arm("`saliency`, `taylor`", "saliency", settings={"saliency.criterion": "taylor"})
 FISHER = Arm("`saliency`, `fisher`", "saliency", settings={"saliency.criterion": "fisher"})
-PLAIN = Arm("`taylor`, A at random", "saliency", settings={"saliency.criterion": "taylor", "saliency.lora_start": "random"})
+PLAIN = Arm(
+    "`taylor`, A at random", "saliency", settings={"saliency.criterion": "taylor", "saliency.lora_start": "random"}
+)
 
 
 class Evidence:
@@ -119,16 +121,105 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def grid(evidence: Evidence, arms: Sequence[Arm], columns: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
-    """Arms by columns, each a title, a task and changed settings."""
-    rows = [[arm.title, *(cell(evidence.scores(arm.changed(c), task)) for _, task, c in columns)] for arm in arms]
-    return markdown(["", *(title for title, _, _ in columns)], rows)
+def by_setting(
+    evidence: Evidence, tasks: Sequence[str], arms: Sequence[Arm], columns: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Each task's arms by settings; a column is a title and what it changes."""
+    rows = [
+        [f"{task}: {arm.title}", *(cell(evidence.scores(arm.changed(change), task)) for change in columns.values())]
+        for task in tasks
+        for arm in arms
+    ]
+    return markdown(["", *columns], rows)
 
 
-def against(evidence: Evidence, arms: Sequence[Arm], reference: Arm, tasks: Sequence[str]) -> str:
+def by_task(evidence: Evidence, arms: Sequence[Arm], tasks: Sequence[str], reference: Arm) -> str:
     """The scores of arms on tasks, each with the difference to the reference."""
     rows = []
     for arm in arms:
         scores = [(evidence.scores(arm, task), evidence.scores(reference, task)) for task in tasks]
         rows.append([arm.title, *(f"{cell(a)} {difference(a, b)}".strip() for a, b in scores)])
     return markdown(["", *tasks], rows)
+
+
+def cost(evidence: Evidence, arms: Sequence[Arm], task: str, reference: Arm) -> str:
+    """One task in full: scores, range, difference, what was trained and the seconds of a run."""
+    rows = []
+    for arm in arms:
+        runs, scores = evidence.runs(arm, task), evidence.scores(arm, task)
+        if len(runs) > 1:
+            trained = statistics.fmean(run["trained"] for run in runs)
+            spread = f"{min(scores.values()):.1f} to {max(scores.values()):.1f}"
+            best = cell(evidence.scores(arm, task, "validation"))
+            versus = difference(scores, evidence.scores(reference, task))
+            rows.append([arm.title, f"{trained:,.0f}", cell(scores), spread, versus, best])
+    return markdown(["", "trained", "test", "range", f"against {reference.title}", "validation"], rows)
+
+
+def rate(value: float) -> Mapping[str, Any]:
+    """Retraining at another peak learning rate."""
+    return {"retrain.learning_rate": value}
+
+
+FOUR = ("icd10-chapter", "stsb", "sst2", "mrpc")
+THREE = FOUR[:3]
+NOT_SEARCHED = (LORA, BITFIT, RANDOM)
+SEARCHED = Arm('`s3`, `start = "searched"`', settings={"retrain.start": "searched"})
+CUTS = (
+    Arm("`first-fit`"),
+    *(Arm(f"`{cut}`", settings={"search.selection": cut}) for cut in ("knapsack", "perturbation", "sampled")),
+)
+SEARCHES = (
+    Arm("as in the suite: 150 steps, hard gates, rate 5e-3"),
+    Arm("soft gates", settings={"search.gates": "soft"}),
+    Arm("75 steps", settings={"search.max_steps": 75}),
+    Arm("300 steps", settings={"search.max_steps": 300}),
+    Arm("rate 1e-2", settings={"search.learning_rate": 1e-2}),
+)
+TABLES: dict[str, Callable[[Evidence], str]] = {
+    "default-suite": lambda e: cost(e, (LORA, S3, TAYLOR, FISHER, RANDOM, BITFIT, HEAD), "icd10-chapter", LORA),
+    "rates": lambda e: by_setting(
+        e, THREE, NOT_SEARCHED, {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
+    ),
+    "warm-up": lambda e: by_setting(
+        e,
+        THREE[:2],
+        (LORA, RANDOM),
+        {
+            "0.03": {"retrain.warmup_steps": 0.03},
+            "**0.1**": {},
+            "0.2": {"retrain.warmup_steps": 0.2},
+            "0.1, not clipped": {"retrain.clip": 1e6},
+        },
+    ),
+    "criteria": lambda e: by_task(e, (TAYLOR, FISHER, PLAIN, RANDOM, LORA, BITFIT), FOUR, TAYLOR),
+    "start": lambda e: by_task(e, (Arm('`s3`, `start = "scratch"`'), SEARCHED), THREE, S3),
+    "cuts": lambda e: by_task(e, CUTS, THREE[:2], CUTS[0]),
+    "searches": lambda e: by_task(e, SEARCHES, THREE[:2], SEARCHES[0]),
+    "precision": lambda e: by_task(
+        e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), THREE[:2], RANDOM
+    ),
+}
+
+
+def filled(page: str, evidence: Evidence) -> str:
+    """A page with its tables drawn anew."""
+    return BLOCK.sub(lambda block: block[1] + TABLES[block[2]](evidence) + block[3], page)
+
+
+def main() -> int:
+    """Draw, or check; returns the exit code."""
+    evidence, check, stale = Evidence(), sys.argv[1:] == ["--check"], []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        old = path.read_text()
+        new = filled(old, evidence)
+        if new != old:
+            stale.append(path.name)
+            if not check:
+                path.write_text(new)
+    print(f"{'out of date' if check else 'drawn anew'}: {', '.join(stale) or 'none'}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
