@@ -63,8 +63,9 @@ HEAD = Arm("head only", "fixed", "none", {"budget": "none"})
 S3 = Arm("`s3`")
 TAYLOR = Arm("`saliency`, `taylor`", "saliency", settings={"saliency.criterion": "taylor"})
 FISHER = Arm("`saliency`, `fisher`", "saliency", settings={"saliency.criterion": "fisher"})
-PLAIN = Arm(
-    "`taylor`, A at random", "saliency", settings={"saliency.criterion": "taylor", "saliency.lora_start": "random"}
+PLAIN = tuple(
+    Arm(f"{arm.title}, A at random", "saliency", settings={**arm.settings, "saliency.lora_start": "random"})
+    for arm in (TAYLOR, FISHER)
 )
 
 
@@ -169,6 +170,7 @@ CUTS = (
     Arm("`first-fit`"),
     *(Arm(f"`{cut}`", settings={"search.selection": cut}) for cut in ("knapsack", "perturbation", "sampled")),
 )
+SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={"data_seed": seed}) for seed in (0, 1))
 SEARCHES = (
     Arm("as in the suite: 150 steps, hard gates, rate 5e-3"),
     Arm("soft gates", settings={"search.gates": "soft"}),
@@ -192,9 +194,12 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
             "0.1, not clipped": {"retrain.clip": 1e6},
         },
     ),
-    "criteria": lambda e: by_task(e, (TAYLOR, FISHER, PLAIN, RANDOM, LORA, BITFIT), FOUR, TAYLOR),
+    "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
     "start": lambda e: by_task(e, (Arm('`s3`, `start = "scratch"`'), SEARCHED), THREE, S3),
     "cuts": lambda e: by_task(e, CUTS, THREE[:2], CUTS[0]),
+    "search-rates": lambda e: by_setting(
+        e, THREE[:2], SEEN, {f"{r:.0e}".replace("e-0", "e-"): {"search.learning_rate": r} for r in (5e-3, 1e-2, 2e-2)}
+    ),
     "searches": lambda e: by_task(e, SEARCHES, THREE[:2], SEARCHES[0]),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), THREE[:2], RANDOM
