@@ -19,7 +19,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Sublayer:
-    """A sub-layer: the module that first reads its input, of `inputs` features, and its attention if it has one."""
+    """A sub-layer: a module that reads its input alone, of `inputs` features, and its attention if it has one."""
 
     entry: str
     inputs: int

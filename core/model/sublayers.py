@@ -43,11 +43,22 @@ def with_sublayers(model: nn.Module, sites: list[Site]) -> list[Site]:
     for site in sites:
         kind, _, name = site.name.partition(".")
         inner = parts.get((site.stack, site.layer, name), []) if kind == "block" else []
-        first = next((s for s in inner if not s.name.endswith((".o", ".out"))), None)
-        if first is not None:
-            site = replace(site, sublayer=Sublayer(first.module, first.inputs, _attention(model, inner)))
+        reader = _reader(inner, name)
+        if reader is not None:
+            site = replace(site, sublayer=Sublayer(reader.module, reader.inputs, _attention(model, inner)))
         result.append(site)
     return result
+
+
+def _reader(parts: list[Site], sublayer: str) -> Site | None:
+    """The first module of a sub-layer that reads its input and nothing else.
+
+    Keys and values of cross-attention are made from another stack, and DeBERTa's queries and keys also from positions.
+    """
+    of_attention = "q" if sublayer == "cross" else "v"
+    readers = [s for s in parts if not s.name.endswith((".o", ".out"))]
+    own = (s for s in readers if s.name.startswith(sublayer + ".") and of_attention in s.name.partition(".")[2])
+    return next(own if sublayer in ("attn", "cross") else iter(readers), None)
 
 
 def input_site(model: nn.Module) -> Site | None:

@@ -108,23 +108,25 @@ def mean_overlap(chosen: Sequence[frozenset[str]]) -> float:
 def by_chance(structures: Sequence[Structure], seed: int = 0) -> float:
     """The mean overlap of structures drawn at random, each from the space and under the budget of one of these.
 
-    The draws for a space and a budget are kept, so that many groups of runs take little longer than one.
+    It is kept for these spaces and budgets, so that many groups of runs take little longer than one.
     """
-    drawn = [_drawn(s, f"{seed}/{number}") for number, s in enumerate(structures)]
-    return statistics.fmean(mean_overlap(together) for together in zip(*drawn, strict=True))
-
-
-def _drawn(structure: Structure, seed: str) -> list[frozenset[str]]:
-    sizes = tuple(c.parameters for c in structure.candidates)
-    found = _selections(sizes, tuple(choices_of(structure.candidates)), _budget(structure), seed)
-    names = [c.name for c in structure.candidates]
-    return [frozenset(names[i] for i in selected) for selected in found]
+    return _by_chance(tuple((s.candidates, _budget(s)) for s in structures), seed)
 
 
 @functools.lru_cache(maxsize=256)
-def _selections(sizes: tuple[int, ...], choices: tuple[int, ...], budget: int, seed: str) -> list[tuple[int, ...]]:
-    place = random.Random(seed)
-    return [random_selection(sizes, budget, place.getrandbits(32), choices) for _ in range(DRAWS)]
+def _by_chance(spaces: tuple[tuple[tuple[Candidate, ...], int], ...], seed: int) -> float:
+    drawn = []
+    for number, (candidates, budget) in enumerate(spaces):
+        place = random.Random(f"{seed}/{number}")
+        selections = _draw(candidates, budget, [place.getrandbits(32) for _ in range(DRAWS)])
+        drawn.append([frozenset(candidates[i].name for i in selected) for selected in selections])
+    return statistics.fmean(mean_overlap(together) for together in zip(*drawn, strict=True))
+
+
+def _draw(candidates: Sequence[Candidate], budget: int, seeds: Sequence[int]) -> list[tuple[int, ...]]:
+    """A random structure within the budget for each seed."""
+    sizes, choices = [c.parameters for c in candidates], choices_of(candidates)
+    return [random_selection(sizes, budget, seed, choices) for seed in seeds]
 
 
 def _budget(structure: Structure) -> int:
@@ -134,7 +136,6 @@ def _budget(structure: Structure) -> int:
 def drawn_like(structure: Structure, seed: int) -> Structure:
     """A random structure from the same space, under the same budget or, without one, with as many candidates."""
     budget = _budget(structure)
-    counts = [c.parameters for c in structure.candidates]
-    selected = random_selection(counts, budget, seed, choices_of(structure.candidates))
+    (selected,) = _draw(structure.candidates, budget, [seed])
     p = tuple(float(i in set(selected)) for i in range(len(structure.candidates)))
     return replace(structure, p=p, selected=selected, budget=budget)

@@ -173,11 +173,15 @@ class SearchTaken(Event):
 
 @dataclass(frozen=True)
 class StructureChosen(Event):
-    """The structure is selected: indices into `space`, and the number of parameters that it trains."""
+    """The structure is selected: indices into `space`, and the number of parameters that it trains.
+
+    `prunings_left` counts the prunings that the search had no steps for; None if it does not prune.
+    """
 
     type: ClassVar[str] = "structure"
     selected: list[Count]
     parameters: Count
+    prunings_left: Count | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ DEEPEST = 64  # levels of nesting; our own files have 7
 _DIGITS = 20  # most characters of an integer of 64 bits, sign included
 _SAFE_DIGITS = 19  # an integer of fewer characters has at most 64 bits
 _LONGEST_KEY = 60  # characters of a key in a message
+_NESTED = frozenset({dict, list})
 _INFINITIES = (float("inf"), float("-inf"))
 
 
@@ -34,10 +35,15 @@ def _check_depth(value: Any) -> None:
     """Raise ValueError if the data are nested too deeply; level by level, as recursion could overflow the stack."""
     level = [value]
     for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
+        # Most objects hold none, which is told faster of all of their values at once.
+        level = [inner for outer in level if _holds(outer) for inner in _inside(outer) if type(inner) in _NESTED]
         if not level:
             return
     raise ValueError(f"it is nested more than {DEEPEST} deep")
+
+
+def _holds(value: dict[str, Any] | list[Any]) -> bool:
+    return not _NESTED.isdisjoint(map(type, _inside(value)))
 
 
 def _inside(value: dict[str, Any] | list[Any]) -> Iterable[Any]:

@@ -6,7 +6,11 @@ The worker takes the standard error of a score from them, the manager the differ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from operator import eq
 from typing import Any
+
+from core.run.answers import MEASURES, score
 
 Values = Any  # numpy arrays; numpy types what is done with them here as Any
 
@@ -23,18 +27,34 @@ def variance_of_difference(
 
     With k pairs (a_i, b_i) of predictions for the same rows, D = 1/k sum (metric(a_i) - metric(b_i)). Every draw takes
     the same rows, with replacement, for all of them, so what is hard for both cancels out (the paired bootstrap; Efron
-    and Tibshirani, 1993, chapter 8). Predictions and targets are label strings or numbers; None for fewer than two rows
-    and for metrics that need more than a row of predictions says.
+    and Tibshirani, 1993, chapter 8). D is a mean over n rows if the metric is one, such as the accuracy: its variance
+    over all draws is then that of the rows' differences, divided by n, and nothing has to be drawn. Predictions and
+    targets are label strings or numbers; for free text the prediction is a text, the target a list of right answers.
+    None for fewer than two rows and for metrics that need more than a row of predictions says.
     """
     import numpy as np
 
-    if len(targets) < 2 or metric not in {**OF_CELLS, **OF_NUMBERS} or (metric == "f1" and len(labels) != 2):
+    if len(targets) < 2 or (metric == "f1" and len(labels) != 2):
+        return None
+    if metric in OF_ROWS:
+        return _of_rows(OF_ROWS[metric], targets, pairs)
+    if metric not in {**OF_CELLS, **OF_NUMBERS}:
         return None
     random = np.random.default_rng(0)
     columns = [targets, *(side for pair in pairs for side in pair)]
     drawn = _of_classes(metric, columns, labels, random) if metric in OF_CELLS else _of_numbers(metric, columns, random)
     differences = [(sum(values[::2]) - sum(values[1::2])) / len(pairs) for values in drawn]
     return float(np.concatenate(differences).var(ddof=1))
+
+
+def _of_rows(
+    measure: Callable[[Any, Any], float], targets: Sequence[Any], pairs: Sequence[tuple[Sequence[Any], Sequence[Any]]]
+) -> float:
+    import numpy as np
+
+    right = np.array([[list(map(measure, side, targets)) for side in pair] for pair in pairs], float)
+    differences = (right[:, 0] - right[:, 1]).mean(0)
+    return float(differences.var() / len(targets))
 
 
 def _of_classes(metric: str, columns: Sequence[Sequence[Any]], labels: Sequence[str], random: Any) -> Iterator[Any]:
@@ -156,5 +176,9 @@ def _spearman(x: Values, y: Values) -> Values:
 
 OF_CELLS: dict[str, Callable[[Values, Values, Values], Values]] = {
     "accuracy": _accuracy, "f1": _f1, "macro_f1": _macro_f1, "matthews": _matthews,
+}  # fmt: skip
+# Metrics that are the mean of a measure of each row: of its prediction and its target.
+OF_ROWS: dict[str, Callable[[Any, Any], float]] = {"accuracy": eq} | {
+    name: partial(score, name) for name in MEASURES
 }  # fmt: skip
 OF_NUMBERS: dict[str, Callable[[Values, Values], Values]] = {"pearson": _pearson, "spearman": _spearman}

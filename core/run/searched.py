@@ -21,6 +21,7 @@ class Searched:
     `conditions` is all that it depends on: settings, data, precision, kind of device, versions. It took `steps` steps
     and `seconds`. `weights` is the SHA-256 of `searched.safetensors`, empty where the method learns none. `taken_from`
     is the run of the workspace that has searched, empty if this run has. `ended_early`: before its last step.
+    `prunings_left` counts the prunings that it had no steps for; None if it does not prune.
     """
 
     conditions: dict[str, str]
@@ -32,6 +33,7 @@ class Searched:
     weights: str
     taken_from: str
     ended_early: bool = False
+    prunings_left: Count | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""
@@ -60,11 +62,16 @@ def read_searched(run: RunDir) -> tuple[Searched, bytes]:
 
 def source_of(run: RunDir) -> Searched | None:
     """The search that a run has taken from another; None if it has searched itself, or not yet."""
+    searched = search_of(run)
+    return searched if searched is not None and searched.taken_from else None
+
+
+def search_of(run: RunDir) -> Searched | None:
+    """What the search of a run has found, its own or another's; None if nothing yet, or the file is damaged."""
     try:
-        searched = read_record(run.search, Searched)
+        return read_record(run.search, Searched)
     except RunDirError:
         return None
-    return searched if searched.taken_from else None
 
 
 def write_searched(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cached_property, lru_cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from core.run.errors import RunDirError
-from core.run.fields import LATER, Count, Positive, Share, WrongError, read
+from core.run.fields import LATER, Count, Like, Positive, Share, WrongError, read
 from core.run.rundir import read_json
 
 FORMAT = "s3tui-structure"
@@ -38,7 +41,7 @@ class Candidate:
         """The site with its place, as in `E3.attn.q`, `D.norm.final` or `head`."""
         return site_label(self.site, self.stack, self.layer)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The site's label and the delta, as in `E3.attn.q lora(rank=1)`."""
         return f"{self.label} {self.delta}"
@@ -97,25 +100,19 @@ class Structure:
             raise RunDirError(f"the structure file has version {version}", "it needs a newer s3tui")
         try:
             file = read(_File, data)
-            _check_rows(file.candidates)
+            candidates = _candidates(file.candidates)
+            p, selected = _chosen(file.candidates)
+            _check_choices(candidates, selected)
         except WrongError as error:
             raise RunDirError("the structure file is damaged", str(error)) from None
-        names = [one.name for one in fields(Candidate)]
-        return cls(
-            candidates=tuple(Candidate(*(getattr(row, name) for name in names)) for row in file.candidates),
-            p=tuple(row.p for row in file.candidates),
-            selected=tuple(i for i, row in enumerate(file.candidates) if row.selected),
-            budget=file.budget,
-            model=file.model,
-        )
+        return cls(candidates, p, selected, file.budget, file.model)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row(Candidate):
-    """A candidate in a structure file."""
+class _Object:
+    """Any JSON object; the fields of candidates are checked later."""
 
-    p: Share
-    selected: bool
+
+_OBJECT = Like(lambda: _Object)
 
 
 @dataclass(frozen=True)
@@ -124,20 +121,72 @@ class _File:
 
     version: Positive
     budget: Count | None
-    candidates: tuple[_Row, ...]
+    candidates: list[Annotated[dict[str, Any], _OBJECT]]
     model: str = field(default="", metadata=LATER)
 
 
-def _check_rows(rows: Sequence[_Row]) -> None:
-    """Raise WrongError if a candidate occurs twice or two alternatives are both selected."""
+@dataclass(frozen=True)
+class _Mark:
+    """The fields of a row beside those of its candidate."""
+
+    p: Share
+    selected: bool
+
+
+def _candidates(rows: list[dict[str, Any]]) -> tuple[Candidate, ...]:
+    """The candidates of the rows of a file; raises WrongError. Files of one space share them."""
+    try:
+        values = tuple(map(_VALUES, rows))
+    except KeyError:
+        values = tuple(tuple([row.get(key, MISSING) for key in _KEYS]) for row in rows)
+    kinds = tuple(map(type, chain.from_iterable(values)))  # True == 1, and so is its hash
+    try:
+        return _space(values, kinds)
+    except TypeError:  # something that has no hash, which is wrong wherever it stands
+        return _space.__wrapped__(values, kinds)
+
+
+_KEYS = tuple(one.name for one in fields(Candidate))
+_VALUES = itemgetter(*_KEYS)
+
+
+@lru_cache(maxsize=32)
+def _space(values: tuple[tuple[Any, ...], ...], kinds: tuple[type, ...]) -> tuple[Candidate, ...]:
+    """The candidates with these values of their fields; `kinds` only tells apart what else is equal."""
+    rows = [{key: v for key, v in zip(_KEYS, row, strict=True) if v is not MISSING} for row in values]
+    candidates: tuple[Candidate, ...] = _under(rows, tuple[Candidate, ...])
     first: dict[tuple[str, str], int] = {}
-    taken: dict[int, int] = {}
-    for i, (row, choice) in enumerate(zip(rows, choices_of(rows), strict=True)):
-        before = first.setdefault((row.module, row.delta), i)
+    for i, one in enumerate(candidates):
+        before = first.setdefault((one.module, one.delta), i)
         if before != i:
-            raise WrongError(f"is the same as candidates[{before}]: {row.delta} at {row.module}", f"candidates[{i}]")
-        if row.selected and taken.setdefault(choice, i) != i:
-            raise WrongError(f"is selected, and so is its alternative candidates[{taken[choice]}]", f"candidates[{i}]")
+            raise WrongError(f"is the same as candidates[{before}]: {one.delta} at {one.module}", f"candidates[{i}]")
+    return candidates
+
+
+def _chosen(rows: list[dict[str, Any]]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """p, and which rows are selected; raises WrongError."""
+    try:
+        p: list[float] = read(list[Share], [row.get("p") for row in rows])
+        flags: list[bool] = read(list[bool], [row.get("selected") for row in rows])
+    except WrongError:
+        _under(rows, tuple[_Mark, ...])  # names the row
+        raise
+    return tuple(p), tuple([i for i, is_selected in enumerate(flags) if is_selected])
+
+
+def _under(rows: list[dict[str, Any]], kind: Any) -> Any:
+    try:
+        return read(kind, rows)
+    except WrongError as error:
+        raise error.under("candidates") from None
+
+
+def _check_choices(candidates: Sequence[Candidate], selected: Sequence[int]) -> None:
+    """Raise WrongError if two alternatives are both selected."""
+    choices, taken = choices_of(candidates), dict[int, int]()
+    for i in selected:
+        if (other := taken.setdefault(choices[i], i)) != i:
+            raise WrongError(f"is selected, and so is its alternative candidates[{other}]", f"candidates[{i}]")
 
 
 def read_structure(path: Path) -> Structure:

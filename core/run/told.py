@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from core.run.events import Data, EndedEarly, Eval, Event, Finished, Phase, SearchTaken, Space, Started, StructureChosen
+from core.run.verdict import many
 
 
 def told(event: Event, total: int | None = None) -> str | None:
@@ -21,7 +22,8 @@ def told(event: Event, total: int | None = None) -> str | None:
     if isinstance(event, SearchTaken):
         return f"takes the search of {event.source}: {event.steps:,} steps, {event.seconds:.0f} s"
     if isinstance(event, StructureChosen):
-        return f"structure: {len(event.selected):,} candidates chosen, {event.parameters:,} parameters"
+        undone = f"; {many(event.prunings_left, 'pruning')} left undone" if event.prunings_left else ""
+        return f"structure: {len(event.selected):,} candidates chosen, {event.parameters:,} parameters{undone}"
     if isinstance(event, Finished):
         return f"finished after {event.seconds:.0f} s: test {_measured(event.metrics)}"
     return _beginning(event)

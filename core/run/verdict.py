@@ -39,7 +39,8 @@ class Verdict:
 
     For gates: `chosen`, `sure` (of them those with p > 0.9), `all_sure` (of all candidates), `entropy` (`flatness`),
     `mean_p` (of the chosen), `flat_p` (that of equal gates which expect to spend the budget: B / sum of n_i). For
-    pruning: `chosen` and `unpruned` modules. For scores: `score_share` and `parameter_share` of the chosen.
+    pruning: `chosen` and `unpruned` modules, and `prunings_left`, where it is known. For scores: `score_share` and
+    `parameter_share` of the chosen.
     """
 
     word: Word
@@ -62,14 +63,14 @@ class Verdict:
 _LONG: Mapping[Word, str] = {"partly": "partly decided"}
 
 
-def verdict(structure: Structure, by: str, ended_early: bool = False) -> Verdict | None:
+def verdict(structure: Structure, by: str, prunings_left: int | None = None) -> Verdict | None:
     """The verdict on a search that selects by p, by "sensitivity" or by "saliency"; None for anything else.
 
-    `structure` holds its final p, or those so far. There is none either if nothing is chosen. `ended_early`: whether it
-    ended before its last step, as a search that prunes does once all of its prunings are done.
+    `structure` holds its final p, or those so far. There is none either if nothing is chosen.
+    `prunings_left` counts the prunings that a search left undone; None if it is not known.
     """
     judges: dict[str, Callable[[Structure], Verdict | None]] = {
-        "p": _of_gates, "sensitivity": partial(_of_pruning, ended_early), "saliency": _of_scores,
+        "p": _of_gates, "sensitivity": partial(_of_pruning, prunings_left), "saliency": _of_scores,
     }  # fmt: skip
     if by not in judges or not structure.selected:
         return None
@@ -115,19 +116,23 @@ def _of_gates(structure: Structure) -> Verdict:
     return Verdict(word, f"{_LONG.get(word, word)}: {sure} of {len(chosen)} chosen candidates have p > {SURE}", numbers)
 
 
-def _of_pruning(ended_early: bool, structure: Structure) -> Verdict:
+def _of_pruning(undone: int | None, structure: Structure) -> Verdict:
     """A module, with all of its ranks, is pruned if no candidate of it has a p above 0.
 
-    The last pruning may leave a module that is then cut off, as it does not fit: this is no unfinished search.
+    The last pruning may leave a module that is then cut off, as it does not fit: this is no unfinished search. Where
+    the prunings were not counted, any such module is taken for a sign of an unfinished one.
     """
     modules = choices_of(structure.candidates)
     chosen = {modules[i] for i in structure.selected}
     left = {module for module, p in zip(modules, structure.p, strict=True) if p > 0} - chosen
     numbers: dict[str, float] = {"chosen": len(chosen), "unpruned": len(left)}
-    if ended_early or not left:
-        return Verdict("pruned", f"pruned: down to {_many(len(chosen), 'chosen module')}", numbers)
-    why = f"{_many(len(left), 'module')} remained to be pruned beside the {_many(len(chosen), 'chosen one')}"
-    return Verdict("unfinished", f"unfinished: {why}", numbers)
+    if undone is not None:
+        numbers["prunings_left"] = undone
+    if not (left if undone is None else undone):
+        return Verdict("pruned", f"pruned: down to {many(len(chosen), 'chosen module')}", numbers)
+    counted = f"{many(undone, 'pruning')} left undone, " if undone else ""
+    why = f"{many(len(left), 'module')} remained to be pruned beside the {many(len(chosen), 'chosen one')}"
+    return Verdict("unfinished", f"unfinished: {counted}{why}", numbers)
 
 
 def _of_scores(structure: Structure) -> Verdict | None:
@@ -141,5 +146,6 @@ def _of_scores(structure: Structure) -> Verdict | None:
     return Verdict("scored", f"scored: {why}", {"chosen": chosen, "score_share": score, "parameter_share": size})
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
+def many(count: int, what: str) -> str:
+    """A number of things in words, as in `1 module` and `2 modules`."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

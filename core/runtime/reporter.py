@@ -147,7 +147,7 @@ def _summary_fields(event: Event) -> dict[str, float]:
     if isinstance(event, Space):
         changed = {"budget": event.budget}
     elif isinstance(event, StructureChosen):
-        changed = {"used": event.parameters}
+        changed = {"used": event.parameters, "prunings_left": event.prunings_left}
     elif isinstance(event, Eval) and event.phase in STEPPED:
         score = score_of(event.metrics)
         changed = {"score": score, "best": score if event.best and event.split == "validation" else None}

@@ -109,6 +109,9 @@ class Searcher(Protocol[State]):
     def result(self, state: State, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """The final p and structure."""
 
+    def prunings_left(self, state: State) -> int | None:
+        """The number of prunings that are not done yet; None for a search that does not prune."""
+
     def first_tensors(self, state: State, selected: Sequence[int]) -> Mapping[str, Tensor]:
         """What the search has found for the start of retraining: tensors by their names in files. The rest starts as
         without a search."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
-import string
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from core.run.answers import score
 from core.run.tasks import Kind
 from core.tasks.task import Answer, Example
 
@@ -95,34 +93,17 @@ def _question_exact_match(predictions: Sequence[Any], examples: Sequence[Example
 
 def _exact_match(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
     """The share of texts equal to one of the correct answers after normalisation."""
-    return _best_of_answers(lambda text, answer: float(text == answer), predictions, examples)
+    return _of_texts("exact_match", predictions, examples)
 
 
 def _token_f1(predictions: Sequence[Any], examples: Sequence[Example]) -> float:
     """The mean word F1 of each text with the closest of its correct answers after normalisation."""
-    return _best_of_answers(_shared_words, predictions, examples)
+    return _of_texts("token_f1", predictions, examples)
 
 
-def _best_of_answers(
-    measure: Callable[[str, str], float], predictions: Sequence[str], examples: Sequence[Example]
-) -> float:
-    scores = [
-        max(measure(normalised(text), normalised(answer)) for answer in example.answers)
-        for text, example in zip(predictions, examples, strict=True)
-    ]
+def _of_texts(measure: str, predictions: Sequence[str], examples: Sequence[Example]) -> float:
+    scores = [score(measure, text, example.answers) for text, example in zip(predictions, examples, strict=True)]
     return sum(scores) / len(scores)
-
-
-def _shared_words(text: str, answer: str) -> float:
-    words, right = text.split(), answer.split()
-    common = sum((Counter(words) & Counter(right)).values())
-    return 2 * common / (len(words) + len(right)) if common else 0.0
-
-
-def normalised(text: str) -> str:
-    """A text normalised as for SQuAD: in lower case, without punctuation, articles and extra spaces."""
-    kept = "".join(c for c in text.lower() if c not in string.punctuation)
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", kept).split())
 
 
 def _labels(examples: Sequence[Example]) -> list[int]:

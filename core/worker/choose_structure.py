@@ -13,7 +13,7 @@ from core.run.events import SearchTaken
 from core.run.methods import METHODS
 from core.run.plugins import resolve
 from core.run.rundir import RunDir
-from core.run.searched import Searched, source_of
+from core.run.searched import Searched, search_of, source_of
 from core.run.structure import Structure
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
@@ -28,12 +28,13 @@ class Chosen:
 
     `weights` are tensors by their names in files: those that the search has learned for the structure, and the head's,
     or else what it has found for the start of retraining; empty where a checkpoint has newer ones. `shared` is the
-    search of another run that was taken.
+    search of another run that was taken. `prunings_left`: those that the search left undone, None if it does not prune.
     """
 
     structure: Structure
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     shared: Searched | None = None
+    prunings_left: int | None = None
 
 
 def find_structure(run: RunDir, setup: Setup, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
@@ -57,13 +58,15 @@ def _searched(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, 
     resumed = checkpointer.resumed
     if resumed is not None and resumed.phase == "retrain":
         p, selected = tuple(resumed.facts["p"]), tuple(resumed.facts["selected"])
-        return Chosen(_structure(setup, p, selected), shared=source_of(run))
-    if resumed is None and (found := taken(run, setup)) is not None:
-        searched, weights = found
+        found = search_of(run)
+        left = None if found is None else found.prunings_left
+        return Chosen(_structure(setup, p, selected), shared=source_of(run), prunings_left=left)
+    if resumed is None and (shared := taken(run, setup)) is not None:
+        searched, weights = shared
         early = {"ended_early": searched.steps} if searched.ended_early else {}
         reporter.event(SearchTaken(searched.taken_from, searched.steps, searched.seconds), **early)
         reporter.all_gates(searched.steps, list(searched.p), None if searched.order is None else list(searched.order))
-        return Chosen(_structure(setup, searched.p, searched.selected), weights, searched)
+        return Chosen(_structure(setup, searched.p, searched.selected), weights, searched, searched.prunings_left)
     return _search(run, setup, code, checkpointer, reporter)
 
 
@@ -80,6 +83,7 @@ def _search(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, re
     seconds = round(sum(spent.get(phase, 0.0) for phase in ("search", "cut")), 3)
     order = None if order is None else tuple(order)
     early = state.step < searcher.total_steps
-    found = Searched(conditions(setup), p, selected, order, state.step, seconds, "", "", early)
+    left = searcher.prunings_left(state)
+    found = Searched(conditions(setup), p, selected, order, state.step, seconds, "", "", early, left)
     keep(run, found, weights, reporter)
-    return Chosen(_structure(setup, p, selected), weights)
+    return Chosen(_structure(setup, p, selected), weights, prunings_left=left)

@@ -40,7 +40,7 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     chosen, trainee = _prepared(run, setup, checkpointer, reporter)
     structure, is_chosen = chosen.structure, trainee.is_complete(0)
     if is_chosen:
-        _report_structure(run, structure, reporter)
+        _report_structure(run, structure, reporter, chosen.prunings_left)
     checkpointer.stopwatch.enter("retrain")
     validation, tested = retrain(setup, structure, trainee, checkpointer, reporter, read_limit(run))
     most = trainee.most if isinstance(trainee, AdapterTrainee) else _trained(setup, structure)
@@ -64,9 +64,10 @@ def _prepared(run: RunDir, setup: Setup, checkpointer: Checkpointer, reporter: R
     return chosen, _trainee(setup.spec, chosen, setup.backbone)
 
 
-def _report_structure(run: RunDir, structure: Structure, reporter: Reporter) -> None:
+def _report_structure(run: RunDir, structure: Structure, reporter: Reporter, prunings_left: int | None = None) -> None:
     reporter.result(run.structure, json_bytes(structure.to_json()))
-    reporter.event(StructureChosen(list(structure.selected), structure.parameters), parameters=structure.parameters)
+    event = StructureChosen(list(structure.selected), structure.parameters, prunings_left)
+    reporter.event(event, parameters=structure.parameters)
 
 
 def about(spec: RunSpec) -> dict[str, Any]:

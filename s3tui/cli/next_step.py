@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from core.run.errors import RunDirError
 from core.run.methods import method_of
 from core.run.structure import read_structure
 from s3tui.cli.diagnostics import say
-from s3tui.results.summary import grouped
+from s3tui.results.summary import Groups
 from s3tui.runs.lookup import DEFAULT_FILE
 from s3tui.runs.workspace import FoundRun
 
 
-def after_results(runs: Sequence[FoundRun], where: Path, prefix: str = "") -> None:
-    """How to see the runs, and how to take the best one along; nothing if none is finished.
+def after_results(rows: Groups, where: Path, prefix: str = "") -> None:
+    """How to see the runs of these rows, and how to take the best one along; nothing if there is none.
 
     `where` is what `--in` takes, `prefix` what the names of the runs lack there.
     """
-    rows = grouped(runs)
     if not rows:
         return
     best = rows[0][1][0]

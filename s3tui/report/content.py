@@ -14,7 +14,7 @@ from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.results.standings import Standing, score, standings, written
-from s3tui.results.summary import Contest, comparisons, without_result
+from s3tui.results.summary import Contest, comparisons, grouped, without_result
 from s3tui.results.verdicts import AGREEMENT, Diagnosis, Founding, diagnose
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
@@ -62,8 +62,9 @@ def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
 def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
     yield Heading("Results")
     contests: dict[Contest, list[Standing]] = {}
-    diagnosis = diagnose(found)
-    for standing in standings(found):
+    rows = grouped(found)
+    diagnosis = diagnose(rows)
+    for standing in standings(rows):
         contests.setdefault(standing.row.contest, []).append(standing)
     for shared, contest in contests.items():
         yield Heading(f"{shared.title}: {shared.metric} x 100", 3)

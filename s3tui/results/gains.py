@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from core.run.comparing import Interval
 from core.run.methods import method_of
 from s3tui.results.paired_rows import row_variance
-from s3tui.results.summary import Row, grouped
+from s3tui.results.summary import Contest, Groups, Row
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
 
@@ -48,24 +48,20 @@ class Gain:
         return self.interval is not None and self.interval[0] <= 0 <= self.interval[1]
 
 
-def with_gains(runs: Sequence[FoundRun]) -> list[tuple[Row, Gain | None]]:
-    """The rows of finished runs, each with its gain; None for baselines, and if there is no baseline at its budget."""
-    rows = grouped(runs)
-    return [(row, _gain(row, group, rows)) for row, group in rows]
+def gains(rows: Groups) -> Iterator[Gain | None]:
+    """The gain of each row, one by one; None for baselines, and if there is no baseline at its budget."""
+    best: dict[tuple[Contest, int | None], tuple[Row, Group]] = {}  # contest by contest, the best score comes first
+    for row, group in rows:
+        if method_of(row.method).baseline:
+            best.setdefault((row.contest, row.budget), (row, group))
+    return (_gain(row, group, best.get((row.contest, row.budget))) for row, group in rows)
 
 
-def _gain(row: Row, group: Group, rows: Sequence[tuple[Row, Group]]) -> Gain | None:
+def _gain(row: Row, group: Group, baseline: tuple[Row, Group] | None) -> Gain | None:
     method = method_of(row.method)
-    if row.budget is None or method.baseline or method.budget == "ignored":
+    if row.budget is None or method.baseline or method.budget == "ignored" or baseline is None:
         return None
-    baselines = [
-        (other, members)
-        for other, members in rows
-        if method_of(other.method).baseline and (other.contest, other.budget) == (row.contest, row.budget)
-    ]
-    if not baselines:
-        return None
-    return between((row, group), max(baselines, key=lambda pair: pair[0].score_mean))
+    return between((row, group), baseline)
 
 
 def between(ours: tuple[Row, Group], theirs: tuple[Row, Group]) -> Gain:

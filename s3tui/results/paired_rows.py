@@ -19,7 +19,7 @@ KEPT = 256  # files and differences that are remembered
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a run answered on the test split: label strings or numbers, row by row, beside the targets."""
+    """What a run answered on the test split, row by row: labels, numbers or texts, beside the targets."""
 
     targets: tuple[Any, ...]
     answers: tuple[Any, ...]
@@ -55,7 +55,7 @@ def _variance(metric: str, stamps: tuple[tuple[Stamp, Stamp], ...]) -> float | N
     pairs = [(a.answers, b.answers) for a, b in read if a is not None and b is not None]
     try:
         return variance_of_difference(metric, known[0].targets, pairs, known[0].labels)
-    except (ValueError, TypeError):  # the file holds something else than the metric is of
+    except (ValueError, TypeError, AttributeError):  # the file holds something else than the metric is of
         return None
 
 

@@ -26,14 +26,6 @@ Chosen = frozenset[str]
 
 
 @dataclass(frozen=True)
-class Retrained:
-    """A structure that was retrained: the names of its candidates, and the test score of a run."""
-
-    chosen: Chosen
-    score: float
-
-
-@dataclass(frozen=True)
 class RankCorrelation:
     """Kendall's tau of t(S) and scores over `structures` different ones.
 
@@ -57,20 +49,27 @@ class RankCorrelation:
         )
 
 
-def rank_correlation(p: Mapping[str, float], retrained: Iterable[Retrained]) -> RankCorrelation:
+def mean_scores(retrained: Iterable[tuple[Chosen, float]]) -> dict[Chosen, float]:
+    """The mean test score of each structure, the names of its candidates, from those of runs; without empty ones."""
+    scores: dict[Chosen, list[float]] = {}
+    for chosen, score in retrained:
+        if chosen:
+            scores.setdefault(chosen, []).append(score)
+    return {chosen: statistics.fmean(of_one) for chosen, of_one in scores.items()}
+
+
+def rank_correlation(p: Mapping[str, float], scores: Mapping[Chosen, float]) -> RankCorrelation:
     """The rank correlation for a search with these p (by names of candidates), over the structures of its space.
 
-    Structures with candidates that the search did not have are left out; the scores of equal ones are averaged.
+    Structures with candidates that the search did not have are left out.
     """
-    scores: dict[Chosen, list[float]] = {}
-    for one in retrained:
-        if one.chosen and one.chosen <= p.keys():
-            scores.setdefault(one.chosen, []).append(one.score)
-    thought = [sum(p[name] for name in sorted(chosen)) for chosen in scores]
-    count = len(scores)
+    names = frozenset(p)
+    known = [chosen for chosen in scores if chosen <= names]
+    count = len(known)
     if count < FEWEST:
         return RankCorrelation(count, None, None)
-    return RankCorrelation(count, kendall(thought, [statistics.fmean(s) for s in scores.values()]), spread(count))
+    thought = [math.fsum(map(p.__getitem__, chosen)) for chosen in known]  # exact, so that the order does not count
+    return RankCorrelation(count, kendall(thought, [scores[chosen] for chosen in known]), spread(count))
 
 
 def kendall(a: Sequence[float], b: Sequence[float]) -> float | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from s3tui.results.gains import Gain, Group, between, with_gains
-from s3tui.results.summary import Contest, Row, grouped
-from s3tui.runs.workspace import FoundRun
+from s3tui.results.gains import Gain, Group, between, gains
+from s3tui.results.summary import Contest, Groups, Row
 from s3tui.text.units import points
 
 Place = Literal["best", "within noise", "best, not known how sure", ""]
@@ -28,18 +27,29 @@ class Standing:
     place: Place
 
 
-def standings(runs: Sequence[FoundRun]) -> list[Standing]:
-    """The standings of finished runs: contest by contest, the best score first."""
+def standings(rows: Groups) -> list[Standing]:
+    """The standings of rows, contest by contest, the best score first."""
     contests: dict[Contest, list[tuple[Row, Group]]] = {}
-    for row, group in grouped(runs):
+    for row, group in rows:
         contests.setdefault(row.contest, []).append((row, group))
-    ranked = [place for contest in contests.values() for place in _places(contest)]
-    return [Standing(row, gain, place) for (row, gain), place in zip(with_gains(runs), ranked, strict=True)]
+    gained = gains(rows)
+    return [standing for contest in contests.values() for standing in _of_contest(contest, gained)]
 
 
-def _places(contest: Sequence[tuple[Row, Group]]) -> list[Place]:
+def _of_contest(contest: Sequence[tuple[Row, Group]], gained: Iterator[Gain | None]) -> Iterator[Standing]:
+    """The standings of one contest. All that takes the predictions of a row is computed before those of the next."""
     first, *others = contest
-    behind = [between(first, other) for other in others]
+    own = [next(gained)]
+    behind = []
+    for other in others:
+        own.append(next(gained))
+        behind.append(between(first, other))
+    for (row, _), gain, place in zip(contest, own, _places(behind), strict=True):
+        yield Standing(row, gain, place)
+
+
+def _places(behind: Sequence[Gain]) -> list[Place]:
+    """The places of a contest, from the differences of its best row to the others."""
     noisy: list[Place] = ["within noise" if gain.within_noise else "" for gain in behind]
     if "within noise" in noisy:
         return ["within noise", *noisy]

@@ -74,12 +74,15 @@ class Row:
         return Contest(self.task, self.model, self.metric, self.precision)
 
 
+Groups = list[tuple[Row, list[FoundRun]]]
+
+
 def rows_of(runs: Iterable[FoundRun]) -> list[Row]:
     """The rows of the finished ones of these runs: contest by contest, the best score first."""
     return [row for row, _ in grouped(runs)]
 
 
-def grouped(runs: Iterable[FoundRun]) -> list[tuple[Row, list[FoundRun]]]:
+def grouped(runs: Iterable[FoundRun]) -> Groups:
     """The same rows, each with the runs that it averages."""
     groups: dict[tuple[str, str, str], list[FoundRun]] = {}
     for run in runs:

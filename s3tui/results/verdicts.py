@@ -18,8 +18,8 @@ from core.run.comparing import by_chance, mean_overlap
 from core.run.methods import OWN_TABLES
 from core.run.structure import Structure, names_of
 from core.run.verdict import MEANINGS, Verdict, Word
-from s3tui.results.rank_correlation import RankCorrelation, Retrained, rank_correlation
-from s3tui.results.summary import Contest, Row, grouped
+from s3tui.results.rank_correlation import Chosen, RankCorrelation, mean_scores, rank_correlation
+from s3tui.results.summary import Contest, Groups, Row
 from s3tui.runs.status import Done
 from s3tui.runs.verdicts import judged, searches, structure_of
 from s3tui.runs.workspace import FoundRun
@@ -92,9 +92,8 @@ class Diagnosis:
 UNKNOWN = Diagnosis()
 
 
-def diagnose(runs: Sequence[FoundRun]) -> Diagnosis:
-    """The diagnosis of the finished ones of these runs; those whose structure file is damaged are left out."""
-    rows = grouped(runs)
+def diagnose(rows: Groups) -> Diagnosis:
+    """The diagnosis of the runs of these rows; those whose structure file is damaged are left out."""
     searched = [(row, group) for row, group in rows if searches(group[0])]
     wanted = {(row.contest, row.budget) for row, _ in searched}
     known = {
@@ -104,16 +103,17 @@ def diagnose(runs: Sequence[FoundRun]) -> Diagnosis:
         for run in group
         if (structure := structure_of(run)) is not None
     }
-    retrained: dict[tuple[object, ...], list[Retrained]] = {}
+    retrained: dict[tuple[object, ...], list[tuple[Chosen, float]]] = {}
     for row, group in rows:
         for run in group:
             if run.name in known and isinstance(run.status, Done):
-                one = Retrained(names_of(known[run.name]), run.status.result.score)
+                one = names_of(known[run.name]), run.status.result.score
                 retrained.setdefault(_alike(row, run), []).append(one)
+    scores = {alike: mean_scores(several) for alike, several in retrained.items()}
     correlations = []
     for row, group in searched:
         if p := _mean_p([known[run.name] for run in group if run.name in known]):
-            correlations.append(Correlated(row, rank_correlation(p, retrained[_alike(row, group[0])])))
+            correlations.append(Correlated(row, rank_correlation(p, scores[_alike(row, group[0])])))
     return Diagnosis({row: _founding(group, known) for row, group in searched}, tuple(correlations))
 
 

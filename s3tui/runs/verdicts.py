@@ -30,7 +30,10 @@ def judged(run: FoundRun, structure: Structure | None) -> Verdict | None:
     """The verdict on a run whose structure is known."""
     if structure is None or not searches(run):
         return None
-    return verdict(structure, method_of(run.spec.get("method")).by, run.summary.get("ended_early") is not None)
+    left = run.summary.get("prunings_left")
+    if left is None and "ended_early" in run.summary:  # of versions that did not count them: it ended with the last one
+        left = 0
+    return verdict(structure, method_of(run.spec.get("method")).by, left)
 
 
 def verdict_of(run: FoundRun) -> Verdict | None:

@@ -12,6 +12,7 @@ import pytest
 from processes import DEADLINE, SUITE, drive, is_alive, wait_until, worker_pid
 
 from core.run.rundir import write_json
+from core.run.structure import Candidate, Structure
 from s3tui.runs.records.process import read_process
 from s3tui.system.cpu import usable_cores
 
@@ -53,6 +54,16 @@ def test_status_tells_what_runs_and_why_the_rest_waits(busy, told, s3tui):
     assert code == 0
     assert f"dispatched by process {busy.dispatcher()['pid']} on " in out
     assert "first/y  waiting for" in out
+
+
+def test_status_has_the_verdict_on_a_search_beside_the_score_of_a_run(busy, told, s3tui):
+    wait_until(lambda: told("status", "--in", "runs")["running"])
+    candidates = tuple(Candidate("attn.q", "encoder", i, f"layer.{i}.q", "bitfit", 10) for i in range(3))
+    assert told("status", "--in", "runs")["running"][0]["verdict"] is None
+    structure = Structure(candidates, (0.96, 0.02, 0.02), (0,), 10, "m")
+    write_json(busy.run("first/x").structure, structure.to_json())
+    assert [run["verdict"] for run in told("status", "--in", "runs")["running"]] == ["decided"]
+    assert "search decided" in s3tui("status", "--in", "runs")[1]
 
 
 def test_list_filters_and_sorts(busy, told, s3tui):

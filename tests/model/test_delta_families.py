@@ -17,7 +17,8 @@ from core.run.errors import SpecError
 D = 32
 SPACE = {
     "block.{attn,cross}": ["prefix(length=[1, 3])", "compacter(reduction=4)"],
-    "block.{attn,ffn}": ["parallel-adapter(bottleneck=[8, 16])", "ia3"],
+    "block.{attn,cross,ffn}": ["parallel-adapter(bottleneck=[8, 16])"],
+    "block.{attn,ffn}": ["ia3"],
     "{attn.{k,v,qkv},cross.{k,v}}": ["ia3", "lora(rank=[1, 2])"],
     "ffn.out": ["ia3"],
     "input": ["soft-prompt(length=[2, 4])"],
@@ -173,6 +174,41 @@ def test_what_is_written_token_by_token_is_what_is_scored_at_once(table):
         scores = backbone(**given, decoder_input_ids=written[:, :-1]).logits
         scores[..., backbone.config.eos_token_id] = -torch.inf  # kept from ending early
     assert torch.equal(scores.argmax(-1), written[:, 1:])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_parallel_adapter_at_an_attention_reads_what_the_attention_reads(family):
+    """Not the other stack, whose length differs, nor the positions that DeBERTa projects as it does the text."""
+    model = gated(family, {"*0.block.{attn,cross}": ["parallel-adapter(bottleneck=2)"]})
+    weights = random_weights(model)
+    tensors = model.named(weights)
+    for n, placed in enumerate(model.placed):
+        site = placed.site
+        attention = site.sublayer.entry.rpartition(".")[0]
+        (_, closed), (x, opened) = (
+            passed(model, weights, [gate * (i == n) for i in range(len(model.placed))], family, attention, site.module)
+            for gate in (0.0, 1.0)
+        )
+        t = {k.rpartition("/")[2]: v for k, v in tensors.items() if k.startswith(f"{site.module}/")}
+        inner = nn.functional.relu(x @ t["down.weight"].T + t["down.bias"])
+        expected = inner @ t["up.weight"].T + t["up.bias"]
+        torch.testing.assert_close(opened - closed, expected, rtol=1e-4, atol=1e-4)
+
+
+def passed(model, weights, gates, family, first, last):
+    """What the module `first` reads and what the module `last` returns in one pass under these gates."""
+    read, ends = [], []
+    hooks = [
+        model.backbone.get_submodule(first).register_forward_pre_hook(
+            lambda module, args, named: read.append(args[0] if args else named["hidden_states"]), with_kwargs=True
+        ),
+        model.backbone.get_submodule(last).register_forward_hook(lambda module, args, output: ends.append(output)),
+    ]
+    with model.bound(weights, torch.tensor(gates)) as backbone:
+        backbone(**batch(family))
+    for hook in hooks:
+        hook.remove()
+    return read[0], ends[0][0] if isinstance(ends[0], tuple) else ends[0]
 
 
 @every_family

@@ -12,8 +12,9 @@ from scipy.stats import ttest_ind, ttest_rel
 from stand_in import result
 
 from core.run.rundir import RunDir, write_json
-from s3tui.results.gains import gain, quantile, with_gains
+from s3tui.results.gains import gain, gains, quantile
 from s3tui.results.standings import standings
+from s3tui.results.summary import grouped
 from s3tui.runs.workspace import find_runs
 
 
@@ -83,11 +84,16 @@ def finished(tmp_path):
     return add
 
 
+def with_gains(folder):
+    rows = grouped(find_runs(folder))
+    return [(row, one) for (row, _), one in zip(rows, gains(rows), strict=True)]
+
+
 def test_every_search_has_a_gain_and_no_baseline_and_nothing_without_a_budget(finished, tmp_path):
     for method in ("s3", "bipeft", "saliency", "given", "random", "fixed", "full"):
         finished(method, 0.6, method)
-    gains = {row.method: gain for row, gain in with_gains(find_runs(tmp_path))}
-    assert {method for method, gain in gains.items() if gain} == {"s3", "bipeft", "saliency", "given"}
+    found = {row.method: one for row, one in with_gains(tmp_path)}
+    assert {method for method, one in found.items() if one} == {"s3", "bipeft", "saliency", "given"}
 
 
 def test_the_best_baseline_is_that_of_the_same_task_and_budget(finished, tmp_path):
@@ -97,13 +103,29 @@ def test_the_best_baseline_is_that_of_the_same_task_and_budget(finished, tmp_pat
     finished("larger", 0.9, "fixed", budget=10**6)
     finished("elsewhere", 0.9, "fixed", task="other")
     finished("all", 0.95, "full")
-    gains = {row.experiment: found for row, found in with_gains(find_runs(tmp_path))}
-    assert (gains["s"].baseline, gains["s"].difference) == ("f", pytest.approx(0.05))
-    assert all(gains[name] is None for name in ("r", "f", "larger", "elsewhere", "all"))
+    found = {row.experiment: one for row, one in with_gains(tmp_path)}
+    assert (found["s"].baseline, found["s"].difference) == ("f", pytest.approx(0.05))
+    assert all(found[name] is None for name in ("r", "f", "larger", "elsewhere", "all"))
+
+
+def test_answers_in_free_text_are_compared_row_by_row_too(finished, tmp_path):
+    """Both write most answers right, in other words; on 30 of 400 rows only the searched one does."""
+    targets = [["the red car", "a car"]] * 400
+    for name, method, right in (("s", "s3", 330), ("r", "random", 300)):
+        answers = ["Red car."] * right + ["bus"] * (400 - right)
+        finished(name, right / 400, method, metric="exact_match", metrics={"exact_match": right / 400}, rows=400)
+        keep(tmp_path, name, answers, targets)
+    [found] = [one for _, one in with_gains(tmp_path) if one]
+    half = 1.96 * math.sqrt(0.075 * 0.925 / 400)
+    assert (found.over, found.difference) == ("rows", pytest.approx(0.075))
+    assert found.interval == (pytest.approx(0.075 - half, abs=1e-4), pytest.approx(0.075 + half, abs=1e-4))
+    keep(tmp_path, "s", [None] * 400, targets)  # no text, as in a damaged file
+    [damaged] = [one for _, one in with_gains(tmp_path) if one]
+    assert damaged.interval is None
 
 
 def places(folder):
-    return {one.row.experiment: one.place for one in standings(find_runs(folder))}
+    return {one.row.experiment: one.place for one in standings(grouped(find_runs(folder)))}
 
 
 def test_a_best_row_beyond_noise_is_the_best_and_the_others_have_no_place(finished, tmp_path):
@@ -151,7 +173,7 @@ def test_runs_that_kept_predictions_are_compared_row_by_row(finished, tmp_path):
         score = sum(map(str.__eq__, answers, targets)) / 400
         finished(name, score, method, standard_error=0.025, rows=400)
         keep(tmp_path, name, answers, targets)
-    [found] = [gain for _, gain in with_gains(find_runs(tmp_path)) if gain]
+    [found] = [one for _, one in with_gains(tmp_path) if one]
     assert (found.over, found.difference) == ("rows", pytest.approx(0.02))
     half = 1.96 * math.sqrt(0.02 * 0.98 / 400)  # of the share of rows on which they differ
     assert found.interval == (pytest.approx(0.02 - half, abs=0.002), pytest.approx(0.02 + half, abs=0.002))
@@ -171,7 +193,7 @@ def test_seeds_and_rows_are_combined_if_the_same_rows_were_predicted(finished, t
                 keep(tmp_path, f"{name}/seed={seed}", answers, rows)
     if kept == "no parquet":
         RunDir(tmp_path / "r/seed=1").predictions.write_bytes(b"PAR1 and no more")
-    [found] = [gain for _, gain in with_gains(find_runs(tmp_path)) if gain]
+    [found] = [one for _, one in with_gains(tmp_path) if one]
     alone = gain("r", *({seed: scores[name, seed] for seed in range(3)} for name in "sr"))
     if kept != "both":
         assert found == alone
@@ -195,7 +217,7 @@ def test_the_interval_of_two_predictors_on_the_same_rows_covers_the_truth(finish
             answers = ["a" if d < share else "b" for d in drawn]
             finished(f"{task}/{name}", answers.count("a") / 300, method, task=task)
             keep(tmp_path, f"{task}/{name}", answers, targets)
-    for _, found in with_gains(find_runs(tmp_path)):
+    for _, found in with_gains(tmp_path):
         if found:
             covered.append(found.interval[0] <= 0.04 <= found.interval[1])
     assert len(covered) == 60

@@ -12,7 +12,7 @@ from core.run.rundir import RunDir, write_json
 from s3tui.cli import results_table
 from s3tui.cli.results_table import print_csv, print_json, print_table
 from s3tui.results.standings import standings
-from s3tui.results.summary import comparisons, rows_of, without_seed
+from s3tui.results.summary import comparisons, grouped, rows_of, without_seed
 from s3tui.runs.workspace import find_runs
 
 
@@ -21,7 +21,7 @@ def results(folder):
 
 
 def placed(folder):
-    return standings(find_runs(folder))
+    return standings(grouped(find_runs(folder)))
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from stand_in import result
 from core.run.comparing import drawn_like
 from core.run.rundir import RunDir, write_json
 from core.run.structure import Candidate, Structure, jaccard
-from s3tui.results.rank_correlation import Retrained, kendall, rank_correlation, spread
-from s3tui.results.summary import rows_of
+from s3tui.results.rank_correlation import kendall, rank_correlation, spread
+from s3tui.results.summary import grouped
 from s3tui.results.verdicts import diagnose
 from s3tui.runs.workspace import find_runs
 
@@ -41,8 +41,8 @@ def finished(tmp_path):
 
 
 def diagnosed(tmp_path):
-    found = find_runs(tmp_path / "runs")
-    return diagnose(found), {row.experiment: row for row in rows_of(found)}
+    rows = grouped(find_runs(tmp_path / "runs"))
+    return diagnose(rows), {row.experiment: row for row, _ in rows}
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_of_unrelated_orders_95_in_100_lie_within_the_spread():
 
 def test_equal_scores_have_no_rank():
     found = rank_correlation(
-        {c.name: p for c, p in zip(SPACE, SURE, strict=True)}, [Retrained(frozenset({c.name}), 0.5) for c in SPACE]
+        {c.name: p for c, p in zip(SPACE, SURE, strict=True)}, dict.fromkeys((frozenset({c.name}) for c in SPACE), 0.5)
     )
     assert (found.structures, found.tau) == (10, None)
     assert str(found) == "p or scores do not differ between 10 structures"

@@ -98,7 +98,16 @@ def test_a_search_that_prunes_is_finished_when_nothing_else_is_left_or_its_pruni
     found = verdict(cut_short, "sensitivity")
     assert str(found) == "unfinished: 2 modules remained to be pruned beside the 1 chosen one"
     assert (found.is_poor, dict(found.numbers)) == (True, {"chosen": 1, "unpruned": 2})
-    assert verdict(cut_short, "sensitivity", ended_early=True).word == "pruned"
+
+
+def test_prunings_that_were_counted_say_whether_a_search_was_cut_short():
+    """The last pruning may leave modules that do not fit; and with some left undone, all that remains may fit."""
+    left = Structure(RANKS, (0.4, 0.2, 0.1, 0.0, 0.3, 0.3), (0,), 100, "m")
+    assert verdict(left, "sensitivity", 0).word == "pruned"
+    found = verdict(left, "sensitivity", 1)
+    assert str(found) == "unfinished: 1 pruning left undone, 2 modules remained to be pruned beside the 1 chosen one"
+    assert (found.is_poor, found.numbers["prunings_left"]) == (True, 1)
+    assert verdict(Structure(RANKS, (0.4, 0.2, 0, 0, 0, 0), (0,), 100, "m"), "sensitivity", 3).word == "unfinished"
 
 
 def test_scores_are_compared_with_the_parameters_that_hold_them():

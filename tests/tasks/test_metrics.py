@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from core.tasks.metrics import BY_KIND, METRICS, evaluate, normalised
+from core.run.answers import normalised
+from core.tasks.metrics import BY_KIND, METRICS, evaluate
 from core.tasks.task import Example
 
 NUMBERS = BY_KIND["regression"]

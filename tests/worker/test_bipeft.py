@@ -170,7 +170,8 @@ def test_a_search_prunes_the_space_to_a_structure_within_the_budget(tmp_path, ro
     left = {(c.module, c.choice or c.delta) for c, p in zip(structure.candidates, structure.p, strict=True) if p > 0}
     assert {(c.module, c.choice or c.delta) for c in structure.chosen} <= left
     assert len(left) < len({(c.module, c.choice or c.delta) for c in structure.candidates})
-    assert verdict_of(read_run(run, "it")).word == "pruned"
+    found = verdict_of(read_run(run, "it"))
+    assert (found.word, found.numbers["prunings_left"]) == ("pruned", 0)
 
 
 @pytest.mark.parametrize("method", ["bipeft", "s3"])
@@ -200,7 +201,7 @@ def test_ranks_are_fixed_by_the_last_pruning_and_only_one_of_each_choice_is_left
     assert all(sum(value > 0 for value in p) <= 1 for p in by_module.values())
 
 
-def test_a_search_that_never_steadies_takes_all_its_steps_and_still_keeps_the_budget(tmp_path, root):
+def test_a_search_that_never_steadies_takes_all_its_steps_and_still_keeps_the_budget(tmp_path, root, capfd):
     run, events, structure = finished(
         tmp_path, root, bipeft=SHORT | {"prune_after": 100}, search={"max_steps": 5}, budget=100
     )
@@ -208,7 +209,11 @@ def test_a_search_that_never_steadies_takes_all_its_steps_and_still_keeps_the_bu
     assert not [e for e in events if isinstance(e, EndedEarly)]
     assert 0 < structure.parameters <= 100
     assert all(p > 0 for p in structure.p)
-    assert verdict_of(read_run(run, "it")).word == "unfinished"
+    found = verdict_of(read_run(run, "it"))
+    assert found.word == "unfinished"
+    assert str(found).startswith("unfinished: 6 prunings left undone, ")
+    assert found.numbers["prunings_left"] == 6
+    assert "6 prunings left undone" in capfd.readouterr().err  # which is its log.txt
 
 
 def test_gates_of_positions_and_of_ranks_move_in_turn(root):

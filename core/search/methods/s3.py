@@ -97,6 +97,9 @@ class S3:
         """p at the best evaluation, and what it makes within the budget."""
         return best.p, self.cut.select(best.p)
 
+    def prunings_left(self, state: SearchState) -> None:
+        """It does not prune."""
+
     def first_tensors(self, state: SearchState, selected: Sequence[int]) -> dict[str, Tensor]:
         """None."""
         return {}

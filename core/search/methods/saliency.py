@@ -217,6 +217,9 @@ class Saliency:
         p = self.probabilities(state)
         return tuple(p), self.cut.select(p, self.order(state, p))
 
+    def prunings_left(self, state: SaliencyState) -> None:
+        """It does not prune."""
+
     def first_tensors(self, state: SaliencyState, selected: Sequence[int]) -> dict[str, Tensor]:
         """A of each selected LoRA, with the directions by which it was scored."""
         if self._own.lora_start != "gradient":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def status(where: Path | None, as_json: bool) -> int:
     """Print the state of the suites, running and waiting runs."""
     workspace = find_workspace(where)
     lines = lines_in(workspace)
-    running = [line for line in lines if line.status in ("running", "quiet")]
+    running = [_with_verdict(workspace, line) for line in lines if line.status in ("running", "quiet")]
     left = {line.name: seconds_left(workspace.run(line.name).events, line.total) for line in running}
     suites = overviews(lines, left)
     waiting = [line for line in lines if line.status == "queued"]
@@ -88,9 +88,19 @@ def _print_running(running: Sequence[Line], left: dict[str, float | None]) -> No
     if running:
         print("\nrunning:")
         rows = [
-            [line.name, progress(line), points(line.score), duration(left[line.name]), line.note] for line in running
+            [line.name, progress(line), points(line.score), _searched(line), duration(left[line.name]), line.note]
+            for line in running
         ]
         print_aligned([["", *row] for row in rows])
+
+
+def _searched(line: Line) -> str:
+    return "" if line.verdict is None else f"search {line.verdict.word}"
+
+
+def _with_verdict(workspace: Workspace, line: Line) -> Line:
+    """The same line with the verdict on its search, once that has chosen: it takes the run's structure to be read."""
+    return replace(line, verdict=verdict_of(read_run(workspace.run(line.name), line.name)))
 
 
 def lines_in(workspace: Workspace) -> list[Line]:

@@ -257,11 +257,12 @@ def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: 
     from s3tui.cli.next_step import after_results
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
+    from s3tui.results.summary import grouped
     from s3tui.results.verdicts import diagnose
     from s3tui.runs.failure import exit_code_for, failure_of
 
-    found, prefix = _of_suite(suite), f"{suite.name}/"
-    print_table(standings(found), diagnose(found))
+    prefix, rows = f"{suite.name}/", grouped(_of_suite(suite))
+    print_table(standings(rows), diagnose(rows))
     answered = _print_races(suite)
     failed = [run for run in runs if not rests(run)]
     failures = [f for run in failed if (f := failure_of(run, run.name.removeprefix(prefix), reasons.get(run.name, "")))]
@@ -270,7 +271,7 @@ def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: 
         for line in failure.tail:
             say(f"    {line}")
     if not failures:
-        after_results(found, file, prefix)
+        after_results(rows, file, prefix)
     return exit_code_for([failure for failure in failures if failure.run not in answered])
 
 
@@ -314,19 +315,19 @@ def results(path: Path | None, form: Form) -> int:
     from s3tui.cli import results_table
     from s3tui.cli.next_step import after_results
     from s3tui.results.standings import standings
-    from s3tui.results.summary import without_result
+    from s3tui.results.summary import grouped, without_result
     from s3tui.results.verdicts import diagnose
 
     path = path or _only_suite()
     folder, found, prefix = _runs_of(path)
-    rows = standings(found)
+    rows = grouped(found)
     show = {"table": results_table.print_table, "json": results_table.print_json, "csv": results_table.print_csv}[form]
-    show(rows, diagnose(found))
+    show(standings(rows), diagnose(rows))
     if not rows:
         say(f"no finished run in {folder}")
     _say_some(without_result(found))
     if form == "table":
-        after_results(found, path, prefix)
+        after_results(rows, path, prefix)
     return EXIT_OK
 
 

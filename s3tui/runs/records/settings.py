@@ -55,6 +55,7 @@ class _Summary:
     validation_loss: float
     seconds: Amount
     ended_early: Count
+    prunings_left: Count
 
 
 _SPEC: Any = Annotated[dict[str, Any], Like(lambda: _Spec)]

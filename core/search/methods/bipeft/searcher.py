@@ -26,7 +26,6 @@ from torch import Tensor
 from core.model.gated import GatedModel
 from core.run.selection import Cut
 from core.runtime.checkpoint import Snapshot
-from core.runtime.log import log_line
 from core.search.bilevel import StepMetrics
 from core.search.gates import EPSILON
 from core.search.loop import Best
@@ -292,17 +291,16 @@ class Bipeft:
 
     def is_done(self, state: BipeftState, best: Best) -> str:
         """All prunings are done."""
-        return "" if int(state.pruned.left) else f"all of the {self._own.pruning_steps} prunings are done"
+        return "" if self.prunings_left(state) else f"all of the {self._own.pruning_steps} prunings are done"
 
     def result(self, state: BipeftState, best: Best) -> tuple[tuple[float, ...], tuple[int, ...]]:
-        """p and the structure at the end, whatever the scores on the way; says where it was not pruned down to that."""
-        if left := int(state.pruned.left):
-            log_line(
-                f"{left} of {self._own.pruning_steps} prunings were not done when the search ended: the structure is "
-                "what was most sensitive within the budget"
-            )
+        """p, and what is most sensitive within the budget at the end, whatever the scores on the way."""
         p = self.probabilities(state)
         return tuple(p), self.cut.select(p, self.order(state, p))
+
+    def prunings_left(self, state: BipeftState) -> int:
+        """The number of prunings that are not done yet."""
+        return int(state.pruned.left)
 
     def first_tensors(self, state: BipeftState, selected: Sequence[int]) -> dict[str, Tensor]:
         """None."""
