@@ -22,6 +22,7 @@ task = "icd10-chapter"
 space = "mix-low-rank"
 budget = 4e-4
 """
+NO_RETRIES = SUITE.replace("threads = 1", "threads = 1\nretries = 0")
 
 
 def wait_until(condition):

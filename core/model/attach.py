@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from core.model.deltas.base import Effect
 from core.model.lowrank import low_rank_linear
+from core.model.rmsnorm import is_rms_norm, rms_norm
 
 
 class Attachment:
@@ -19,8 +20,9 @@ class Attachment:
     A module may have several sites (a BERT's output projection, and the sub-layer that ends with it); each is a stage
     with its own effects: h = f(x) + B A x for the stacked low-rank factors + parallel(x), then y = h + bias +
     residuals(h), and y is the input of the next stage. Changed weights and biases replace the module's own while bound,
-    so they cost no operation; a linear layer adds B A x itself; the rest is added by a forward hook. `entry` is the
-    module that reads the input of the sub-layer that ends here; that input is the x of the last stage.
+    so they cost no operation; a linear layer adds B A x itself; an RMS norm of a bf16 network is one operation with its
+    fp32 weight; the rest is added by a forward hook. `entry` is the module that reads the input of the sub-layer that
+    ends here; that input is the x of the last stage.
     """
 
     def __init__(self, module: nn.Module, entry: nn.Module | None = None) -> None:
@@ -42,6 +44,10 @@ class Attachment:
             self._module._parameters.update({k: _wide(p) for k, p in self._own.items()})
         self._functions = [[e for e in effects if e.sequential or e.parallel] for effects in stages]
         self._stages = [self._fold(merged[0], bool(self._functions[0])), *merged[1:]]
+        if self._widened and is_rms_norm(self._module) and "forward" not in vars(self._module):
+            module: Any = self._module
+            self._compute(lambda x: rms_norm(x, module.weight, module.variance_epsilon))
+            self._widened = False
         self._active = True
 
     def unbind(self) -> None:
@@ -90,9 +96,13 @@ class Attachment:
         if low_rank is None or type(self._module) is not nn.Linear or "forward" in vars(self._module):
             return low_rank
         module, (down, up) = self._module, low_rank
-        vars(module)["forward"] = lambda x: low_rank_linear(x, module.weight, module.bias, down, up)
-        self._fused = True
+        self._compute(lambda x: low_rank_linear(x, module.weight, module.bias, down, up))
         return None
+
+    def _compute(self, forward: Callable[[Tensor], Tensor]) -> None:
+        """Make the module compute this function of its input while bound."""
+        vars(self._module)["forward"] = forward
+        self._fused = True
 
     def _scale_inputs(self, change: Tensor) -> None:
         """Bind f((1 + change) * x) as changed weights; a Conv1D has the inputs in rows, a Linear in columns."""

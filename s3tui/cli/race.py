@@ -1,4 +1,4 @@
-"""The command `race`: from a data file to an answer, and how a race stands."""
+"""The command `race`: from a data file to an answer, how a race stands, and what is decided by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DataByDefault(TyperGroup):
 
 race = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, cls=DataByDefault,
-    help="Race structures and rates for a data file (s3tui race FILE.csv), or show how a race stands.",
+    help="Race structures and rates for a data file (s3tui race FILE.csv), or show and steer a race.",
 )  # fmt: skip
 
 
@@ -57,9 +57,15 @@ def from_data(
     raise typer.Exit(command.from_data(data, text or [], label, budget, time, model, suite, detach))
 
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The experiment of a race, or a prefix.")]
+Arm = Annotated[
+    str, typer.Argument(metavar="ARM", help="An arm: its number, its name, or a part of that which no other arm has.")
+]
+
+
 @race.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The experiment of a race, or a prefix.")],
+    name: Name,
     where: Where = None,
     as_json: Json = False,
 ) -> None:
@@ -67,3 +73,45 @@ def show(
     from s3tui.cli.commands import race as command
 
     raise typer.Exit(command.show(name, where, as_json))
+
+
+@race.command()
+def drop(name: Name, arm: Arm, where: Where = None, as_json: Json = False) -> None:
+    """Take an arm out of a race. One that is under way stops with a checkpoint; keep takes it back."""
+    from s3tui.cli.commands import race as command
+
+    raise typer.Exit(command.drop(name, arm, where, as_json))
+
+
+@race.command()
+def keep(name: Name, arm: Arm, where: Where = None, as_json: Json = False) -> None:
+    """Let an arm go on at every rung and into the final, wherever it stands."""
+    from s3tui.cli.commands import race as command
+
+    raise typer.Exit(command.keep(name, arm, where, as_json))
+
+
+@race.command()
+def add(
+    name: Name,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="How many arms.")],
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Add arms to a race with ranges. Their values are drawn by what the arms so far have scored."""
+    from s3tui.cli.commands import race as command
+
+    raise typer.Exit(command.add(name, number, where, as_json))
+
+
+@race.command()
+def end(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """End a race with what there is. What runs stops with a checkpoint, and the best arms are confirmed."""
+    from s3tui.cli.commands import race as command
+
+    raise typer.Exit(command.end(name, yes, where, as_json))

@@ -4,7 +4,8 @@ Successive halving with many arms under way at once (Li et al. 2020, arXiv 1810.
 it is among the best of those that have arrived, so that the order of arrival matters. Here an arm goes on as soon as no
 arm that may still arrive can push it out of those that are kept: whatever the order, the same arms go on.
 
-Of a race the outcome depends on the scores alone. Of equal scores that of the earlier arm counts as the better one.
+Of a race the outcome depends on the scores alone, and on what was decided by hand. Of equal scores that of the earlier
+arm counts as the better one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from s3tui.race.record import Rules
+from s3tui.race.record import Hand, Rules
 
 # Of an arm: it will arrive by itself; it waits at a rung; it was stopped by hand; it has failed or was cancelled.
 State = Literal["open", "waits", "held", "lost"]
@@ -68,13 +69,15 @@ class Decision:
     """What is to be done, and how the race stands.
 
     `promote` are arms with the step up to which they go on; `confirm` arms that are to be confirmed; `withdraw` those
-    for which the budget has no room. `halted` are runs stopped by hand, for which the race waits. `over`: nothing is
-    left to do, and nothing is under way. `spent`: the budget in seconds is spent.
+    for which the budget has no room; `stop` those under way that were dropped by hand, or by the end of the race by
+    hand. `halted` are runs stopped by hand, for which the race waits. `over`: nothing is left to do, and nothing is
+    under way. `spent`: the budget in seconds is spent.
     """
 
     promote: Mapping[str, int]
     confirm: tuple[str, ...]
     withdraw: tuple[str, ...]
+    stop: tuple[str, ...]
     halted: tuple[str, ...]
     finalists: tuple[str, ...]
     places: Mapping[str, Place]
@@ -84,7 +87,7 @@ class Decision:
     @property
     def has_actions(self) -> bool:
         """Whether anything is to be done, whatever is under way."""
-        return bool(self.promote or self.confirm or self.withdraw)
+        return bool(self.promote or self.confirm or self.withdraw or self.stop)
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,18 @@ class _Rung:
     settled: bool
 
 
-def decide(rules: Rules, arms: Sequence[Arm], confirmations: Sequence[Confirmation]) -> Decision:
+def decide(
+    rules: Rules, arms: Sequence[Arm], confirmations: Sequence[Confirmation], hand: Hand | None = None
+) -> Decision:
     """What happens next. The order of `arms` is that of the race; that of `confirmations` does not matter."""
+    hand = hand or Hand()
     order = {arm.name: i for i, arm in enumerate(arms)}
     confirmed = frozenset(one.arm for one in confirmations)
-    spent = not confirmed and _is_spent(rules, arms)
-    rungs = _rungs(rules, arms, confirmed, order)
-    promote = {} if spent else _promotions(rungs)
+    spent = _is_spent(rules, arms)
+    stop = tuple(a.name for a in arms if a.state == "open" and (hand.ended or a.name in hand.dropped))
+    arms = [_by_hand(arm, hand) for arm in arms]
+    rungs = _rungs(rules, arms, confirmed, order, hand)
+    promote = {} if spent or hand.ended else _promotions(rungs)
     racing = rungs[0].members if rungs else ()
     under_way = any(arm.state in ("open", "held") for arm in racing)
     finalists = _finalists(rules, rungs, arms, confirmed, order, settled=not promote and not under_way)
@@ -115,17 +123,30 @@ def decide(rules: Rules, arms: Sequence[Arm], confirmations: Sequence[Confirmati
     return Decision(
         promote={} if halted else promote,
         confirm=() if halted else confirm,
-        withdraw=tuple(a.name for a in arms if a.state == "open" and not a.begun and (spent or a not in racing)),
+        withdraw=tuple(
+            a.name for a in arms if a.state == "open" and not a.begun and not hand.ended and (spent or a not in racing)
+        ),
+        stop=stop,
         halted=tuple(dict.fromkeys(halted)),
         finalists=finalists,
-        places={arm.name: _place(arm, rungs, arms, finalists, spent) for arm in arms},
+        places={arm.name: _place(arm, rungs, arms, finalists, hand, spent) for arm in arms},
         spent=spent,
-        over=idle and not promote and not confirm,
+        over=idle and not promote and not confirm and not stop,
     )
 
 
+def _by_hand(arm: Arm, hand: Hand) -> Arm:
+    """An arm as the race sees it after what was decided by hand; nobody waits for one that was stopped by that."""
+    if arm.name in hand.dropped:
+        return replace(arm, state="lost")
+    return replace(arm, state="waits") if hand.ended and arm.state == "held" else arm
+
+
 def _is_spent(rules: Rules, arms: Sequence[Arm]) -> bool:
-    """Whether a budget in seconds has room for nothing but the confirmations, at the pace of the arms so far."""
+    """Whether a budget in seconds has room for nothing but the confirmations, at the pace of the arms so far.
+
+    What the confirmations take does not count, so that it stays spent while they run.
+    """
     if rules.budget_seconds is None:
         return False
     paces = [arm.pace for arm in arms if arm.pace]
@@ -133,11 +154,12 @@ def _is_spent(rules: Rules, arms: Sequence[Arm]) -> bool:
     return sum(arm.seconds for arm in arms) + reserve >= rules.budget_seconds
 
 
-def _rungs(rules: Rules, arms: Sequence[Arm], confirmed: Set[str], order: Mapping[str, int]) -> list[_Rung]:
+def _rungs(rules: Rules, arms: Sequence[Arm], confirmed: Set[str], order: Mapping[str, int], hand: Hand) -> list[_Rung]:
     """The rungs from the first to the last that a budget in steps has room for.
 
     Of the arms that wait at a rung the i-th best goes on if i, with the arms that have yet to arrive, is less than the
-    number of free slots: then no order of the rest could push it out.
+    number of free slots: then no order of the rest could push it out. Arms kept by hand go on in any case, and take a
+    slot as long as there is one.
     """
     sizes = rules.sizes(tuple(arm.search_steps for arm in arms))
     rungs: list[_Rung] = []
@@ -148,9 +170,11 @@ def _rungs(rules: Rules, arms: Sequence[Arm], confirmed: Set[str], order: Mappin
         gone = [arm for arm in members if (arm.limit > step if after else arm.name in confirmed)]
         rest = [arm for arm in members if arm not in gone and arm.state != "lost"]
         coming = sum(step not in arm.scores for arm in rest)
-        here = _ranked((arm for arm in rest if step in arm.scores), step, order)
-        free = max(0, (after or rules.final) - len(gone))
-        on = gone + here[: max(0, free - coming - missing)]
+        arrived = _ranked((arm for arm in rest if step in arm.scores), step, order)
+        kept = [arm for arm in arrived if arm.name in hand.kept]
+        here = [arm for arm in arrived if arm not in kept]
+        free = max(0, (after or rules.final) - len(gone) - len(kept))
+        on = gone + kept + here[: max(0, free - coming - missing)]
         settled = not coming and not missing
         rungs.append(_Rung(step, members, on, here[free:], settled))
         members, missing = on, 0 if settled else max(0, after - len(on))
@@ -186,7 +210,9 @@ def _finalists(
     return tuple(dict.fromkeys(found))
 
 
-def _place(arm: Arm, rungs: Sequence[_Rung], arms: Sequence[Arm], finalists: Sequence[str], spent: bool) -> Place:
+def _place(
+    arm: Arm, rungs: Sequence[_Rung], arms: Sequence[Arm], finalists: Sequence[str], hand: Hand, spent: bool
+) -> Place:
     """Where an arm stands."""
     step = max(arm.scores, default=0)
     better = [a for a in arms if step in a.scores and a.scores[step] > arm.scores[step]] if step else []
@@ -194,11 +220,13 @@ def _place(arm: Arm, rungs: Sequence[_Rung], arms: Sequence[Arm], finalists: Seq
     fate: Fate = "waits"
     if arm.name in finalists:
         fate = "final"
+    elif arm.name in hand.dropped:
+        fate = "dropped"
     elif arm.state == "lost":
         fate = "lost"
     elif arm.state != "waits":
         fate = "under way"
-    elif spent or rung is None or arm in rung.out or (rung.settled and arm not in rung.on):
+    elif spent or hand.ended or rung is None or arm in rung.out or (rung.settled and arm not in rung.on):
         fate = "dropped"
     elif arm in rung.on:
         fate = "goes on"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,19 +10,37 @@ from core.run.errors import RunDirError
 from core.run.limit import read_limit
 from core.run.methods import method_of
 from s3tui.race.answer import Answer, answer_of
+from s3tui.race.compute import Compute, compute_of
 from s3tui.race.decide import Arm, Confirmation, Decision, State, decide
 from s3tui.race.record import Record
 from s3tui.race.track import Track, track
 from s3tui.runs.records.result import Result
 from s3tui.runs.status import Broken, Dead, Done, Paused, Queued, Quiet, Running
-from s3tui.runs.workspace import FoundRun
+from s3tui.runs.workspace import FoundRun, Workspace, read_run
 
 Runs = Mapping[str, FoundRun]  # by names without that of the suite
 
 
+def runs_of(workspace: Workspace, suite: str, record: Record) -> dict[str, FoundRun]:
+    """The runs of a race that are there, read anew."""
+    found = {}
+    for name in (*record.arms, *record.confirmations()):
+        directory = workspace.run(f"{suite}/{name}")
+        with contextlib.suppress(OSError):
+            if directory.exists():
+                found[name] = read_run(directory, f"{suite}/{name}")
+    return found
+
+
 def decision(record: Record, runs: Runs) -> Decision:
     """What happens next in a race."""
-    return decide(record.rules, arms_of(record, runs), confirmations_of(record, runs))
+    return decide(record.rules, arms_of(record, runs), confirmations_of(record, runs), record.hand)
+
+
+def compute(record: Record, runs: Runs, decision: Decision) -> Compute:
+    """What all runs of a race have taken, and what is still to come."""
+    arms, confirmations = arms_of(record, runs), confirmations_of(record, runs)
+    return compute_of(record.rules, arms, confirmations, decision, record.hand.ended)
 
 
 def arms_of(record: Record, runs: Runs) -> list[Arm]:

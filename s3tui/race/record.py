@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from core.run.fields import Between, Count, Positive
+from core.run.errors import RunDirError
+from core.run.fields import LATER, Between, Count, Positive
 from core.run.rundir import read_record_if_there, write_json
 
 FILE = "race.json"
@@ -58,11 +59,23 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Hand:
+    """What was decided by hand: arms that are dropped, those that go on wherever they stand, and whether it is ended.
+
+    No arm is both dropped and kept.
+    """
+
+    dropped: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    ended: bool = False
+
+
+@dataclass(frozen=True)
 class Record:
     """The content of `race.json`. `arms` are names of runs without that of the suite, in the order of their turn.
 
     `seeds` are those of confirmations, which no arm has. `ranges` are those of the experiment as JSON, and `drawn` the
-    values that were drawn from them for each arm.
+    values that were drawn from them for each arm. The last `added` arms were added by hand.
     """
 
     rules: Rules
@@ -70,6 +83,8 @@ class Record:
     seeds: tuple[Count, ...]
     ranges: str = ""
     drawn: tuple[dict[str, Any], ...] = ()
+    added: Count = field(default=0, metadata=LATER)
+    hand: Hand = field(default_factory=Hand, metadata=LATER)
 
     def confirmation(self, arm: str, seed: int) -> str:
         """The name of the run that confirms an arm with a seed: `best/method=s3,confirm=4,seed=7` for the arm 4."""
@@ -92,6 +107,14 @@ def write_race(folder: Path, record: Record) -> None:
     """Write the record of a race into the folder of its experiment."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE, {"v": 1} | asdict(record))
+
+
+def read_race_if_whole(folder: Path) -> Record | None:
+    """The race in a folder, None if there is none, or if its file is damaged."""
+    try:
+        return read_race(folder)
+    except RunDirError:
+        return None
 
 
 def read_race(folder: Path) -> Record | None:

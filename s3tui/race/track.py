@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.run.events import Eval, Event, EventReader, Started, score_of
-from s3tui.runs.run_state import RunState, fold
+from s3tui.runs.run_state import PHASES, RunState, fold
 
 RETRAIN = "retrain"
 
@@ -53,22 +53,28 @@ def _track(events: Path, size: int, changed: int) -> Track:
 
 def track_of(events: Sequence[Event]) -> Track:
     """The track in a list of events, of which those that a later attempt repeats are void."""
-    state, seconds, pace, searched = RunState(), 0.0, 0.0, 0
+    state, seconds, pace = RunState(), 0.0, 0.0
+    steps: dict[str, int] = {}  # of each phase, of which the last one, the test, has none
     evaluations: dict[int, float] = {}
     for event in events:
         if isinstance(event, Started):
             seconds += state.elapsed or 0.0
             resumed = event.resumed_step if event.resumed_phase == RETRAIN else 0
             evaluations = {step: score for step, score in evaluations.items() if step <= resumed}
+            steps = {phase: n for phase, n in steps.items() if phase in PHASES[: _index(event.resumed_phase)]}
         state = fold(state, event)
         if isinstance(event, Eval) and event.phase == RETRAIN:
             evaluations[event.step] = _number(score_of(event.metrics))
         if state.phase == RETRAIN:
             pace = _pace(state) or pace
-        elif state.phase:
-            searched = state.step
-    steps = searched + (state.step if state.phase == RETRAIN else 0)
-    return Track(tuple(sorted(evaluations.items())), steps, seconds + (state.elapsed or 0.0), pace)
+        if state.phase in PHASES:
+            steps[state.phase] = state.step
+    return Track(tuple(sorted(evaluations.items())), sum(steps.values()), seconds + (state.elapsed or 0.0), pace)
+
+
+def _index(phase: str) -> int:
+    """The place of a phase in the order of a run; an unknown one comes last."""
+    return PHASES.index(phase) if phase in PHASES else len(PHASES)
 
 
 def _number(score: float | None) -> float:

@@ -13,6 +13,8 @@ from core.run.rundir import RunDir
 from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
+from s3tui.report.race_view import RaceView
+from s3tui.report.races import races
 from s3tui.results.standings import Standing, score, standings, written
 from s3tui.results.summary import Contest, comparisons, grouped, without_result
 from s3tui.results.verdicts import AGREEMENT, Diagnosis, Founding, diagnose
@@ -39,13 +41,14 @@ INTERVALS = (
 )
 
 
-def content(title: str, runs: Sequence[Drawn]) -> Iterator[Block]:
-    """The report on the runs of a suite."""
+def content(title: str, runs: Sequence[Drawn], raced: Sequence[RaceView] = ()) -> Iterator[Block]:
+    """The report on the runs of a suite, and on its races."""
     one_suite = len({run.run.suite for run in runs}) == 1
     found = [replace(run.run, name=run.name) if one_suite else run.run for run in runs]
     yield Heading(title, 1)
     done = sum(isinstance(run.status, Done) for run in found)
     yield Text(f"{done} of {len(found)} runs are finished.")
+    yield from races(raced)
     yield from _results(found)
     yield from _scores(runs)
     yield from _structures(runs)

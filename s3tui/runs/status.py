@@ -18,6 +18,8 @@ from s3tui.runs.records.result import Result
 
 QUIET_SECONDS = 60.0  # without an event; a step of a large model takes seconds
 HEARTBEAT_SECONDS = 30.0  # without a heartbeat: six were missed
+KILL = "kill"  # of the kinds of death: somebody else ended the worker, which says nothing about the run
+KILLERS = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})  # others a process brings on itself
 
 
 @dataclass(frozen=True)
@@ -311,14 +313,14 @@ def manner_of_death(facts: Facts) -> tuple[str, str]:
     if end is not None and end.out_of_memory:
         return "killed by the kernel: out of memory", "out-of-memory"
     if end is not None and end.signal is not None:
-        return f"the worker was ended by {end.signal}", "crash"
+        return f"the worker was ended by {end.signal}", KILL if end.signal in KILLERS else "crash"
     if end is not None:
         return f"the worker ended with exit code {end.code} and reported no error", "crash"
     if process.host != facts.host:
         return f"it ran on {process.host}, and ended there or cannot be seen from here", "moved"
     if _restarted(facts, process):
         return "the machine was restarted", "restart"
-    return "the worker and its supervisor are gone; how they ended is not known", "crash"
+    return "the worker and its supervisor are gone; how they ended is not known", KILL
 
 
 def signature(status: Broken | Dead) -> str:

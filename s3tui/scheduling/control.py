@@ -28,13 +28,13 @@ from s3tui.system.file_locks import try_lock
 DELETED = ".deleted-"
 
 
-def hold(workspace: Workspace, run: FoundRun, at_once: bool = False) -> str:
+def hold(workspace: Workspace, run: FoundRun, at_once: bool = False, reason: str = "stopped on demand") -> str:
     """Stop a run through its checkpoint, or keep it from starting; says what was done."""
     if isinstance(run.status, (Done, Broken, Dead, Cancelled, Damaged)):
         raise RefusedError(f"{run.name} is {run.status.name}", "only what waits or runs can be stopped")
     if isinstance(run.status, Paused):
         return "paused already"
-    workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="held", reason="stopped on demand"))
+    workspace.queue.change(run.directory, lambda queue: replace(queue, wanted="held", reason=reason))
     return launcher_of(run).stop(run, at_once)
 
 

@@ -5,22 +5,26 @@ Every step leaves files from which the next dispatcher decides the same, whereve
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from core.run.errors import RunDirError, S3Error
+from core.run.errors import S3Error
 from core.run.limit import Limit, write_limit
 from s3tui.race.confirm import confirmation_of
 from s3tui.race.decide import Decision, Place
 from s3tui.race.facts import Runs, decision
-from s3tui.race.record import FILE, Record, read_race
+from s3tui.race.record import FILE, Record, read_race_if_whole
 from s3tui.runs.index import Board
 from s3tui.runs.records.queue import Queue, queued
 from s3tui.runs.status import Paused, Quiet, Running
 from s3tui.runs.workspace import FoundRun
+from s3tui.scheduling.control import hold
 
 SPENT = "the budget of the race is spent"
+DROPPED = "dropped by hand"
+ENDED = "the race was ended by hand"
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,26 @@ class Race:
 
 def races(board: Board, suite: str = "") -> Iterator[Race]:
     """The races of a workspace, or of a suite; a race whose record is damaged is left out."""
-    for folder in dict.fromkeys(name.rpartition("/")[0] for name in board.runs if name.count("/") == 2):
-        if suite and folder.partition("/")[0] != suite:
-            continue
-        path = board.workspace.path / folder
-        try:
-            record = read_race(path) if (path / FILE).exists() else None
-        except RunDirError:
-            continue
-        if record is not None:
-            runs = {name.partition("/")[2]: run for name, run in board.runs.items() if name.startswith(f"{folder}/")}
-            yield Race(folder, record, runs, decision(record, runs))
+    for name in race_names(board):
+        if not suite or name.partition("/")[0] == suite:
+            race = race_called(board, name)
+            if race is not None:
+                yield race
+
+
+def race_names(board: Board) -> list[str]:
+    """The names of the races of a workspace, also of those whose record is damaged."""
+    folders = dict.fromkeys(name.rpartition("/")[0] for name in board.runs if name.count("/") == 2)
+    return [folder for folder in folders if (board.workspace.path / folder / FILE).exists()]
+
+
+def race_called(board: Board, name: str) -> Race | None:
+    """The race of this name; None where there is none, or its record is damaged."""
+    record = read_race_if_whole(board.workspace.path / name)
+    if record is None:
+        return None
+    runs = {full.partition("/")[2]: run for full, run in board.runs.items() if full.startswith(f"{name}/")}
+    return Race(name, record, runs, decision(record, runs))
 
 
 def has_actions(board: Board, suite: str = "") -> bool:
@@ -70,6 +83,7 @@ def advance(board: Board) -> set[str]:
 
 def _changes(board: Board, race: Race) -> Iterable[FoundRun]:
     changed = [
+        *(_stop(board, race, name) for name in race.decision.stop),
         *(_withdraw(board, race.runs[name], SPENT) for name in race.decision.withdraw),
         *(_promote(board, race.runs[name], step) for name, step in race.decision.promote.items()),
         *(run for name in race.decision.confirm for run in _confirm(board, race, name)),
@@ -89,6 +103,14 @@ def _promote(board: Board, run: FoundRun, step: int) -> FoundRun | None:
         board.workspace.queue.change(run.directory, lambda queue: queued(queue, run.attempt))
     write_limit(run.directory, Limit(step))
     board.workspace.queue.note(run.directory)
+    return run
+
+
+def _stop(board: Board, race: Race, name: str) -> FoundRun:
+    """Stop an arm through its checkpoint, as was decided by hand, from which it can go on if that is taken back."""
+    run, reason = race.runs[name], DROPPED if name in race.record.hand.dropped else ENDED
+    with contextlib.suppress(S3Error):  # it has just ended, or its cluster does not answer: the next round sees
+        hold(board.workspace, run, reason=reason)
     return run
 
 
@@ -125,7 +147,7 @@ def _noted(board: Board, race: Race) -> Iterator[FoundRun]:
         run = race.runs.get(name)
         if run is None or not isinstance(run.status, Paused) or name in race.decision.promote:
             continue
-        reason = standing(place, last)
+        reason = DROPPED if name in race.record.hand.dropped else standing(place, last)
         if reason and run.queue is not None and run.queue.wanted == "held" and run.queue.reason != reason:
             board.workspace.queue.change(run.directory, partial(_with_reason, reason=reason))
             yield run

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from core.run.errors import SpecError
 from core.run.spec import RunSpec
+from s3tui.race.facts import Runs, arms_of
 from s3tui.race.record import Record, Rules, fresh_seeds
+from s3tui.runs.status import Broken, Dead
 from s3tui.suite import ranges as drawing
 from s3tui.suite.matrix import MOST_RUNS, Point
 from s3tui.suite.race_table import check_arms, race_table
@@ -19,12 +21,16 @@ Table = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """An experiment that races: its rules, how many arms it asks for, its ranges and what was drawn for each arm."""
+    """An experiment that races: its rules, how many arms it asks for, its ranges and what was drawn for each arm.
+
+    The last `added` arms were added by hand.
+    """
 
     rules: Rules
     arms: int | None
     ranges: drawing.Ranges
     drawn: tuple[Point, ...] = ()
+    added: int = 0
 
 
 def entry(table: Table, key: Key, problems: Problems) -> tuple[Entry | None, Table]:
@@ -47,11 +53,17 @@ def entry(table: Table, key: Key, problems: Problems) -> tuple[Entry | None, Tab
 
 
 def with_arms(
-    entry: Entry, points: Sequence[Point], former: Record | None, key: Key, problems: Problems
+    entry: Entry,
+    points: Sequence[Point],
+    former: Record | None,
+    runs: Callable[[Record], Runs],
+    key: Key,
+    problems: Problems,
 ) -> tuple[Entry | None, list[Point]]:
     """The points of the arms, with what is drawn; arms that were drawn before keep their values.
 
-    The entry is None where the arms cannot be told, which is noted.
+    More arms are drawn by how the former ones did, of which `runs` gives the runs. Those that were added by hand come
+    on top of those that are asked for. The entry is None where the arms cannot be told, which is noted.
     """
     if not entry.ranges:
         if entry.arms not in (None, len(points)):
@@ -62,13 +74,29 @@ def with_arms(
         problems.add((*key, "arms"), reason)
         return None, list(points)
     same = former is not None and former.ranges == drawing.as_text(entry.ranges)
-    known: Sequence[Mapping[str, Any]] = former.drawn if former is not None and same else ()
+    former = former if same else None
+    known: Sequence[Mapping[str, Any]] = former.drawn if former is not None else ()
+    added = former.added if former is not None else 0
     try:
-        drawn = tuple(drawing.draw(entry.ranges, len(points), entry.arms, known))
+        before = lambda: tried(former, runs(former)) if former is not None else ()  # noqa: E731
+        drawn = tuple(drawing.draw(entry.ranges, len(points), entry.arms + added, known, before))
     except SpecError as error:
         problems.add(key, str(error))
         return None, list(points)
-    return replace(entry, drawn=drawn), [points[i % len(points)] for i in range(entry.arms)]
+    return replace(entry, drawn=drawn, added=added), [points[i % len(points)] for i in range(entry.arms + added)]
+
+
+def tried(record: Record, runs: Runs) -> tuple[drawing.Tried, ...]:
+    """How the arms of a race did, as far as that says anything of their values; one that was cancelled does not."""
+    return tuple(_tried(record, runs))
+
+
+def _tried(record: Record, runs: Runs) -> Iterator[drawing.Tried]:
+    for arm, values in zip(arms_of(record, runs), record.drawn, strict=False):
+        run = runs.get(arm.name)
+        failed = run is not None and isinstance(run.status, (Broken, Dead)) and arm.state == "lost"
+        if arm.scores or failed or arm.state != "lost":
+            yield drawing.Tried(values, arm.scores, record.rules.rungs[-1] in arm.scores and not failed, failed)
 
 
 def overridden(overrides: Table, drawn: Point) -> Table:
@@ -88,4 +116,5 @@ def recorded(entry: Entry, runs: Sequence[tuple[str, RunSpec]], key: Key, proble
         fresh_seeds((spec.seed for _, spec in runs), entry.rules.confirm),
         drawing.as_text(entry.ranges),
         tuple(map(drawing.as_keys, entry.drawn)) if entry.ranges else (),
+        entry.added,
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
-from core.run.errors import UsageError
+from core.run.errors import RunDirError, UsageError
 from core.run.limit import Limit, write_limit
-from s3tui.race.facts import arms_of, confirmations_of
-from s3tui.race.record import FILE, Record, write_race
+from s3tui.race.facts import arms_of, confirmations_of, runs_of
+from s3tui.race.record import FILE, Hand, read_race_if_whole, write_race
 from s3tui.runs.records.queue import queued
-from s3tui.runs.workspace import FoundRun, Workspace, read_run
+from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling.control import remove
 from s3tui.suite.load import PlannedRun, Suite
 
@@ -25,14 +25,21 @@ def check_whole(suite: Suite, runs: Sequence[PlannedRun]) -> None:
 
 
 def resting(suite: Suite, fresh: bool) -> frozenset[str]:
-    """The arms that are not queued again: they wait at a rung or are under way, or were lost and others confirmed."""
+    """The arms that are not queued again.
+
+    They wait at a rung or are under way, were dropped or ended by hand, or were lost and others are confirmed.
+    """
     if fresh:
         return frozenset()
     names: set[str] = set()
-    for record in suite.races.values():
-        found = _found(suite, record)
+    workspace = Workspace(suite.workspace)
+    for name, record in suite.races.items():
+        found = runs_of(workspace, suite.name, record)
         rest = ("waits", "open", *(["lost"] if confirmations_of(record, found) else []))
-        names |= {arm.name for arm in arms_of(record, found) if arm.name in found and arm.state in rest}
+        there = read_race_if_whole(suite.folder / name)
+        hand = there.hand if there is not None else Hand()
+        out = record.arms if hand.ended else hand.dropped
+        names |= {a.name for a in arms_of(record, found) if a.name in found and (a.state in rest or a.name in out)}
     return frozenset(names)
 
 
@@ -57,12 +64,18 @@ def limit(suite: Suite, run: PlannedRun) -> None:
 
 
 def enter(suite: Suite, races: Sequence[str]) -> None:
-    """Write the records of races whose arms are all there, and queue confirmations again that were stopped."""
+    """Write the records of races whose arms are all there, and queue confirmations again that were stopped.
+
+    What was decided by hand stays. Raises RunDirError where arms were added since the suite was read.
+    """
     workspace = Workspace(suite.workspace)
     for name in races:
         record = suite.races[name]
-        write_race(suite.folder / name, record)
-        found = _found(suite, record)
+        there = read_race_if_whole(suite.folder / name)
+        if there is not None and there.added != record.added:
+            raise RunDirError(f"arms were added to the race {name} meanwhile", "run the same command again")
+        write_race(suite.folder / name, replace(record, hand=there.hand) if there is not None else record)
+        found = runs_of(workspace, suite.name, record)
         for confirmation in record.confirmations():
             run = found.get(confirmation)
             if run is not None and run.queue is not None and run.queue.wanted != "queued" and not _is_done(run):
@@ -71,14 +84,3 @@ def enter(suite: Suite, races: Sequence[str]) -> None:
 
 def _is_done(run: FoundRun) -> bool:
     return run.directory.result.exists()
-
-
-def _found(suite: Suite, record: Record) -> dict[str, FoundRun]:
-    """The runs of a race that are there."""
-    workspace, found = Workspace(suite.workspace), {}
-    for name in (*record.arms, *record.confirmations()):
-        directory = workspace.run(f"{suite.name}/{name}")
-        with contextlib.suppress(OSError):
-            if directory.exists():
-                found[name] = read_run(directory, f"{suite.name}/{name}")
-    return found

@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import Field
 
-from core.run.errors import RunDirError, SpecError
+from core.run.errors import SpecError
 from core.run.given import awaited
 from core.run.methods import GIVEN
 from core.run.rundir import RunDir
 from core.run.spec import PRESETS, RunSpec
 from s3tui.launchers.registry import kinds
-from s3tui.race.record import Record, read_race
+from s3tui.race.facts import Runs, runs_of
+from s3tui.race.record import Record, read_race_if_whole
 from s3tui.runs.records.launch import AUTO, Launch
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.workspace import Workspace
@@ -103,10 +104,11 @@ class _Races:
 
     def before(self, experiment: str) -> Record | None:
         """The record that this race has left, if it can be read."""
-        try:
-            return read_race(self.folder / experiment)
-        except RunDirError:
-            return None
+        return read_race_if_whole(self.folder / experiment)
+
+    def runs(self, record: Record) -> Runs:
+        """The runs that a race of before has left."""
+        return runs_of(Workspace(self.folder.parent), self.folder.name, record)
 
 
 def _table(parent: Table, key: Key, problems: Problems) -> Table:
@@ -250,7 +252,7 @@ def _experiment(
         table.get("matrix", {}), lambda axis, message: problems.add((*key, "matrix", *axis), message)
     )
     if race is not None:
-        race, points = arms.with_arms(race, points, races.before(name), (*key, "race"), problems)
+        race, points = arms.with_arms(race, points, races.before(name), races.runs, (*key, "race"), problems)
     drawn = race.drawn if race is not None else ({},) * len(points)
     shown = [matrix.written(point | more) for point, more in zip(points, drawn, strict=True)]
     names = [f"{name}/{point}" if point else name for point in shown]

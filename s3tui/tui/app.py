@@ -147,9 +147,9 @@ class S3App(App[None]):
         if (screen := self.looked_at) is not None:
             screen.show_latest()
 
-    def watch_runs(self, names: Iterable[str]) -> None:
-        """Load the details of these runs, and of no others, into the snapshots that follow."""
-        self._feed.watch(names)
+    def watch_runs(self, names: Iterable[str], race: str = "") -> None:
+        """Load the details of these runs and of this race, and of no others, into the snapshots that follow."""
+        self._feed.watch(names, race)
 
     # Other screens
 

@@ -18,6 +18,7 @@ from core.run.events import EventReader
 from s3tui.devices.leases import Leases
 from s3tui.devices.nvml import visible_gpus
 from s3tui.listing.run_row import Line, line_of
+from s3tui.report.race_view import RaceView, view_of
 from s3tui.runs.history import History
 from s3tui.runs.index import Board
 from s3tui.runs.log_reader import LogReader
@@ -27,6 +28,7 @@ from s3tui.runs.verdicts import Verdicts
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling.dispatcher import Settings
 from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
+from s3tui.scheduling.races import race_called, race_names
 from s3tui.system.cpu import usable_cores
 from s3tui.text.sanitize import clean
 from s3tui.tui.snapshot import Devices, RunDetail, Snapshot
@@ -37,6 +39,7 @@ LIVE_SECONDS = (
 IDLE_SECONDS = 1.0  # and while nothing does
 BOARD_SECONDS = 0.25  # between two rounds of the dispatcher
 DEVICE_SECONDS = 2.0
+RACE_SECONDS = 1.0  # between two looks at the race that is shown
 READ_BYTES = 2**18  # of an event file at a time, so that many files progress together
 READ_SECONDS = 0.1  # of reading events before the next snapshot
 VERDICT_SECONDS = 0.03  # of reading structures in a round; the first table does not wait for them
@@ -106,6 +109,8 @@ class Feed:
         self._read_only = ""
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._watched: frozenset[str] = frozenset()
+        self._race, self._races = "", frozenset[str]()
+        self._race_view: RaceView | None = None
         self._followers: dict[str, Follower] = {}
         self._lines: dict[str, Line] = {}
         self._verdicts = Verdicts()
@@ -113,7 +118,7 @@ class Feed:
         self._devices = Devices()
         self._shown: tuple[object, ...] = ()
         self._has_news, self._published_at = False, float("-inf")
-        self._board_at = self._devices_at = float("-inf")
+        self._board_at = self._devices_at = self._races_at = float("-inf")
         self._wake, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -130,9 +135,9 @@ class Feed:
             follower.close()
         return self._dispatching.leave()
 
-    def watch(self, names: Iterable[str]) -> None:
-        """From now on load the details of exactly these runs."""
-        self._watched = frozenset(names)
+    def watch(self, names: Iterable[str], race: str = "") -> None:
+        """From now on load the details of exactly these runs, and of this race."""
+        self._watched, self._race = frozenset(names), race
         self._wake.set()
 
     def do(self, request: Callable[[], None]) -> None:
@@ -173,6 +178,7 @@ class Feed:
         changed |= self._verdicts.advance(VERDICT_SECONDS)
         self._verdicts.note({name: self._board.runs.get(name) for name in changed})
         self._look_at_devices()
+        self._look_at_races(at_once=requested)
         for name in changed:
             self._line(name)
         self._publish_what_is_new(bool(changed))
@@ -238,6 +244,17 @@ class Feed:
         load = round(os.getloadavg()[0], 1)
         self._devices = Devices(gpus, by_key, usable_cores(), leases.cores(), load)
 
+    def _look_at_races(self, at_once: bool) -> None:
+        now, shown = time.monotonic(), self._race_view.race.name if self._race_view else ""
+        if not at_once and shown == self._race and now - self._races_at < RACE_SECONDS:
+            return
+        self._races_at = now
+        self._races = frozenset(race_names(self._board))
+        race = race_called(self._board, self._race) if self._race else None
+        view = view_of(race) if race is not None else None
+        if view != self._race_view:
+            self._race_view = view
+
     def _line(self, name: str) -> None:
         run = self._board.runs.get(name)
         if run is None:
@@ -263,6 +280,8 @@ class Feed:
             self._dispatching.trouble,
             self._read_only,
             self._watched,
+            self._races,
+            self._race_view,
         )
         self._has_news |= runs_changed or rest != self._shown
         now = time.monotonic()
@@ -274,7 +293,7 @@ class Feed:
         self._publish(
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
-                self._dispatching.trouble, self._read_only, loaded=True,
+                self._dispatching.trouble, self._read_only, self._races, self._race_view, loaded=True,
             )
         )  # fmt: skip
 

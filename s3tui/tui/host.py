@@ -29,8 +29,8 @@ class Host(Protocol):
     def in_background(self, job: Callable[[], None]) -> None:
         """Call `job` in the thread that reads the workspace."""
 
-    def watch_runs(self, names: Iterable[str]) -> None:
-        """Load the details of these runs, and of no others, into the snapshots that follow."""
+    def watch_runs(self, names: Iterable[str], race: str = "") -> None:
+        """Load the details of these runs and of this race, and of no others, into the snapshots that follow."""
 
     def open_workspace(self, workspace: Workspace) -> None:
         """Show another workspace."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from s3tui.devices.placement import Gpu, Lease
 from s3tui.listing.run_row import Line
+from s3tui.report.race_view import RaceView
 from s3tui.runs.history import HistoryView
 from s3tui.runs.workspace import FoundRun
 
@@ -35,7 +36,8 @@ class RunDetail:
 class Snapshot:
     """The state of the workspace. Parts that have not changed since the previous snapshot are the same objects.
 
-    `details` are those of watched runs. `read_only` says why nothing can be changed; empty if it can.
+    `details` are those of watched runs. `races` are the names of the races, `race` is the watched one. `read_only` says
+    why nothing can be changed; empty if it can.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)
@@ -46,4 +48,6 @@ class Snapshot:
     paused: bool = False
     trouble: str = ""
     read_only: str = ""
+    races: Set[str] = frozenset()
+    race: RaceView | None = None
     loaded: bool = False

@@ -4,7 +4,7 @@ import signal
 import subprocess
 
 import pytest
-from processes import DEADLINE, STAND_IN, SUITE, drive, is_alive, kill, wait_until, worker_pid
+from processes import DEADLINE, NO_RETRIES, STAND_IN, SUITE, drive, is_alive, kill, wait_until, worker_pid
 from terminals import at_a_terminal
 
 from core.run.events import Finished, Started, read_events
@@ -151,25 +151,19 @@ def test_wrong_input_alone_exits_as_wrong_input(run):
     assert run('[experiment.bad]\nmodel = "bad-data"\n[experiment.s]\n')[0] == 2
 
 
-@pytest.mark.parametrize(
-    ("act", "manner", "last"),
-    [
-        ("kill-self", "the worker was ended by SIGKILL", "about to be killed"),
-        ("silent-exit", "the worker ended with exit code 3 and reported no error", "Segmentation fault, more or less"),
-    ],
-)
-def test_a_worker_that_dies_is_told_with_the_end_of_its_log(run, act, manner, last):
-    code, _, err = run(f'[experiment.x]\nmodel = "{act}"\n')
+def test_a_worker_that_dies_is_told_with_the_end_of_its_log(run):
+    code, _, err = run('[experiment.x]\nmodel = "silent-exit"\n')
+    manner = "the worker ended with exit code 3 and reported no error"
     assert code == 1
     assert f"x: retry 1 of 2 after crash: {manner}" in err
     assert f"x: dead: {manner}; it failed the same way twice (log: " in err
-    assert err.splitlines()[-1] == f"    {last}"
+    assert err.splitlines()[-1] == "    Segmentation fault, more or less"
 
 
 def test_a_run_that_died_is_tried_again(run, tmp_path):
     code, _, err = run('[experiment.x]\nmodel = "second-time"\n')
     assert code == 0
-    assert "x: retry 1 of 2 after crash: the worker was ended by SIGKILL" in err
+    assert "x: start 1 of 10 after a kill: the worker was ended by SIGKILL" in err
     events, _ = read_events(tmp_path / "runs/first/x/events.jsonl")
     assert sum(isinstance(event, Started) for event in events) == 2
 
@@ -201,9 +195,10 @@ def test_one_slot_runs_one_at_a_time(run, tmp_path):
 
 
 def test_without_retries_a_crash_is_the_end_until_the_suite_is_run_again(run, tmp_path):
-    head = SUITE.replace("threads = 1", "threads = 1\nretries = 0")
-    assert run('[experiment.x]\nmodel = "second-time"\n', head=head)[0] == 1
-    assert run('[experiment.x]\nmodel = "second-time"\n', head=head)[0] == 0
+    code, _, err = run('[experiment.x]\nmodel = "second-time"\n', head=NO_RETRIES)
+    assert code == 1
+    assert "x: dead: the worker was ended by SIGKILL (log: " in err
+    assert run('[experiment.x]\nmodel = "second-time"\n', head=NO_RETRIES)[0] == 0
     events, _ = read_events(tmp_path / "runs/first/x/events.jsonl")
     assert sum(isinstance(event, Started) for event in events) == 2
 

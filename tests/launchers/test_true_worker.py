@@ -76,7 +76,7 @@ def test_a_run_that_is_stopped_and_killed_ends_with_a_result_and_loses_no_step(f
     kill(read_process(directory).worker.pid, signal.SIGKILL)
     _, err = dispatcher.communicate(timeout=4 * DEADLINE)
     assert dispatcher.returncode == 0
-    assert "retry 1 of 2 after crash: the worker was ended by SIGKILL" in err
+    assert "start 1 of 10 after a kill: the worker was ended by SIGKILL" in err
     assert read_run(directory, "first/disturbed").status.name == "finished"
 
     attempts = events_of(directory, Started)

@@ -79,6 +79,9 @@ def test_the_score_at_a_rung_is_the_best_up_to_there_and_void_events_do_not_coun
     found = track_of(events)
     assert found.scores((10, 20, 30)) == {10: 0.6, 20: 0.6}
     assert found.steps == 20
+    # Steps of a search and of training count, also once the run has come to its test.
+    whole = [start, Phase("search", 9), Step("search", 9, 1.0, 1.0, 1e-3), *events[1:-2], Phase("test", 0)]
+    assert track_of(whole).steps == 9 + 10
     assert track_of(events[:-1]).scores((10, 20)) == {10: 0.6}
     assert track_of([start, *evals((10, None))]).scores((10,)) == {10: float("-inf")}
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3tui.race.decide import Arm, Confirmation, decide
-from s3tui.race.record import Rules
+from s3tui.race.record import Hand, Rules
 
 RUNGS = (10, 30, 90)
 LOST = None
@@ -49,12 +49,14 @@ def _last(rules, scores, levels, name):
     return step, score
 
 
-def play(rules, scores, place, lazy=0.3):
+def play(rules, scores, place, hand=None, lazy=0.3):
     """Run a race to its end: what is under way arrives in a random order, and now and then nobody decides."""
     arms = {name: Arm(name, "open", rules.rungs[0]) for name in scores}
     confirmations = []
     while True:
-        decision = decide(rules, list(arms.values()), confirmations)
+        decision = decide(rules, list(arms.values()), confirmations, hand)
+        for name in decision.stop:
+            arms[name] = replace(arms[name], state="held")
         if decision.over:
             return decision, arms, confirmations
         if place.random() > lazy:
@@ -138,6 +140,12 @@ def test_a_budget_in_seconds_ends_the_race_with_what_there_is():
     assert (decision.promote, decision.withdraw, decision.confirm) == ({}, ("c",), ())
     decision = decide(rules, [*arms[:2], replace(arms[2], state="lost")], ())
     assert decision.confirm == ("b",)
+    # It stays spent once the confirmation runs: nobody goes on beside it.
+    arms[2] = replace(arms[2], state="lost")
+    under_way = decide(rules, arms, [Confirmation("b", "open", 15, 30.0)])
+    assert (under_way.spent, under_way.promote, under_way.over) == (True, {}, False)
+    over = decide(rules, arms, [Confirmation("b", "waits", 30, 60.0)])
+    assert (over.promote, over.finalists, over.over) == ({}, ("b",), True)
 
 
 def test_a_budget_in_steps_says_beforehand_how_many_arms_run_to_each_rung():
@@ -170,3 +178,55 @@ def test_a_race_of_which_every_arm_has_failed_is_over_without_finalists():
     decision = decide(Rules((10,), final=1), [arm("a", "lost"), arm("b", "lost")], ())
     assert decision.over
     assert decision.finalists == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(PLACES)
+def test_what_is_decided_by_hand_holds_in_whatever_order_arms_arrive(place):
+    rules, scores = made(place)
+    some = place.sample(sorted(scores), place.randint(1, len(scores)))
+    cut = place.randint(0, len(some))
+    hand = Hand(dropped=tuple(some[:cut]), kept=tuple(some[cut:]))
+    (one, arms, _), (other, again, _) = play(rules, scores, place, hand), play(rules, scores, place, hand)
+    assert {n: a.limit for n, a in arms.items()} == {n: a.limit for n, a in again.items()}
+    assert set(one.finalists) == set(other.finalists)
+    assert not set(one.finalists) & set(hand.dropped)
+    assert {one.places[name].fate for name in hand.dropped} <= {"dropped"}
+    assert {arms[name].limit for name in hand.dropped} <= {rules.rungs[0]}
+    for name in hand.kept:
+        assert name in one.finalists or arms[name].state == "lost"
+
+
+@settings(max_examples=100, deadline=None)
+@given(PLACES)
+def test_a_race_ended_by_hand_confirms_the_best_of_those_that_came_farthest(place):
+    rules, scores = made(place)
+    rules = replace(rules, confirm=1)
+    arms = {name: Arm(name, "open", rules.rungs[0]) for name in scores}
+    for name in place.sample(sorted(scores), place.randint(0, len(scores))):
+        score = scores[name][rules.rungs[0]]
+        arms[name] = (
+            replace(arms[name], state="waits", scores={rules.rungs[0]: score}) if score is not LOST else arms[name]
+        )
+    ended = decide(rules, list(arms.values()), (), Hand(ended=True))
+    coming = {name for name, arm in arms.items() if arm.state == "open"}
+    assert (ended.promote, set(ended.stop)) == ({}, coming)
+    arms = {name: replace(arm, state="held") if name in coming else arm for name, arm in arms.items()}
+    ended = decide(rules, list(arms.values()), (), Hand(ended=True))
+    there = sorted(
+        (name for name, arm in arms.items() if arm.scores), key=lambda n: (-arms[n].scores[rules.rungs[0]], n)
+    )
+    assert (ended.halted, ended.stop, set(ended.finalists)) == ((), (), set(there[: rules.final]))
+    assert ended.over == (not there)
+
+
+def test_an_arm_that_was_dropped_goes_on_beside_the_others_once_it_is_kept():
+    rules = Rules((10, 30), keep=0.5, final=1)
+    arms = [arm("a", limit=30, at10=0.9, at30=0.9), arm("b", at10=0.8), arm("c", at10=0.7), arm("d", at10=0.1)]
+    arms[1] = replace(arms[1], limit=30, scores={10: 0.8, 30: 0.7})
+    over = decide(rules, arms, [Confirmation("a", "waits")] * 3)
+    assert (over.over, over.places["d"].fate) == (True, "dropped")
+    kept = decide(rules, arms, [Confirmation("a", "waits")] * 3, Hand(kept=("d",)))
+    assert (kept.promote, kept.over) == ({"d": 30}, False)
+    arms[3] = replace(arms[3], limit=30, scores={10: 0.1, 30: 0.2})
+    assert decide(rules, arms, [Confirmation("a", "waits")] * 3, Hand(kept=("d",))).finalists == ("a", "d")

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 
+import pytest
 from processes import DEADLINE, SUITE, drive, kill, wait_until
 
 from core.run.limit import read_limit
@@ -19,6 +20,13 @@ RACE = """
 [experiment.best]
 race = { rungs = [10, 30, 60], keep = 0.5, confirm = 2 }
 matrix = { seed = [0, 1, 13], retrain.learning_rate = [1e-3, 2e-3] }
+method = "random"
+"""
+RANGES = """
+[experiment.best]
+race = { arms = 2, rungs = [10], confirm = 1, final = 1 }
+matrix = { seed = [0, 1] }
+retrain.learning_rate = { low = 1e-3, high = 1e-2, log = true }
 method = "random"
 """
 SMALL = """
@@ -65,6 +73,7 @@ def test_a_race_ends_with_an_answer_and_tests_only_what_it_confirms(run, s3tui, 
     code, out, _ = s3tui("race", "show", "best", "--in", tmp_path / "runs")
     assert code == 0
     assert out.count("dropped") + out.count("lost") + out.count("final") >= 6
+    assert out.count("lost: diverged: the loss is nan") == 1
 
 
 def test_the_same_command_again_repeats_nothing_and_fresh_begins_anew(run, s3tui, workspace, tmp_path):
@@ -92,20 +101,17 @@ def test_a_race_killed_anywhere_ends_as_if_nothing_had_happened(suite, s3tui, wo
     process.communicate(timeout=DEADLINE)
     reference = ended(s3tui, tmp_path)
     process = drive(file, "--fresh", env=os.environ | {"STAND_IN_STEP_SECONDS": "0.01"})
-    place, killed = random.Random(3), set()
+    place = random.Random(3)
     for _ in range(20):
         time.sleep(place.uniform(0.1, 0.6))  # no synchronisation: any moment will do
-        # A run that ends twice in the same way is not tried again, and leaves the race: each is killed once at most.
-        alive = [run for run in find_runs(workspace.path) if isinstance(run.status, Running) and run.name not in killed]
+        alive = [run for run in find_runs(workspace.path) if isinstance(run.status, Running)]
         running = {run.name: run.status.process for run in alive if run.status.process is not None}
         if place.random() < 0.4:
             process.kill()
             process.communicate(timeout=DEADLINE)
             process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.01"})
         elif running:
-            name = place.choice(sorted(running))
-            one = running[name]
-            killed.add(name)
+            one = running[place.choice(sorted(running))]
             kill(place.choice([one.worker.pid, one.supervisor.pid]), signal.SIGKILL)
         if process.poll() is not None:
             process.communicate(timeout=DEADLINE)
@@ -152,3 +158,78 @@ def test_a_detached_dispatcher_sees_a_race_through(suite, s3tui, workspace, tmp_
     drive(suite(SMALL, HEAD), "--detach").communicate(timeout=DEADLINE)
     wait_until(lambda: shown(s3tui, tmp_path)["over"])
     assert shown(s3tui, tmp_path)["answer"]["ranking"]
+
+
+def goes_to(directory):
+    """The step up to which an arm may go; 0 while it is being made."""
+    limit = read_limit(directory)
+    return limit.steps if limit else 0
+
+
+def by_hand(s3tui, tmp_path, *words):
+    """What a command that decides by hand prints with --json."""
+    code, out, err = s3tui("race", *words, "--in", tmp_path / "runs", "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_an_arm_dropped_by_hand_stops_and_leaves_the_race(suite, s3tui, workspace, tmp_path):
+    file = suite(SMALL, HEAD)
+    process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.2"})
+    wait_until(lambda: workspace.run("first/best/seed=0").events.exists())
+    done = by_hand(s3tui, tmp_path, "drop", "best", "seed=0")
+    assert done == {"race": "first/best", "done": "", "runs": [{"name": "first/best/seed=0", "done": "dropped"}]}
+    assert "Train " in process.communicate(timeout=DEADLINE)[0]
+    first = next(arm for arm in shown(s3tui, tmp_path)["arms"] if arm["name"] == "best/seed=0")
+    assert (first["fate"], first["dropped_by_hand"], first["limit"]) == ("dropped", True, 10)
+    assert read_run(workspace.run("first/best/seed=0"), "x").status.note == "dropped by hand"
+
+
+def test_what_is_decided_after_the_end_is_refused_or_goes_on(run, s3tui, tmp_path):
+    run(SMALL, head=HEAD)
+    place, over = ("--in", tmp_path / "runs"), "s3tui: the race first/best is over: "
+    assert s3tui("race", "end", "best", "--yes", *place)[2] == f"{over}s3tui race show prints its answer\n"
+    assert s3tui("race", "drop", "best", "0", *place)[2] == f"{over}s3tui run FILE --fresh begins it anew\n"
+    err = s3tui("race", "add", "best", "1", *place)[2]
+    assert err.startswith("s3tui: the arms of first/best are a fixed list, as it has no ranges: ")
+    code, _, err = s3tui("race", "keep", "best", "seed=", *place)
+    assert code == 2
+    assert err.startswith("s3tui: 3 arms are called 'seed=' in the race first/best")
+    # An arm that was dropped goes on once it is kept, and is confirmed beside the other.
+    dropped = [arm["name"] for arm in shown(s3tui, tmp_path)["arms"] if arm["fate"] == "dropped"]
+    by_hand(s3tui, tmp_path, "keep", "first/best", dropped[0])
+    assert not shown(s3tui, tmp_path)["over"]
+    run(SMALL, head=HEAD)
+    race = shown(s3tui, tmp_path)
+    assert (race["over"], dropped[0] in race["finalists"], len(race["answer"]["ranking"])) == (True, True, 2)
+
+
+def test_a_race_ended_by_hand_confirms_what_there_is(suite, s3tui, workspace, tmp_path):
+    file = suite(SMALL.replace("[10, 20]", "[10, 1500]"), HEAD)
+    process = drive(file, env=os.environ | {"STAND_IN_STEP_SECONDS": "0.08"})
+    wait_until(lambda: any(goes_to(run.directory) == 1500 for run in find_runs(workspace.path)))
+    assert s3tui("race", "end", "best", "--in", tmp_path / "runs")[0] == 2  # nobody can be asked
+    assert by_hand(s3tui, tmp_path, "end", "best", "--yes")["done"] == "ended"
+    process.kill()
+    process.communicate(timeout=DEADLINE)
+    # Whoever dispatches next carries it out.
+    out, err = drive(file).communicate(timeout=DEADLINE)
+    assert "; it was ended by hand; " in out, err
+    race = shown(s3tui, tmp_path)
+    assert (race["over"], race["ended_by_hand"], len(race["finalists"])) == (True, True, 1)
+    assert not any("1500" in arm["scores"] for arm in race["arms"])
+
+
+def test_arms_that_are_added_race_with_the_others(run, s3tui, workspace, tmp_path):
+    pytest.importorskip("optuna")
+    run(RANGES, head=HEAD)
+    before = [arm["name"] for arm in shown(s3tui, tmp_path)["arms"]]
+    done = by_hand(s3tui, tmp_path, "add", "best", "2")
+    added = [one["name"].partition("/")[2] for one in done["runs"]]
+    code, _, err = run(RANGES, head=HEAD)
+    assert code == 0, err
+    race = shown(s3tui, tmp_path)
+    assert race["over"]
+    assert {arm["name"] for arm in race["arms"]} == {*before, *added}
+    assert all(arm["scores"] for arm in race["arms"])
+    assert [name.partition(",")[0] for name in added] == ["best/seed=0", "best/seed=1"]

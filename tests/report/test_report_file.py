@@ -8,11 +8,16 @@ from drawn import make
 
 from core.run.methods import OWN
 from s3tui.plot.load import read_all
+from s3tui.race.record import Record, Rules, write_race
 from s3tui.report.blocks import Heading, Picture, Table, Text
 from s3tui.report.content import content
 from s3tui.report.html import page
 from s3tui.report.markdown import markdown
+from s3tui.report.race_view import view_of
+from s3tui.report.races import races as parts_of_races
+from s3tui.runs.index import Board
 from s3tui.runs.workspace import Workspace
+from s3tui.scheduling.races import races
 
 
 @pytest.fixture
@@ -75,6 +80,23 @@ def test_it_tells_results_gains_settings_versions_and_that_no_energy_is_known(wr
     assert "Energy is known only for runs" in text
     for part in ("Results", "Scores and parameters", "Transfer", "Structures", "Curves", "Settings"):
         assert part in text
+
+
+def test_a_race_has_its_bracket_and_its_scores_against_compute(workspace, s3tui, tmp_path):
+    for seed, score in enumerate((0.5, 0.7, 0.6)):
+        make(workspace.path, f"third/best/seed={seed}", seed=seed, score=score, method="random")
+    arms = tuple(f"best/seed={seed}" for seed in range(3))
+    write_race(workspace.path / "third/best", Record(Rules((60,), confirm=1, final=1), arms, (9,)))
+    code, _, err = s3tui("report", "runs/third", "-o", "race.md")
+    assert code == 0, err
+    text = (tmp_path / "race.md").read_text(encoding="utf-8")
+    assert text.index("## Races") < text.index("### third/best") < text.index("## Results")
+    lines = [line for line in text.splitlines() if "─● " in line or "─✗ " in line]
+    assert lines == ["1 1  ───────● 70.00", "2 2  ───────✗ 60.00", "0 0  ───────✗ 50.00"]
+    board = Board(workspace)
+    board.refresh()
+    shown = Page(page("third", parts_of_races([view_of(race) for race in races(board)])))
+    assert shown.tags.count("svg") == 2
 
 
 EVIL = "<script>alert(1)</script> | `*_ <img src=x>"

@@ -79,7 +79,8 @@ def test_an_error_of_its_own_is_told_with_what_to_do():
 @pytest.mark.parametrize(
     ("facts", "manner", "kind"),
     [
-        ({"exit": ended(signal="SIGKILL")}, "the worker was ended by SIGKILL", "crash"),
+        ({"exit": ended(signal="SIGKILL")}, "the worker was ended by SIGKILL", "kill"),
+        ({"exit": ended(signal="SIGSEGV")}, "the worker was ended by SIGSEGV", "crash"),
         ({"exit": ended(signal="SIGKILL", out_of_memory=True)}, "killed by the kernel: out of memory", "out-of-memory"),
         ({"exit": ended(code=3)}, "the worker ended with exit code 3 and reported no error", "crash"),
         ({"boot": "boot-2"}, "the machine was restarted", "restart"),
@@ -88,7 +89,7 @@ def test_an_error_of_its_own_is_told_with_what_to_do():
             "it ran on node1, and ended there or cannot be seen from here",
             "moved",
         ),
-        ({}, "the worker and its supervisor are gone; how they ended is not known", "crash"),
+        ({}, "the worker and its supervisor are gone; how they ended is not known", "kill"),
     ],
 )
 def test_a_worker_that_went_without_a_word_is_dead_in_the_manner_that_is_known(facts, manner, kind):

@@ -90,6 +90,8 @@ def that_change_runs(evil):
         ("resume",),
         ("resume", evil.in_slurm),
     )
+    for words in (("drop", EVIL, "0"), ("keep", EVIL, EVIL), ("add", EVIL, "1"), ("end", EVIL, "--yes")):
+        yield ("race", *words)
     yield ("rm", "*")
     yield from (("rm", "*", "--yes"), ("gc",), ("gc", "--json"))
 

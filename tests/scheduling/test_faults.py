@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from processes import DEADLINE, SUITE, drive, drive_through_kills, is_alive, kill, wait_until, worker_pid
+from processes import DEADLINE, NO_RETRIES, SUITE, drive, drive_through_kills, is_alive, kill, wait_until, worker_pid
 from stand_in import result
 
 from core.run.events import Finished, Started, read_events
@@ -104,13 +104,12 @@ def test_a_supervisor_killed_with_its_worker_is_a_death_that_is_tried_again(suit
 
 
 def test_a_worker_killed_at_any_moment_is_tried_again_until_it_is_done(suite, workspace, states):
-    head = SUITE.replace("threads = 1", "threads = 1\nretries = 99")
-    process = drive(suite("[experiment.a]\n", head), env=os.environ | {"STAND_IN_STEP_SECONDS": "0.01"})
+    process = drive(suite("[experiment.a]\n"), env=os.environ | {"STAND_IN_STEP_SECONDS": "0.01"})
     directory = workspace.run("first/a")
     kill(worker_pid(directory.path), signal.SIGKILL)
     _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0
-    assert "a: retry 1 of 99 after crash: the worker was ended by SIGKILL" in err
+    assert "a: start 1 of 10 after a kill: the worker was ended by SIGKILL" in err
     assert states() == {"a": "finished"}
 
 
@@ -133,7 +132,7 @@ def test_a_damaged_file_damages_its_own_run_alone(run, workspace, told, file, co
 
 @pytest.mark.parametrize("file", ["summary.json", "process.json", "exit.json", "queue.json"])
 def test_a_damaged_file_that_can_be_made_anew_is_no_obstacle_to_another_try(run, workspace, told, file):
-    run("[experiment.x]\nmodel = 'second-time'\n", head=SUITE.replace("threads = 1", "threads = 1\nretries = 0"))
+    run("[experiment.x]\nmodel = 'second-time'\n", head=NO_RETRIES)
     (workspace.run("first/x").path / file).write_text("{")
     assert status(workspace, "x").name == "damaged"
     told("retry", "x", "--in", "runs")
@@ -156,7 +155,7 @@ def pretend(directory, **changes):
 @pytest.fixture
 def died(run, workspace):
     """A run that died, held."""
-    run("[experiment.x]\nmodel = 'kill-self'\n")
+    run("[experiment.x]\nmodel = 'kill-self'\n", head=NO_RETRIES)
     return workspace.run("first/x")
 
 
@@ -215,7 +214,7 @@ def test_a_clock_that_was_set_back_kills_nobody(suite, workspace, states):
 
 
 def test_a_run_that_waits_does_not_wait_longer_for_a_clock_that_was_set_back(run, workspace):
-    run("[experiment.x]\nmodel = 'kill-self'\n")
+    run("[experiment.x]\nmodel = 'kill-self'\n", head=NO_RETRIES)
     directory = workspace.run("first/x")
     (directory.path / "spec.json").write_text(
         (directory.path / "spec.json").read_text().replace("kill-self", "succeed")
@@ -325,7 +324,7 @@ def fill(ballast):
 
 
 def test_a_full_disk_ends_no_dispatcher_and_what_waits_goes_on(small_disk, run, workspace, told, states):
-    run("[experiment.x]\nmodel = 'second-time'\n", head=SUITE.replace("threads = 1", "threads = 1\nretries = 0"))
+    run("[experiment.x]\nmodel = 'second-time'\n", head=NO_RETRIES)
     told("retry", "x", "--in", "runs")
     fill(small_disk)
     process = drive("attach", str(workspace.path))

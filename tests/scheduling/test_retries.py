@@ -1,9 +1,9 @@
 import pytest
 
 from core.run.fields import LONGEST_TEXT, read
-from s3tui.runs.records.queue import Queue
+from s3tui.runs.records.queue import Queue, queued
 from s3tui.runs.status import Broken, Dead, Paused
-from s3tui.scheduling.retry_policy import LONGEST_SECONDS, after, is_due
+from s3tui.scheduling.retry_policy import KILLS, LONGEST_SECONDS, after, is_due
 
 NOW = 1000.0
 
@@ -16,7 +16,7 @@ def crash(message):
     return Broken("crash", message, "")
 
 
-@pytest.mark.parametrize("end", [crash("boom"), Broken("out-of-memory", "no room", ""), Dead("SIGKILL", "crash")])
+@pytest.mark.parametrize("end", [crash("boom"), Broken("out-of-memory", "no room", ""), Dead("SIGSEGV", "crash")])
 def test_a_crash_is_tried_again_after_a_while(end):
     queue = answered(end)
     assert (queue.wanted, queue.retried, queue.not_before, queue.settled) == ("queued", 1, NOW + 10, "attempt-1")
@@ -59,6 +59,20 @@ def test_a_run_that_fails_in_other_ways_is_tried_as_often_as_was_said():
 @pytest.mark.parametrize("kind", ["data", "spec", "model", "device", "disk", "diverged", "rundir"])
 def test_what_would_fail_again_is_not_tried_again(kind):
     assert answered(Broken(kind, "", "")).wanted == "held"
+
+
+def test_a_run_killed_from_outside_starts_again_without_spending_its_retries():
+    killed, queue = Dead("the worker was ended by SIGKILL", "kill"), answered(crash("a"))
+    for number in range(1, KILLS + 1):
+        queue = answered(killed, queue)
+        assert (queue.wanted, queue.retried, queue.killed) == ("queued", 1, number)
+        assert queue.reason == f"start {number} of {KILLS} after a kill: the worker was ended by SIGKILL"
+    # Kills in between make two failures of its own no less the same.
+    assert answered(crash("a"), queue).reason == "it failed the same way twice"
+    queue = answered(killed, queue)
+    assert (queue.wanted, queue.reason) == ("held", f"it was killed {KILLS + 1} times")
+    assert queued(queue, "attempt-1").killed == 0
+    assert answered(killed, Queue(retries=0)).wanted == "held"
 
 
 def test_a_restart_of_the_machine_costs_no_retry():

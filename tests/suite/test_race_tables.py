@@ -1,16 +1,19 @@
 """Races in suites: what is planned, and what is said of one that cannot be."""
 
 import json
+import math
 import subprocess
 import sys
 
 import pytest
 
+from core.run.errors import RunDirError
 from core.run.rundir import read_json
 from s3tui.race.record import read_race, write_race
 from s3tui.suite.load import load
 from s3tui.suite.race_suite import budget_of, suite_text
 from s3tui.suite.race_table import seconds_of
+from s3tui.suite.ranges import Tried, as_keys, as_text, draw, of_text
 from s3tui.text.problems import ConfigError
 
 BASE = """
@@ -201,6 +204,38 @@ def test_arms_that_were_drawn_before_keep_their_values(read, tmp_path, optuna):
     again = read(RANGES.replace("ARMS", "6")).runs
     assert again[0].spec.retrain.learning_rate == 0.00777
     assert [run.name for run in again[1:4]] == [run.name for run in suite.runs[1:]]
+
+
+def test_arms_that_come_later_are_drawn_by_what_the_earlier_ones_scored(optuna):
+    key = ("retrain", "learning_rate")
+    wide = {key: {"low": 1e-4, "high": 1e-1, "log": True}}
+    first = draw(wide, 2, 12)
+    off = lambda point, best: abs(math.log10(point[key] / best))  # noqa: E731
+    for best in (3e-4, 3e-3, 3e-2):
+        scores = [1.0 - off(point, best) for point in first]
+        through = sorted(scores)[-4]  # these went on to the second rung, the others were dropped at the first
+        tried = [
+            Tried(as_keys(point), {10: score} | ({30: score} if score >= through else {}), score >= through)
+            for point, score in zip(first, scores, strict=True)
+        ]
+        more = draw(wide, 2, 20, list(map(as_keys, first)), lambda tried=tried: tried)
+        assert more[:12] == first
+        assert more == draw(wide, 2, 20, list(map(as_keys, first)), lambda tried=tried: tried)
+        means = [sum(off(point, best) for point in points) / len(points) for points in (first, more[12:])]
+        assert means[1] < 0.8 * means[0]
+    # What has failed is as far from good as what scored least.
+    failed = [Tried(as_keys(p), {}, failed=True) if p[key] > 3e-3 else Tried(as_keys(p), {10: 0.5}) for p in first]
+    later = draw(wide, 2, 20, list(map(as_keys, first)), lambda: failed)[12:]
+    assert sum(point[key] > 3e-3 for point in later) < 4
+
+
+def test_ranges_of_a_record_are_read_back_and_damaged_ones_are_refused():
+    ranges = {("retrain", "learning_rate"): {"low": 1e-4, "high": 1e-1, "log": True}, ("seed",): {"choice": [1, 2]}}
+    assert of_text(as_text(ranges)) == ranges
+    assert of_text("") == {}
+    for text in ("{", "[3]", "[[[], 3]]", '[[["seed"], {"low": 1}]]', "null", '{"a": 1}'):
+        with pytest.raises(RunDirError, match="the ranges of the race are damaged"):
+            of_text(text)
 
 
 def test_ranges_with_too_few_values_are_refused(problems, optuna):

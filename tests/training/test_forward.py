@@ -9,7 +9,7 @@ import torch
 from support import DECODERS, FAMILIES, batch, build
 from torch.nn import functional as F
 
-from core.training.loss import drawn, dropout_scales, loss_of
+from core.training.loss import FEW_KEYS, drawn, dropout_scales, loss_of
 
 CPU = torch.device("cpu")
 # Decoders since Llama have no dropout of their own.
@@ -54,7 +54,7 @@ def test_a_mask_is_the_same_for_the_same_seed_and_the_gradient_has_it_too(in_pla
     assert 0 < (y == 0).sum() < y.numel()
 
 
-@pytest.mark.parametrize(
+every_attention = pytest.mark.parametrize(
     "options",
     [
         {},
@@ -65,6 +65,9 @@ def test_a_mask_is_the_same_for_the_same_seed_and_the_gradient_has_it_too(in_pla
     ],
     ids=["plain", "causal", "bias", "mask", "groups"],
 )
+
+
+@every_attention
 def test_attention_with_dropout_is_that_of_torch(options: dict[str, Any]):
     place = torch.Generator().manual_seed(0)
     heads = 2 if "enable_gqa" in options else 4
@@ -77,6 +80,37 @@ def test_attention_with_dropout_is_that_of_torch(options: dict[str, Any]):
         many = [F.scaled_dot_product_attention(query, key, value, dropout_p=0.5, **options) for _ in range(4000)]
     torch.testing.assert_close(rare, plain, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(torch.stack(many).mean(0), plain, rtol=0, atol=0.15)
+
+
+@every_attention
+def test_attention_in_bf16_without_dropout_has_the_gradients_of_fp32(options: dict[str, Any]):
+    place = torch.Generator().manual_seed(0)
+    heads = 2 if "enable_gqa" in options else 4
+    given = [torch.randn(2, n, 5, 8, generator=place).bfloat16() for n in (4, heads, heads)]
+    exact = [x.float().requires_grad_() for x in given]
+    F.scaled_dot_product_attention(*exact, **options).square().sum().backward()
+
+    rounded = [x.requires_grad_() for x in given]
+    mask = options.get("attn_mask")
+    if mask is not None and mask.is_floating_point():
+        options = options | {"attn_mask": mask.bfloat16()}
+    with drawn("fast", CPU):
+        y = F.scaled_dot_product_attention(*rounded, **options)
+    y.square().sum().backward()
+
+    assert y.dtype == torch.bfloat16
+    for ours, theirs in zip(rounded, exact, strict=True):
+        assert (ours.grad.float() - theirs.grad).norm() < 0.02 * theirs.grad.norm()
+
+
+def test_long_texts_in_bf16_have_the_fused_attention_of_torch():
+    def is_fused(length: int) -> bool:
+        query, key, value = torch.ones(3, 1, 1, length, 8, dtype=torch.bfloat16).requires_grad_()
+        return "ScaledDotProduct" in type(F.scaled_dot_product_attention(query, key, value).grad_fn).__name__
+
+    with drawn("fast", CPU):
+        assert not is_fused(FEW_KEYS)
+        assert is_fused(FEW_KEYS + 1)
 
 
 @pytest.mark.parametrize("family", WITH_DROPOUT)

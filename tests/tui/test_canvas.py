@@ -86,7 +86,7 @@ def test_what_is_not_positive_has_no_place_on_a_logarithmic_scale():
 
 
 def test_a_level_and_the_border_between_phases_are_drawn():
-    figure = Figure("", (Trace("", Curve((0.0, 10.0), (1.0, 5.0))),), level=(4.0, "budget"), border=5.0)
+    figure = Figure("", (Trace("", Curve((0.0, 10.0), (1.0, 5.0))),), level=(4.0, "budget"), borders=(5.0,))
     lines = written_lines(figure)
     assert sum("┄┄┄" in line for line in lines) == 1
     assert sum("┊" in line for line in lines) >= 5

@@ -52,7 +52,7 @@ async def test_loss_draws_train_and_validation_and_the_other_charts_beside_it(at
         figure = app.app.screen.pane.figure_on_screen
         assert [trace.label for trace in figure.traces] == ["train", "validation"]
         assert len(figure.traces[0].curve.x) == 80, "40 steps of search, 40 of retraining behind them"
-        assert figure.border == 40
+        assert figure.borders == (40,)
 
 
 async def test_keys_change_scale_smoothing_phase_and_zoom(at):

@@ -1,26 +1,84 @@
-"""The commands about races: from a data file to an answer, and how a race stands."""
+"""The commands about races: from a data file to an answer, how a race stands, and what is decided by hand."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.run.errors import EXIT_OK, UsageError, nearest
-from s3tui.cli.diagnostics import say
+from s3tui.cli.diagnostics import confirmed, say
 from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 
 if TYPE_CHECKING:
+    from s3tui.runs.workspace import Workspace
     from s3tui.scheduling.dispatcher import Settings
+    from s3tui.scheduling.races import Race
 
 
 def show(name: str, where: Path | None, as_json: bool) -> int:
     """Print how a race stands."""
-    from s3tui.cli.race_answer import as_json as described
-    from s3tui.cli.race_answer import lines, table
+    from s3tui.report.race_answer import as_json as described
+    from s3tui.report.race_answer import lines, table
+
+    workspace, race = _race(name, where)
+    if as_json:
+        print(json.dumps(described(race), indent=1))
+        return EXIT_OK
+    print_aligned(table(race))
+    print()
+    print("\n".join(map(clean, lines(race, workspace.path.resolve()))))
+    return EXIT_OK
+
+
+def drop(name: str, arm: str, where: Path | None, as_json: bool) -> int:
+    """Take an arm out of a race."""
+    from s3tui.scheduling import race_by_hand
+
+    return _decide_on(race_by_hand.drop, name, arm, where, as_json)
+
+
+def keep(name: str, arm: str, where: Path | None, as_json: bool) -> int:
+    """Let an arm go on wherever it stands."""
+    from s3tui.scheduling import race_by_hand
+
+    return _decide_on(race_by_hand.keep, name, arm, where, as_json)
+
+
+def end(name: str, yes: bool, where: Path | None, as_json: bool) -> int:
+    """End a race with what there is, after confirmation."""
+    from s3tui.scheduling import race_by_hand
+
+    workspace, race = _race(name, where)
+    workspace.make_writable()
+    if not yes and not confirmed(f"End the race {race.name} now, and confirm the best of what there is?"):
+        raise UsageError("nothing was ended")
+    return _print(workspace, race, {"": race_by_hand.end(workspace, race)}, as_json)
+
+
+def add(name: str, number: int, where: Path | None, as_json: bool) -> int:
+    """Draw more arms for a race with ranges."""
+    from s3tui.suite.add_arms import add as added
+
+    workspace, race = _race(name, where)
+    workspace.make_writable()
+    return _print(workspace, race, dict.fromkeys(added(workspace, race, number), "added"), as_json)
+
+
+def _decide_on(
+    decide: Callable[[Workspace, Race, str], str], name: str, arm: str, where: Path | None, as_json: bool
+) -> int:
+    workspace, race = _race(name, where)
+    workspace.make_writable()
+    found = _arm(race, arm)
+    return _print(workspace, race, {f"{race.suite}/{found}": decide(workspace, race, found)}, as_json)
+
+
+def _race(name: str, where: Path | None) -> tuple[Workspace, Race]:
+    """The race of an experiment, by its name or a prefix; raises UsageError unless there is exactly one."""
     from s3tui.runs.index import Board
     from s3tui.runs.lookup import find_workspace
     from s3tui.scheduling.races import races
@@ -35,12 +93,31 @@ def show(name: str, where: Path | None, as_json: bool) -> int:
         what = "no race is" if not found else f"{len(found)} races are"
         hint = nearest(name, known) if known else "an experiment races where it has race = { ... }"
         raise UsageError(f"{what} called {name!r} in {workspace.path}", hint)
+    return workspace, found[0]
+
+
+def _arm(race: Race, text: str) -> str:
+    """The arm of a race with a number, a name, or a part of a name that no other has."""
+    arms = race.record.arms
+    if text.isdecimal() and int(text) < len(arms):
+        return arms[int(text)]
+    found = [arm for arm in arms if text in (arm, f"{race.suite}/{arm}", arm.partition("/")[2])]
+    found = found or [arm for arm in arms if text in arm.partition("/")[2]]
+    if len(found) != 1:
+        what = "no arm is" if not found else f"{len(found)} arms are"
+        raise UsageError(f"{what} called {text!r} in the race {race.name}", nearest(text, arms))
+    return found[0]
+
+
+def _print(workspace: Workspace, race: Race, done: Mapping[str, str], as_json: bool) -> int:
+    """Print what was done, to each of these runs or to the race as a whole."""
     if as_json:
-        print(json.dumps(described(found[0]), indent=1))
-        return EXIT_OK
-    print_aligned(table(found[0]))
-    print()
-    print("\n".join(map(clean, lines(found[0], workspace.path.resolve()))))
+        runs = [{"name": name, "done": what} for name, what in done.items() if name]
+        print(json.dumps({"race": race.name, "done": done.get("", ""), "runs": runs}, indent=1))
+    else:
+        print("\n".join(clean(f"{name or race.name}: {what}") for name, what in done.items()))
+    if workspace.dispatcher() is None:
+        say("no dispatcher is running for this workspace: start one with s3tui attach")
     return EXIT_OK
 
 

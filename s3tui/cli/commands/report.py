@@ -32,8 +32,14 @@ def _written(title: str, workspace: Workspace, names: list[str], form: str) -> s
     from s3tui.report.content import content
     from s3tui.report.html import page
     from s3tui.report.markdown import markdown
+    from s3tui.report.race_view import view_of
+    from s3tui.runs.index import Board
+    from s3tui.scheduling.races import races
 
-    blocks = content(title, read_to_draw(workspace, names))
+    board = Board(workspace)
+    board.refresh()
+    raced = [view_of(race) for race in races(board) if any(name.startswith(f"{race.name}/") for name in names)]
+    blocks = content(title, read_to_draw(workspace, names), raced)
     return page(title, blocks) if form == ".html" else markdown(blocks)
 
 

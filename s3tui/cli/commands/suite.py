@@ -277,8 +277,8 @@ def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: 
 
 def _print_races(suite: Suite) -> set[str]:
     """Print the answers of the races of a suite; the names of the arms of those that have one."""
-    from s3tui.cli.race_answer import lines
     from s3tui.race.facts import answer
+    from s3tui.report.race_answer import lines
     from s3tui.runs.index import Board
     from s3tui.runs.workspace import Workspace
     from s3tui.scheduling.races import races

@@ -36,7 +36,8 @@ class Queue:
     `settled` is the attempt whose end was dealt with, by a retry or by giving up, so that none is handled twice;
     `failure` is the signature of its failure; `reason` says why the run does not continue by itself. `log_to` names the
     experiment trackers that receive its events; `launch` is where it is started. `fresh` is when `--fresh` made the
-    run, 0 where it did not: it shares no search with runs from before.
+    run, 0 where it did not: it shares no search with runs from before. `killed` is how often it was started again
+    after a kill from outside, which spends no retry.
     """
 
     wanted: Wanted = "queued"
@@ -55,6 +56,7 @@ class Queue:
     resources: Resources = field(default_factory=Resources)
     launch: LaunchTable = field(default_factory=Launch, metadata=LATER)
     fresh: Moment = field(default=0.0, metadata=LATER)
+    killed: Count = field(default=0, metadata=LATER)
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""
@@ -126,6 +128,6 @@ def _or_new(directory: RunDir) -> Queue:
 def queued(queue: Queue, attempt: str, now: float | None = None) -> Queue:
     """The record of a run that is queued again: with all retries, and its last attempt settled."""
     return replace(
-        queue, wanted="queued", submitted=time.time() if now is None else now, retried=0, not_before=0.0, failure="",
-        settled=attempt, reason="",
+        queue, wanted="queued", submitted=time.time() if now is None else now, retried=0, killed=0, not_before=0.0,
+        failure="", settled=attempt, reason="",
     )  # fmt: skip

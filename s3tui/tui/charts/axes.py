@@ -38,7 +38,7 @@ def looked_at(figure: Figure, view: View, columns: int) -> tuple[list[Curve], Wi
     ends = [x for trace in figure.traces if trace.curve for x in (trace.curve.x[0], trace.curve.x[-1])]
     if not ends:
         return None
-    low, high = _range(min(ends), max(ends), view)
+    low, high = _range(min(ends), max((*ends, *figure.borders)), view)
     curves = [_shown(trace.curve, low, high, view.log, columns) for trace in figure.traces]
     values = [value for curve in curves for value in curve.y]
     if figure.level is not None and (not view.log or figure.level[0] > 0):

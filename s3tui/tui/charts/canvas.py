@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from s3tui.runs.curves import Curve
 from s3tui.tui.charts.axes import Window, looked_at, nice_ticks, ticks_up, written
-from s3tui.tui.charts.figures import Figure, View
+from s3tui.tui.charts.figures import FADED, Figure, View
 
-AXIS = -1  # the colour of axes
+AXIS = FADED  # the colour of axes
 LEVEL = 5  # the colour of a level
 FEW = 12  # a line of at most so many points has a mark on each
 CELLS_PER_TICK = (14, 3)  # columns and lines per tick
@@ -127,8 +127,9 @@ def drawn(figure: Figure, view: View, width: int, height: int) -> list[Line]:
 def _draw(canvas: Canvas, figure: Figure, curves: Sequence[Curve], window: Window) -> None:
     if figure.level is not None and (not window.log or figure.level[0] > 0):
         canvas.across(window.up(figure.level[0]), "┄", LEVEL)
-    if figure.border is not None and window.low < figure.border < window.high:
-        canvas.upright(window.across(figure.border), "┊", AXIS)
+    for border in figure.borders:
+        if window.low < border <= window.high:
+            canvas.upright(window.across(border), "┊", AXIS)
     for trace, curve in zip(figure.traces, curves, strict=True):
         points = [(window.across(x), window.up(y)) for x, y in zip(curve.x, curve.y, strict=True)]
         if not trace.dots:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3tui.plot import matplotlib_figures
 from s3tui.plot.labels import labelled
-from s3tui.tui.charts.figures import Figure, View
+from s3tui.tui.charts.figures import FADED, Figure, Trace, View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -32,13 +32,14 @@ def _drawn(figure: Figure, view: View) -> Picture:
     axes = drawn.add_subplot()
     for trace in figure.traces:
         look: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4} if trace.dots else {}
-        colour = matplotlib_figures.COLOURS[trace.colour % len(matplotlib_figures.COLOURS)]
-        axes.plot(trace.curve.x, trace.curve.y, color=colour, label=trace.label, **look)
+        palette = matplotlib_figures.COLOURS
+        colour = "0.8" if trace.colour == FADED else palette[trace.colour % len(palette)]
+        axes.plot(trace.curve.x, trace.curve.y, color=colour, label=_label(trace), **look)
     if figure.level is not None:
         value, name = figure.level
         axes.axhline(value, color="0.35", linewidth=0.7, linestyle=":", label=name)
-    if figure.border is not None:
-        axes.axvline(figure.border, color="0.6", linewidth=0.7, linestyle=":")
+    for border in figure.borders:
+        axes.axvline(border, color="0.6", linewidth=0.7, linestyle=":")
     if view.low > 0 or view.high < 1:
         ends = [x for trace in figure.traces for x in trace.curve.x]
         first, width = min(ends), max(ends) - min(ends)
@@ -50,3 +51,8 @@ def _drawn(figure: Figure, view: View) -> Picture:
     if len(figure.traces) > 1 or figure.level is not None:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return drawn
+
+
+def _label(trace: Trace) -> str:
+    """What the legend says of a trace; matplotlib leaves out what begins so."""
+    return "_" if trace.colour == FADED else trace.label

@@ -10,12 +10,16 @@ from s3tui.runs.curves import Curve, smoothed
 from s3tui.runs.history import HistoryView
 from s3tui.structures.selection_history import Choice, entropies, overlaps
 
+FADED = -1  # of the colours of lines
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A line, or points if `dots`; `colour` is an index into the palette. A `plain` line has no marks on its points."""
+    """A line, or points if `dots`; a `plain` line has no marks on its points.
+
+    `colour` is an index into the palette; a line in `FADED` is drawn as the axes are, and has no place in the legend.
+    """
 
     label: str
     curve: Curve
@@ -26,13 +30,13 @@ class Trace:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot: traces over x. `level` is a horizontal line with its name, `border` is the x between two phases."""
+    """A plot: traces over x. `level` is a horizontal line with its name; `borders` are those x that part phases."""
 
     title: str
     traces: tuple[Trace, ...]
     x_label: str = "step"
     level: tuple[float, str] | None = None
-    border: float | None = None
+    borders: tuple[float, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -125,17 +129,17 @@ def steadiness(choices: Sequence[Choice]) -> Figure:
 
 def scores(history: HistoryView, view: View) -> Figure:
     """The score at each evaluation."""
-    offsets, border = _offsets(history, view)
+    offsets, borders = _offsets(history, view)
     evaluations = [e for e in history.state.evaluations if e.phase in offsets and e.score is not None]
     x = tuple(offsets[e.phase] + e.step for e in evaluations)
     curve = Curve(x, tuple(100 * e.score for e in evaluations if e.score is not None))
     metric = history.state.metric or "score"
-    return Figure(f"{metric} x 100", (Trace("validation", curve, 2),), border=border)
+    return Figure(f"{metric} x 100", (Trace("validation", curve, 2),), borders=borders)
 
 
 def _of_steps(title: str, history: HistoryView, view: View, names: Iterable[tuple[str, str]]) -> Figure:
     """Curves over the steps, one phase after the other."""
-    offsets, border = _offsets(history, view)
+    offsets, borders = _offsets(history, view)
     traces = []
     for colour, (label, name) in enumerate(names):
         curves = [smoothed(history.curve(phase, name), view.smoothing) for phase in offsets]
@@ -143,15 +147,15 @@ def _of_steps(title: str, history: HistoryView, view: View, names: Iterable[tupl
         joined = Curve(x, tuple(y for curve in curves for y in curve.y))
         if joined:
             traces.append(Trace(label, joined, colour))
-    return Figure(title, tuple(traces), border=border)
+    return Figure(title, tuple(traces), borders=borders)
 
 
-def _offsets(history: HistoryView, view: View) -> tuple[dict[str, float], float | None]:
-    """The x at which the steps of each phase begin, and the border between two phases."""
+def _offsets(history: HistoryView, view: View) -> tuple[dict[str, float], tuple[float, ...]]:
+    """The x at which the steps of each phase begin, and the borders between them."""
     phases = [p for p in STEPPED if p in history.phases and view.phase in ("", p)]
     offsets, at = {}, 0.0
     for phase in phases:
         offsets[phase] = at
         steps = history.curve(phase, "seconds").x
         at += steps[-1] if steps else 0.0
-    return offsets, offsets[phases[1]] if len(phases) > 1 else None
+    return offsets, tuple(offsets[phase] for phase in phases[1:])

@@ -46,6 +46,7 @@ class Runs(RunActions, Live):
         key("slash", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
         key("o", "sort", "Sort", "Sort by a column; once more turns it round", footer=True),
         key("g", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
+        key("R", "race", "Race", "Show the race of which the run is an arm (s3tui race show)"),
         key("space", "mark", "Mark", "Mark the run for actions on several, and to compare", footer=True),
         key("a", "mark_all", "Mark all", "Mark all runs that are shown, or none"),
         key("v", "columns", "Columns", "Choose the columns"),
@@ -163,6 +164,16 @@ class Runs(RunActions, Live):
         name = self.grid.cursor_key
         if name in self._snapshot.lines and name is not None:
             self.app.push_screen(Run(name, tuple(line.name for line in self._runs.shown)))
+
+    def action_race(self) -> None:
+        """Show the race of the run under the cursor."""
+        from s3tui.tui.screens.race import Race
+
+        name = (self.grid.cursor_key or "").rpartition("/")[0]
+        if name in self._snapshot.races:
+            self.app.push_screen(Race(name))
+        else:
+            self.notify("this run is in no race", severity="warning", markup=False)
 
     @on(Grid.HeaderClicked)
     def _sort_by_clicked(self, message: Grid.HeaderClicked) -> None:

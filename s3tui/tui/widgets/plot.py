@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.strip import Strip
 
 from s3tui.tui.charts.canvas import AXIS, drawn
-from s3tui.tui.charts.figures import Figure, View
+from s3tui.tui.charts.figures import FADED, Figure, View
 from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Toned, plain
 
 LEAST_SECONDS = 0.3  # between two drawings
@@ -69,7 +69,7 @@ class Plot(Toned):
         """The title, with the traces in their colours as a legend."""
         parts: list[str | Content | tuple[str, str]] = [plain(self._figure.title)]
         if self.has_legend and len(self._figure.traces) > 1:
-            for trace in self._figure.traces:
+            for trace in (trace for trace in self._figure.traces if trace.colour != FADED):
                 red, green, blue = self.colour(trace.colour)
                 parts += ["  ", ("━ ", f"rgb({red},{green},{blue})"), plain(trace.label)]
         return Content.assemble(*parts)

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import S3Error
-from s3tui.cli.diagnostics import PIPE_WIDTH
 from s3tui.race.answer import Answer, Finalist
-from s3tui.race.facts import answer, arms_of, confirmations_of
+from s3tui.race.facts import answer, arms_of, compute
 from s3tui.results.gains import Gain
 from s3tui.scheduling.races import Race, ordinal
 from s3tui.structures.load import heatmap, of_run
@@ -21,23 +20,33 @@ from s3tui.structures.text_map import map_lines
 from s3tui.text.units import count, duration, points
 
 DEFAULT = "runs"  # the workspace that commands take without --in
+MAP_WIDTH = 10_000  # columns of the map of a structure: nothing is wrapped or cut
 
 
 def lines(race: Race, workspace: Path) -> Iterator[str]:
     """The answer in five lines, the map of the structure before the last; without an answer, how the race stands."""
+    yield from answer_lines(race)
+    found = answer(race.record, race.runs)
+    if found is None or not race.decision.over:
+        return
+    winner = found.ranking[0]
+    best = f"{race.suite}/{race.record.confirmation(winner.arm, winner.best)}"
+    yield from _map(race, winner.arm)
+    where = [] if workspace == Path(DEFAULT).resolve() else ["--in", os.path.relpath(workspace)]
+    yield f"Next: {shlex.join(['s3tui', 'export', best, *where, '-o', 'trained'])}"
+
+
+def answer_lines(race: Race) -> Iterator[str]:
+    """The answer in four lines; without one, how the race stands."""
     found = answer(race.record, race.runs)
     if found is None or not race.decision.over:
         yield from _unfinished(race)
         return
     winner = found.ranking[0]
-    yield f"Train {_short(winner.arm)}: it wins the race {race.name}, {_score(winner)}"
+    yield f"Train {short_name(winner.arm)}: it wins the race {race.name}, {_score(winner)}"
     yield _runner_up(found)
     yield _cheapest(found)
     yield _compute(race, found)
-    best = f"{race.suite}/{race.record.confirmation(winner.arm, winner.best)}"
-    yield from _map(race, winner.arm)
-    where = [] if workspace == Path(DEFAULT).resolve() else ["--in", os.path.relpath(workspace)]
-    yield f"Next: {shlex.join(['s3tui', 'export', best, *where, '-o', 'trained'])}"
 
 
 def _unfinished(race: Race) -> Iterator[str]:
@@ -58,9 +67,14 @@ def _failed(race: Race) -> int:
     return sum(place.fate == "lost" for place in race.decision.places.values())
 
 
-def _short(arm: str) -> str:
+def short_name(arm: str) -> str:
     """An arm without the name of its experiment."""
     return arm.rpartition("/")[2]
+
+
+def values_of(arm: str) -> str:
+    """The values in which an arm differs from others, without their names."""
+    return ", ".join(part.partition("=")[2] for part in short_name(arm).split(","))
 
 
 def _score(one: Finalist) -> str:
@@ -73,7 +87,7 @@ def _runner_up(found: Answer) -> str:
     if found.margin is None:
         return "Runner-up: none was confirmed"
     other = found.ranking[1]
-    return f"Runner-up {_short(other.arm)}: {points(other.test)}; the winner has {_margin(found.margin)}"
+    return f"Runner-up {short_name(other.arm)}: {points(other.test)}; the winner has {_margin(found.margin)}"
 
 
 def _margin(gain: Gain) -> str:
@@ -87,25 +101,20 @@ def _margin(gain: Gain) -> str:
 
 def _cheapest(found: Answer) -> str:
     one = next(one for one in found.ranking if one.arm == found.cheapest)
-    what = "the winner" if one is found.ranking[0] else _short(one.arm)
+    what = "the winner" if one is found.ranking[0] else short_name(one.arm)
     return f"Fewest parameters within noise: {what}, {count(one.parameters)}"
 
 
 def _compute(race: Race, found: Answer) -> str:
-    steps, seconds = cost(race)
+    taken = compute(race.record, race.runs, race.decision)
     tau = "not known" if found.tau is None else f"{found.tau:.2f}"
-    failed = f", of which {_failed(race)} failed or were cancelled" if _failed(race) else ""
-    ended = "; its budget ended it" if race.decision.spent else ""
-    spent = f"{steps:,} steps of search and training, {duration(seconds)}{ended}"
+    show = shlex.join(["s3tui", "race", "show", race.name])
+    failed = f", of which {_failed(race)} failed or were cancelled ({show} says why)" if _failed(race) else ""
+    ended = "; it was ended by hand" if race.record.hand.ended else ""
+    ended = ended or ("; its budget ended it" if race.decision.spent else "")
+    spent = f"{taken.steps:,} steps of search and training, {duration(taken.seconds)}{ended}"
     agreement = f"first and last rung agree with Kendall's tau {tau} ({found.tau_arms} arms)"
     return f"Compute: {len(race.record.arms)} arms{failed}, {spent}; {agreement}"
-
-
-def cost(race: Race) -> tuple[int, float]:
-    """The steps and seconds of all runs of a race."""
-    arms, others = arms_of(race.record, race.runs), confirmations_of(race.record, race.runs)
-    steps = sum(arm.steps for arm in arms) + sum(one.steps for one in others)
-    return steps, sum(arm.seconds for arm in arms) + sum(one.seconds for one in others)
 
 
 def _map(race: Race, arm: str) -> Iterator[str]:
@@ -115,12 +124,12 @@ def _map(race: Race, arm: str) -> Iterator[str]:
     except S3Error:
         return
     if structure.candidates:
-        yield from map_lines(heatmap([structure]), PIPE_WIDTH)
+        yield from map_lines(heatmap([structure]), MAP_WIDTH)
 
 
 def table(race: Race) -> list[list[str]]:
     """How each arm stands: the best of those that came farthest first."""
-    head = ["arm", "step", "rank", "validation", "steps", "time", ""]
+    head = ["#", "arm", "step", "rank", "validation", "steps", "time", ""]
     arms = {arm.name: arm for arm in arms_of(race.record, race.runs)}
     places = sorted(race.decision.places.items(), key=lambda pair: (-pair[1].step, pair[1].rank))
     rows = []
@@ -128,14 +137,31 @@ def table(race: Race) -> list[list[str]]:
         arm = arms[name]
         rank = f"{ordinal(place.rank)} of {place.of}" if place.step else "-"
         score = points(arm.scores[place.step]) if place.step else "-"
-        rows.append([_short(name), str(place.step), rank, score, count(arm.steps), duration(arm.seconds), place.fate])
+        fate = ": ".join(filter(None, (place.fate, by_hand(race, name), why_lost(race, name))))
+        number = str(race.record.arms.index(name))
+        rows.append(
+            [number, short_name(name), str(place.step), rank, score, count(arm.steps), duration(arm.seconds), fate]
+        )
     return [head, *rows]
+
+
+def why_lost(race: Race, arm: str) -> str:
+    """What took an arm out of the race, where that was no decision of the race."""
+    if race.decision.places[arm].fate != "lost":
+        return ""
+    run = race.runs.get(arm)
+    return "its directory is gone" if run is None else run.status.note or run.status.name
+
+
+def by_hand(race: Race, arm: str) -> str:
+    """What was decided of an arm by hand."""
+    hand = race.record.hand
+    return "by hand" if arm in hand.dropped else "kept by hand" if arm in hand.kept else ""
 
 
 def as_json(race: Race) -> dict[str, Any]:
     """The race with its rules, arms and answer, numbers unrounded."""
     decision, found = race.decision, answer(race.record, race.runs)
-    steps, seconds = cost(race)
     arms = [
         {
             "name": arm.name,
@@ -145,6 +171,9 @@ def as_json(race: Race) -> dict[str, Any]:
             "scores": {str(step): score if isfinite(score) else None for step, score in arm.scores.items()},
             "steps": arm.steps,
             "seconds": arm.seconds,
+            "lost": why_lost(race, arm.name),
+            "kept_by_hand": arm.name in race.record.hand.kept,
+            "dropped_by_hand": arm.name in race.record.hand.dropped,
         }
         for arm in arms_of(race.record, race.runs)
     ]
@@ -154,10 +183,10 @@ def as_json(race: Race) -> dict[str, Any]:
         "over": decision.over,
         "halted": list(decision.halted),
         "spent": decision.spent,
+        "ended_by_hand": race.record.hand.ended,
         "finalists": list(decision.finalists),
         "confirmations": race.confirmations,
-        "steps": steps,
-        "seconds": seconds,
+        **asdict(compute(race.record, race.runs, decision)),
         "answer": None if found is None else asdict(found),
         "arms": arms,
     }
