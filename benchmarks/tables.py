@@ -167,7 +167,14 @@ def rate(value: float) -> Mapping[str, Any]:
 FOUR = ("icd10-chapter", "stsb", "sst2", "mrpc")
 THREE = FOUR[:3]
 NOT_SEARCHED = (LORA, BITFIT, RANDOM)
-SEARCHED = Arm('`s3`, `start = "searched"`', settings={"retrain.start": "searched"})
+SEARCHED = Arm("`s3`, going on from the search's weights", settings={"retrain.start": "searched"})
+SCRATCH = Arm("`s3`, from scratch")
+SLOWER = Arm("`s3`, from scratch at 5e-3", settings=rate(5e-3))
+TWICE = {"retrain.max_steps": 600}
+TWICE_AS_LONG = (
+    Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
+    Arm(f"{RANDOM.title}, 600 steps", RANDOM.method, settings=TWICE),
+)
 CUTS = (
     Arm("`first-fit`"),
     *(Arm(f"`{cut}`", settings={"search.selection": cut}) for cut in ("knapsack", "perturbation", "sampled")),
@@ -180,7 +187,9 @@ SEARCHES = (
     Arm("300 steps", settings={"search.max_steps": 300}),
 )
 TABLES: dict[str, Callable[[Evidence], str]] = {
-    "default-suite": lambda e: cost(e, (LORA, S3, TAYLOR, FISHER, RANDOM, BITFIT, HEAD), "icd10-chapter", LORA),
+    "default-suite": lambda e: cost(
+        e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA
+    ),
     "rates": lambda e: by_setting(
         e, THREE, NOT_SEARCHED, {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
     ),
@@ -196,7 +205,7 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
         },
     ),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
-    "start": lambda e: by_task(e, (Arm('`s3`, `start = "scratch"`'), SEARCHED), THREE, S3),
+    "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
     "cuts": lambda e: by_task(e, CUTS, THREE[:2], CUTS[0]),
     "search-rates": lambda e: by_setting(
         e, THREE[:2], SEEN, {f"{r:.0e}".replace("e-0", "e-"): {"search.learning_rate": r} for r in (5e-3, 1e-2, 2e-2)}
