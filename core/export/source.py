@@ -13,11 +13,15 @@ from core.model.deltafile import DeltaFile, read_delta
 from core.model.label_names import LabelNames
 from core.run.errors import RunDirError
 from core.run.fields import Count, Like
+from core.run.modelfiles import GGUF, SMOLLM2, gguf_name
 from core.run.rundir import RunDir, read_record
 from core.run.structure import Structure, read_structure
 
 # The names of the builtin models on the hub.
-HUB_NAMES = {"builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+HUB_NAMES = {
+    "builtin:minilm": "sentence-transformers/all-MiniLM-L6-v2",
+    SMOLLM2: "HuggingFaceTB/SmolLM2-135M-Instruct",
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,18 @@ class Source:
 
     @property
     def is_on_hub(self) -> bool:
-        """Whether the base is a model of the hub, and not a local folder."""
-        return not Path(self.base).is_dir()
+        """Whether the base is a model of the hub, and not a local folder or file."""
+        return not Path(self.base).is_dir() and not self.base.endswith(GGUF)
+
+    @property
+    def local(self) -> str:
+        """What a base that is not on the hub is: a folder, or a file."""
+        return "file" if self.base.endswith(GGUF) else "folder"
+
+    @property
+    def quantised(self) -> str:
+        """The GGUF file that the weights come from; empty if they come from none."""
+        return gguf_name(self.file.model)
 
     @property
     def task(self) -> str:

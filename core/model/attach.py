@@ -127,7 +127,8 @@ class Attachment:
                 h = _add_low_rank(h, args[0], *effect.low_rank)
             for e in functions:
                 if e.parallel is not None:
-                    h = h + e.parallel(self._read(args, effect is self._stages[-1]))
+                    # The entry of a layer of experts reads the tokens of all rows in one.
+                    h = h + e.parallel(self._read(args, effect is self._stages[-1])).reshape(h.shape)
             added = [add(h) for e in functions for add in e.sequential]
             if effect.bias is not None:
                 added.append(effect.bias.to(h.dtype))

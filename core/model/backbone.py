@@ -27,7 +27,7 @@ from core.run.foreign import foreign
 
 # Prefixes of the parameters of classification heads in transformers. Parameters that a checkpoint lacks (a RoBERTa has
 # no pooler) are new too; they are found when the checkpoint is loaded.
-HEADS = ("classifier.", "pre_classifier.", "score.", "pooler.")
+HEADS = ("classifier.", "pre_classifier.", "score.", "pooler.", "head.")
 
 
 @dataclass(frozen=True)

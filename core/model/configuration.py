@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from core.model.gguf import unpack
 from core.model.limits import check_counts
 from core.model.sites import reads_both_ways
 from core.run.errors import ModelError
 from core.run.foreign import foreign, reason
-from core.run.modelfiles import resolve
+from core.run.modelfiles import gguf_file, resolve
 
 # Options that a model's files must not decide: no code of their own is run, and transformers chooses the kernels of
 # attention and experts, as one named in a file would be downloaded and run.
@@ -28,7 +29,9 @@ Kind = Literal["encoder", "encoder-decoder", "decoder"]
 def read_configuration(name: str) -> tuple[str, Any]:
     """The location of a model and its configuration, checked; it never runs code that is not in transformers."""
     _quiet_transformers()
-    source = resolve(name)
+    source, file = resolve(name), gguf_file(name)
+    if file is not None:
+        unpack(name, file, Path(source))
     from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
     with reading_files(name, source):
@@ -49,6 +52,8 @@ def kind_of(name: str, config: Any) -> Kind:
 
     family, classes = str(config.model_type), auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
     kind: Kind = "encoder"
+    if family == "xlnet":  # listed with the decoders
+        raise ModelError(f"{name} is an XLNet, which fills in words in any order and continues no text")
     if config.is_encoder_decoder:
         kind, classes = "encoder-decoder", auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
     elif not reads_both_ways(config):
@@ -66,6 +71,8 @@ def _check_plain(name: str, config: Any) -> None:
                 raise ModelError(f"the weights of {name} are quantised", "take the model that it was made from")
     if getattr(config, "fusion_config", None) is not None:
         raise ModelError(f"config.json of {name} fuses layers, which changes results", "delete its fusion_config")
+    if getattr(config, "slow_but_exact", False):  # a BLOOM, which then reads weights without their modules
+        raise ModelError(f"config.json of {name} slices its layers", "set its slow_but_exact to false")
 
 
 def adapter_error(name: str) -> ModelError:

@@ -176,7 +176,7 @@ def _by_module(pools: Mapping[int, Pool]) -> dict[str, list[list[int]]]:
 def _entry(backbone: nn.Module, pools: Mapping[int, Pool], stages: list[list[int]]) -> nn.Module | None:
     """The module that reads the input of the sub-layer that ends at this module, if known."""
     sites = (pools[owner].largest.site for stage in stages for owner in stage)
-    entries = [site.sublayer.entry for site in sites if site.sublayer is not None]
+    entries = [site.sublayer.entry for site in sites if site.sublayer is not None and site.sublayer.entry]
     return backbone.get_submodule(entries[0]) if entries else None
 
 

@@ -75,7 +75,9 @@ class Folding:
         for (path, is_last), numbers in sorted(stages.items(), key=lambda item: item[0][1]):
             before = [n for n in stages.get((path, False), ()) if is_last and n in left]
             left |= self._unfolded(path, numbers, before)
-            self._fold(path, [effect for n in numbers if n not in left and (effect := self._effects[n]) is not None])
+            effects = [effect for n in numbers if n not in left and (effect := self._effects[n]) is not None]
+            if effects:
+                self._fold(path, effects)
         return left
 
     def obstacles(self) -> dict[int, str]:

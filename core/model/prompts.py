@@ -20,7 +20,8 @@ class PromptAttachment:
 
     def __init__(self, stack: nn.Module, decoder: nn.Module | None) -> None:
         self._prompt: Tensor | None = None
-        self._embeds = "inputs_embeds" in inspect.signature(stack.forward).parameters
+        self._names = list(inspect.signature(stack.forward).parameters)
+        self._embeds = "inputs_embeds" in self._names
         self._keeps = decoder is not None
         self._handles = [
             stack.register_forward_pre_hook(self._read, with_kwargs=True),
@@ -45,8 +46,8 @@ class PromptAttachment:
     def _read(self, stack: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._prompt is None:
             return None
-        name = "input_ids" if self._embeds else "hidden_states"
-        read = args[0] if args else kwargs.pop(name, None)
+        kwargs = dict(zip(self._names, args, strict=False)) | kwargs
+        read = kwargs.pop("input_ids" if self._embeds else "hidden_states", None)
         if self._embeds:
             embedded = kwargs.pop("inputs_embeds", None)
             read = stack.embed_tokens(read) if embedded is None else embedded
@@ -55,7 +56,7 @@ class PromptAttachment:
         if hasattr(stack, "embed_positions"):
             whole = whole + _as_without_prompt(stack.embed_positions(whole[..., -1]), prompt.shape[1])
         kwargs["attention_mask"] = self._widened(kwargs.get("attention_mask"))
-        return (args[1:], kwargs | {"inputs_embeds": whole}) if self._embeds else ((whole, *args[1:]), kwargs)
+        return (), kwargs | {"inputs_embeds" if self._embeds else "hidden_states": whole}
 
     def _written(self, stack: Any, args: tuple[Any, ...], output: Any) -> Any:
         if self._prompt is None or self._keeps:

@@ -65,7 +65,8 @@ class RowsAttachment:
 def _check_positions(backbone: nn.Module, pools: Sequence[Pool]) -> None:
     """Raise an error if a soft prompt takes all positions of a network with a table of positions."""
     config = config_of(backbone)
-    name = {"gpt2": "n_positions", "bart": "max_position_embeddings"}.get(config.model_type, "")
+    tables = {"gpt2": "n_positions", "bart": "max_position_embeddings", "opt": "max_position_embeddings"}
+    name = tables.get(config.model_type, "")
     positions = getattr(config, name, None)
     length = sum(pool.weights["prompt"].shape[0] for pool in pools)
     if positions is not None and length >= positions:

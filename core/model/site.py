@@ -19,7 +19,10 @@ class Attention:
 
 @dataclass(frozen=True)
 class Sublayer:
-    """A sub-layer: a module that reads its input alone, of `inputs` features, and its attention if it has one."""
+    """A sub-layer: a module that reads its input alone, of `inputs` features, and its attention if it has one.
+
+    `entry` is empty where it is not known, as of a module that is named by its path.
+    """
 
     entry: str
     inputs: int

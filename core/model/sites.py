@@ -24,7 +24,10 @@ def find_sites(model: nn.Module) -> list[Site]:
     sites = []
     for path, module in model.named_modules():
         for name in family.get(_without_number(path)[0], ()):
-            sites.append(_site(model, name, path, module))
+            site = _site(model, name, path, module)
+            # Some layers lack a norm (the first one of a ModernBERT), or have one without weights.
+            if site.kind == "norm" or not name.startswith("norm."):
+                sites.append(site)
     return sites
 
 
@@ -36,6 +39,12 @@ def site_at(model: nn.Module, path: str) -> Site:
 def config_of(model: nn.Module) -> Any:
     """The configuration that transformers gives every model."""
     return model.config
+
+
+def shared_layers(config: Any) -> int:
+    """How many layers are one and the same module, with one site for all of them, as in an ALBERT; else 1."""
+    groups = getattr(config, "num_hidden_groups", None)
+    return 1 if groups is None else config.num_hidden_layers // groups
 
 
 def reads_both_ways(config: Any) -> bool:

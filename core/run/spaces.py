@@ -131,11 +131,29 @@ def original_space(name: str, data: Any) -> SpaceSpec:
 
 
 def check_pattern(pattern: str) -> None:
-    """Raise SpecError for a pattern that resembles a canonical name but is none; module paths are not checked here."""
-    for plain in expand_braces(pattern):
-        family, _, rest = _without_place(plain).partition(".")
-        if family in FAMILIES and "." not in rest and not _is_canonical(plain):
-            raise SpecError(f"no site is called {plain!r}", nearest(_without_place(plain), SITES))
+    """Raise SpecError for a pattern with a place, as `E3.attn.q`, or with an open brace, that names no canonical site.
+
+    Any other may be the end of a module's path (`attn.Wqkv`), which only a model can tell: see `resembling`.
+    """
+    for plain in resembling(pattern):
+        if "{" in plain or plain.removeprefix("*.") != _without_place(plain):
+            raise no_site(plain)
+
+
+def resembling(pattern: str) -> list[str]:
+    """What the braces of a pattern expand to that resembles a canonical name and is none."""
+    return [plain for plain in expand_braces(pattern) if not is_canonical(plain) and _resembles(plain)]
+
+
+def no_site(plain: str, family: str = "") -> SpecError:
+    """The error for a pattern that names no site, and no module of a model of this family."""
+    more = f", and no module of {family} ends in it" if family else ""
+    return SpecError(f"no site is called {plain!r}{more}", nearest(_without_place(plain), SITES))
+
+
+def _resembles(plain: str) -> bool:
+    family, _, rest = _without_place(plain).partition(".")
+    return family in FAMILIES and "." not in rest
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -170,14 +188,14 @@ def matches(pattern: str, name: str, label: str, module: str) -> bool:
     """
     return any(
         fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(label, plain)
-        if _is_canonical(plain)
+        if is_canonical(plain)
         else fnmatch.fnmatchcase(module, plain) or fnmatch.fnmatchcase(module, f"*.{plain}")
         for plain in expand_braces(pattern)
     )
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_canonical(plain: str) -> bool:
+def is_canonical(plain: str) -> bool:
     """Whether a pattern without braces is for canonical sites, with or without a place."""
     return any(fnmatch.fnmatchcase(site, p) for site in SITES for p in (plain, _without_place(plain)))
 

@@ -41,6 +41,8 @@ PAPER_TASK = {"flaws": "paper"}
 Dropout = Literal["fast", "torch"]
 # What a structure can be exported as.
 Exportable = Literal["any", "peft"]
+# How a model that writes text is asked for its answers.
+Evaluation = Literal["auto", "rank", "rank-per-token", "generate"]
 # How far weights move in a step.
 StepScale = Literal["balanced", "shared"]
 
@@ -194,7 +196,9 @@ def _filled(table: Any, choices: dict[str, Any]) -> Any:
 class RunSpec(Frozen):
     """The complete settings of one run."""
 
-    model: Text = Field(description="`builtin:minilm`, a name on the hub, or a folder.")
+    model: Text = Field(
+        description="`builtin:minilm`, `builtin:smollm2-135m`, a name on the hub, a folder, or a `.gguf` file."
+    )
     task: TaskSpec = Field(description="What is learned: the name of a task, or a table of either kind below.")
     space: SpaceSpec = Field(
         description="What can be chosen: a space of the library, one of your `[space.NAME]` tables, or a structure "
@@ -235,11 +239,12 @@ class RunSpec(Frozen):
         description="Steps between two checkpoints, from which a stopped or killed run resumes; one is also written at "
         "the end of each phase and on SIGTERM.",
     )
-    evaluation: Literal["auto", "rank", "generate"] = Field(
+    evaluation: Evaluation = Field(
         default="auto",
-        description="How a text-to-text model answers: with the label whose text is most likely (`rank`), or with what "
-        "it writes (`generate`, several times slower); `auto` ranks classes, and has numbers and free text written. "
-        "An encoder answers with its head.",
+        description="How a text-to-text model answers: with the label whose text is most likely (`rank`), or most "
+        "likely per token (`rank-per-token`: longer labels are not at a disadvantage), or with what it writes "
+        "(`generate`, several times slower); `auto` is `rank` for classes, and has numbers and free text written. An "
+        "encoder answers with its head.",
     )
     adapter_init: Literal["zero", "paper"] = Field(
         default="zero",

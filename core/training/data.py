@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.run.errors import SpecError
-from core.run.spec import RunSpec
+from core.run.spec import Evaluation, RunSpec
 from core.run.training import SearchSettings, Training
 from core.runtime import process_group
 from core.tasks import cache, identity, load_task
@@ -22,8 +22,10 @@ from core.tasks.ragged import Ragged
 from core.tasks.task import Split, Task
 from core.training.loss import ROW_WEIGHTS
 
-# How answers are predicted: by the logits of a head, the likelihood of each label, or generated text.
-Answering = Literal["head", "rank", "generate"]
+# How answers are predicted: by the logits of a head, the likelihood of each label or of its tokens, or generated text.
+Answering = Literal["head", "rank", "rank-per-token", "generate"]
+
+RANKED = ("rank", "rank-per-token")
 
 # The arguments of one forward pass, and the batches of one step (several with gradient accumulation).
 Batch = dict[str, Tensor]
@@ -118,9 +120,7 @@ def load_data(spec: RunSpec, model: Reads, device: torch.device, check: Callable
     return data
 
 
-def encode(
-    task: Task, model: Reads, device: torch.device, evaluation: Literal["auto", "rank", "generate"] = "auto"
-) -> Data:
+def encode(task: Task, model: Reads, device: torch.device, evaluation: Evaluation = "auto") -> Data:
     """Tokenise every split in the form that the model reads; raises SpecError if it cannot answer the task."""
     answering = answering_of(task, model.text_to_text, evaluation)
     splits = {split: encode_split(task, split, model.tokenizer, form_of(model)) for split in task.splits}
@@ -134,7 +134,7 @@ def form_of(model: Reads) -> Form:
     return "text" if model.text_to_text else "head"
 
 
-def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "rank", "generate"]) -> Answering:
+def answering_of(task: Task, text_to_text: bool, evaluation: Evaluation) -> Answering:
     """How a model answers a task: an encoder with its head, others by ranking or generating, as the setting says."""
     if text_to_text and task.class_weights:
         raise SpecError('class_weights = "balanced" is for models that answer with a head', "leave it out")
@@ -143,8 +143,8 @@ def answering_of(task: Task, text_to_text: bool, evaluation: Literal["auto", "ra
             raise SpecError(f"task {task.name!r} is answered in free text, which no encoder writes", "try t5-small")
         return "head"
     if task.kind == "classification":
-        return "generate" if evaluation == "generate" else "rank"
-    if evaluation == "rank":
+        return "rank" if evaluation == "auto" else evaluation
+    if evaluation in RANKED:
         raise SpecError(f"task {task.name!r} has no set of labels to rank", 'set evaluation = "auto" or "generate"')
     return "generate"
 

@@ -16,7 +16,7 @@ from core.runtime import process_group
 from core.tasks.batches import answer_ids, length_sorted_batches
 from core.tasks.metrics import evaluate as metrics_of
 from core.tasks.task import Answer, Split, Task
-from core.training.data import Data
+from core.training.data import RANKED, Data
 
 # A prediction, and the probability of each class where there are classes and they were asked for.
 Predicted = tuple[Answer, list[float] | None]
@@ -44,9 +44,9 @@ def predict(
     `between` is called before each batch, and may abort the evaluation by raising an exception. With several processes,
     each predicts its part of the batches, and all get all predictions.
 
-    A classification head predicts its largest logit; a text-to-text model the label whose text is most likely, or the
-    text that it generates. `with_probabilities` asks for those of the classes too: the softmax of the logits, or of the
-    log-likelihoods of the label texts. What is generated has none.
+    A classification head predicts its largest logit; a text-to-text model the label whose text is most likely (by
+    itself, or per token), or the text that it generates. `with_probabilities` asks for those of the classes too: the
+    softmax of the logits, or of the log-likelihoods that are ranked. What is generated has none.
     """
     backbone.model.eval()
     encoded = data.splits[split]
@@ -67,8 +67,9 @@ def _predict(backbone: Backbone, data: Data, batch: dict[str, Tensor], with_prob
         if data.task.kind == "regression":
             return [(number, None) for number in logits.squeeze(-1).tolist()]
         return _most_likely(logits, with_probabilities)
-    if data.answering == "rank":
-        return _most_likely(label_likelihoods(backbone, data.task.labels, batch), with_probabilities)
+    if data.answering in RANKED:
+        per_token = data.answering == "rank-per-token"
+        return _most_likely(label_likelihoods(backbone, data.task.labels, batch, per_token), with_probabilities)
     written = backbone.model.generate(  # type: ignore[operator]
         **batch, max_new_tokens=data.longest_target, do_sample=False
     )
@@ -92,13 +93,19 @@ def _understood(text: str, task: Task) -> Answer:
     return _number(text) if task.kind == "regression" else text
 
 
-def label_likelihoods(backbone: Backbone, labels: Sequence[str], batch: dict[str, Tensor]) -> Tensor:
-    """log P(label text | source) for each row and label, (rows, labels); the source is read once for all labels."""
+def label_likelihoods(
+    backbone: Backbone, labels: Sequence[str], batch: dict[str, Tensor], per_token: bool = False
+) -> Tensor:
+    """log P(label text | source) for each row and label, (rows, labels); the source is read once for all labels.
+
+    `per_token` divides it by the number of the label's tokens, the end of text included.
+    """
     read = _read_by_decoder if backbone.is_decoder else _read_by_encoder
     score = read(backbone, batch)
     rows, device = len(batch["input_ids"]), batch["input_ids"].device
     targets = [torch.tensor([ids], device=device).repeat(rows, 1) for ids in _label_ids(backbone, labels)]
-    return torch.stack([score(target) for target in targets], -1)
+    scores = torch.stack([score(target) for target in targets], -1)
+    return scores / torch.tensor([target.shape[1] for target in targets], device=device) if per_token else scores
 
 
 def _label_ids(backbone: Backbone, labels: Sequence[str]) -> list[list[int]]:

@@ -10,7 +10,7 @@ from core.model.backbone import Backbone
 from core.run.errors import ModelError
 from core.run.foreign import foreign
 from core.tasks.ragged import Ragged
-from core.training.data import Data
+from core.training.data import RANKED, Data
 from core.training.evaluate import label_likelihoods
 from core.training.loss import loss_of
 
@@ -32,7 +32,7 @@ def check_passes(name: str, backbone: Backbone, data: Data) -> None:
         loss: Any = loss_of(backbone.model, batch, "torch")
     if not isinstance(loss, torch.Tensor) or loss.ndim:
         raise ModelError(f"the model {name} gives no loss for the labels of the task", "take one of docs/models.md")
-    if data.answering == "rank":
+    if data.answering in RANKED:
         hint = 'its answers cannot be ranked: set evaluation = "generate", or take a model of docs/models.md'
         with foreign(f"the model {name} cannot read an answer after its question", hint):
             label_likelihoods(backbone, data.task.labels[:1], questions)

@@ -62,11 +62,12 @@ def open_app(
             help="A workspace, or the file of a suite; experiments.toml by default.",
         ),
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Start no queued runs here, and do not ask.")] = False,
 ) -> None:
     """Open the app: all runs of a workspace, live. This is also what s3tui does without a command."""
     from s3tui.cli.commands import open_app as opening
 
-    raise typer.Exit(opening.open_app(where))
+    raise typer.Exit(opening.open_app(where, watch=watch))
 
 
 @app.command()
@@ -147,7 +148,9 @@ def results(
 
 @app.command()
 def sites(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="builtin:minilm, a name on the hub, or a folder.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A builtin model, a name on the hub, a folder, or a .gguf file.")
+    ],
     space: Annotated[
         str | None,
         typer.Option(

@@ -43,7 +43,8 @@ def from_data(
         str | None, typer.Option("--time", metavar="TIME", help="Compute to spend over all runs: 30m, 2h, 1h30m.")
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", metavar="MODEL", help="builtin:minilm, a name on the hub, or a folder.")
+        str,
+        typer.Option("--model", metavar="MODEL", help="A builtin model, a name on the hub, a folder, or a .gguf file."),
     ] = "builtin:minilm",
     suite: Annotated[
         Path | None,

@@ -215,6 +215,14 @@ class Dispatcher:
         return wait.reason
 
 
+def may_start(board: Board) -> bool:
+    """Whether whoever dispatches next may start a run: one is queued, or broke off unanswered, or a race goes on."""
+    return any(
+        isinstance(run.status, Queued) or (isinstance(run.status, (Broken, Dead)) and _is_unanswered(run))
+        for run in board.runs.values()
+    ) or has_actions(board)
+
+
 def _is_unanswered(run: FoundRun) -> bool:
     """Whether a run was to run and has ended, and the dispatcher has not said yet what becomes of it."""
     return isinstance(run.status, ENDS) and run.queue is not None and run.queue.wanted == "queued"

@@ -76,6 +76,10 @@ class DispatcherLock:
 
         False as well where that one failed at once; its log says why.
         """
+        return self.release() and not start_detached(self.board.workspace, self.settings.command)
+
+    def release(self) -> bool:
+        """Release the lock: what is queued waits for the next one to take it. Gives whether anything is left to do."""
         if self._lock is None or self.dispatcher is None:
             return False
         os.close(self._lock)
@@ -83,7 +87,7 @@ class DispatcherLock:
         self.board.refresh()
         has_work = self.dispatcher.has_work
         self.dispatcher = None
-        return has_work and not start_detached(self.board.workspace, self.settings.command)
+        return has_work
 
 
 def who_dispatches(workspace: Workspace) -> str:

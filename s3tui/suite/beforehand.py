@@ -15,7 +15,7 @@ from typing import Any
 from core.run.budgets import check_budget
 from core.run.errors import S3Error
 from core.run.methods import method_of
-from core.run.modelfiles import model_file
+from core.run.modelfiles import gguf_file, model_file
 from core.run.spec import FileTask, RunSpec
 from core.run.tasks import TASKS
 from s3tui.suite.load import PlannedRun
@@ -113,7 +113,7 @@ def _models(runs: Iterable[PlannedRun]) -> tuple[set[str], dict[str, str]]:
     here, away = set[str](), dict[str, str]()
     for model in dict.fromkeys(run.spec.model for run in runs if method_of(run.spec.method).has_space):
         try:
-            found = model_file(model, "config.json")
+            found = gguf_file(model) or model_file(model, "config.json")
         except S3Error as error:
             away[model] = str(error)
             continue

@@ -19,7 +19,7 @@ def examine(model: str, spaces: Sequence[SpaceSpec], exportable: str = "any") ->
     """The answer of `core.sites` for a model; raises its errors."""
     folder = Path(model).expanduser()
     child = subprocess.run(
-        [*PYTHON, "-m", "core.sites", str(folder.resolve()) if folder.is_dir() else model, exportable],
+        [*PYTHON, "-m", "core.sites", str(folder.resolve()) if folder.exists() else model, exportable],
         input=json.dumps([space.model_dump(mode="json") for space in spaces]),
         capture_output=True,
         check=False,

@@ -13,6 +13,7 @@ from core.run.deltas import parse_delta
 from core.run.errors import DataError, S3Error, SpecError, nearest
 from core.run.given import awaited_space, given_space
 from core.run.methods import GIVEN, method_of
+from core.run.modelfiles import GGUF
 from core.run.rundir import read_json
 from core.run.spaces import LIBRARY, SpaceSpec, check_pattern, inline_space, library_space, original_space
 from core.run.structure import RUN
@@ -130,10 +131,11 @@ class Resolver:
         if not isinstance(value, str):
             return value
         folder = absolute(self.folder, value)
-        if folder.is_dir():
+        is_file = value.endswith(GGUF)
+        if folder.is_file() if is_file else folder.is_dir():
             return str(folder)
-        if re.match(r"[./~]", value):
-            report(("model",), f"there is no folder {str(folder)!r}")
+        if is_file or re.match(r"[./~]", value):
+            report(("model",), f"there is no {'file' if is_file else 'folder'} {str(folder)!r}")
         return value
 
     def _task(self, value: Any, report: Report) -> Any:

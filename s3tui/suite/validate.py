@@ -32,7 +32,7 @@ MISSING = "missing"
 _TASKS = f"name one ({', '.join(list(TASKS)[:3])}, ...)"
 # What may stand at each key that a run cannot do without.
 _REQUIRED: dict[Loc, str] = {
-    ("model",): 'name one: "builtin:minilm", one on the hub, or a folder',
+    ("model",): 'name one: "builtin:minilm", one on the hub, a folder, or a .gguf file',
     ("task",): f'{_TASKS}, or files of your own, as in {{ path = "FILE", text = "COLUMN", label = "COLUMN" }}',
     ("space",): f"name a space of the library ({', '.join(list(LIBRARY)[:3])}, ...) or one of [space.*]",
     ("task", "named", "name"): f"{_TASKS}, or give the path of your own files",

@@ -8,13 +8,15 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.message import Message
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
@@ -22,19 +24,26 @@ from s3tui.scheduling import control
 from s3tui.scheduling.bulk_actions import Action, Done, apply
 from s3tui.scheduling.dispatcher import Settings
 from s3tui.text.sanitize import clean
+from s3tui.tui.dialogs.ask_seat import HERE, AskSeat
 from s3tui.tui.dialogs.help import Help
 from s3tui.tui.dialogs.leave import Leave
+from s3tui.tui.dialogs.question import Ask, Choose
 from s3tui.tui.feed import Feed
 from s3tui.tui.host import Host
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.harmless import Harmless
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import APP, PLACES, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
+from s3tui.tui.support.memory import Memory, Shown
+from s3tui.tui.support.seat import Seat
+from s3tui.tui.tables.workspace_headline import short_path
+from s3tui.tui.widgets.walked import Walked
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 HARMLESS = Harmless()
+DEFAULT_THEME = "textual-dark"
 MOST_NOTICES = 3  # of one action; for more runs there is one notice for all
 
 
@@ -56,9 +65,13 @@ class S3App(App[None]):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("q", "leave", "Quit", footer=True),
-        key("question_mark", "help", "Help", footer=True),
-        key("ctrl+t", "change_theme", "Theme"),
+        key("q", "leave", "Quit", footer=True, task=APP),
+        key("question_mark", "help", "Help", footer=True, task=APP),
+        key("W", "workspaces", "Workspaces", "Show another workspace of those that were shown lately", task=PLACES),
+        key("colon", "command_palette", "Palette", "Find an action by its name", task=APP),
+        key("D", "seat", "Dispatch", "Take or leave the dispatcher's seat: who has it starts queued runs", task=RUNS),
+        key("z", "zoom_pane", "Full screen", "Give the part in front the whole screen, or take it back"),
+        key("ctrl+t", "change_theme", "Theme", task=APP),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
     ]
 
@@ -72,13 +85,23 @@ class S3App(App[None]):
             self.error = error
             super().__init__()
 
-    def __init__(self, workspace: Workspace, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings | None = None,
+        seat: Seat = Seat.UNDECIDED,
+        memory: Memory | None = None,
+    ) -> None:
         super().__init__()
+        self.memory = memory or Memory()
+        if self.memory.theme in self.available_themes:
+            self.theme = self.memory.theme
         self.workspace, self._settings = workspace, settings
+        self._has_asked = False
         self.snapshot = Snapshot()
         self.left: Left | None = None
         self._published: Latest[Snapshot] = Latest()
-        self._feed = self._new_feed()
+        self._feed = self._new_feed(seat)
         if "SSH_CONNECTION" in os.environ and "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
@@ -101,22 +124,27 @@ class S3App(App[None]):
         for number in ENDING_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
         goes_on = self._feed.close()
+        self.memory.save()
         self.left = Left(goes_on, sum(isinstance(r.status, (Running, Quiet)) for r in self.snapshot.runs.values()))
 
-    def open_workspace(self, workspace: Workspace) -> None:
-        """Show another workspace; the runs of this one continue."""
+    def open_workspace(self, workspace: Workspace, seat: Seat) -> None:
+        """Show another workspace; the runs of this one continue. Whoever only watches here only watches there."""
+        seat = Seat.LEFT if self._feed.seat is Seat.LEFT else seat
         self._feed.close()
+        self._has_asked = False
         self.workspace, self.snapshot, self._published = workspace, Snapshot(), Latest()
-        self._feed = self._new_feed()
+        self._feed = self._new_feed(seat)
         self._feed.start()
 
-    def _new_feed(self) -> Feed:
-        return Feed(self.workspace, self._publish, self._break, self._settings)
+    def _new_feed(self, seat: Seat) -> Feed:
+        return Feed(self.workspace, self._publish, self._break, self._settings, seat)
 
-    def show_runs(self) -> None:
-        """Close all other screens, so that the table of all runs is shown."""
+    def show_runs(self, name: str = "") -> None:
+        """Close all other screens, so that the table of all runs is shown, with the cursor on a run if one is named."""
         while not isinstance(self.screen, Runs):
             self.pop_screen()
+        if name:
+            self.screen.go_to(name)
 
     # Snapshots
 
@@ -133,6 +161,7 @@ class S3App(App[None]):
         if (snapshot := self._published.take()) is not None:
             self.snapshot = snapshot
             self._show()
+            self._ask_who_starts()
 
     def on_s3app_feed_broke(self, message: FeedBroke) -> None:
         """End with the error: a screen that no longer updates would mislead."""
@@ -147,6 +176,46 @@ class S3App(App[None]):
         if (screen := self.looked_at) is not None:
             screen.show_latest()
 
+    # What is remembered
+
+    def watch_theme(self, theme: str) -> None:
+        """Remember the theme."""
+        self.memory.theme = theme
+
+    def forget(self) -> None:
+        """Show everything as at first: the theme too."""
+        self.memory.keep(self.workspace.path, Shown())
+        self.theme = DEFAULT_THEME
+
+    # The dispatcher's seat
+
+    def _ask_who_starts(self) -> None:
+        if self.snapshot.asks and not self._has_asked and not isinstance(self.screen, ModalScreen):
+            self._has_asked = True
+            waiting = sum(isinstance(run.status, Queued) for run in self.snapshot.runs.values())
+            self.push_screen(AskSeat(waiting), self._answer_who_starts)
+
+    def _answer_who_starts(self, answer: str | None) -> None:
+        self._feed.decide(Seat.TAKEN if answer == HERE else Seat.LEFT)
+
+    def starts_here(self) -> None:
+        """The user starts runs: the app dispatches them, unless it was told to watch only."""
+        if self._feed.seat is Seat.UNDECIDED:
+            self._feed.decide(Seat.TAKEN)
+
+    def action_seat(self) -> None:
+        """Take the dispatcher's seat, or leave it."""
+        who = self.snapshot.dispatcher
+        if self.snapshot.read_only:
+            self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
+        elif not who:
+            self._feed.decide(Seat.LEFT)
+            self.notify("you only watch now: queued runs wait until somebody starts them", markup=False)
+        else:
+            self._feed.decide(Seat.TAKEN)
+            told = "queued runs start here" if who == "nobody" else f"{who} dispatches; this app does when it ends"
+            self.notify(clean(told), markup=False)
+
     def watch_runs(self, names: Iterable[str], race: str = "") -> None:
         """Load the details of these runs and of this race, and of no others, into the snapshots that follow."""
         self._feed.watch(names, race)
@@ -158,6 +227,22 @@ class S3App(App[None]):
         from s3tui.tui.screens.compare import Compare
 
         self.push_screen(Compare(names))
+
+    def action_workspaces(self) -> None:
+        """Show another workspace."""
+        others = [path for path in self.memory.recent() if path != self.workspace.path]
+        if not others:
+            self.notify("no other workspace was shown lately", severity="warning", markup=False)
+            return
+        answers = [(str(path), "", short_path(path)) for path in others]
+        self.push_screen(Choose("Workspaces", answers), self._open_recent)
+
+    def _open_recent(self, path: str | None) -> None:
+        if path is not None and not Path(path).is_dir():
+            self.notify(clean(f"{path} is not there any more"), severity="warning", markup=False)
+        elif path is not None:
+            self.open_workspace(Workspace(Path(path)), Seat.UNDECIDED)
+            self.show_runs()
 
     def pick_suite(self) -> None:
         """Open the screen from which a suite is started."""
@@ -199,6 +284,18 @@ class S3App(App[None]):
             for one in done:
                 self.notify(clean(f"{one.name}: {one.done}"), markup=False)
 
+    @on(Walked.SearchAsked)
+    def _ask_what_to_search(self, message: Walked.SearchAsked) -> None:
+        def search(answer: str | None) -> None:
+            if answer is not None:
+                message.walked.seek(answer)
+
+        self.push_screen(Ask("Search", message.walked.sought, "n next, N previous"), search)
+
+    def action_zoom_pane(self) -> None:
+        """Give the part in front the whole screen, or take it back."""
+        self.screen.toggle_class("-zoomed")
+
     def action_help(self) -> None:
         """Show the help for the keys of this screen."""
         self.push_screen(Help(self.screen))
@@ -230,11 +327,11 @@ class S3App(App[None]):
             apply(self.workspace, runs, action)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """All keys of the screen in front, and Textual's own commands."""
-        yield from super().get_system_commands(screen)
+        """All keys of the screen in front, and those of Textual's own commands that no key has."""
+        yield from (one for one in super().get_system_commands(screen) if one.title not in ("Quit", "Theme", "Keys"))
         for active in screen.active_bindings.values():
             binding, node = active.binding, active.node
-            if binding.description and binding.id and active.enabled:
+            if is_in_palette(binding) and active.enabled:
                 about = f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})"
                 yield SystemCommand(binding.description, about, lambda a=binding.action, n=node: self._run_action(a, n))
 

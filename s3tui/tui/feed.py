@@ -26,12 +26,13 @@ from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.verdicts import Verdicts
 from s3tui.runs.workspace import FoundRun, Workspace
-from s3tui.scheduling.dispatcher import Settings
+from s3tui.scheduling.dispatcher import Settings, may_start
 from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.scheduling.races import race_called, race_names
 from s3tui.system.cpu import usable_cores
 from s3tui.text.sanitize import clean
 from s3tui.tui.snapshot import Devices, RunDetail, Snapshot
+from s3tui.tui.support.seat import Seat
 
 LIVE_SECONDS = (
     0.25  # between two updates while something runs: fast enough for the eye, a third of the cost of ten a second
@@ -101,11 +102,13 @@ class Feed:
         publish: Callable[[Snapshot], None],
         broken: Callable[[BaseException], None],
         settings: Settings | None = None,
+        seat: Seat = Seat.UNDECIDED,
     ) -> None:
         self.workspace = workspace
         self._publish, self._broken = publish, broken
         self._board = Board(workspace)
         self._dispatching = DispatcherLock(self._board, settings)
+        self.seat, self._asks = seat, False
         self._read_only = ""
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._watched: frozenset[str] = frozenset()
@@ -144,6 +147,16 @@ class Feed:
         """Call `request` in the feed's thread, and read the runs again immediately."""
         self._requests.put(request)
         self._wake.set()
+
+    def decide(self, seat: Seat) -> None:
+        """Take the dispatcher's seat as soon as it is free, or leave it."""
+
+        def work() -> None:
+            self.seat, self._asks = seat, False
+            if seat is Seat.LEFT:
+                self._dispatching.release()
+
+        self.do(work)
 
     def _run(self) -> None:
         try:
@@ -196,12 +209,28 @@ class Feed:
             return set()
         self._board_at = now
         may_dispatch = not self._read_only and self.workspace.shared.exists()
-        changed = self._dispatching.tick() if may_dispatch else self._board.refresh()
+        if may_dispatch and self.seat is Seat.TAKEN:
+            changed = self._dispatching.tick()
+        else:
+            changed = self._board.refresh()
+            if may_dispatch and self.seat is Seat.UNDECIDED:
+                self._decide_if_free()
         reasons = self.workspace.reasons()
         if reasons != self._reasons:
             changed |= {name for name, run in self._board.runs.items() if isinstance(run.status, Queued)}
             self._reasons = reasons
         return changed
+
+    def _decide_if_free(self) -> None:
+        """Take the seat if it is free and that starts nothing; ask if it would start something."""
+        if self._is_dispatched():
+            self._asks = False
+        elif may_start(self._board):
+            self._asks = True
+        else:
+            self.seat, self._asks = Seat.TAKEN, False
+            self._board_at = float("-inf")
+            self._wake.set()
 
     def _read_events(self) -> set[str]:
         """Read events of live and watched runs for a limited time; the rest is read in the next round."""
@@ -279,6 +308,7 @@ class Feed:
             self.workspace.pause.exists(),
             self._dispatching.trouble,
             self._read_only,
+            self._asks,
             self._watched,
             self._races,
             self._race_view,
@@ -293,7 +323,7 @@ class Feed:
         self._publish(
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
-                self._dispatching.trouble, self._read_only, self._races, self._race_view, loaded=True,
+                self._dispatching.trouble, self._read_only, self._asks, self._races, self._race_view, loaded=True,
             )
         )  # fmt: skip
 

@@ -11,6 +11,8 @@ from textual.screen import Screen
 from s3tui.runs.workspace import Workspace
 from s3tui.scheduling.bulk_actions import Action
 from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.support.memory import Memory
+from s3tui.tui.support.seat import Seat
 
 
 class Host(Protocol):
@@ -18,6 +20,7 @@ class Host(Protocol):
 
     workspace: Workspace
     snapshot: Snapshot
+    memory: Memory
 
     @property
     def looked_at(self) -> Screen[None] | None:
@@ -32,11 +35,17 @@ class Host(Protocol):
     def watch_runs(self, names: Iterable[str], race: str = "") -> None:
         """Load the details of these runs and of this race, and of no others, into the snapshots that follow."""
 
-    def open_workspace(self, workspace: Workspace) -> None:
-        """Show another workspace."""
+    def forget(self) -> None:
+        """Show everything as at first: the theme too."""
 
-    def show_runs(self) -> None:
-        """Close all other screens, so that the table of all runs is shown."""
+    def starts_here(self) -> None:
+        """The user starts runs: the app dispatches them, unless it was told to watch only."""
+
+    def open_workspace(self, workspace: Workspace, seat: Seat) -> None:
+        """Show another workspace; whoever only watches this one only watches that one."""
+
+    def show_runs(self, name: str = "") -> None:
+        """Close all other screens, so that the table of all runs is shown, with the cursor on a run if one is named."""
 
     def compare_runs(self, names: Sequence[str]) -> None:
         """Open the screen that compares these runs."""

@@ -37,7 +37,8 @@ class Snapshot:
     """The state of the workspace. Parts that have not changed since the previous snapshot are the same objects.
 
     `details` are those of watched runs. `races` are the names of the races, `race` is the watched one. `read_only` says
-    why nothing can be changed; empty if it can.
+    why nothing can be changed; empty if it can. `asks`: runs may start, nobody dispatches, and the user has not said
+    whether the app does.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Snapshot:
     paused: bool = False
     trouble: str = ""
     read_only: str = ""
+    asks: bool = False
     races: Set[str] = frozenset()
     race: RaceView | None = None
     loaded: bool = False

@@ -56,16 +56,16 @@ def test_json_names_every_site_and_takes_the_spaces_of_a_suite(sites, tmp_path):
 
 
 def test_modules_of_an_unknown_family_are_listed_by_the_paths_that_a_space_takes(sites, tmp_path):
-    shape = {"vocab_size": 80, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    transformers.GPTNeoXConfig(intermediate_size=48, **shape).save_pretrained(tmp_path / "neox")
-    theirs = [{"attention.query_key_value": {"parallel": {"Lora": {"lora_r": 1}}}}]
+    shape = {"vocab_size": 80, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48, "rotary_dim": 4}
+    transformers.GPTJConfig(**shape).save_pretrained(tmp_path / "gptj")
+    theirs = [{"mlp.fc_in": {"parallel": {"Lora": {"lora_r": 1}}}}]
     (tmp_path / "own.json").write_text(json.dumps(theirs))
-    code, out, _ = sites("neox", "--space", "own.json")
+    code, out, _ = sites("gptj", "--space", "own.json")
     assert code == 0
     assert "no canonical names" in out
     lines = cells(out)
-    assert ["D0-1", "2", "32", "->", "96", "gpt_neox.layers.*.attention.query_key_value"] in lines
-    assert lines[-1][:3] == ["own.json", "2", "256"]
+    assert ["D0-1", "2", "32", "->", "48", "transformer.h.*.mlp.fc_in"] in lines
+    assert lines[-1][:3] == ["own.json", "2", "160"]
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,18 @@ def test_a_card_cites_the_method_that_found_the_structure_and_no_other(runs, row
     assert ("was not searched" in text) == (not row.searches)
 
 
+def test_a_card_says_that_weights_were_quantised(runs):
+    source = read_source(runs["bert"].path)
+    assert "quantised" not in card(source, "delta", "text-generation")
+    builtin = replace(source, file=replace(source.file, model="builtin:smollm2-135m"))
+    text = card(builtin, "delta", "text-generation")
+    assert "| Weights | quantised in SmolLM2-135M-Instruct.Q4\\_1.gguf" in text
+    assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in text
+    own = card(replace(source, file=replace(source.file, model="/home/me/own.gguf")), "delta", "text-generation")
+    assert "| Base model | the file own.gguf |" in own
+    assert "/home/me" not in own
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("kind", ["delta", "merged", "peft"])
 def test_names_are_text_in_every_part_of_a_card(runs, name, kind):

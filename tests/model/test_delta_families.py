@@ -9,12 +9,19 @@ from torch import nn
 
 from core.model.attention import NAME
 from core.model.gated import GatedModel
+from core.model.site import Site
 from core.model.sites import find_sites
 from core.model.space import place
-from core.model.sublayers import input_site
+from core.model.sublayers import with_sublayers
 from core.run.errors import SpecError
 
 D = 32
+
+
+def sites_of(model: nn.Module) -> list[Site]:
+    return with_sublayers(model, find_sites(model))
+
+
 SPACE = {
     "block.{attn,cross}": ["prefix(length=[1, 3])", "compacter(reduction=4)"],
     "block.{attn,cross,ffn}": ["parallel-adapter(bottleneck=[8, 16])"],
@@ -23,13 +30,20 @@ SPACE = {
     "ffn.out": ["ia3"],
     "input": ["soft-prompt(length=[2, 4])"],
 }
-READERS = [family for family in FAMILIES if input_site(build(family)) is not None]
+READERS = [family for family in FAMILIES if any(s.sublayer and s.sublayer.attention for s in sites_of(build(family)))]
+# A ModernBERT reads no prompt, and no layer of experts has a name.
+ABSENT = {"modernbert": "input", "mixtral": "ffn.out"}
 every_family = pytest.mark.parametrize("family", READERS)
+
+
+def table_of(family: str, table: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What of a table has a place in the family."""
+    return {pattern: deltas for pattern, deltas in table.items() if pattern != ABSENT.get(family)}
 
 
 def gated(family: str, table: dict[str, list[str]] | None = None) -> GatedModel:
     model = build(family)
-    return GatedModel(model, place(space(table or SPACE), model))
+    return GatedModel(model, place(space(table_of(family, table or SPACE)), model))
 
 
 def random_weights(model: GatedModel, std: float = 0.2) -> torch.Tensor:
@@ -79,7 +93,7 @@ def test_the_backbone_is_given_back_as_it_was(family):
 @every_family
 def test_a_bf16_backbone_computes_in_bf16_with_fp32_deltas(family):
     backbone = build(family).to(torch.bfloat16)
-    model = GatedModel(backbone, place(space(SPACE), backbone))
+    model = GatedModel(backbone, place(space(table_of(family, SPACE)), backbone))
     weights = random_weights(model).requires_grad_()
     gates = torch.full((len(model.placed),), 0.4, requires_grad=True)
     loss = loss_under(model, weights, gates, batch(family))
@@ -229,7 +243,9 @@ def test_a_parallel_adapter_reads_what_its_sub_layer_reads(family):
     logits(model, weights, 1.0, family)
     t = {name.rpartition("/")[2]: tensor for name, tensor in model.named(weights).items()}
     inner = nn.functional.relu(read[0] @ t["down.weight"].T + t["down.bias"])
-    torch.testing.assert_close(ends[1] - ends[0], inner @ t["up.weight"].T + t["up.bias"], rtol=1e-4, atol=1e-4)
+    moved = ends[len(ends) // 2] - ends[0]  # of the first layer, where several are one module
+    added = (inner @ t["up.weight"].T + t["up.bias"]).reshape(moved.shape)
+    torch.testing.assert_close(moved, added, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +271,8 @@ def test_a_delta_that_cannot_stand_at_a_site_is_refused_with_the_key(table, says
 @pytest.mark.parametrize("name", ["prefix", "parallel-adapter", "compacter", "ia3", "bipeft-s1", "bipeft-s2"])
 @every_family
 def test_the_spaces_of_the_library_stand_on_every_family(name, family):
+    if (name, family) == ("ia3", "mixtral"):  # refused, see `test_families`
+        return
     model = build(family)
     gated_model = GatedModel(model, place(space(name), model))
     assert logits(gated_model, random_weights(gated_model), 0.5, family).isfinite().all()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 import torch
 import transformers
-from support import DECODERS, ENCODERS, FAMILIES, assert_rounded_no_worse, batch, build, loss_under, space
+from support import DECODERS, EARLIER, ENCODERS, FAMILIES, assert_rounded_no_worse, batch, build, loss_under, space
 
 from core.model.backbone import count_parameters, head_of
 from core.model.gated import GatedModel
@@ -32,13 +33,24 @@ SITES: dict[str, tuple[list[str], list[str], list[str]]] = {
     "mt5": (LLAMA, LLAMA + CROSS, ["E.norm.final", "D.norm.final", "head"]),
     "bart": (LAYER, LAYER + CROSS, ["head"]),
     **dict.fromkeys(ENCODERS, (LAYER, [], [])),
-    "gpt2": ([], ["attn.qkv", "attn.o", *FFN, *NORMS, *BLOCKS], ["D.norm.final", "head"]),
+    "modernbert": (["attn.qkv", "attn.o", "ffn.gate_in", "ffn.out", "norm.ffn", *BLOCKS], [],
+                   ["E1.norm.attn", "E.norm.final"]),
+    **dict.fromkeys(
+        ("gpt2", "gpt_neox", "bloom"), ([], ["attn.qkv", "attn.o", *FFN, *NORMS, *BLOCKS], ["D.norm.final", "head"])
+    ),
     **dict.fromkeys(("llama", "mistral", "qwen2", "gemma"), ([], LLAMA, ["D.norm.final", "head"])),
     "qwen3": ([], [*LLAMA, "norm.q", "norm.k"], ["D.norm.final", "head"]),
     "phi3": ([], ["attn.qkv", "attn.o", "ffn.gate_in", "ffn.out", *NORMS, *BLOCKS], ["D.norm.final", "head"]),
     "gemma2": ([], [*LLAMA, "norm.attn_out", "norm.ffn_out"], ["D.norm.final", "head"]),
     "gemma3": ([], [*LLAMA, "norm.attn_out", "norm.ffn_out", "norm.q", "norm.k"], ["D.norm.final", "head"]),
-}
+    "opt": ([], LAYER, ["D.norm.final", "head"]),
+    "phi": ([], [*LAYER[:-4], "norm.attn", "norm.q", "norm.k", *BLOCKS], ["D.norm.final", "head"]),
+    "olmo2": ([], [*ATTENTION, *GATED, "norm.attn_out", "norm.ffn_out", "norm.q", "norm.k", *BLOCKS],
+              ["D.norm.final", "head"]),
+    **dict.fromkeys(("smollm3", "granite", "qwen2_moe"), ([], LLAMA, ["D.norm.final", "head"])),
+    "mixtral": ([], [*ATTENTION, *NORMS, *BLOCKS], ["D.norm.final", "head"]),
+    "falcon": ([], ["attn.qkv", "attn.o", *FFN, "norm.attn", *BLOCKS], ["D.norm.final", "head"]),
+}  # fmt: skip
 # Width, features of the feed-forward, those of keys and values, of one head; layers of a stack.
 D, F, KV, HEAD, LAYERS = 32, 48, 16, 8, 2
 # What the linear layers are, from inputs to outputs, where queries share keys and values with others (`KV`).
@@ -47,17 +59,40 @@ SHAPES = {
     "ffn.in": (D, F), "ffn.gate": (D, F), "ffn.out": (F, D), "ffn.gate_in": (D, 2 * F),
 }  # fmt: skip
 GROUPED = {"attn.k": (D, KV), "attn.v": (D, KV), "attn.qkv": (D, D + 2 * KV)}
+FUSED = {"attn.qkv": (D, 3 * D)}
+NOT_GROUPED = ("gpt2", "gpt_neox", "opt", "bloom")
+SHAPES_OF = {
+    "bloom": {"ffn.in": (D, 4 * D), "ffn.out": (4 * D, D)},
+    "falcon": {"attn.qkv": (D, D + 2 * HEAD)},  # one head of keys and values
+}
+# The features of norms of queries and keys: of one head, or in an OLMo 2 of all.
+NORMS_OF = {"norm.q": HEAD, "norm.k": HEAD}
+WIDE_NORMS = {"norm.q": D, "norm.k": KV}
+
+
+# The attention of some families takes no further keys, the stack of some no prompt, and experts are no layers of names.
+NO_KEYS = dict.fromkeys(("deberta-v2", "gemma2", "bloom", "falcon"), "cannot stand at")
+REFUSED = {
+    "prefix": NO_KEYS,
+    "bipeft-s2": NO_KEYS,
+    "soft-prompt": dict.fromkeys((*NO_KEYS, "modernbert"), "cannot be given a soft prompt"),
+    "lora-mlp": {"mixtral": "no module of mixtral is a 'ffn.*mlp.experts"},
+    "ia3": {"mixtral": "no module of mixtral is a 'ffn.out'.*mlp.experts"},
+}
 
 
 def expected_sites(family: str) -> set[str]:
     encoder, decoder, others = SITES[family]
     layers = [("E", site) for site in encoder] + [("D", site) for site in decoder]
-    return {f"{stack}{i}.{site}" for i in range(LAYERS) for stack, site in layers} | set(others)
+    count = 1 if family == "albert" else LAYERS  # whose layers are one
+    return {f"{stack}{i}.{site}" for i in range(count) for stack, site in layers} | set(others)
 
 
 def expected_parameters(family: str) -> int:
     """mix-low-rank by hand: LoRA r1 and a bias on linear layers, weight and bias on norms, an adapter on sub-layers."""
-    shapes = SHAPES | {"attn.qkv": (D, 3 * D)} | (GROUPED if family in DECODERS and family != "gpt2" else {})
+    shapes = SHAPES | FUSED | (GROUPED if family in DECODERS and family not in NOT_GROUPED else {})
+    shapes |= SHAPES_OF.get(family, {})
+    norms = WIDE_NORMS if family == "olmo2" else NORMS_OF
     total = 0
     for label in expected_sites(family):
         site = ".".join(label.split(".")[-2:])
@@ -65,7 +100,7 @@ def expected_parameters(family: str) -> int:
             inputs, outputs = shapes[site]
             total += (inputs + outputs) + outputs
         elif site.startswith("norm."):
-            total += 2 * (HEAD if site in ("norm.q", "norm.k") else D)
+            total += 2 * norms.get(site, D)
         elif site in BLOCKS:
             total += (D + 1) + 1 + (1 + D) + D  # bottleneck 32 // 32 = 1, rank 1
     return total
@@ -176,7 +211,8 @@ def test_a_new_head_is_not_a_parameter_of_the_backbone(family):
     head = head_of(model) if family in ENCODERS else ()
     total = sum(p.numel() for p in model.parameters())
     output, dense = D * 2 + 2, D * D + D
-    expected = (output if family == "bert" else dense + output) if family in ENCODERS else 0
+    heads = {"bert": output, "albert": output, "modernbert": D * D + D + output}  # a dense layer without bias, a norm
+    expected = heads.get(family, dense + output) if family in ENCODERS else 0
     assert total - count_parameters(model, head) == expected
 
 
@@ -233,30 +269,96 @@ def test_a_conv1d_is_a_linear_layer_with_its_weight_the_other_way_round():
 
 
 def test_a_model_of_an_unknown_family_is_searched_by_module_paths():
-    config = transformers.GPTNeoXConfig(
-        vocab_size=80, hidden_size=D, num_hidden_layers=2, num_attention_heads=4, intermediate_size=F
+    config = transformers.GPTJConfig(
+        vocab_size=80, n_embd=D, n_layer=2, n_head=4, n_inner=F, rotary_dim=4, bos_token_id=2, eos_token_id=4
     )
-    model = transformers.GPTNeoXForCausalLM(config).requires_grad_(False)
+    model = transformers.GPTJForCausalLM(config).requires_grad_(False)
     assert find_sites(model) == []
-    paths = {"attention.query_key_value": ["lora(rank=1)"], "input_layernorm": ["lnfit"], "attention": ["bitfit"]}
-    placed = place(space(paths), model)
-    assert [p.candidate.parameters for p in placed] == 2 * [D, D, D + 3 * D]
+    placed = place(space({"attn.out_proj": ["lora(rank=1)"], "ln_1": ["lnfit"], "mlp": ["bitfit"]}), model)
+    assert [p.candidate.parameters for p in placed] == 2 * [D, 2 * D, D]
     assert {p.candidate.stack for p in placed} == {"decoder"}
     deltas = GatedModel(model, placed)
     gates = torch.full((6,), 0.5, requires_grad=True)
     tokens = {"input_ids": torch.arange(5, 14)[None], "labels": torch.arange(5, 14)[None]}
     (gradient,) = torch.autograd.grad(loss_under(deltas, random_weights(deltas), gates, tokens), gates)
     assert (gradient != 0).all()
-    with pytest.raises(SpecError, match="name modules of gpt_neox by their paths"):
+    with pytest.raises(SpecError, match="name modules of gptj by their paths"):
         place(space("lora"), model)
+
+
+def test_layers_that_share_their_weights_are_one_site(tmp_path):
+    model = build("albert")
+    assert [s.label for s in find_sites(model) if s.name == "attn.q"] == ["E0.attn.q"]
+    model.config.save_pretrained(tmp_path)
+    assert describe(str(tmp_path), [])["shared"] == LAYERS
+    read: list[torch.Tensor] = []
+    (placed,) = place(space({"ffn.in": ["bitfit"]}), model)
+    deltas = GatedModel(model, [placed])
+    model.get_submodule(placed.site.module).register_forward_hook(lambda module, args, output: read.append(output))
+    logits(deltas, torch.zeros(F), torch.ones(1), "albert")
+    logits(deltas, torch.ones(F), torch.ones(1), "albert")
+    assert len(read) == 2 * LAYERS
+    torch.testing.assert_close(read[LAYERS], read[0] + 1)
+
+
+@pytest.mark.parametrize("pattern", ["attn.Wqkv", "*.attn.{Wqkv,k}", "layers.*.attn.Wqkv"])
+def test_a_path_may_look_like_a_canonical_name(pattern):
+    own = place(space({pattern: ["lora(rank=1)"]}), build("modernbert"))
+    assert [p.candidate.name for p in own] == [f"E{i}.attn.qkv lora(rank=1)" for i in range(LAYERS)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong", "near"), [("attn.w", "attn.w", "attn.v"), ("norm.{ffn,atn}", "norm.atn", "norm.attn")]
+)
+def test_what_is_neither_a_site_nor_a_path_is_refused_with_the_nearest(pattern, wrong, near):
+    says = f"no site is called '{wrong}', and no module of bert ends in it: did you mean '{near}'?"
+    with pytest.raises(SpecError, match=re.escape(says)):
+        place(space({pattern: ["bitfit"]}), build("bert"))
+
+
+def test_a_prefix_stands_where_a_module_of_an_unknown_family_attends():
+    sizes = {"hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = transformers.Starcoder2Config(**sizes, vocab_size=80, intermediate_size=F, bos_token_id=2, eos_token_id=4)
+    model = transformers.Starcoder2ForCausalLM(config).requires_grad_(False)
+    placed = place(space({"self_attn": ["prefix(length=3)"]}), model)
+    assert [p.candidate.parameters for p in placed] == 2 * [2 * 3 * KV]
+    deltas = GatedModel(model, placed)
+    gates = torch.full((2,), 0.5, requires_grad=True)
+    tokens = {"input_ids": torch.arange(5, 14)[None], "labels": torch.arange(5, 14)[None]}
+    (gradient,) = torch.autograd.grad(loss_under(deltas, random_weights(deltas), gates, tokens), gates)
+    assert (gradient != 0).all()
+    with pytest.raises(SpecError, match="nothing attends there"):
+        place(space({"mlp": ["prefix"]}), model)
+
+
+def test_an_xlnet_is_refused_in_one_line(tmp_path):
+    transformers.XLNetConfig(n_layer=1).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="an XLNet, which fills in words in any order"):
+        describe(str(tmp_path), [])
+
+
+def test_experts_are_named_by_their_path():
+    model = build("qwen2_moe")
+    own = place(space({"mlp.experts": ["bitfit", "adapter(bottleneck=2)"]}), model)
+    assert [p.candidate.parameters for p in own] == 2 * [D, D * 2 + 2 + 2 * D + D]
+    deltas = GatedModel(model, own)
+    changed = logits(deltas, random_weights(deltas), torch.ones(4), "qwen2_moe")
+    assert (changed - build("qwen2_moe")(**batch("qwen2_moe")).logits).abs().max() > 1e-2
+
+
+def test_a_bloom_that_slices_its_layers_is_refused(tmp_path):
+    config = build("bloom").config
+    config.slow_but_exact = True
+    config.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"slices its layers.*slow_but_exact"):
+        describe(str(tmp_path), [])
 
 
 @every_family
 @pytest.mark.parametrize("name", [name for name in LIBRARY if name != "none"])
 def test_every_space_of_the_library_has_candidates(family, name):
-    # The attention of some families takes no further keys; they refuse what would need some.
-    if name in ("prefix", "soft-prompt", "bipeft-s2") and family in ("deberta-v2", "gemma2"):
-        says = f"of {family} cannot be given a soft prompt" if name == "soft-prompt" else "cannot stand at"
+    says = REFUSED.get(name, {}).get(family)
+    if says:
         with pytest.raises(SpecError, match=says):
             place(space(name), build(family))
         return
@@ -274,7 +376,7 @@ def test_its_sites_are_known_without_its_weights(family, tmp_path):
     assert found["kind"] == "encoder" if family in ENCODERS else "decoder" in found["kind"]
 
 
-@pytest.mark.parametrize("family", SITES)
+@pytest.mark.parametrize("family", [*EARLIER, "bloom", "mixtral"])
 def test_what_is_left_of_a_space_that_must_be_exportable_can_be_exported(family, tmp_path):
     build(family).config.save_pretrained(tmp_path)
     spaces = [space(dict(itertools.chain.from_iterable(group.items() for group in LIBRARY[name]))) for name in LIBRARY]

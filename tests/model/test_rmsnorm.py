@@ -12,7 +12,8 @@ from torch import Tensor
 
 from core.model.rmsnorm import is_rms_norm, rms_norm
 
-FUSED = ("t5", "t5-v1.1", "mt5", "llama", "mistral", "qwen2", "qwen3", "phi3")
+FUSED = ("t5", "t5-v1.1", "mt5", "llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2", "smollm3", "granite",
+         "qwen2_moe", "mixtral")  # fmt: skip
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

@@ -119,6 +119,9 @@ def test_braces_name_what_their_parts_name(parts, module):
         # May be the ends of modules' paths: only a model can tell.
         "E3.atn.q",
         "ffn.out.*",
+        "attn.Wqkv",
+        "*.attn.{q,c_proj}",
+        "block.4",
     ],
 )
 def test_a_sound_pattern_passes(pattern):
@@ -128,14 +131,9 @@ def test_a_sound_pattern_passes(pattern):
 @pytest.mark.parametrize(
     ("pattern", "says"),
     [
-        ("attn.w", "'attn.w': did you mean 'attn.v'"),
-        ("attn.{q,query}", "'attn.query'"),
         ("E3.attn.qq", "'E3.attn.qq': did you mean 'attn.q'"),
-        ("*.attn.x", "'*.attn.x'"),
-        ("norm.atn", "did you mean 'norm.attn'"),
-        ("ffn", "'ffn'"),
-        ("block.4", "'block.4'"),
-        ("head.bias", "'head.bias'"),
+        ("E*.attn.{q,w}", "'E*.attn.w': did you mean 'attn.v'"),
+        ("?.norm.atn", "did you mean 'norm.attn'"),
         ("cross.{q", "'cross.{q'"),
     ],
 )
@@ -188,7 +186,7 @@ def test_a_space_comes_back_from_json():
         ({"attn.q": [1]}, "give a list of deltas"),
         ({"attn.q": {"lora": 1}}, "give a list of deltas"),
         ({"attn.q": ["lorra"]}, "did you mean 'lora'"),
-        ({"attn.w": ["lora"]}, "no site is called 'attn.w'"),
+        ({"D0.attn.w": ["lora"]}, "no site is called 'D0.attn.w'"),
     ],
 )
 def test_a_faulty_table_is_refused(table, says):

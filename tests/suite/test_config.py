@@ -21,7 +21,7 @@ max_steps = 100
 max_steps = 300
 """
 
-MODEL = 'name one: "builtin:minilm", one on the hub, or a folder'
+MODEL = 'name one: "builtin:minilm", one on the hub, a folder, or a .gguf file'
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ A = "[experiment.a]\n"
         (BASE + A + 'space = "lra"\n', "experiment.a.space: unknown space 'lra', did you mean 'lora'?"),
         (BASE + A + "[space.lora]\n", "space.lora: the library has a space of this name"),
         (
-            BASE + A + '[space.own]\n"attn.w" = []\n',
-            "space.own.\"attn.w\": no site is called 'attn.w': did you mean 'attn.v'?",
+            BASE + A + '[space.own]\n"E*.attn.w" = []\n',
+            "space.own.\"E*.attn.w\": no site is called 'E*.attn.w': did you mean 'attn.v'?",
         ),
         (
             BASE + A + '[space.own]\nhead = ["lorra"]\n',
@@ -311,7 +311,7 @@ def test_every_problem_is_reported_at_once_and_those_of_the_defaults_once(proble
     [experiment.two]
     matrix = { seed = [0, 1], "search.gates" = ["softt"] }
     [space.own]
-    "attn.{q,w}" = ["bitfitt", "lora(rnk=1)"]
+    "E*.attn.{q,w}" = ["bitfitt", "lora(rnk=1)"]
     """
     found = problems(text)
     assert len(found) == len(set(found))
@@ -324,9 +324,9 @@ def test_every_problem_is_reported_at_once_and_those_of_the_defaults_once(proble
         "experiment.one.method",
         "experiment.one.search.clip",
         'experiment.two.matrix."search.gates"',
-        'space.own."attn.{q,w}"',
+        'space.own."E*.attn.{q,w}"',
     }
-    assert sum(line.startswith('space.own."attn.{q,w}"') for line in found) == 3
+    assert sum(line.startswith('space.own."E*.attn.{q,w}"') for line in found) == 3
 
 
 def test_a_check_of_the_whole_run_is_not_hidden_by_a_wrong_value(problems):

@@ -13,7 +13,7 @@ from s3tui.suite.load import load
 
 ROOT = Path(__file__).parents[2]
 # offline-glue reads its data from a folder, without which it does not validate: test_offline_suite.py.
-SUITES = sorted(set((ROOT / "suites").glob("*.toml")) - {ROOT / "suites/offline-glue.toml"})
+SUITES = sorted(path for path in (ROOT / "suites").glob("*.toml") if not path.name.startswith("offline-"))
 
 # Batch size, epochs, steps between evaluations: of the search, and of the retraining.
 SCRIPTS = {

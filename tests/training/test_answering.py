@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from core.model.space import place
 from core.tasks import Example, Task
 from core.tasks.batches import CUE, IGNORED_LABEL
 from core.training.data import Data, encode
-from core.training.evaluate import label_likelihoods
+from core.training.evaluate import label_likelihoods, predict
 from core.training.loss import loss_of
 
 LABELS = ("bad", "very good", "0")
@@ -129,6 +130,19 @@ def test_answers_do_not_depend_on_who_shares_the_batch(family):
 def test_the_likelihood_of_a_label_is_that_of_the_loss(family):
     """With padding and a shared reading of the source, as one text alone gives it in one pass."""
     check_likelihoods(backbone_of(family))
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_ranked_per_token_a_longer_label_is_not_at_a_disadvantage(family):
+    backbone = backbone_of(family)
+    data = data_of(backbone)
+    questions = data.questions("validation", ROWS)
+    whole = label_likelihoods(backbone, LABELS, questions)
+    tokens = torch.tensor([2, 3, 2])  # "very good" has one more; each has its end of text
+    torch.testing.assert_close(label_likelihoods(backbone, LABELS, questions, per_token=True), whole / tokens)
+    per_token = replace(data, answering="rank-per-token")
+    answers = [answer for answer, _ in predict(backbone, per_token, "validation", 2)]
+    assert answers == (whole / tokens).argmax(-1).tolist()
 
 
 @some_writers

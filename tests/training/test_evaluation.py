@@ -126,6 +126,7 @@ def test_numbers_are_written(root):
     [
         ("classification", True, "auto", "rank"),
         ("classification", True, "rank", "rank"),
+        ("classification", True, "rank-per-token", "rank-per-token"),
         ("classification", True, "generate", "generate"),
         ("regression", True, "auto", "generate"),
         ("text", True, "auto", "generate"),
@@ -139,9 +140,10 @@ def test_closed_sets_are_ranked_unless_asked_otherwise(kind, text_to_text, evalu
 
 
 @pytest.mark.parametrize("kind", ["regression", "text"])
-def test_what_has_no_labels_cannot_be_ranked(kind):
+@pytest.mark.parametrize("evaluation", ["rank", "rank-per-token"])
+def test_what_has_no_labels_cannot_be_ranked(kind, evaluation):
     with pytest.raises(SpecError, match="no set of labels to rank"):
-        answering_of(Task("t", kind, (), {}, 8, ()), True, "rank")
+        answering_of(Task("t", kind, (), {}, 8, ()), True, evaluation)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from scripted import Script
 
 from s3tui.scheduling.dispatcher import Settings
 from s3tui.tui.app import S3App
+from s3tui.tui.support.seat import Seat
 
 SIZES = ((40, 10), (200, 60), (60, 17), (40, 10), (80, 24))  # a small and a large one, and from each to the other
 
@@ -103,9 +104,9 @@ def opened(script):
     """Open the app on the scripted workspace; queued runs are played by the stand-in."""
 
     @contextlib.asynccontextmanager
-    async def open_app(size=(120, 40), workspace=None):
+    async def open_app(size=(120, 40), workspace=None, seat=Seat.TAKEN, memory=None):
         settings = Settings(STAND_IN, grace=5.0, backoff=0.1)
-        app = S3App(workspace or script.workspace, settings)
+        app = S3App(workspace or script.workspace, settings, seat, memory)
         app.animation_level = "none"
         async with app.run_test(size=size, notifications=True) as pilot:
             driver = Driver(app, pilot)

@@ -106,3 +106,11 @@ def test_a_narrow_plot_has_ticks_too():
 
 def test_ticks_of_many_powers_of_ten_are_powers_of_ten():
     assert all(math.log10(tick) == round(math.log10(tick)) for tick in log_ticks(1e-6, 10, 4))
+
+
+def test_steps_are_whole_numbers_on_their_axis_and_other_values_are_not():
+    curve = Curve((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))
+    of_steps = "".join(part for part, _ in drawn(Figure("loss", (Trace("", curve),)), View(), 80, 12)[-1])
+    assert of_steps.split() == ["1", "2", "3"]
+    of_seconds = "".join(part for part, _ in drawn(Figure("loss", (Trace("", curve),), "seconds"), View(), 80, 12)[-1])
+    assert "1.5" in of_seconds.split()

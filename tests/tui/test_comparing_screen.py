@@ -70,21 +70,23 @@ async def test_results_show_only_the_settings_that_differ(filled, opened):
         assert type(app.app.screen).__name__ == "Run"
 
 
-async def test_no_run_on_the_pareto_line_is_beaten(filled, opened):
-    filled.finished("first/worse", score=0.60, layers=7)
+async def test_the_pareto_line_is_of_means_over_seeds_and_a_head_alone_is_a_level(filled, opened):
+    filled.finished("first/small", score=0.69, layers=1)  # above the worst of the seeds, below their mean
+    filled.finished("first/head", score=0.60, layers=0)
     async with opened() as app:
         await app.press("a", "c", "3")
-        await app.until(lambda: len(table(app)) == 5)
-        done = {name: app.app.snapshot.lines[name] for name in table(app)}
+        await app.until(lambda: len(table(app)) == 7)
         front = {name for name, cells in table(app).items() if written(cells["front"])}
-        for name in front:
-            mine = done[name]
-            beaten = [o for o in done.values() if o.score > mine.score and o.parameters <= mine.parameters]
-            assert not beaten, (name, beaten)
-        assert "first/searched/seed=1" in front
-        assert "first/worse" not in front
-        line = next(trace for trace in figure(app).traces if trace.label == "Pareto line")
-        assert list(line.curve.y) == sorted(line.curve.y)
+        parameters = {name: line.parameters for name, line in app.app.snapshot.lines.items()}
+        assert parameters["first/head"] == 0
+        assert parameters["first/small"] < parameters["first/by-chance"] == parameters["first/searched/seed=0"]
+        assert front == {"first/head", "first/small", "\0first/searched"}
+        assert app.shows("mean ± 2.00 of searched", "70.00", "┄ head alone")
+        line = next(trace for trace in figure(app).traces if trace.label == "Pareto")
+        assert line.curve.y == pytest.approx((69, 69, 70, 70))
+        (spread,) = (trace for trace in figure(app).traces if not trace.label)
+        assert spread.curve.y == pytest.approx((68, 72))
+        assert figure(app).level == (60, "head alone")
 
 
 async def test_candidates_are_counted_over_all_runs_or_over_the_seeds_of_one_setting(filled, opened):

@@ -59,7 +59,7 @@ def rows(app):
 
 async def show(app):
     app.app.screen.grid.move_to("first/best/seed=0")
-    await app.press("R")
+    await app.press("A")
     await app.until(lambda: isinstance(app.app.screen, Race) and len(rows(app)) == 4)
 
 
@@ -116,7 +116,7 @@ async def test_a_race_is_ended_after_asking(raced, opened):
 async def test_a_fixed_list_of_arms_and_a_run_outside_of_any_race_say_so_in_a_line(raced, opened):
     async with opened() as app:
         app.app.screen.grid.move_to("first/alone")
-        await app.press("R")
+        await app.press("A")
         await app.until(lambda: app.shows("this run is in no race"))
         await show(app)
         await app.press("plus")

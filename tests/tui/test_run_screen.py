@@ -47,7 +47,7 @@ async def test_the_head_says_where_the_run_stands(at):
 async def test_loss_draws_train_and_validation_and_the_other_charts_beside_it(at):
     async with at("Loss") as app:
         await app.until(
-            lambda: app.shows("━ train", "━ validation", "gradient norm", "learning rate", "accuracy x 100")
+            lambda: app.shows("━ train", "━ validation", "gradient norm of weights", "norm of gates", "accuracy x 100")
         )
         figure = app.app.screen.pane.figure_on_screen
         assert [trace.label for trace in figure.traces] == ["train", "validation"]
@@ -70,6 +70,27 @@ async def test_another_chart_takes_the_large_place(at):
         await app.until(lambda: app.shows("━ train"))
         await app.press("v")
         assert app.shows("accuracy x 100")
+
+
+async def test_weights_and_gates_have_axes_of_their_own_and_charts_can_be_chosen(at):
+    async with at("Loss") as app:
+        await app.until(lambda: app.shows("━ train"))
+        seen = []
+        for _ in range(6):
+            figure = app.app.screen.pane.figure_on_screen
+            seen.append((figure.title, len(figure.traces)))
+            await app.press("v")
+        kinds = (
+            "gradient norm of weights",
+            "gradient norm of gates",
+            "learning rate of weights",
+            "learning rate of gates",
+        )
+        assert seen == [("loss", 2), ("accuracy x 100", 1), *((kind, 1) for kind in kinds)]
+        await app.press("o", *["space", "down"] * 4, "enter")  # all but the learning rates are left out
+        await app.until(lambda: app.shows("learning rate of gates") and not app.shows("━ train"))
+        await app.press("v", "v")
+        assert app.app.screen.pane.figure_on_screen.title == "learning rate of weights"
 
 
 async def test_the_log_follows_searches_and_wraps(at):

@@ -33,7 +33,7 @@ def notices(app):
 
 async def preview(app):
     """Open the preview of the first suite that is found."""
-    await app.press("n")
+    await app.press("S")
     await app.until(lambda: app.app.screen.grid.rows)
     await app.press("enter")
     await app.until(lambda: app.shows("marked") or app.shows("problems of the file"))
@@ -44,7 +44,7 @@ async def test_the_picker_lists_suites_and_says_why_others_are_none(here, opened
     (here / "pyproject.toml").write_text("[project]\n")
     (here / "torn.toml").write_text("[suite")
     async with opened() as app:
-        await app.press("n")
+        await app.press("S")
         await app.until(lambda: app.shows("suite.toml", "first"))
         assert app.shows("pyproject.toml", "no suite: it has no", "torn.toml", "is no TOML")
         assert not any("spec.json" in key for key in rows(app))
@@ -54,7 +54,7 @@ async def test_the_picker_lists_suites_and_says_why_others_are_none(here, opened
 
 async def test_where_no_suite_is_the_next_step_is_told(here, opened):
     async with opened() as app:
-        await app.press("n")
+        await app.press("S")
         await app.until(lambda: app.shows("No TOML file here", "s3tui init"))
 
 
@@ -62,7 +62,7 @@ async def test_a_path_can_be_typed(here, opened, tmp_path):
     (tmp_path / ".hidden").mkdir()
     write(here, name=".hidden/one.toml")
     async with opened() as app:
-        await app.press("n", "slash")
+        await app.press("S", "t")
         await app.write(".hidden/one.toml")
         await app.press("enter")
         await app.until(lambda: app.shows("3 of 3 marked"))
@@ -88,6 +88,19 @@ async def test_only_the_marked_runs_are_started(here, opened, script):
         await app.press("s")
         await app.until(lambda: isinstance(app.app.screen, Runs) and app.app.screen.grid.rows)
     assert [run.name for run in find_runs(script.workspace.path)] == ["first/b/seed=1"]
+
+
+async def test_the_cursor_goes_to_what_was_started(here, opened, script):
+    write(here)
+    for number in range(3):
+        script.finished(f"first/0-before-{number}")
+    script.workspace.pause.touch()
+    async with opened() as app:
+        app.app.screen.grid.move_to("first/0-before-2")
+        await preview(app)
+        await app.press("s")
+        await app.until(lambda: isinstance(app.app.screen, Runs) and len(app.app.screen.grid.rows) == 6)
+        await app.until(lambda: app.app.screen.grid.cursor_key == "first/a")
 
 
 async def test_what_is_in_the_data_is_shown_and_read_again(here, opened):
@@ -187,7 +200,7 @@ async def test_candidates_are_counted_on_the_true_model(here, opened, tmp_path):
 async def test_a_suite_can_be_found_and_looked_at_on_any_terminal(here, opened):
     write(here)
     async with opened() as app:
-        await app.press("n")
+        await app.press("S")
         await app.until(lambda: app.app.screen.grid.rows)
         await app.fits()
         await app.press("enter")

@@ -55,7 +55,7 @@ async def test_where_there_is_no_room_for_the_column_a_mark_stands_at_the_score(
 async def test_runs_are_filtered_by_it(searched, opened):
     async with opened() as app:
         await known(app)
-        await app.press("slash")
+        await app.press("f")
         await app.write("verdict:decided")
         await app.until(lambda: app.shows("sure") and not app.shows("flat"))
 

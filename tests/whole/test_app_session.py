@@ -42,7 +42,8 @@ class Terminal:
         self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
         self._folder = folder
         self._run("new-session", "-d", "-s", "t", "-x", "110", "-y", "34", "sh")
-        self.write(f"cd {folder} && COLORTERM=truecolor OMP_NUM_THREADS=1 {sys.executable} -m s3tui open; echo left:$?")
+        self.write(f"cd {folder}; export XDG_STATE_HOME={folder}/state COLORTERM=truecolor OMP_NUM_THREADS=1")
+        self.write(f"{sys.executable} -m s3tui open; echo left:$?")
 
     def _run(self, *arguments):
         done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True, timeout=30)
@@ -89,7 +90,7 @@ def terminal(tmp_path):
 def test_a_suite_is_started_watched_stopped_left_and_come_back_to(terminal, tmp_path):
     run = tmp_path / "runs" / "first" / "searched"
     terminal.until("No runs in this workspace yet")
-    terminal.press("n")
+    terminal.press("S")
     terminal.until("suite.toml")
     terminal.press("Enter")
     terminal.until("searched", "Start")
@@ -103,9 +104,11 @@ def test_a_suite_is_started_watched_stopped_left_and_come_back_to(terminal, tmp_
     terminal.press("q")
     terminal.until("left:0")
     # As one left it; only now it goes on, to its end.
-    terminal.write(f"clear; {sys.executable} -m s3tui open; echo left:$?")
+    terminal.write(f"clear; {sys.executable} -m s3tui open --watch; echo left:$?")
     terminal.until("■ paused", gone=("left:0",))
     terminal.press("u")
+    terminal.until("○ queued", "nobody starts queued runs")
+    terminal.press("D")
     terminal.until("✓ finished")
     terminal.press("Enter")
     terminal.until("1 Loss")

@@ -34,7 +34,9 @@ class ParallelAdapter(Standalone):
 
     def fits(self, site: Site) -> bool:
         """At linear layers, and at sub-layers of which it is known where they begin."""
-        return site.kind == "linear" or (site.kind == "block" and site.sublayer is not None)
+        return site.kind == "linear" or (
+            site.kind == "block" and site.sublayer is not None and site.sublayer.entry != ""
+        )
 
     def weights(self, site: Site) -> dict[str, Weight]:
         """Down- and up-projection with their biases."""

@@ -48,7 +48,7 @@ class Prefix(Standalone):
         assert site.sublayer is not None
         assert site.sublayer.attention is not None
         heads, width = site.sublayer.attention.heads, site.sublayer.attention.head_width
-        causal = site.stack == "decoder" and site.name == "block.attn"
+        causal = site.stack == "decoder" and site.name != "block.cross"
         shape, part = (self.length, heads * width), share(self.length, causal)
         scores = summed(width) / math.sqrt(width)
         return {

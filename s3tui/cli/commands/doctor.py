@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.run.errors import SpecError
+from core.run.errors import ModelError, SpecError
+from core.run.modelfiles import SMOLLM2, gguf_file
 from s3tui.devices.nvml import visible_gpus
 from s3tui.launchers.registry import LAUNCHERS, launcher_named
 from s3tui.runs.records.launch import LOCAL
@@ -46,6 +47,7 @@ def examine() -> list[Check]:
         _precision(),
         Check("cores", True, f"{usable_cores()} usable of {os.cpu_count()}"),
         *_launchers(),
+        _decoder(),
         _hub(),
         Check("hub cache", True, str(_hub_cache()), needed=False),
         _workspace(Path("runs")),
@@ -76,6 +78,16 @@ def _package(name: str, bringer: str) -> Check:
         return Check(name, True, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Check(name, False, f"missing: pip install '{bringer}'")
+
+
+def _decoder() -> Check:
+    """The builtin language model."""
+    try:
+        file = gguf_file(SMOLLM2)
+    except ModelError as error:
+        return Check(SMOLLM2, False, f"missing: {error.hint}", needed=False)
+    detail = f"{file and file.name}: weights quantised to 4 bits, de-quantised (540 MB) when it is first used"
+    return Check(SMOLLM2, True, detail, needed=False)
 
 
 def _gpus() -> Check:

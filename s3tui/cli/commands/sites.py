@@ -70,6 +70,8 @@ def _print(found: Found) -> None:
     print(f"{clean(found['model'])}: {kind} of {found['parameters']:,} parameters{head}")
     if not found["canonical"]:
         print("This family has no canonical names yet: name modules by their paths in a space.")
+    if found["shared"] > 1:
+        print(f"{found['shared']} layers share the modules of each site: a delta there acts in all of them.")
     print()
     print_aligned([["site", "where", "modules", "features", "module"], *_site_rows(found["sites"])])
     print()

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from s3tui.runs.curves import Curve
 from s3tui.tui.charts.axes import Window, looked_at, nice_ticks, ticks_up, written
-from s3tui.tui.charts.figures import FADED, Figure, View
+from s3tui.tui.charts.figures import FADED, STEP, Figure, View
 
 AXIS = FADED  # the colour of axes
 LEVEL = 5  # the colour of a level
@@ -121,7 +121,7 @@ def drawn(figure: Figure, view: View, width: int, height: int) -> list[Line]:
         return []
     _draw(canvas, figure, curves, window)
     return [*_with_left_axis(canvas, dict(zip(up, labels, strict=True)), window, margin),
-            *_lower_axis(canvas, window, margin)]  # fmt: skip
+            *_lower_axis(canvas, window, margin, figure.x_label == STEP)]  # fmt: skip
 
 
 def _draw(canvas: Canvas, figure: Figure, curves: Sequence[Curve], window: Window) -> None:
@@ -150,10 +150,11 @@ def _with_left_axis(canvas: Canvas, ticks: dict[float, str], window: Window, mar
     return lines
 
 
-def _lower_axis(canvas: Canvas, window: Window, margin: int) -> list[Line]:
-    """The x axis and its labels; labels without room are omitted."""
+def _lower_axis(canvas: Canvas, window: Window, margin: int, whole: bool) -> list[Line]:
+    """The x axis and its labels, whole numbers alone if `whole`; labels without room are omitted."""
     axis, under = ["─"] * canvas.width, " " * (margin + 1 + canvas.width)
     ticks = nice_ticks(window.low, window.high, max(2, min(8, len(under) // CELLS_PER_TICK[0])))
+    ticks = [tick for tick in ticks if not whole or tick == round(tick)]
     free_from = 0
     for tick, label in zip(ticks, written(ticks), strict=True):
         column = canvas.column(window.across(tick))

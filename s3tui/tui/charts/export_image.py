@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3tui.plot import matplotlib_figures
 from s3tui.plot.labels import labelled
-from s3tui.tui.charts.figures import FADED, Figure, Trace, View
+from s3tui.tui.charts.figures import FADED, STEP, Figure, Trace, View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -27,6 +27,7 @@ def picture(figure: Figure, view: View, form: str) -> bytes:
 
 def _drawn(figure: Figure, view: View) -> Picture:
     from matplotlib.figure import Figure as Picture
+    from matplotlib.ticker import MaxNLocator
 
     drawn = Picture(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = drawn.add_subplot()
@@ -48,11 +49,13 @@ def _drawn(figure: Figure, view: View) -> Picture:
         axes.set_yscale("log")
     axes.set(title=figure.title, xlabel=figure.x_label)
     axes.grid(axis="y", color="0.9", linewidth=0.5)
-    if len(figure.traces) > 1 or figure.level is not None:
+    if figure.x_label == STEP:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if figure.legend:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return drawn
 
 
 def _label(trace: Trace) -> str:
     """What the legend says of a trace; matplotlib leaves out what begins so."""
-    return "_" if trace.colour == FADED else trace.label
+    return "_" if trace.colour == FADED or not trace.label else trace.label

@@ -10,6 +10,7 @@ from s3tui.runs.curves import Curve, smoothed
 from s3tui.runs.history import HistoryView
 from s3tui.structures.selection_history import Choice, entropies, overlaps
 
+STEP = "step"  # the label of an x axis that has whole numbers only
 FADED = -1  # of the colours of lines
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 
@@ -30,11 +31,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot: traces over x. `level` is a horizontal line with its name; `borders` are those x that part phases."""
+    """A plot: traces over x. `level` is a dashed line with its name, `borders` are those x that part phases.
+
+    Traces without a label are not in the legend.
+    """
 
     title: str
     traces: tuple[Trace, ...]
-    x_label: str = "step"
+    x_label: str = STEP
     level: tuple[float, str] | None = None
     borders: tuple[float, ...] = ()
 
@@ -42,6 +46,12 @@ class Figure:
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
         return not any(trace.curve for trace in self.traces)
+
+    @property
+    def legend(self) -> tuple[Trace, ...]:
+        """The traces that are named; one alone needs no name."""
+        named = tuple(trace for trace in self.traces if trace.label and trace.colour != FADED)
+        return named if len(named) > 1 or self.level is not None else ()
 
 
 @dataclass(frozen=True)
@@ -93,15 +103,24 @@ def losses(history: HistoryView, view: View) -> Figure:
 
 
 def gradients(history: HistoryView, view: View) -> Figure:
-    """Gradient norms before clipping, of the weights and of the gates."""
-    names = (("weights", "gradient_norm"), ("gates", "alpha_gradient_norm"))
-    return _of_steps("gradient norm", history, view, names)
+    """The gradient norm of the weights before clipping."""
+    return _of_steps("gradient norm of weights", history, view, (("weights", "gradient_norm"),))
+
+
+def gate_gradients(history: HistoryView, view: View) -> Figure:
+    """The gradient norm of the gates before clipping."""
+    return _of_steps("gradient norm of gates", history, view, (("gates", "alpha_gradient_norm"),))
 
 
 def rates(history: HistoryView, view: View) -> Figure:
-    """Learning rates of the weights and of the gates."""
-    names = (("weights", "learning_rate"), ("gates", "alpha_learning_rate"))
-    return _of_steps("learning rate", history, replace(view, smoothing=0.0), names)
+    """The learning rate of the weights."""
+    return _of_steps("learning rate of weights", history, replace(view, smoothing=0.0), (("weights", "learning_rate"),))
+
+
+def gate_rates(history: HistoryView, view: View) -> Figure:
+    """The learning rate of the gates."""
+    names = (("gates", "alpha_learning_rate"),)
+    return _of_steps("learning rate of gates", history, replace(view, smoothing=0.0), names)
 
 
 def expected(history: HistoryView, view: View) -> Figure:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from core.run.events import STEPPED
-from s3tui.listing.run_row import Line
-from s3tui.results.compare_runs import pareto
+from s3tui.listing.columns import POINTS
+from s3tui.results.seed_means import Mean, front_of
 from s3tui.runs.curves import Curve
 from s3tui.runs.history import HistoryView
 from s3tui.tui.charts import figures
@@ -59,24 +59,38 @@ def _by_time(history: HistoryView, view: View) -> Curve:
     return _curve(points)
 
 
-def score_against_parameters(lines: Sequence[Line]) -> Figure:
-    """A point for each finished run, coloured by method, and the Pareto front."""
-    done = finished(lines)
-    far = bool(done) and max(p for p, _ in done.values()) > FAR * max(1.0, min(p for p, _ in done.values()))
+def score_against_parameters(means: Sequence[Mean]) -> Figure:
+    """A point for each mean over seeds, coloured by method, with its standard deviation, and the Pareto front.
 
-    def at(name: str) -> tuple[float, float]:
-        parameters, score = done[name]
-        return (math.log10(max(1.0, parameters)) if far else parameters, 100 * score)
+    What trains no parameters but those of a new head has no place on a logarithmic axis: it is a dashed line.
+    """
+    trained = [mean for mean in means if mean.parameters]
+    far = bool(trained) and max(m.parameters for m in trained) > FAR * min(m.parameters for m in trained)
 
-    methods = list(dict.fromkeys(line.method for line in lines if line.name in done))
-    traces = [
-        Trace(method, _curve([at(line.name) for line in lines if line.name in done and line.method == method]), i, True)
-        for i, method in enumerate(methods)
-    ]
-    if len(done) > 1:
-        traces.insert(0, Trace("Pareto line", _stairs([at(name) for name in pareto(done)], traces), 5, plain=True))
+    def at(mean: Mean) -> tuple[float, float]:
+        return (math.log10(mean.parameters) if far else mean.parameters, POINTS * mean.score)
+
+    traces: list[Trace] = []
+    for colour, method in enumerate(dict.fromkeys(mean.method for mean in trained)):
+        own = [mean for mean in trained if mean.method == method]
+        traces += [_bar(*at(mean), POINTS * mean.spread, colour) for mean in own if mean.spread]
+        traces.append(Trace(method, _curve([at(mean) for mean in own]), colour, True))
+    if len(trained) > 1:
+        names = front_of(trained)
+        front = [at(mean) for mean in sorted(trained, key=lambda m: m.parameters) if mean.name in names]
+        traces.insert(0, Trace("Pareto", _stairs(front, traces), 5, plain=True))
     label = "log10 of trained parameters" if far else "trained parameters"
-    return Figure(f"score over {label}", tuple(traces), x_label=label)
+    return Figure(f"mean score over {label}", tuple(traces), label, _of_none(means))
+
+
+def _bar(x: float, y: float, spread: float, colour: int) -> Trace:
+    return Trace("", Curve((x, x), (y - spread, y + spread)), colour, plain=True)
+
+
+def _of_none(means: Sequence[Mean]) -> tuple[float, str] | None:
+    """The best mean score without trained parameters, as a level."""
+    scores = [POINTS * mean.score for mean in means if not mean.parameters]
+    return (max(scores), "head alone") if scores else None
 
 
 def _stairs(front: Sequence[tuple[float, float]], traces: Sequence[Trace]) -> Curve:
@@ -87,15 +101,6 @@ def _stairs(front: Sequence[tuple[float, float]], traces: Sequence[Trace]) -> Cu
         y += [y[-1], score]
     last = max(trace.curve.x[-1] for trace in traces)
     return Curve((*x, last), (*y, y[-1]))
-
-
-def finished(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
-    """Parameters and score of the finished runs."""
-    return {
-        line.name: (float(line.parameters), line.score)
-        for line in lines
-        if line.status == "finished" and line.parameters is not None and line.score is not None
-    }
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> Curve:

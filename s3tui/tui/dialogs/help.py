@@ -1,4 +1,4 @@
-"""The help dialog: the keys of the screen below, from its bindings."""
+"""The help dialog: the keys of the screen below, from its bindings, by task."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
+
+from s3tui.tui.support.keys import TASKS, task_of
 
 
 class Help(ModalScreen[None]):
@@ -27,7 +29,7 @@ class Help(ModalScreen[None]):
         self._of = screen
 
     def compose(self) -> ComposeResult:
-        """A line for each key."""
+        """A line for each action, under its task."""
         with VerticalScroll(classes="question help") as box:
             box.border_title, box.border_subtitle = f"Keys: {self._of.title or 'here'}", "escape closes"
             yield Static(self._table())
@@ -40,16 +42,20 @@ class Help(ModalScreen[None]):
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
-        rows: dict[str, tuple[list[str], str]] = {}
-        bindings = [active.binding for active in self._of.active_bindings.values()]
-        # Keys of this screen come first, those of any list, which have no id, last.
-        for binding in sorted(bindings, key=lambda binding: binding.id is None):
-            if not binding.description or binding.system:
-                continue
-            keys, _ = rows.setdefault(binding.action, ([], binding.tooltip or binding.description))
-            shown = self.app.get_key_display(binding)
-            if shown not in keys:
-                keys.append(shown)
-        for keys, about in rows.values():
-            table.add_row(Text(" ".join(keys)), Text(about))
+        tasks = self._actions()
+        for task in TASKS:
+            if task in tasks:
+                table.add_row(Text(""), Text(task, "bold underline"))
+                for keys, about in tasks[task].values():
+                    table.add_row(Text(" ".join(keys)), Text(about))
         return table
+
+    def _actions(self) -> dict[str, dict[str, tuple[list[str], str]]]:
+        """For each task its actions, with their keys and what they do."""
+        tasks: dict[str, dict[str, tuple[list[str], str]]] = {}
+        for binding in (active.binding for active in self._of.active_bindings.values()):
+            if (task := task_of(binding)) in TASKS:
+                rows = tasks.setdefault(task, {})
+                keys, _ = rows.setdefault(binding.action, ([], binding.tooltip or binding.description))
+                keys.append(self.app.get_key_display(binding))
+        return tasks

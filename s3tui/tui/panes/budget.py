@@ -26,6 +26,7 @@ from s3tui.tui.widgets.message import MessageLines
 from s3tui.tui.widgets.plot import Plot
 
 BAR = 10
+SAMPLED = "sampled: half-open gates exceed the budget"
 NEAR = 8  # candidates on either side of the threshold
 SHARES = (
     Column("name", "", 16), Column("count", "count", 7, right=True), Column("parameters", "params", 8, right=True),
@@ -62,7 +63,9 @@ class BudgetPane(GatedPane):
         """Draw what has changed."""
         history = self.history
         view = View()
-        self.query_one("#expected", Plot).draw(figures.expected(history, view), view)
+        expected = self.query_one("#expected", Plot)
+        expected.draw(figures.expected(history, view), view)
+        expected.border_subtitle = SAMPLED if self._is_soft else ""
         self.query_one("#shift", Plot).draw(figures.shift(history, view), view)
         for grid in self.query(Grid):
             grid.empty = self.empty
@@ -74,6 +77,12 @@ class BudgetPane(GatedPane):
             self.query_one("#shares", Grid).show([] if selected is None else list(self._shares(selected)))
             cut = [] if frame is None or selected is None else list(self._cut(frame, selected))
             self.query_one("#cut", Grid).show(cut)
+
+    @property
+    def _is_soft(self) -> bool:
+        """Whether gates are between open and closed, so that what is sampled is above the budget."""
+        search = self.run.spec.get("search", {}) if self.run is not None else {}
+        return bool(self.history.curve("search", "sampled")) and search.get("gates") == "soft"
 
     @property
     def _spent(self) -> int:

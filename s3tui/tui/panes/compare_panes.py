@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
-from core.run.events import STEPPED
 from core.run.structure import Structure
 from s3tui.listing.columns import COLUMNS, as_row
 from s3tui.listing.grouping import flat
 from s3tui.listing.run_row import Line
-from s3tui.results.compare_runs import Chosen, by_settings, differing, frequencies, pareto
+from s3tui.results.compare_runs import Chosen, by_settings, differing, frequencies
+from s3tui.results.seed_means import Mean, front_of, means_of
+from s3tui.results.summary import without_seed
 from s3tui.runs.history import HistoryView
 from s3tui.runs.workspace import FoundRun
 from s3tui.text.sanitize import clean
@@ -23,7 +24,7 @@ from s3tui.text.units import count, points
 from s3tui.tui.charts import run_overlays
 from s3tui.tui.charts.figures import Figure, View
 from s3tui.tui.panes.base import GridPane, Pane
-from s3tui.tui.panes.loss import LossPane
+from s3tui.tui.panes.loss import Charts, LossPane
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import bar, text
 from s3tui.tui.tables.exported_table import Table
@@ -33,20 +34,14 @@ from s3tui.tui.widgets.plot import Plot
 
 BAR = 20
 SMOOTHING = 0.9  # the initial value, as several noisy curves hide each other
-CHARTS = (
-    run_overlays.train_losses,
-    run_overlays.scores_by_step,
-    run_overlays.scores_by_time,
-    run_overlays.validation_losses,
-)
 RESULTS = (
-    Column("name", "run", 0), Column("status", "status", 11), Column("test", "test", 7, right=True),
+    Column("name", "run", 0, name=True), Column("status", "status", 11), Column("test", "test", 7, right=True),
     Column("verdict", "search", 11), Column("best", "best val", 8, right=True),
     Column("used", "budget used", 16, right=True),
     Column("seconds", "elapsed", 8, right=True),
 )  # fmt: skip
 POINTS = (
-    Column("front", "", 1), Column("name", "run", 0), Column("parameters", "trained", 11, right=True),
+    Column("front", "", 1), Column("name", "run", 0, name=True), Column("parameters", "trained", 11, right=True),
     Column("score", "test", 7, right=True), Column("verdict", "search", 11, rank=1),
 )  # fmt: skip
 CHOSEN = (
@@ -80,9 +75,14 @@ class ComparePane(Pane):
 class CurvesPane(ComparePane, LossPane):
     """The Curves tab: losses, and scores over steps and over time, of all runs in one plot."""
 
+    CHARTS: ClassVar[Charts] = {
+        "training loss": run_overlays.train_losses, "score over steps": run_overlays.scores_by_step,
+        "score over time": run_overlays.scores_by_time, "validation loss": run_overlays.validation_losses,
+    }  # fmt: skip
+
     def __init__(self) -> None:
         super().__init__()
-        self._overlaid: Mapping[str, HistoryView] = {}
+        self._shown: Mapping[str, HistoryView] = {}
         self._view = View(smoothing=SMOOTHING)
 
     def on_mount(self) -> None:
@@ -93,25 +93,13 @@ class CurvesPane(ComparePane, LossPane):
     def compare(self, compared: Compared) -> None:
         """Draw what has changed."""
         now = compared.overlaid
-        same = now.keys() == self._overlaid.keys() and all(now[name] is self._overlaid[name] for name in now)
+        same = now.keys() == self._shown.keys() and all(now[name] is self._shown[name] for name in now)
         if not same:
-            self._overlaid = now
+            self._shown = now
             self._draw()
 
-    def _draw(self) -> None:
-        large, *small = (CHARTS[(self._large + place) % len(CHARTS)] for place in range(len(CHARTS)))
-        plot = self.query_one("#large", Plot)
-        plot.draw(large(self._overlaid, self._view), self._view)
-        plot.border_subtitle = str(self._view)
-        for place, chart in enumerate(small):
-            self.query_one(f"#small-{place}", Plot).draw(
-                chart(self._overlaid, self._view), replace(self._view, log=False)
-            )
-
-    def action_phase(self) -> None:
-        """Show one phase or both."""
-        known = {phase for history in self._overlaid.values() for phase in history.phases}
-        self._look(self._view.next_phase([phase for phase in STEPPED if phase in known]))
+    def _phases(self) -> list[str]:
+        return [phase for history in self._shown.values() for phase in history.phases]
 
 
 class ResultsPane(ComparePane, GridPane):
@@ -170,11 +158,12 @@ def _written(value: object) -> str:
 
 
 class PointsPane(ComparePane):
-    """The Points tab: score against parameters, with the Pareto front."""
+    """The Points tab: mean score against parameters over runs that differ only in the seed, with the Pareto front."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: tuple[Line, ...] = ()
+        self._means: list[Mean] = []
 
     def compose(self) -> ComposeResult:
         """A scatter plot, and its points as a table if there is room."""
@@ -200,32 +189,44 @@ class PointsPane(ComparePane):
 
     @property
     def table_on_screen(self) -> Table:
-        """The points, and whether they are on the Pareto front."""
-        done = run_overlays.finished(self._lines)
-        front = pareto(done)
-        rows = [{"run": n, "parameters": at[0], "score": at[1], "pareto": n in front} for n, at in done.items()]
-        return Table("points", ("run", "parameters", "score", "pareto"), tuple(rows))
+        """The runs with the mean over their seeds, and whether that is on the Pareto front."""
+        front = front_of(self._means)
+        rows = [
+            {"run": line.name, "parameters": line.parameters, "score": line.score, "mean": mean.score,
+             "std": mean.spread, "pareto": mean.name in front}
+            for mean in self._means for line in mean.lines
+        ]  # fmt: skip
+        return Table("points", ("run", "parameters", "score", "mean", "std", "pareto"), tuple(rows))
 
     def compare(self, compared: Compared) -> None:
         """Draw what has changed."""
         if compared.lines == self._lines:
             return
         self._lines = compared.lines
-        self.query_one(Plot).draw(run_overlays.score_against_parameters(compared.lines))
-        done = run_overlays.finished(compared.lines)
-        front = pareto(done)
-        ordered = sorted(done, key=lambda name: done[name])
-        lines = {line.name: line for line in compared.lines}
-        rows = [_point(lines[name], compared.short[name], done[name], name in front) for name in ordered]
+        self._means = means_of(compared.lines, {name: run.spec for name, run in compared.runs.items()})
+        self.query_one(Plot).draw(run_overlays.score_against_parameters(self._means))
+        front = front_of(self._means)
+        rows = [row for mean in self._means for row in _point_rows(mean, compared.short, mean.name in front)]
         self.query_one(Grid).show(rows)
 
 
-def _point(line: Line, short: str, at: tuple[float, float], is_front: bool) -> Row:
-    cells = dict(row_of(line).cells) | {
-        "front": text("◆" if is_front else "", "accent"), "name": text(clean(short)),
-        "parameters": text(count(at[0])), "score": marked(text(points(at[1]), "strong" if is_front else ""), line),
-    }  # fmt: skip
-    return Row(line.name, cells)
+def _point_rows(mean: Mean, short: Mapping[str, str], is_front: bool) -> Iterator[Row]:
+    """The runs of a point; above several seeds their mean and standard deviation."""
+    mark = text("◆" if is_front else "", "accent")
+    if mean.spread is not None:
+        name = without_seed(short[mean.lines[0].name]) or mean.name
+        cells = {
+            "front": mark, "name": text(clean(f"mean ± {points(mean.spread)} of {name}"), "strong"),
+            "parameters": text(count(mean.parameters)), "score": text(f"{points(mean.score)} "),
+        }  # fmt: skip
+        yield Row(f"\0{mean.name}", cells, heading=True)
+    for line in mean.lines:
+        tone = "strong" if is_front else ""
+        own = {
+            "front": mark if mean.spread is None else (), "name": text(clean(short[line.name])),
+            "parameters": text(count(line.parameters)), "score": marked(text(points(line.score), tone), line),
+        }  # fmt: skip
+        yield Row(line.name, dict(row_of(line).cells) | own)
 
 
 class ChosenPane(ComparePane, GridPane):

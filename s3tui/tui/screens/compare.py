@@ -16,6 +16,7 @@ from core.run.errors import S3Error
 from core.run.rundir import RunDir
 from core.run.structure import Structure, read_structure
 from s3tui.text.sanitize import clean
+from s3tui.text.shorten import shortened
 from s3tui.tui.panes.compare_panes import ChosenPane, Compared, ComparePane, CurvesPane, PointsPane, ResultsPane
 from s3tui.tui.screens.run import Run
 from s3tui.tui.screens.tabbed import Tabbed, tab_keys
@@ -25,6 +26,7 @@ from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content
 from s3tui.tui.widgets.grid import Grid
 
 OVERLAID = 8  # most runs whose curves are drawn: more are hard to distinguish, and each has to be read completely
+LEGEND_LINES = 3
 PANES: dict[str, type[ComparePane]] = {
     "Curves": CurvesPane, "Results": ResultsPane, "Parameters": PointsPane, "Candidates": ChosenPane,
 }  # fmt: skip
@@ -94,8 +96,8 @@ class Compare(Tabbed):
             cells.append(text("  reading", "muted"))
         self.query_one("#headline", Static).update(content(*cells))
         colours = COLOURS_DARK if self.app.current_theme.dark else COLOURS_LIGHT
-        parts = [_legend_part(colours[i % len(colours)], name) for i, name in enumerate(overlaid)]
-        self.query_one("#legend", Static).update(Content("\n").join(_wrapped(parts, self.size.width - 2)))
+        legend = _legend(list(overlaid), colours, self.size.width - 2)
+        self.query_one("#legend", Static).update(Content("\n").join(legend))
 
     def _read_structures(self, snapshot: Snapshot, names: Iterable[str]) -> None:
         """Read newly chosen structures, in the feed's thread."""
@@ -126,6 +128,19 @@ def _structures(directories: dict[str, RunDir]) -> dict[str, Structure]:
         except S3Error:
             continue
     return found
+
+
+def _legend(names: Sequence[str], colours: Sequence[tuple[int, int, int]], width: int) -> list[Content]:
+    """The lines of the legend; names are shortened in the middle where they need more than LEGEND_LINES."""
+
+    def lines(names: Sequence[str]) -> list[Content]:
+        return _wrapped([_legend_part(colours[i % len(colours)], name) for i, name in enumerate(names)], width)
+
+    whole = lines(names)
+    if len(whole) <= LEGEND_LINES:
+        return whole
+    a_line = -(-len(names) // LEGEND_LINES)
+    return lines([shortened(clean(name), width // a_line - 4) for name in names])
 
 
 def _wrapped(parts: Sequence[Content], width: int) -> list[Content]:

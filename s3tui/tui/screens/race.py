@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.widgets import Footer
 
 from core.run.errors import S3Error
 from s3tui.report.race_answer import short_name
@@ -25,10 +24,11 @@ from s3tui.tui.screens.base import Exportable, Live
 from s3tui.tui.screens.run import Run
 from s3tui.tui.snapshot import Snapshot
 from s3tui.tui.support.background import handed_over
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import PLACES, RUNS, key
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.exported_table import Table
 from s3tui.tui.tables.race_rows import COLUMNS, answer, columns_of, curves_of, headline, rows_of, subline, table_of
+from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.heatmap import SELECTED, HeatMap
 from s3tui.tui.widgets.message import MessageLines
@@ -43,12 +43,12 @@ class Race(Exportable, Live):
 
     TITLE = "race"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("escape,backspace", "back", "Back", "Back to the runs", footer=True),
+        key("escape,backspace", "back", "Back", "Back to the runs", footer=True, task=PLACES),
         key("enter", "open", "Open", "Open the run of the arm under the cursor", footer=True),
-        key("x", "drop", "Drop", "Take the arm out of the race (s3tui race drop)", footer=True),
-        key("K", "keep", "Keep", "Let the arm go on wherever it stands (s3tui race keep)", footer=True),
-        key("plus", "add", "Add", "Add arms, with values drawn by the scores so far (s3tui race add)", footer=True),
-        key("E", "end", "End", "End the race with what there is (s3tui race end)", footer=True),
+        key("x", "drop", "Drop", "Take the arm out of the race (s3tui race drop)", footer=True, task=RUNS),
+        key("K", "keep", "Keep", "Let the arm go on wherever it stands (s3tui race keep)", footer=True, task=RUNS),
+        key("plus", "add", "Add", "Add arms, with values drawn by the scores (s3tui race add)", footer=True, task=RUNS),
+        key("E", "end", "End", "End the race with what there is (s3tui race end)", footer=True, task=RUNS),
         key("v", "part", "Part", "In a narrow terminal: the curves, or the map of the best structure"),
         key("e", "export", "Export", "Write the plot or the table on screen to a file"),
     ]  # fmt: skip
@@ -70,7 +70,7 @@ class Race(Exportable, Live):
         grid = Grid(COLUMNS, "reading", id="arms")
         grid.border_title, grid.border_subtitle = "arms", "✎ decided by hand"
         yield grid
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Focus the table, and load the race."""

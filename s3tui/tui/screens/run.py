@@ -21,7 +21,7 @@ from s3tui.tui.panes.loss import LossPane
 from s3tui.tui.panes.structure import StructurePane
 from s3tui.tui.screens.tabbed import Tabbed, tab_keys
 from s3tui.tui.snapshot import RunDetail, Snapshot
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import PLACES, key
 from s3tui.tui.support.palette import Cell, bar, state, text
 from s3tui.tui.widgets.text_line import TextLine
 
@@ -38,8 +38,8 @@ class Run(Tabbed):
     PANES = PANES
     BINDINGS: ClassVar[list[BindingType]] = [
         *tab_keys(PANES),
-        key("right_square_bracket", "next_run(1)", "Next run", "The next run of the list"),
-        key("left_square_bracket", "next_run(-1)", "Previous run", "The run before it"),
+        key("right_square_bracket", "next_run(1)", "Next run", "The next run of the list", task=PLACES),
+        key("left_square_bracket", "next_run(-1)", "Previous run", "The run before it", task=PLACES),
     ]
 
     def __init__(self, name: str, names: tuple[str, ...] = ()) -> None:

@@ -18,24 +18,25 @@ from s3tui.tui.dialogs.confirm import confirm
 from s3tui.tui.dialogs.question import Ask, Choose
 from s3tui.tui.host import Hosted
 from s3tui.tui.screens.base import Exportable
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import RUNS, key
+from s3tui.tui.widgets.walked import Walked
 
 
 class RunActions(Hosted, Exportable):
     """Actions on `chosen_names`, the runs that are marked or under the cursor of the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("n", "start_suite", "New", "Start a suite from its TOML file (s3tui run)", footer=True),
-        key("c", "compare", "Compare", "Compare the marked runs", footer=True),
-        key("s", "stop", "Stop", "Stop with a checkpoint (s3tui stop)", footer=True),
-        key("u", "resume", "Resume", "Resume paused runs (s3tui resume)"),
-        key("r", "retry", "Retry", "Queue failed runs again (s3tui retry)"),
-        key("x", "cancel", "Cancel", "Kill at once, and remove from the queue (s3tui cancel)"),
-        key("p", "pause_queue", "Pause", "Pause the queue, or resume it (s3tui pause)"),
-        key("P", "priority", "Priority", "Set the priority of runs (s3tui priority)"),
-        key("d", "delete", "Delete", "Delete runs with all their files (s3tui rm)"),
-        key("y", "copy", "Copy", "Copy the name, the path or the command of a run"),
-        key("exclamation_mark", "folder", "Folder", "A shell in the folder of the run; exit returns (s3tui path)"),
+        key("S", "start_suite", "New", "Start a suite from its TOML file (s3tui run)", footer=True, task=RUNS),
+        key("c", "compare", "Compare", "Compare the marked runs", footer=True, task=RUNS),
+        key("s", "stop", "Stop", "Stop with a checkpoint (s3tui stop)", footer=True, task=RUNS),
+        key("u", "resume", "Resume", "Resume paused runs (s3tui resume)", task=RUNS),
+        key("r", "retry", "Retry", "Queue failed runs again (s3tui retry)", task=RUNS),
+        key("x", "cancel", "Cancel", "Kill at once, and remove from the queue (s3tui cancel)", task=RUNS),
+        key("p", "pause_queue", "Pause", "Pause the queue, or resume it (s3tui pause)", task=RUNS),
+        key("P", "priority", "Priority", "Set the priority of runs (s3tui priority)", task=RUNS),
+        key("d", "delete", "Delete", "Delete runs with all their files (s3tui rm)", task=RUNS),
+        key("y", "copy", "Copy", "Copy name, path or command of a run, the row, or the lines of the log", task=RUNS),
+        key("exclamation_mark", "folder", "Folder", "A shell in its folder; exit returns (s3tui path)", task=RUNS),
         key("e", "export", "Export", "Write the plot or the table on screen to a file"),
     ]  # fmt: skip
 
@@ -114,7 +115,10 @@ class RunActions(Hosted, Exportable):
         run = runs[0]
         command = f"s3tui show {shlex.quote(run.name)} --in {shlex.quote(str(self.s3.workspace.path))}"
         texts = {"name": run.name, "path": str(run.directory.path), "command": command}
-        answers = [(key, key[0], f"{key}: {value}") for key, value in texts.items()]
+        if isinstance(self.focused, Walked):
+            name, text = self.focused.to_copy
+            texts[name] = text
+        answers = [(key, key[0], f"{key}: {value.splitlines()[0] if value else ''}") for key, value in texts.items()]
 
         def copy(answer: str | None) -> None:
             if answer:

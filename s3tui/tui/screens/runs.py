@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.timer import Timer
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from s3tui.listing.columns import COLUMNS
 from s3tui.listing.grouping import keys_of
@@ -20,20 +20,25 @@ from s3tui.tui.dialogs.question import Choose, ChooseSome
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run_actions import RunActions
 from s3tui.tui.snapshot import RunDetail, Snapshot
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import RUNS, key
+from s3tui.tui.support.memory import Shown
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.arranged_runs import ArrangedRuns
 from s3tui.tui.tables.exported_table import Table, of_lines
-from s3tui.tui.tables.run_rows import grid_columns, shown_columns
+from s3tui.tui.tables.run_rows import grid_columns, shown_columns, telling_columns
 from s3tui.tui.tables.workspace_headline import headline
 from s3tui.tui.widgets.devices import DeviceStrip
+from s3tui.tui.widgets.foot import Foot
+from s3tui.tui.widgets.glance import Glance
 from s3tui.tui.widgets.grid import Grid
 from s3tui.tui.widgets.logview import LogView
 from s3tui.tui.widgets.plot import Plot
 from s3tui.tui.widgets.text_line import TextLine
 
-EMPTY = "No runs in this workspace yet.\n\nn  start a suite from its TOML file\n?  all keys"
+EMPTY = "No runs in this workspace yet.\n\nS  start a suite from its TOML file\n?  all keys"
 NONE_MATCH = "No run passes the filter.\n\nescape  clears it"
+LEAST_ROWS = 7  # that the table has room for, also if there are fewer runs
+FRAME = 3  # lines of a table around its rows
 SETTLE_SECONDS = 0.15  # that the cursor must rest on a run before its details are loaded
 
 
@@ -43,14 +48,18 @@ class Runs(RunActions, Live):
     TITLE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("enter", "open", "Open", "Open the run under the cursor", footer=True),
-        key("slash", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
+        key("f", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
         key("o", "sort", "Sort", "Sort by a column; once more turns it round", footer=True),
-        key("g", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
-        key("R", "race", "Race", "Show the race of which the run is an arm (s3tui race show)"),
-        key("space", "mark", "Mark", "Mark the run for actions on several, and to compare", footer=True),
-        key("a", "mark_all", "Mark all", "Mark all runs that are shown, or none"),
-        key("v", "columns", "Columns", "Choose the columns"),
-        key("escape", "clear", "Clear", "Clear the filter, then the marks"),
+        key("b", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
+        key("A", "race", "Race", "Show the race of which the run is an arm (s3tui race show)"),
+        key("space", "mark", "Mark", "Mark the run for actions on several, and to compare", footer=True, task=RUNS),
+        key("v", "range", "Mark from here", "Mark from here to where the cursor goes; once more ends it", task=RUNS),
+        key("a", "mark_all", "Mark all", "Mark all runs that are shown, or none", task=RUNS),
+        key("C", "columns", "Columns", "Choose the columns"),
+        key("R", "reset", "Reset", "Forget columns, order, filter, groups, sizes and theme"),
+        key("plus,equals_sign", "grow(-1)", "Larger table", "Move the edge between the table and the charts down"),
+        key("minus", "grow(1)", "Smaller table", "Move it up; the mouse drags it, too"),
+        key("escape", "clear", "Clear", "Clear the range, the filter, then the marks"),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,6 +67,9 @@ class Runs(RunActions, Live):
         self._runs = ArrangedRuns()
         self._snapshot = Snapshot()
         self._settling: Timer | None = None
+        self._columns: tuple[str, ...] = ()  # columns
+        self._remembered: Path | None = None  # the workspace whose way of showing runs is in use
+        self._awaited = ""  # the run to which the cursor goes as soon as it is there
 
     def compose(self) -> ComposeResult:
         """Headline, filter, table, devices, and loss and log of one run."""
@@ -69,10 +81,10 @@ class Runs(RunActions, Live):
         devices = DeviceStrip(id="devices")
         devices.border_title = "devices"
         yield devices
-        with Horizontal(id="glance"):
+        with Glance(id="glance"):
             yield Plot(id="glance-loss", empty="no loss yet")
             yield LogView(id="glance-log", can_focus=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Focus the table."""
@@ -109,6 +121,8 @@ class Runs(RunActions, Live):
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Show the current state of the runs."""
         self._snapshot = snapshot
+        if self._remembered != self.s3.workspace.path:
+            self._show_as(self.s3.memory.of(self.s3.workspace.path))
         self._arrange()
         living = (run.status for run in snapshot.runs.values())
         ours = frozenset(s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process)
@@ -120,13 +134,79 @@ class Runs(RunActions, Live):
         """Filter, sort and group if anything has changed, and show the rows."""
         if not self._runs.arrange(self._snapshot):
             return
+        self._keep()
+        self._lay_out()
         line = self.query_one("#filter", Input)
         line.border_title = plain(self._runs.problem or "filter")
         line.set_class(bool(self._runs.problem), "-invalid")
         self.grid.empty = NONE_MATCH if self._snapshot.lines else EMPTY
         self.grid.sorted_by = self._runs.sort
         self.grid.show(self._runs.rows())
+        self._go_to_awaited()
+        self._fit()
         self.grid.border_subtitle = plain(self._runs.summary())
+
+    def _lay_out(self) -> None:
+        """Show the chosen columns, or without a choice those that tell runs apart."""
+        columns = [column for column in grid_columns() if column.key in self._columns]
+        columns = columns or telling_columns(self._snapshot.lines.values())
+        if tuple(columns) != self.grid.columns:
+            self.grid.show_columns(columns, all_of_them=bool(self._columns))
+
+    def _fit(self) -> None:
+        """Leave no half of the screen blank under a short table."""
+        glance = self.query_one(Glance)
+        if glance.display:
+            both = self.grid.outer_size.height + glance.outer_size.height
+            glance.fit(both, max(LEAST_ROWS, len(self.grid.rows)) + FRAME)
+
+    def on_resize(self) -> None:
+        """Fit again, when the parts have their new sizes."""
+        self.call_after_refresh(self._fit)
+
+    @on(Glance.Resized)
+    def _resized(self) -> None:
+        self._keep()
+        self._fit()
+
+    def action_grow(self, by: int) -> None:
+        """Move the edge between the table and the charts."""
+        self.query_one(Glance).grow(by)
+
+    def go_to(self, name: str) -> None:
+        """Move the cursor to a run, as soon as it is there."""
+        self._awaited = name
+        self._go_to_awaited()
+
+    def _go_to_awaited(self) -> None:
+        if any(row.key == self._awaited for row in self.grid.rows):
+            self.grid.move_to(self._awaited)
+            self._awaited = ""
+
+    # What is remembered
+
+    def _show_as(self, shown: Shown) -> None:
+        self._remembered = self.s3.workspace.path
+        self._columns, self._runs.group_by = shown.columns, shown.group_by
+        self.query_one(Glance).share = shown.glance
+        self._runs.sort = shown.sort if shown.sort.lstrip("-") in COLUMNS else ""
+        line = self.query_one("#filter", Input)
+        self._runs.filter = line.value = shown.filter
+        line.display = bool(shown.filter)
+        self._lay_out()
+
+    def _keep(self) -> None:
+        runs, share = self._runs, self.query_one(Glance).share
+        if self._remembered is not None:
+            self.s3.memory.keep(self._remembered, Shown(self._columns, runs.sort, runs.filter, runs.group_by, share))
+
+    def action_reset(self) -> None:
+        """Show everything as at first."""
+        self.s3.forget()
+        self._show_as(Shown())
+        self._arrange()
+        self._fit()
+        self.notify("everything is shown as at first", markup=False)
 
     def _glance(self) -> None:
         name = self.grid.cursor_key
@@ -143,6 +223,7 @@ class Runs(RunActions, Live):
         if self._settling is not None:
             self._settling.stop()
         self._settling = self.set_timer(SETTLE_SECONDS, self._watch)
+        self._stretch()
         self._glance()
 
     def _watch(self) -> None:
@@ -196,9 +277,11 @@ class Runs(RunActions, Live):
         self.grid.focus()
 
     def action_clear(self) -> None:
-        """Clear the filter, then the marks."""
+        """Clear the range, the filter, then the marks."""
         line = self.query_one("#filter", Input)
-        if self._runs.filter or line.display:
+        if self._runs.range is not None:
+            self._runs.end_range(keep=False)
+        elif self._runs.filter or line.display:
             line.value, line.display = "", False
             self.grid.focus()
         else:
@@ -212,6 +295,20 @@ class Runs(RunActions, Live):
             self._runs.marked ^= {name}
             self._arrange()
         self.grid.action_move(1)
+
+    def action_range(self) -> None:
+        """Begin to mark runs from the one under the cursor on, or end that."""
+        if self._runs.range is None:
+            self._runs.begin_range(self.grid.cursor_key)
+        else:
+            self._runs.end_range()
+        self._stretch()
+        self._arrange()
+
+    def _stretch(self) -> None:
+        if self._runs.range is not None:
+            self._runs.stretch([row.key for row in self.grid.rows], self.grid.cursor_key)
+            self._arrange()
 
     def action_mark_all(self) -> None:
         """Mark all shown runs, or if all are marked, unmark them."""
@@ -248,5 +345,7 @@ class Runs(RunActions, Live):
 
     def _set_columns(self, keys: Sequence[str] | None) -> None:
         if keys:
-            columns = [column for column in grid_columns() if column.key in keys]
-            self.grid.show_columns(columns, all_of_them=set(keys) != {column.key for column in shown_columns()})
+            is_default = set(keys) == {column.key for column in telling_columns(self._snapshot.lines.values())}
+            self._columns = () if is_default else tuple(keys)
+            self._keep()
+            self._lay_out()

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from s3tui.suite.discover import SuiteFile, look_at, suite_files
 from s3tui.text.sanitize import clean
@@ -21,6 +21,7 @@ from s3tui.tui.screens.suite_preview import PreviewSuite
 from s3tui.tui.support.background import in_thread
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import content, text
+from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.grid import Column, Grid, Row
 
 COLUMNS = (
@@ -38,7 +39,7 @@ class PickSuite(Hosted, Screen[None]):
     TITLE = "start a suite"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("escape", "back", "Back", "Back to the runs", footer=True),
-        key("slash", "type", "Path", "Type the path of a file", footer=True),
+        key("t", "type", "Path", "Type the path of a file", footer=True),
         key("ctrl+r", "look", "Look again", "Look for files again"),
     ]
 
@@ -63,7 +64,7 @@ class PickSuite(Hosted, Screen[None]):
         grid.border_title = "suites"
         grid.border_subtitle = "enter shows what it would start"
         yield grid
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Search for files, and focus the table."""

@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from core.run.errors import S3Error
 from s3tui.runs.workspace import Workspace
@@ -22,8 +22,10 @@ from s3tui.tui.host import Hosted
 from s3tui.tui.support.background import handed_over, in_thread
 from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import content, plain, text
+from s3tui.tui.support.seat import Seat
 from s3tui.tui.tables.planned_rows import COLUMNS
 from s3tui.tui.tables.planned_runs import PlannedRuns
+from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class PreviewSuite(Hosted, Screen[None]):
             yield Static(id="problem-list", markup=False)
         detail = Static(id="planned-detail", classes="framed", markup=False)
         yield detail
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable actions on runs if the file has problems."""
@@ -266,6 +268,7 @@ class PreviewSuite(Hosted, Screen[None]):
         assert self._planned.preview is not None
         suite, runs, fresh = self._planned.preview.suite, [one.run for one in chosen], self._fresh
         self._do(f"queueing {len(runs)} runs")
+        self.s3.starts_here()
         submitted, refused = handed_over(self, self._submitted), handed_over(self, self._refused)
 
         def work() -> None:
@@ -287,7 +290,8 @@ class PreviewSuite(Hosted, Screen[None]):
         assert self._planned.preview is not None
         workspace = self._planned.preview.suite.workspace
         if not self._is_open(workspace):
-            self.s3.open_workspace(Workspace(workspace))
+            self.s3.open_workspace(Workspace(workspace), Seat.TAKEN)
         done = f"; {len(plan.finished)} finished before, skipped" if plan.finished else ""
         self.notify(f"{len(plan.start)} queued{done}", markup=False)
-        self.s3.show_runs()
+        suite = self._planned.preview.suite.name
+        self.s3.show_runs(f"{suite}/{plan.start[0].name}" if plan.start else "")

@@ -8,23 +8,25 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Footer, TabbedContent, TabPane
+from textual.widgets import TabPane
 
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.run_actions import RunActions
-from s3tui.tui.support.keys import key
+from s3tui.tui.support.keys import PLACES, key
 from s3tui.tui.tables.exported_table import Table
+from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.plot import Plot
+from s3tui.tui.widgets.steady_tabs import SteadyTabs
 
 
 def tab_keys(names: Mapping[str, type[Pane]]) -> Iterator[Binding]:
     """The keys of a screen with these tabs."""
-    yield key("escape,backspace", "back", "Back", "Back to the runs", footer=True)
+    yield key("escape,backspace", "back", "Back", "Back to the runs", footer=True, task=PLACES)
     for number, name in enumerate(names, 1):
-        yield key(str(number), f"tab('{name.lower()}')", name)
-    yield key("tab", "next_tab(1)", "Next tab")
-    yield key("shift+tab", "next_tab(-1)", "Previous tab")
+        yield key(str(number), f"tab('{name.lower()}')", name, task=PLACES)
+    yield key("tab", "next_tab(1)", "Next tab", task=PLACES)
+    yield key("shift+tab", "next_tab(-1)", "Previous tab", task=PLACES)
 
 
 class Tabbed(RunActions, Live):
@@ -34,11 +36,11 @@ class Tabbed(RunActions, Live):
 
     def compose_tabs(self) -> ComposeResult:
         """The tabs, and the footer."""
-        with TabbedContent():
+        with SteadyTabs():
             for number, (name, pane) in enumerate(self.PANES.items(), 1):
                 with TabPane(f"{number} {name}", id=name.lower()):
                     yield pane()
-        yield Footer(show_command_palette=False, compact=True)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Focus the first tab."""
@@ -47,7 +49,7 @@ class Tabbed(RunActions, Live):
     @property
     def pane(self) -> Pane:
         """The active tab."""
-        active = self.query_one(TabbedContent).active_pane
+        active = self.query_one(SteadyTabs).active_pane
         assert active is not None
         return active.query_one(Pane)
 
@@ -61,7 +63,7 @@ class Tabbed(RunActions, Live):
         """That of the tab."""
         return self.pane.table_on_screen
 
-    @on(TabbedContent.TabActivated)
+    @on(SteadyTabs.TabActivated)
     def _show_tab(self) -> None:
         if self.is_whole:
             self.show_latest()
@@ -69,12 +71,12 @@ class Tabbed(RunActions, Live):
 
     def action_tab(self, name: str) -> None:
         """Switch to a tab."""
-        self.query_one(TabbedContent).active = name
+        self.query_one(SteadyTabs).active = name
 
     def action_next_tab(self, by: int) -> None:
         """Switch to the next or previous tab."""
         names = [name.lower() for name in self.PANES]
-        tabs = self.query_one(TabbedContent)
+        tabs = self.query_one(SteadyTabs)
         tabs.active = names[(names.index(tabs.active) + by) % len(names)]
 
     def action_back(self) -> None:

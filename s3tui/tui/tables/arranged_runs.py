@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from core.run.errors import UsageError
 from s3tui.listing.filters import parse_filter
@@ -24,6 +24,7 @@ class ArrangedRuns:
     def __init__(self) -> None:
         self.filter, self.sort, self.group_by = "", "", ""
         self.marked: set[str] = set()
+        self.range: tuple[str, frozenset[str]] | None = None  # where a range of marks begins, and the marks before it
         self.problem = ""
         self.shown: list[Line] = []
         self._snapshot = Snapshot()
@@ -35,7 +36,9 @@ class ArrangedRuns:
     def arrange(self, snapshot: Snapshot) -> bool:
         """Arrange the runs of a snapshot; returns False if nothing has changed."""
         self._snapshot = snapshot
-        asked = (tuple(snapshot.lines.values()), self.filter, self.sort, self.group_by, frozenset(self.marked))
+        asked = (
+            tuple(snapshot.lines.values()), self.filter, self.sort, self.group_by, frozenset(self.marked), self.range,
+        )  # fmt: skip
         if asked == self._arranged:
             return False
         self._arranged = asked
@@ -66,6 +69,7 @@ class ArrangedRuns:
         parts = [f"{len(self.shown)} of {len(self._snapshot.lines)}"] if self.filter else []
         parts += [f"grouped by {self.group_by}"] if self.group_by else []
         parts += [f"{len(self.marked)} marked"] if self.marked else []
+        parts += ["v ends the range"] if self.range else []
         return ", ".join(parts)
 
     @property
@@ -77,6 +81,23 @@ class ArrangedRuns:
         """Mark all shown runs, or if all are marked, unmark them."""
         names = {line.name for line in self.shown}
         self.marked = set() if names <= self.marked else self.marked | names
+
+    def begin_range(self, name: str | None) -> None:
+        """Begin a range of marks at a run."""
+        self.range = (name, frozenset(self.marked)) if name in self._snapshot.lines and name is not None else None
+
+    def stretch(self, rows: Sequence[str], to: str | None) -> None:
+        """Mark the runs of the range, which reaches from its beginning to the row `to` among `rows`."""
+        if self.range is None or to not in rows or self.range[0] not in rows:
+            return
+        first, last = sorted((rows.index(self.range[0]), rows.index(to)))
+        self.marked = {*self.range[1], *(row for row in rows[first : last + 1] if row in self._snapshot.lines)}
+
+    def end_range(self, keep: bool = True) -> None:
+        """End the range; its marks stay if `keep`."""
+        if self.range is not None and not keep:
+            self.marked = set(self.range[1])
+        self.range = None
 
     def sort_by(self, key: str) -> None:
         """Sort by a column; a second time reverses the order."""

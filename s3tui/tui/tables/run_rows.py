@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from s3tui.listing import columns
@@ -14,7 +14,8 @@ from s3tui.text.units import ABSENT, count, points
 from s3tui.tui.support.palette import Cell, bar, state, text
 from s3tui.tui.widgets.grid import Column, Row
 
-BAR = 8
+BAR = 4
+ALWAYS = ("status", "name", "step", "test")  # columns that are shown even where they say the same of all runs
 MARK = "▌"
 POOR = "!"
 
@@ -56,7 +57,20 @@ def shown_columns() -> list[Column]:
 
 def _grid_column(column: columns.Column, app: InApp) -> Column:
     right = column.kind == "number" if app.right is None else app.right
-    return Column(column.name, app.title or column.name, app.width, right, app.rank)
+    return Column(column.name, app.title or column.name, app.width, right, app.rank, column.name == "name")
+
+
+def telling_columns(lines: Collection[Line]) -> list[Column]:
+    """The columns that are shown by default, without those that say the same of all runs."""
+    if len(lines) < 2:
+        return shown_columns()
+    return [column for column in shown_columns() if column.key in ALWAYS or _differs(COLUMNS[column.key], lines)]
+
+
+def _differs(column: columns.Column, lines: Collection[Line]) -> bool:
+    values = map(column.of, lines)
+    first = next(values)
+    return any(value != first for value in values)
 
 
 def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "") -> Row:
@@ -113,7 +127,7 @@ class Rows:
 def _progress(line: Line) -> Cell:
     if line.step is None or not line.total:
         return text(ABSENT, "muted")
-    steps = f"{line.step:,}/{line.total:,}"
+    steps = f"{line.step}/{line.total}"
     if line.status not in ("running", "quiet", "paused"):
         return text(f"{'':{BAR}} {steps}", "muted")
     return (*bar(line.step / line.total, BAR), (f" {steps}", ""))

@@ -32,6 +32,8 @@ def headline(path: Path, snapshot: Snapshot) -> list[Cell]:
         cells.append(text("  the queue is paused", "warn"))
     if snapshot.read_only:
         cells.append(text(f"  read-only: {snapshot.read_only}", "warn"))
+    elif snapshot.dispatcher == "nobody" and counts["queued"]:
+        cells.append(text("  nobody starts queued runs: D does", "warn"))
     elif snapshot.dispatcher and snapshot.dispatcher != "nobody":
         cells.append(text(f"  dispatched by {snapshot.dispatcher}", "muted"))
     if snapshot.trouble:

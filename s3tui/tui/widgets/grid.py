@@ -5,37 +5,33 @@ Textual's DataTable renders every visible cell again when one changes (0.2 ms pe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from s3tui.tui.support.palette import Toned
+from s3tui.tui.support.keys import move
+from s3tui.tui.support.palette import Cell
 from s3tui.tui.widgets.table_layout import Column, Layout, Row, column_at, laid_out, line_of, scrolled, titles, width_of
+from s3tui.tui.widgets.walked import Walked
 
 __all__ = ["Column", "Grid", "Row"]
 
 
-class Grid(Toned, can_focus=True):
+class Grid(Walked, can_focus=True):
     """A table with a fixed header and a row cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"grid--header", "grid--cursor", "grid--cursor-blurred", "grid--heading"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
-        Binding("home", "move(-1000000)", "First", show=False),
-        Binding("end,G", "move(1000000)", "Last", show=False),
-        Binding("left,h", "shift(-1)", "Columns to the left", show=False),
-        Binding("right,l", "shift(1)", "Columns to the right", show=False),
-        Binding("enter", "choose", "Open", show=False),
+        move("left,h", "shift(-1)", "Columns to the left"),
+        move("right,l", "shift(1)", "Columns to the right"),
+        move("enter", "choose", "Open"),
     ]
 
     class Highlighted(Message):
@@ -120,13 +116,27 @@ class Grid(Toned, can_focus=True):
 
     # Keys and mouse
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor."""
-        self._move_cursor(self._cursor + by)
+    @property
+    def place(self) -> int:
+        """The row of the cursor."""
+        return self._cursor
 
-    def action_page(self, by: int) -> None:
-        """Move the cursor by a page."""
-        self._move_cursor(self._cursor + by * max(1, self.size.height - 2))
+    @place.setter
+    def place(self, to: int) -> None:
+        self._move_cursor(to)
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """The whole text of each row, in the columns that are shown, with its key."""
+        shown = [column.key for column, _ in self._layout]
+        for row in self.rows:
+            yield " ".join((row.key, *(_written(row.cells.get(key, ())) for key in shown)))
+
+    @property
+    def to_copy(self) -> tuple[str, str]:
+        """The row under the cursor, its cells separated by tabs."""
+        cells = self.rows[self._cursor].cells if self._cursor < len(self.rows) else {}
+        return "row", "\t".join(_written(cells.get(column.key, ())) for column in self.columns)
 
     def action_shift(self, by: int) -> None:
         """Scroll the columns left or right; the first one is fixed."""
@@ -246,3 +256,7 @@ class Grid(Toned, can_focus=True):
         base = self._style_of(place)
         segments = [Segment(part, base + self.tone(tone)) for part, tone in line_of(self.rows[place], self._layout)]
         return Strip(segments, width_of(self._layout)).adjust_cell_length(width, base)
+
+
+def _written(cell: Cell) -> str:
+    return "".join(part for part, _ in cell).strip()

@@ -13,7 +13,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
@@ -22,6 +22,7 @@ from textual.strip import Strip
 from s3tui.structures.grid_layout import GateMap
 from s3tui.text.sanitize import clean
 from s3tui.tui.support import colour_scale
+from s3tui.tui.support.keys import move
 from s3tui.tui.support.palette import Toned
 from s3tui.tui.widgets.map_layout import MapLayout, laid_out
 
@@ -34,12 +35,12 @@ class HeatMap(Toned, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"heat--cursor", "heat--cursor-blurred", "heat--here"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1, 0)", "Up", show=False),
-        Binding("down,j", "move(1, 0)", "Down", show=False),
-        Binding("left,h", "move(0, -1)", "Left", show=False),
-        Binding("right,l", "move(0, 1)", "Right", show=False),
-        Binding("home", "far(-1)", "First layer", show=False),
-        Binding("end", "far(1)", "Last layer", show=False),
+        move("up,k", "move(-1, 0)", "Up"),
+        move("down,j", "move(1, 0)", "Down"),
+        move("left,h", "move(0, -1)", "Left"),
+        move("right,l", "move(0, 1)", "Right"),
+        move("home", "far(-1)", "First layer"),
+        move("end", "far(1)", "Last layer"),
     ]
 
     class Moved(Message):

@@ -7,33 +7,28 @@ from typing import ClassVar
 
 from rich.cells import chop_cells, set_cell_size
 from rich.segment import Segment
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
 from s3tui.tui.support.keys import key
-from s3tui.tui.support.palette import Toned, plain
+from s3tui.tui.support.palette import plain
+from s3tui.tui.widgets.walked import Walked
 
 
-class LogView(Toned, can_focus=True):
+class LogView(Walked, can_focus=True):
     """Shows lines, and stays at the end while `follow` is on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("f", "toggle_follow", "Follow", "Stay at the end of the log", footer=True),
         key("w", "toggle_wrap", "Wrap", "Break long lines", footer=True),
-        key("n", "find(1)", "Next", "Next line that holds what was searched", footer=True),
-        Binding("N", "find(-1)", "Previous", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("home", "scroll_top", "First line", show=False),
-        Binding("end,G", "scroll_bottom", "Last line", show=False),
     ]
+    SEEKS: ClassVar[int] = -1  # from the end upwards
 
     def __init__(self, id: str | None = None, empty: str = "no output yet", can_focus: bool = True) -> None:
         super().__init__(id=id)
         self.can_focus = can_focus
         self.follow, self.wrap = True, False
-        self.sought = ""
         self._empty = empty
         self._lines: Sequence[str] = ()
         self._shown: list[str] = []
@@ -45,28 +40,34 @@ class LogView(Toned, can_focus=True):
         self._lines = lines
         self._lay_out()
 
-    def seek(self, sought: str) -> None:
-        """Search for a text from the end upwards; an empty text ends the search."""
-        self.sought = sought.casefold()
-        self.refresh()
-        if sought:
-            self.action_find(-1)
+    @property
+    def texts(self) -> Sequence[str]:
+        """The lines."""
+        return self._shown
+
+    @property
+    def place(self) -> int:
+        """The uppermost line."""
+        return round(self.scroll_offset.y)
+
+    @place.setter
+    def place(self, to: int) -> None:
+        last = max(0, len(self._shown) - self.size.height)
+        self.follow = to >= last and to > self.place
+        self.scroll_to(y=min(max(0, to), last), animate=False, immediate=True)
+        self._show_state()
 
     def action_find(self, by: int) -> None:
-        """Scroll to the next or previous line with the text."""
-        top = round(self.scroll_offset.y)
-        places = [y for y, line in enumerate(self._shown) if self.sought and self.sought in line.casefold()]
-        further = [y for y in places if (y > top if by > 0 else y < top)]
-        if further or places:
+        """Stay at what was found."""
+        super().action_find(by)
+        if self.sought:
             self.follow = False
-            self.scroll_to(y=(further or places)[0 if by > 0 else -1], animate=False, immediate=True)
             self._show_state()
 
-    def action_move(self, by: int) -> None:
-        """Scroll by a line."""
-        self.follow = self.follow and by > 0
-        self.scroll_relative(y=by, animate=False, immediate=True)
-        self._show_state()
+    @property
+    def to_copy(self) -> tuple[str, str]:
+        """The lines on screen."""
+        return "lines", "\n".join(self._shown[self.place : self.place + self.size.height])
 
     def action_toggle_follow(self) -> None:
         """Switch following on or off."""
@@ -76,17 +77,6 @@ class LogView(Toned, can_focus=True):
     def action_toggle_wrap(self) -> None:
         """Switch wrapping of long lines on or off."""
         self.wrap = not self.wrap
-        self._lay_out()
-
-    def action_scroll_top(self) -> None:
-        """Scroll to the first line."""
-        self.follow = False
-        self.scroll_to(y=0, animate=False, immediate=True)
-        self._show_state()
-
-    def action_scroll_bottom(self) -> None:
-        """Scroll to the last line, and follow."""
-        self.follow = True
         self._lay_out()
 
     def on_mouse_scroll_up(self) -> None:

@@ -9,8 +9,8 @@ from rich.style import Style
 from textual.content import Content
 from textual.strip import Strip
 
-from s3tui.tui.charts.canvas import AXIS, drawn
-from s3tui.tui.charts.figures import FADED, Figure, View
+from s3tui.tui.charts.canvas import AXIS, LEVEL, drawn
+from s3tui.tui.charts.figures import Figure, View
 from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Toned, plain
 
 LEAST_SECONDS = 0.3  # between two drawings
@@ -68,11 +68,15 @@ class Plot(Toned):
     def _title(self) -> Content:
         """The title, with the traces in their colours as a legend."""
         parts: list[str | Content | tuple[str, str]] = [plain(self._figure.title)]
-        if self.has_legend and len(self._figure.traces) > 1:
-            for trace in (trace for trace in self._figure.traces if trace.colour != FADED):
-                red, green, blue = self.colour(trace.colour)
-                parts += ["  ", ("━ ", f"rgb({red},{green},{blue})"), plain(trace.label)]
+        if self.has_legend:
+            parts += [part for trace in self._figure.legend for part in self._named("━ ", trace.colour, trace.label)]
+            if self._figure.level is not None:
+                parts += self._named("┄ ", LEVEL, self._figure.level[1])
         return Content.assemble(*parts)
+
+    def _named(self, mark: str, colour: int, name: str) -> list[str | Content | tuple[str, str]]:
+        red, green, blue = self.colour(colour)
+        return [" ", (mark, f"rgb({red},{green},{blue})"), plain(name)]
 
     def on_resize(self) -> None:
         """Draw again, as the number of visible points changes."""

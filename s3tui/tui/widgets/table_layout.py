@@ -8,21 +8,26 @@ from typing import TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 
+from s3tui.text.shorten import shortened
 from s3tui.tui.support.palette import Cell, Part
 
 GAP = 2  # spaces between two columns
-LEAST = 22  # minimal width of a column that takes the remaining room
+LEAST = 18  # minimal width of a column that takes the remaining room
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: `width` in cells, 0 for the remaining room; columns of high `rank` are hidden first."""
+    """A column: `width` in cells, 0 for the remaining room; columns of high `rank` are hidden first.
+
+    Texts without room lose their end, those of a `name` their middle.
+    """
 
     key: str
     title: str
     width: int = 0
     right: bool = False
     rank: int = 0
+    name: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,19 +99,20 @@ def line_of(row: Row, layout: Layout) -> list[Part]:
     """The texts of a row with their tones; adjacent texts of one tone are joined, as each part costs drawing time."""
     parts: list[Part] = []
     for column, room in layout:
-        cell = _fitted(row.cells.get(column.key, ()), room)
+        cell = _fitted(row.cells.get(column.key, ()), room, column.name)
         blank = (" " * (room - sum(cell_len(part) for part, _ in cell)), "")
         parts += [blank, *cell] if column.right else [*cell, blank]
         parts.append((" " * GAP, ""))
     return _joined(parts)
 
 
-def _fitted(cell: Cell, room: int) -> Cell:
+def _fitted(cell: Cell, room: int, name: bool) -> Cell:
     """A cell truncated to `room`."""
     parts: list[Part] = []
     for part, tone in cell:
         length = cell_len(part)
-        parts.append((part if length <= room else set_cell_size(part, room - 1) + "…", tone))
+        short = shortened(part, room) if name else set_cell_size(part, room - 1) + "…"
+        parts.append((part if length <= room else short, tone))
         room -= length
         if room <= 0:
             break
