@@ -120,7 +120,7 @@ async def test_the_help_lists_keys_by_task(script, opened):
     async with opened(size=(120, 80)) as app:
         await app.press("question_mark")
         await app.until(lambda: app.shows("What is shown", "Runs and the queue", "Move and find", "The app"))
-        lines = [line.strip("│ ") for line in app.text.splitlines()]
-        at = {line: place for place, line in enumerate(lines)}
-        (stop,) = (place for line, place in at.items() if "Stop with a checkpoint (s3tui stop)" in line)
-        assert at["Runs and the queue"] < stop < at["Move and find"]
+        lines = app.text.splitlines()
+        shown = ("Runs and the queue", "Stop with a checkpoint (s3tui stop)", "Move and find")
+        task, stop, following = (next(y for y, line in enumerate(lines) if text in line) for text in shown)
+        assert task < stop < following
