@@ -174,6 +174,8 @@ TWICE = {"retrain.max_steps": 600}
 TWICE_AS_LONG = (
     Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
     Arm(f"{RANDOM.title}, 600 steps", RANDOM.method, settings=TWICE),
+    Arm(f"{FISHER.title}, 600 steps", FISHER.method, settings={**FISHER.settings, **TWICE}),
+    Arm(f"{SEARCHED.title}, 600 steps", settings={**SEARCHED.settings, **TWICE}),
 )
 CUTS = (
     Arm("`first-fit`"),
