@@ -177,17 +177,7 @@ TWICE_AS_LONG = (
     Arm(f"{FISHER.title}, 600 steps", FISHER.method, settings={**FISHER.settings, **TWICE}),
     Arm(f"{SEARCHED.title}, 600 steps", settings={**SEARCHED.settings, **TWICE}),
 )
-CUTS = (
-    Arm("`first-fit`"),
-    *(Arm(f"`{cut}`", settings={"search.selection": cut}) for cut in ("knapsack", "perturbation", "sampled")),
-)
 SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={"data_seed": seed}) for seed in (0, 1))
-SEARCHES = (
-    Arm("as in the suite: 150 steps, hard gates"),
-    Arm("soft gates", settings={"search.gates": "soft"}),
-    Arm("75 steps", settings={"search.max_steps": 75}),
-    Arm("300 steps", settings={"search.max_steps": 300}),
-)
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
         e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA
@@ -195,24 +185,9 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "rates": lambda e: by_setting(
         e, THREE, NOT_SEARCHED, {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
     ),
-    "warm-up": lambda e: by_setting(
-        e,
-        THREE[:2],
-        (LORA, RANDOM),
-        {
-            "0.03": {"retrain.warmup_steps": 0.03},
-            "**0.1**": {},
-            "0.2": {"retrain.warmup_steps": 0.2},
-            "0.1, not clipped": {"retrain.clip": 1e6},
-        },
-    ),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
     "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
-    "cuts": lambda e: by_task(e, CUTS, THREE[:2], CUTS[0]),
-    "search-rates": lambda e: by_setting(
-        e, THREE[:2], SEEN, {f"{r:.0e}".replace("e-0", "e-"): {"search.learning_rate": r} for r in (5e-3, 1e-2, 2e-2)}
-    ),
-    "searches": lambda e: by_task(e, SEARCHES, THREE[:2], SEARCHES[0]),
+    "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), THREE[:2], RANDOM
     ),
