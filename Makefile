@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo decoder test test-numeric check fuzz screenshots clean
+.PHONY: demo decoder test test-numeric check fuzz results screenshots clean
 
 demo: $(VENV)/.installed
 	$(BIN)/s3tui run experiments.toml
@@ -21,11 +21,16 @@ FUZZ_TIME ?= 20m
 fuzz: $(VENV)/.installed
 	S3TUI_FUZZ=long timeout --foreground --signal=INT $(FUZZ_TIME) $(BIN)/python -m pytest -x tests/fuzz
 
+# The tables of the docs, drawn from what benchmarks/collect.py has collected.
+results: $(VENV)/.installed
+	$(BIN)/python benchmarks/tables.py
+
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python benchmarks/tables.py --check
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -22,9 +22,18 @@ model = {model}
 space = "mix-low-rank"            # what can be chosen from
 budget = {budget}
 race = {{ rungs = [100, 300, 900], keep = 0.34, confirm = 3, final = 2{time} }}
-matrix = {{ method = ["s3", "saliency", "random", "fixed"], retrain.learning_rate = [1e-3, 3e-3, 1e-2] }}
-search = {{ max_steps = 100, batch_size = 16, eval_every = 50, learning_rate = 3e-3 }}
-retrain = {{ batch_size = 16, eval_every = 50 }}
+matrix = {{ method = ["s3", "saliency", "random", "fixed"], retrain.learning_rate = [5e-3, 1e-2, 2e-2] }}
+retrain = {{ batch_size = 16, eval_every = 50, head_learning_rate = 1.5e-2, warmup_steps = 30 }}
+
+[experiment.best.search]          # as in the default suite, docs/default-suite.md
+max_steps = 150
+batch_size = 16
+eval_every = 75
+learning_rate = 1e-2
+head_learning_rate = 1.5e-2
+warmup_steps = 0.1
+hypergradient = "first-order"
+gates = "hard"
 """
 
 
