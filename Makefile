@@ -12,7 +12,8 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # What computes, again with the kernels of a processor without AVX-512; what is about kills and files is left out.
-NUMERIC := tests/model tests/search tests/training $(addprefix tests/worker/test_,bipeft.py processes.py runs.py)
+FILES   := loading foreign_settings model_folders gguf original_files
+NUMERIC := $(filter-out $(FILES:%=tests/model/test_%.py),$(wildcard tests/model/test_*.py)) tests/search tests/training $(addprefix tests/worker/test_,bipeft.py processes.py runs.py)
 test-numeric: $(VENV)/.installed
 	ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC)
 
