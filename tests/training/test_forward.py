@@ -9,6 +9,7 @@ import torch
 from support import DECODERS, EARLIER, FAMILIES, batch, build
 from torch.nn import functional as F
 
+from core.runtime.device import bf16_instructions
 from core.training.loss import FEW_KEYS, drawn, dropout_scales, loss_of
 
 CPU = torch.device("cpu")
@@ -103,6 +104,11 @@ def test_attention_in_bf16_without_dropout_has_the_gradients_of_fp32(options: di
         assert (ours.grad.float() - theirs.grad).norm() < 0.02 * theirs.grad.norm()
 
 
+# Torch's fused attention in bf16 asks the processor, not ATEN_CPU_CAPABILITY, which of its kernels it may call.
+@pytest.mark.skipif(
+    not bf16_instructions(torch.cpu.get_capabilities(), torch.backends.cpu.get_cpu_capability()),
+    reason="torch computes bf16 without native instructions here",
+)
 def test_long_texts_in_bf16_have_the_fused_attention_of_torch():
     def is_fused(length: int) -> bool:
         query, key, value = torch.ones(3, 1, 1, length, 8, dtype=torch.bfloat16).requires_grad_()
