@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 from pathlib import Path
 
+from core.run.cachedir import cache_folder
 from core.run.errors import ModelError, nearest
 
 BUILTIN = "builtin:"
@@ -74,15 +74,14 @@ def gguf_file(name: str) -> Path | None:
 
 
 def _unpacked(file: Path) -> Path:
-    """The folder for a file's unpacked weights, in `s3tui/models` under $XDG_CACHE_HOME, or ~/.cache."""
+    """The folder for a file's unpacked weights, in the cache."""
     found = file.stat()
     digest = hashlib.blake2b(f"{found.st_size} {found.st_mtime_ns}".encode(), digest_size=8)
     with file.open("rb") as data:
         digest.update(data.read(SAMPLE_BYTES))
         data.seek(max(0, found.st_size - SAMPLE_BYTES))
         digest.update(data.read(SAMPLE_BYTES))
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "s3tui" / "models" / f"{file.stem}-{digest.hexdigest()}"
+    return cache_folder() / "models" / f"{file.stem}-{digest.hexdigest()}"
 
 
 def _builtin(name: str) -> str:

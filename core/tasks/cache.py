@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from core.run.cachedir import cache_folder
 from core.run.rundir import write_bytes
 from core.run.spec import FileTask, NamedTask
 from core.tasks import identity
@@ -47,8 +48,7 @@ class Tokenised:
 
 def folder() -> Path:
     """The folder of the cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "s3tui" / "tokenised"
+    return cache_folder() / "tokenised"
 
 
 def path_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 import torch
@@ -66,7 +66,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     budget = _check_budget(spec, placed, backbone.parameters)
     targets = _plan(spec, backbone, budget)
     candidates = targets.candidates if targets else [p.candidate for p in placed]
-    rows = [vars(candidate) | {"name": candidate.name} for candidate in candidates]
+    rows = [asdict(candidate) | {"name": candidate.name} for candidate in candidates]
     total = whole_space(candidates)
     reporter.event(Space(rows, total, backbone.parameters, backbone.head_parameters, budget), budget=budget)
     return Setup(spec, backbone, data, placed, budget, precision_name(dtype), targets)

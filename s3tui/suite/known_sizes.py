@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 import core.run.spaces
+from core.run.cachedir import cache_folder
 from core.run.deltas import DELTAS
 from core.run.errors import RunDirError, S3Error
 from core.run.modelfiles import model_file
@@ -52,8 +52,7 @@ def _path(model: str, space: SpaceSpec, exportable: str) -> Path | None:
     digest.update(version("transformers").encode())
     for path in _code():
         digest.update(path.read_bytes())
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "s3tui" / "sizes" / f"{digest.hexdigest()[:32]}.json"
+    return cache_folder() / "sizes" / f"{digest.hexdigest()[:32]}.json"
 
 
 def _code() -> list[Path]:
