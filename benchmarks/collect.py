@@ -73,8 +73,8 @@ def curve_of(run: RunDir, metric: str) -> tuple[list[Any], str]:
     return curve, day
 
 
-def row_of(run: RunDir, result: Table, spec: RunSpec, searched: bool) -> Table:
-    """What a run scored, cost and chose."""
+def row_of(run: RunDir, result: Table, spec: RunSpec, structure: Structure | None) -> Table:
+    """What a run scored, cost and chose; `structure` is what was chosen from a space."""
     curve, day = curve_of(run, result["metric"])
     row = {
         "seed": spec.seed, "precision": result["precision"], "day": day,
@@ -82,35 +82,39 @@ def row_of(run: RunDir, result: Table, spec: RunSpec, searched: bool) -> Table:
         "trained": result["parameters"], "seconds": {k: round(v) for k, v in result["seconds"].items()},
         "curve": curve,
     }  # fmt: skip
-    if run.structure.is_file() and method_of(spec.method).space == "chosen":
-        structure = Structure.from_json(read_json(run.structure))
+    if structure is not None:
         row["selected"] = list(structure.selected)
-        row |= {"p": [round(p, 3) for p in structure.p]} if searched else {}
+        row |= {"p": [round(p, 3) for p in structure.p]} if method_of(spec.method).searches else {}
     return row
 
 
-def space_of(run: RunDir, spec: RunSpec) -> Table:
+def space_of(spec: RunSpec, structure: Structure | None) -> Table:
     """A space and the names of its candidates, which a row refers to by number."""
-    candidates = Structure.from_json(read_json(run.structure)).candidates if run.structure.is_file() else ()
-    names = [c.name for c in candidates] if method_of(spec.method).space == "chosen" else []
+    names = [c.name for c in structure.candidates] if structure is not None else []
     return {"name": spec.space.name, "groups": spec.space.model_dump(mode="json")["groups"], "candidates": names}
+
+
+def chosen(run: RunDir, spec: RunSpec) -> Structure | None:
+    """The structure that a run chose from its space; None for methods that choose none."""
+    is_chosen = method_of(spec.method).space == "chosen" and run.structure.is_file()
+    return Structure.from_json(read_json(run.structure)) if is_chosen else None
 
 
 def add(tasks: dict[str, Table], run: RunDir) -> None:
     """Merge a run into the tables."""
     result, spec = read_json(run.path / "result.json"), RunSpec.of_file(read_json(run.spec))
-    method = method_of(spec.method)
+    structure = chosen(run, spec)
     table = tasks.setdefault(result["task"], {"task": result["task"], "spaces": {}, "arms": {}, "runs": []})
     table |= {"metric": result["metric"], "constant": round(result["constant"][result["metric"]], 5)}
     table |= {"splits": result["splits"]}
-    space = space_of(run, spec)
+    space = space_of(spec, structure)
     known = digest(space["groups"])
     if space["candidates"] or known not in table["spaces"]:
         table["spaces"][known] = space
     arm = {"model": spec.model, "method": spec.method, "space": known, "settings": settings_of(spec)}
     name = digest(arm)
     table["arms"][name] = arm
-    row = {"arm": name} | row_of(run, result, spec, method.searches)
+    row = {"arm": name} | row_of(run, result, spec, structure)
     same = ("arm", "seed", "precision")
     table["runs"] = [old for old in table["runs"] if any(old[key] != row[key] for key in same)] + [row]
 
