@@ -29,8 +29,8 @@ class Arm:
 
     It may go up to `limit` steps of retraining. `scores` are its best validation scores up to each rung that it has
     reached, by the step of the rung. `steps` of search and retraining, and `seconds`, are what it has cost so far;
-    `search_steps` is what its search takes at most, `pace` the seconds of a step of its retraining, 0 where it is not
-    known. `begun` is whether it was ever started.
+    `search_steps` is what its search takes at most, 0 where it takes that of an earlier arm; `pace` the seconds of a
+    step of its retraining, 0 where it is not known. `begun` is whether it was ever started.
     """
 
     name: str
