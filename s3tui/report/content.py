@@ -15,8 +15,8 @@ from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.report.race_view import RaceView
 from s3tui.report.races import races
-from s3tui.results.standings import Standing, score, standings, written
-from s3tui.results.summary import Contest, comparisons, grouped, without_result
+from s3tui.results.standings import Standing, comparisons, constants, score, standings, written
+from s3tui.results.summary import Contest, grouped, without_result
 from s3tui.results.verdicts import AGREEMENT, Diagnosis, Founding, diagnose
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done

@@ -177,6 +177,9 @@ def test_a_stopped_arm_halts_the_race_until_it_is_resumed(suite, s3tui, workspac
     out, err = process.communicate(timeout=DEADLINE)
     assert "waits for what was stopped: best/seed=0" in out, err
     assert shown(s3tui, tmp_path)["halted"] == ["best/seed=0"]
+    out = s3tui("race", "show", "best", "--in", tmp_path / "runs")[1]
+    assert {line.split()[-1] for line in out.splitlines()[1:4]} == {"stopped", "waits"}
+    assert "\nCompute so far: " in out
     assert {read_limit(run.directory).steps for run in find_runs(workspace.path)} == {10}
     process = drive(file)
     assert "Train " in process.communicate(timeout=DEADLINE)[0]
