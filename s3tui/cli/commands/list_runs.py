@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from s3tui.listing.run_row import Line, line_of
 from s3tui.runs.lookup import find_workspace
 from s3tui.runs.verdicts import verdict_of
 from s3tui.runs.workspace import FoundRun
-from s3tui.text.columns import print_aligned
+from s3tui.text.columns import fitting, print_aligned
+from s3tui.text.sanitize import clean
 from s3tui.text.serialize import Form, as_csv, as_json
 from s3tui.text.units import points
 
+LEAST = 100  # the rank of a column that the app does not show
 GROUP = ("key", "value", "runs", "finished", "score_mean", "score_std")
 
 
@@ -45,10 +49,15 @@ def list_runs(words: Sequence[str], sort: str, group: str, where: Path | None, f
 
 
 def _print_lines(lines: Sequence[Line]) -> None:
+    """Print a table; on a terminal without the columns for which it is too narrow, as in the app."""
     columns = in_list()
     if lines:
         head = [listed.title for _, listed in columns]
-        print_aligned([head, *([column.written(line) for column, _ in columns] for line in lines)])
+        rows = [head, *([clean(column.written(line)) for column, _ in columns] for line in lines)]
+        if sys.stdout.isatty():
+            ranks = [column.app.rank if column.app else LEAST for column, _ in columns]
+            rows = fitting(rows, ranks, shutil.get_terminal_size().columns)
+        print_aligned(rows)
 
 
 def _groups(lines: Sequence[Line], key: str, found: Iterable[FoundRun]) -> list[Group]:

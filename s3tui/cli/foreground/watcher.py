@@ -136,7 +136,9 @@ def _line(run: FoundRun, state: RunState) -> tuple[str, str]:
         verdict = f"; search {found}" if found else ""
         return "done", f"done, {result.metric} {points(result.score)}{trained}, {duration(result.seconds)}{verdict}"
     if isinstance(status, Paused) and is_over(run):
-        return f"paused {status.reason}", f"paused: {status.reason}"
+        # The rank of an arm, after a comma, changes with each that arrives: that is no news.
+        news = status.reason.partition(",")[0] if rests(run) else status.reason
+        return f"paused {news}", f"paused: {status.reason}"
     if isinstance(status, FAILED) and is_over(run):
         return f"{status.name} {status.note}", f"{status.name}: {_short(run)}".removesuffix(": ")
     return "", ""
