@@ -167,17 +167,17 @@ def rate(value: float) -> Mapping[str, Any]:
 FOUR = ("icd10-chapter", "stsb", "sst2", "mrpc")
 THREE = FOUR[:3]
 NOT_SEARCHED = (LORA, BITFIT, RANDOM)
-SEARCHED = Arm("`s3`, going on from the search's weights", settings={"retrain.start": "searched"})
-SCRATCH = Arm("`s3`, from scratch")
-SLOWER = Arm("`s3`, from scratch at 5e-3", settings=rate(5e-3))
+SEARCHED = Arm("`s3`, going on from the search's weights")
+SCRATCH = Arm("`s3`, from scratch", settings={"retrain.start": "scratch"})
+SLOWER = Arm("`s3`, from scratch at 5e-3", settings={**SCRATCH.settings, **rate(5e-3)})
 TWICE = {"retrain.max_steps": 600}
 TWICE_AS_LONG = (
     Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
     Arm(f"{RANDOM.title}, 600 steps", RANDOM.method, settings=TWICE),
     Arm(f"{FISHER.title}, 600 steps", FISHER.method, settings={**FISHER.settings, **TWICE}),
-    Arm(f"{SEARCHED.title}, 600 steps", settings={**SEARCHED.settings, **TWICE}),
+    Arm(f"{SEARCHED.title}, 600 steps", settings=TWICE),
 )
-SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={"data_seed": seed}) for seed in (0, 1))
+SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={**SCRATCH.settings, "data_seed": seed}) for seed in (0, 1))
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
         e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA

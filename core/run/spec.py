@@ -14,9 +14,10 @@ from pydantic_core import PydanticKnownError
 
 from core.run.added import not_in_digest, with_added
 from core.run.errors import SpecError
-from core.run.methods import METHODS, OWN
+from core.run.methods import METHODS, OWN, method_of
 from core.run.selection import BY_NETWORK
 from core.run.spaces import SpaceSpec
+from core.run.structure import RUN
 from core.run.tasks import OWN as TASKS
 from core.run.training import (
     PAPER_SEARCH,
@@ -37,6 +38,7 @@ from core.run.training import (
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
+PAPER_RETRAIN = {"start": "scratch"}
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
 # What a structure can be exported as.
@@ -193,6 +195,26 @@ def _filled(table: Any, choices: dict[str, Any]) -> Any:
     return choices | table if isinstance(table, dict) else table
 
 
+def _with_preset(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the choices of `preset = "paper"`, for a named task too."""
+    if "preset" not in data:
+        return data
+    if data["preset"] not in PRESETS:
+        raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
+    rest = {k: v for k, v in data.items() if k != "preset"}
+    rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)
+    rest["retrain"] = _filled(rest.get("retrain", {}), PAPER_RETRAIN)
+    if "task" in rest and _task_kind(rest["task"]) == "named":
+        rest["task"] = _filled(rest["task"], PAPER_TASK)
+    return PAPER_RUN | rest
+
+
+def _with_start(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings with where retraining starts: with learned weights, if the method's search learns any."""
+    start = "searched" if method_of(data.get("method", "s3")).learns else "scratch"
+    return data | {"retrain": _filled(data.get("retrain", {}), {"start": start})}
+
+
 class RunSpec(Frozen):
     """The complete settings of one run."""
 
@@ -284,17 +306,9 @@ class RunSpec(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _preset(cls, data: Any) -> Any:
-        """Apply `preset = "paper"`, to a named task too; keys given explicitly take precedence."""
-        if not isinstance(data, dict) or "preset" not in data:
-            return data
-        if data["preset"] not in PRESETS:
-            raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
-        rest = {k: v for k, v in data.items() if k != "preset"}
-        rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)
-        if "task" in rest and _task_kind(rest["task"]) == "named":
-            rest["task"] = _filled(rest["task"], PAPER_TASK)
-        return PAPER_RUN | rest
+    def _resolved(cls, data: Any) -> Any:
+        """Apply a preset, then what depends on the method; keys given explicitly take precedence."""
+        return _with_start(_with_preset(data)) if isinstance(data, dict) else data
 
     @field_validator("method")
     @classmethod
@@ -343,10 +357,18 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _learned_where_searched(self) -> RunSpec:
-        if self.retrain.start == "searched" and not METHODS[self.method].learns:
+        row = METHODS[self.method]
+        if self.retrain.start != "searched" or row.learns:
+            return self
+        if not row.is_given:
             raise ValueError(
                 f'retrain.start = "searched" goes on from weights that a search has learned, and method '
                 f'{self.method!r} learns none: set retrain.start = "scratch"'
+            )
+        if not self.space.name.startswith(RUN):
+            raise ValueError(
+                'retrain.start = "searched" takes the weights of a run, and this structure is from a file: name the '
+                'run that has searched (structure = "run:NAME"), or set retrain.start = "scratch"'
             )
         return self
 

@@ -229,10 +229,12 @@ class SearchSettings(Training):
 class RetrainSettings(Training):
     """Settings of retraining: training of the selected structure on the whole training set."""
 
-    start: Literal["scratch", "searched"] = Field(
-        default="scratch",
+    start: Literal["scratch", "searched"] | None = Field(
+        default=None,
         description="The weights with which retraining starts: initial ones (`scratch`, the paper's), or those that "
-        "the search has learned for the selected candidates and the head (`searched`, of `s3` and `bipeft`).",
+        "the search has learned for the selected candidates and the head (`searched`). By default `searched` for "
+        "methods whose search learns weights (`s3`, `bipeft`), `scratch` for the others. A structure that is given by "
+        '`structure = "run:NAME"` can start with the weights of that run too.',
     )
 
 

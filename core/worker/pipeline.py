@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from torch import Tensor
+
 from core.adapters.prepare import adapter_of
 from core.adapters.trainee import AdapterTrainee
 from core.model.backbone import Backbone
 from core.model.deltafile import write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
+from core.run.errors import SpecError
 from core.run.events import STEPPED, StructureChosen, score_of
 from core.run.limit import read_limit
 from core.run.methods import METHODS
@@ -88,9 +91,22 @@ def _trainee(spec: RunSpec, chosen: Chosen, backbone: Backbone) -> Trainee:
     model = GatedModel(backbone.model, restore(chosen.structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
     if chosen.weights and (spec.retrain.start == "searched" or not METHODS[spec.method].learns):
-        weights = model.from_named(model.named(weights) | dict(chosen.weights))
+        weights = model.from_named(_fitting(chosen, model.named(weights)))
     scale = scale_of(model, spec.step_scale, spec.retrain)
     return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
+
+
+def _fitting(chosen: Chosen, initial: dict[str, Tensor]) -> dict[str, Tensor]:
+    """First weights, those of a search in place of initial ones; raises SpecError if they are of another task."""
+    for name, tensor in chosen.weights.items():
+        if name not in initial or initial[name].shape != tensor.shape:
+            source = chosen.shared.taken_from if chosen.shared else "the search"
+            here = f"{list(initial[name].shape)} here" if name in initial else "not there here"
+            raise SpecError(
+                f"the weights of {source} do not fit: {name} is {list(tensor.shape)} there and {here}",
+                'set retrain.start = "scratch", which takes the structure alone',
+            )
+    return initial | dict(chosen.weights)
 
 
 def _result(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
-from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.spec import PAPER_RETRAIN, PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
 from core.run.training import (
     PAPER_SEARCH,
     BipeftSettings,
@@ -53,7 +53,7 @@ OTHER_TRAINING = {
     "warmup_steps": 3,
     "clip": 1.0,
 }
-OTHER_RETRAIN = OTHER_TRAINING | {"start": "searched"}
+OTHER_RETRAIN = OTHER_TRAINING | {"start": "scratch"}
 OTHER_SEARCH = OTHER_TRAINING | {
     "validation_batch_size": 32,
     "alpha_learning_rate": 0.2,
@@ -468,7 +468,8 @@ def test_the_preset_makes_the_choices_of_the_paper():
     one = spec(preset="paper")
     assert one.search == SearchSettings(epochs=1, **PAPER_SEARCH)
     assert {key: getattr(one, key) for key in PAPER_RUN} == PAPER_RUN
-    assert one == spec(task=NAMED | PAPER_TASK, search=PAPER_SEARCH | {"epochs": 1}, **PAPER_RUN)
+    tables = {"task": NAMED | PAPER_TASK, "search": PAPER_SEARCH | {"epochs": 1}, "retrain": PAPER_RETRAIN}
+    assert one == spec(**tables, **PAPER_RUN)
     assert spec(preset="paper", task=FILE).task == FileTask(**FILE)
     assert reread(one) == one
 
@@ -476,6 +477,7 @@ def test_the_preset_makes_the_choices_of_the_paper():
 def test_every_choice_of_the_preset_is_one_that_exists():
     assert set(PAPER_SEARCH) <= set(SearchSettings.model_fields)
     assert set(PAPER_RUN) <= set(RunSpec.model_fields)
+    assert set(PAPER_RETRAIN) <= set(RetrainSettings.model_fields)
     assert set(PAPER_TASK) <= set(NamedTask.model_fields)
 
 
@@ -546,7 +548,7 @@ def test_a_task_from_files_of_an_earlier_version_keeps_its_digest():
     task = {"path": "reviews.csv", "text": ["title", "body"], "label": "stars", "kind": "auto", "labels": None,
             "max_length": 128}  # fmt: skip
     space = {"name": "all", "groups": [{"attn.q": ["bitfit"]}]}
-    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01})
+    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01, "retrain": {}})
     assert then.digest() == "da19e8375494"
     assert reread(then).digest() == "da19e8375494"
     assert RunSpec.of_file(then.model_dump(mode="json") | {"task": task | {"encoding": "cp1252"}}) != then
