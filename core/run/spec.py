@@ -20,6 +20,7 @@ from core.run.spaces import SpaceSpec
 from core.run.structure import RUN
 from core.run.tasks import OWN as TASKS
 from core.run.training import (
+    PAPER_RETRAIN,
     PAPER_SEARCH,
     BipeftSettings,
     FixedSettings,
@@ -38,7 +39,7 @@ from core.run.training import (
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
-PAPER_RETRAIN = {"start": "scratch"}
+FULL_LEARNING_RATE = 5e-5  # of all weights of a model
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
 # What a structure can be exported as.
@@ -209,10 +210,13 @@ def _with_preset(data: dict[str, Any]) -> dict[str, Any]:
     return PAPER_RUN | rest
 
 
-def _with_start(data: dict[str, Any]) -> dict[str, Any]:
-    """The settings with where retraining starts: with learned weights, if the method's search learns any."""
-    start = "searched" if method_of(data.get("method", "s3")).learns else "scratch"
-    return data | {"retrain": _filled(data.get("retrain", {}), {"start": start})}
+def _of_method(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings with what retraining does unless told otherwise: it starts with the weights of a search that learns
+    any, and all weights of a model learn at a rate that they survive."""
+    row = method_of(data.get("method", "s3"))
+    usual: dict[str, Any] = {"start": "searched" if row.learns else "scratch"}
+    usual |= {"learning_rate": FULL_LEARNING_RATE} if row.trains == "model" else {}
+    return data | {"retrain": _filled(data.get("retrain", {}), usual)}
 
 
 class RunSpec(Frozen):
@@ -308,7 +312,7 @@ class RunSpec(Frozen):
     @classmethod
     def _resolved(cls, data: Any) -> Any:
         """Apply a preset, then what depends on the method; keys given explicitly take precedence."""
-        return _with_start(_with_preset(data)) if isinstance(data, dict) else data
+        return _of_method(_with_preset(data)) if isinstance(data, dict) else data
 
     @field_validator("method")
     @classmethod

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
-from core.run.spec import PAPER_RETRAIN, PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
 from core.run.training import (
+    PAPER_RETRAIN,
     PAPER_SEARCH,
     BipeftSettings,
     FixedSettings,
@@ -233,8 +234,8 @@ def test_a_run_of_before_steps_were_balanced_keeps_its_steps_and_its_digest():
     """Settings and digest as version 0.1.0 wrote them (`tiny/all` of its archive)."""
     queries = {"name": "queries", "groups": [{"attn.{q,v}": ["lora(rank=1)"]}]}
     named = {"name": "icd10-chapter", "per_class": 40, "max_length": 16}
-    search = {"max_steps": 12, "batch_size": 8, "eval_every": 6, "learning_rate": 0.01}
-    retrain = {"max_steps": 30, "batch_size": 16, "eval_every": 10, "learning_rate": 0.03}
+    search = {"max_steps": 12, "batch_size": 8, "eval_every": 6, "learning_rate": 0.01, "warmup_steps": 0}
+    retrain = {"max_steps": 30, "batch_size": 16, "eval_every": 10, "learning_rate": 0.03, "warmup_steps": 0}
     base = {"model": "example/tiny-bert", "task": named, "space": queries, "method": "fixed", "checkpoint_every": 10}
     now = RunSpec.model_validate(base | {"search": search, "retrain": retrain})
     written = now.model_dump(mode="json")
@@ -548,7 +549,8 @@ def test_a_task_from_files_of_an_earlier_version_keeps_its_digest():
     task = {"path": "reviews.csv", "text": ["title", "body"], "label": "stars", "kind": "auto", "labels": None,
             "max_length": 128}  # fmt: skip
     space = {"name": "all", "groups": [{"attn.q": ["bitfit"]}]}
-    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01, "retrain": {}})
+    tables = {key: {"learning_rate": 3e-4, "warmup_steps": 0} for key in ("search", "retrain")}
+    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01} | tables)
     assert then.digest() == "da19e8375494"
     assert reread(then).digest() == "da19e8375494"
     assert RunSpec.of_file(then.model_dump(mode="json") | {"task": task | {"encoding": "cp1252"}}) != then
