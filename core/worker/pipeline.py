@@ -21,6 +21,7 @@ from core.run.rundir import RunDir, json_bytes
 from core.run.spec import FileTask, RunSpec
 from core.run.structure import Structure
 from core.run.training import SaliencySettings
+from core.run.verdict import verdict
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.memory import keep_freed_memory
 from core.runtime.reporter import Reporter
@@ -43,13 +44,13 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     chosen, trainee = _prepared(run, setup, checkpointer, reporter)
     structure, is_chosen = chosen.structure, trainee.is_complete(0)
     if is_chosen:
-        _report_structure(run, structure, reporter, chosen.prunings_left)
+        _report_structure(run, setup, structure, reporter, chosen.prunings_left)
     checkpointer.stopwatch.enter("retrain")
     validation, tested = retrain(setup, structure, trainee, checkpointer, reporter, read_limit(run))
     most = trainee.most if isinstance(trainee, AdapterTrainee) else _trained(setup, structure)
     if isinstance(trainee, AdapterTrainee) and not is_chosen:
         structure = trainee.structure()
-        _report_structure(run, structure, reporter)
+        _report_structure(run, setup, structure, reporter)
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
     reporter.result(run.predictions, tested.parquet())
     seconds = checkpointer.stopwatch.seconds
@@ -67,10 +68,17 @@ def _prepared(run: RunDir, setup: Setup, checkpointer: Checkpointer, reporter: R
     return chosen, _trainee(setup.spec, chosen, setup.backbone)
 
 
-def _report_structure(run: RunDir, structure: Structure, reporter: Reporter, prunings_left: int | None = None) -> None:
+def _report_structure(
+    run: RunDir, setup: Setup, structure: Structure, reporter: Reporter, prunings_left: int | None = None
+) -> None:
+    """Write the structure, and log the verdict on the search that has found it."""
     reporter.result(run.structure, json_bytes(structure.to_json()))
     event = StructureChosen(list(structure.selected), structure.parameters, prunings_left)
     reporter.event(event, parameters=structure.parameters)
+    row = METHODS[setup.spec.method]
+    found = verdict(structure, row.by, prunings_left) if row.searches and row.gates else None
+    if found is not None:
+        reporter.note(f"search {found}")
 
 
 def about(spec: RunSpec) -> dict[str, Any]:
