@@ -15,6 +15,7 @@ from pydantic_core import PydanticKnownError
 from core.run.added import not_in_digest, with_added
 from core.run.errors import SpecError
 from core.run.methods import METHODS, OWN, method_of
+from core.run.prompts import EXAMPLE, PAPER, check_prompt
 from core.run.selection import BY_NETWORK
 from core.run.spaces import SpaceSpec
 from core.run.structure import RUN
@@ -25,6 +26,7 @@ from core.run.training import (
     BipeftSettings,
     FixedSettings,
     Frozen,
+    NotNegative,
     PeftSettings,
     Positive,
     Rate,
@@ -46,6 +48,8 @@ Dropout = Literal["fast", "torch"]
 Exportable = Literal["any", "peft"]
 # How a model that writes text is asked for its answers.
 Evaluation = Literal["auto", "rank", "rank-per-token", "generate"]
+# What is done with rows that a model cannot read whole, with their answer.
+LongRows = Literal["error", "drop"]
 # How far weights move in a step.
 StepScale = Literal["balanced", "shared"]
 
@@ -265,12 +269,34 @@ class RunSpec(Frozen):
         description="Steps between two checkpoints, from which a stopped or killed run resumes; one is also written at "
         "the end of each phase and on SIGTERM.",
     )
+    head: bool = Field(
+        default=False,
+        description="Whether a decoder answers with a new classification head, at the last token of its prompt, and "
+        "not with text. Encoders always answer with a head, encoder-decoders never.",
+    )
+    prompt: Text = Field(
+        default=PAPER,
+        description="What a text-to-text model or a decoder reads: the paper's format (`paper`), that as a message in "
+        "the tokenizer's chat template (`chat`), or a template that names columns in braces, after which the answer "
+        f"follows at once: `{EXAMPLE}`.",
+    )
+    shots: NotNegative = Field(
+        default=0,
+        description="Examples in each prompt: so many rows of the training split with their answers, drawn by `seed`, "
+        "as many of each label as can be, and never the row itself. They count towards `max_length`.",
+    )
+    on_long_rows: LongRows = Field(
+        default="error",
+        description="Rows that the model cannot read whole with their answer, or for whose text a prompt of "
+        "`max_length` has no room: `error` stops with their count, `drop` leaves them out and counts them as bad rows "
+        "are.",
+    )
     evaluation: Evaluation = Field(
         default="auto",
         description="How a text-to-text model answers: with the label whose text is most likely (`rank`), or most "
         "likely per token (`rank-per-token`: longer labels are not at a disadvantage), or with what it writes "
-        "(`generate`, several times slower); `auto` is `rank` for classes, and has numbers and free text written. An "
-        "encoder answers with its head.",
+        "(`generate`, several times slower); `auto` is `rank` for classes, and has numbers and free text written. A "
+        "model with a head answers with that.",
     )
     adapter_init: Literal["zero", "paper"] = Field(
         default="zero",
@@ -323,6 +349,12 @@ class RunSpec(Frozen):
             return METHODS[value].name
         except SpecError as error:  # of a package that is broken
             raise ValueError(str(error)) from error
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt(cls, value: str) -> str:
+        check_prompt(value)
+        return value
 
     @field_validator("device")
     @classmethod

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.adapters.prepare import adapter_of
 from core.adapters.trainee import AdapterTrainee
 from core.model.backbone import Backbone
-from core.model.deltafile import write_delta
+from core.model.deltafile import Reading, write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
 from core.run.errors import SpecError
@@ -25,6 +25,7 @@ from core.run.verdict import verdict
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.memory import keep_freed_memory
 from core.runtime.reporter import Reporter
+from core.tasks.batches import padding_of
 from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
@@ -164,7 +165,17 @@ def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:
     """The content of `delta.safetensors`: the trained tensors with their description."""
     spec, labels = setup.spec, tuple(setup.data.task.labels)
     adapter = trainee.facts().get("adapter")
-    return write_delta(trainee.named(), spec.model, _task_name(spec), labels, structure.chosen, adapter)
+    return write_delta(
+        trainee.named(), spec.model, _task_name(spec), labels, structure.chosen, adapter, _reading(setup)
+    )
+
+
+def _reading(setup: Setup) -> Reading:
+    """How rows were read, for whoever loads what was trained."""
+    backbone = setup.backbone
+    is_headed_decoder = backbone.is_decoder and not backbone.text_to_text
+    padding = padding_of(backbone.tokenizer) if is_headed_decoder else None
+    return Reading(padding, setup.data.task.prompt)
 
 
 def _task_name(spec: RunSpec) -> str:

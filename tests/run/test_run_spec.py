@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -96,6 +97,10 @@ OTHER_FILE = {
 }
 OTHER_RUN = {
     "exportable": "peft",
+    "head": True,
+    "prompt": "{text} ",
+    "shots": 4,
+    "on_long_rows": "drop",
     "model": "other",
     "task": FILE,
     "space": library_space("lora"),
@@ -279,6 +284,8 @@ def test_a_cut_by_the_network_is_refused_where_p_does_not_decide(how):
 
 def test_a_run_that_may_choose_anything_keeps_its_digest():
     assert "exportable" not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
+    for key in ("head", "prompt", "shots", "on_long_rows"):
+        assert key not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
     assert spec(exportable="any").digest() == spec().digest() != spec(exportable="peft").digest()
 
 
@@ -572,3 +579,17 @@ def test_every_key_is_described():
     for model in (RunSpec, SearchSettings, RetrainSettings, NamedTask, FileTask):
         for name, field in model.model_fields.items():
             assert (field.description or "").endswith("."), f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("papr", "known: paper, chat, or a template that names columns in braces"),
+        ("{text", "a brace that is text is written twice"),
+        ("{text!r}", "a field is the name of a column in braces, without more"),
+        ("{}", "a field is the name of a column in braces, without more"),
+    ],
+)
+def test_a_prompt_that_is_no_template_is_refused(prompt, words):
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        spec(prompt=prompt)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.run.reader import Reader
 from core.run.spec import FileTask, NamedTask
 from core.tasks import preview as previewing
 from core.tasks.preview import preview
@@ -19,7 +20,9 @@ DATA = CASES.parent
 
 
 def look(path: Path, models: tuple[str, ...] = (), **keys) -> dict:
-    found = preview(FileTask(path=str(path), text="text", label="label", **keys), 0, models)
+    found = preview(
+        FileTask(path=str(path), text="text", label="label", **keys), 0, [Reader(model) for model in models]
+    )
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -192,7 +195,7 @@ def test_a_task_by_name_with_its_rows_in_a_folder_is_looked_at_too(tmp_path):
 
 def test_looking_loads_neither_torch_nor_transformers():
     task = FileTask(path=str(CASES / "UPPER.CSV"), text="text", label="label").model_dump()
-    asked = json.dumps([{"task": task, "data_seed": 0, "models": []}])
+    asked = json.dumps([{"task": task, "data_seed": 0, "readers": []}])
     script = "import sys, core.preview; core.preview.main(); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], input=asked, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["problems"] == []
