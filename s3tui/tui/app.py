@@ -159,9 +159,17 @@ class S3App(App[None]):
     def on_s3app_published(self) -> None:
         """Draw the latest snapshot."""
         if (snapshot := self._published.take()) is not None:
-            self.snapshot = snapshot
+            before, self.snapshot = self.snapshot, snapshot
+            self._tell_news(before)
             self._show()
             self._ask_who_starts()
+
+    def _tell_news(self, before: Snapshot) -> None:
+        """Ring for notifications, and say which could not be sent."""
+        if self.snapshot.rings > before.rings:
+            self.bell()
+        for warning in self.snapshot.warnings[len(before.warnings) :]:
+            self.notify(clean(warning), severity="warning", markup=False)
 
     def on_s3app_feed_broke(self, message: FeedBroke) -> None:
         """End with the error: a screen that no longer updates would mislead."""

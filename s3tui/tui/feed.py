@@ -18,6 +18,7 @@ from core.run.events import EventReader
 from s3tui.devices.leases import Leases
 from s3tui.devices.nvml import visible_gpus
 from s3tui.listing.run_row import Line, line_of
+from s3tui.notify.news import News
 from s3tui.report.race_view import RaceView, view_of
 from s3tui.runs.history import History
 from s3tui.runs.index import Board
@@ -117,6 +118,7 @@ class Feed:
         self._followers: dict[str, Follower] = {}
         self._lines: dict[str, Line] = {}
         self._verdicts = Verdicts()
+        self._news = News(workspace)
         self._reasons: Mapping[str, str] = {}
         self._devices = Devices()
         self._shown: tuple[object, ...] = ()
@@ -215,6 +217,7 @@ class Feed:
             changed = self._board.refresh()
             if may_dispatch and self.seat is Seat.UNDECIDED:
                 self._decide_if_free()
+        self._news.look()
         reasons = self.workspace.reasons()
         if reasons != self._reasons:
             changed |= {name for name, run in self._board.runs.items() if isinstance(run.status, Queued)}
@@ -312,6 +315,8 @@ class Feed:
             self._watched,
             self._races,
             self._race_view,
+            self._news.rings,
+            self._news.warnings,
         )
         self._has_news |= runs_changed or rest != self._shown
         now = time.monotonic()
@@ -323,7 +328,8 @@ class Feed:
         self._publish(
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
-                self._dispatching.trouble, self._read_only, self._asks, self._races, self._race_view, loaded=True,
+                self._dispatching.trouble, self._read_only, self._asks, self._races, self._race_view,
+                self._news.rings, self._news.warnings, loaded=True,
             )
         )  # fmt: skip
 
