@@ -27,6 +27,7 @@ from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.verdicts import Verdicts
 from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling.background import Background
 from s3tui.scheduling.dispatcher import Settings, may_start
 from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.scheduling.races import race_called, race_names
@@ -104,13 +105,16 @@ class Feed:
         broken: Callable[[BaseException], None],
         settings: Settings | None = None,
         seat: Seat = Seat.UNDECIDED,
+        read_only: str = "",
+        detached: bool = False,
     ) -> None:
         self.workspace = workspace
         self._publish, self._broken = publish, broken
         self._board = Board(workspace)
         self._dispatching = DispatcherLock(self._board, settings)
         self.seat, self._asks = seat, False
-        self._read_only = ""
+        self._forbidden, self._read_only = read_only, read_only
+        self._background = Background(self._board, settings) if detached else None
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._watched: frozenset[str] = frozenset()
         self._race, self._races = "", frozenset[str]()
@@ -167,7 +171,7 @@ class Feed:
             self._broken(error)
 
     def _go_on(self) -> None:
-        self._read_only = self._why_read_only()
+        self._read_only = self._forbidden or self._why_read_only()
         while not self._ending.is_set():
             self._wake.clear()
             self._round()
@@ -211,12 +215,14 @@ class Feed:
             return set()
         self._board_at = now
         may_dispatch = not self._read_only and self.workspace.shared.exists()
-        if may_dispatch and self.seat is Seat.TAKEN:
+        if may_dispatch and self.seat is Seat.TAKEN and self._background is None:
             changed = self._dispatching.tick()
         else:
             changed = self._board.refresh()
             if may_dispatch and self.seat is Seat.UNDECIDED:
                 self._decide_if_free()
+            elif may_dispatch and self.seat is Seat.TAKEN and self._background is not None:
+                self._background.tick(at_once)
         self._news.look()
         reasons = self.workspace.reasons()
         if reasons != self._reasons:
@@ -230,7 +236,7 @@ class Feed:
             self._asks = False
         elif may_start(self._board):
             self._asks = True
-        else:
+        elif self._background is None:
             self.seat, self._asks = Seat.TAKEN, False
             self._board_at = float("-inf")
             self._wake.set()
@@ -309,7 +315,7 @@ class Feed:
             self._devices,
             who,
             self.workspace.pause.exists(),
-            self._dispatching.trouble,
+            self._trouble,
             self._read_only,
             self._asks,
             self._watched,
@@ -328,10 +334,14 @@ class Feed:
         self._publish(
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
-                self._dispatching.trouble, self._read_only, self._asks, self._races, self._race_view,
+                self._trouble, self._read_only, self._asks, self._races, self._race_view,
                 self._news.rings, self._news.warnings, loaded=True,
             )
         )  # fmt: skip
+
+    @property
+    def _trouble(self) -> str:
+        return self._dispatching.trouble or (self._background.trouble if self._background else "")
 
     def _is_behind(self) -> bool:
         return self._verdicts.is_behind or not all(follower.loaded for follower in self._followers.values())
