@@ -20,6 +20,7 @@ from s3tui.runs.records.launch import LOCAL
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.status import Broken, Cancelled, Dead, Paused, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling.notices import Notifier
 from s3tui.scheduling.races import advance, has_actions
 from s3tui.scheduling.retry_policy import BACKOFF_SECONDS, after, is_due
 from s3tui.scheduling.shared_searches import SharedSearches
@@ -60,6 +61,7 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self._searches = SharedSearches(self.workspace)
+        self._notifier = Notifier(self.board)
         self._context = Context(
             self.board, self.settings.command, self.settings.grace, self._mirror, self._answer_failed_start, self.gpus
         )
@@ -92,10 +94,22 @@ class Dispatcher:
             changed |= advance(self.board)
         for session in sessions:
             session.enforce()
+        self._notify(changed)  # before anything starts, so that no run can end unseen
         if changed or self._is_time_to_place():
-            changed |= self._start_what_fits()
+            before = self.impossible
+            started = self._start_what_fits()
+            self._notify(started | (self.impossible ^ before))
+            changed |= started
         self.trouble = next(filter(None, (session.trouble for session in sessions)), trouble)
         return changed
+
+    def _notify(self, changed: Set[str]) -> None:
+        if changed or self._notifier.is_behind:
+            self._notifier.note(self.impossible)
+
+    def wait_for_notices(self, seconds: float) -> None:
+        """Wait until what there is to notify has been sent, so that it can be said what could not be."""
+        self._notifier.wait(seconds)
 
     def _is_time_to_place(self) -> bool:
         return time.monotonic() - self._placed_at >= PLACING_SECONDS
