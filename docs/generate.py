@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from core.run.deltas import OWN as DELTAS
 from core.run.methods import OWN_TABLES
 from core.run.spaces import FAMILIES, LIBRARY, SITES
-from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.spec import PAPER_RUN, PAPER_TASK, RunSpec
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import ENTRIES
 from core.run.training import LARGEST, MOST, PAPER_RETRAIN, PAPER_SEARCH, RetrainSettings, SearchSettings
 

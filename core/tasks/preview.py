@@ -11,7 +11,7 @@ from typing import Any
 
 from core.run.errors import DataError, S3Error
 from core.run.reader import Reader
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import ENTRIES
 from core.tasks import files, labels, load_task
 from core.tasks.hub_cache import is_here

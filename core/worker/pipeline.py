@@ -18,8 +18,9 @@ from core.run.events import STEPPED, StructureChosen, score_of
 from core.run.limit import read_limit
 from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
-from core.run.spec import FileTask, RunSpec
+from core.run.spec import RunSpec
 from core.run.structure import Structure
+from core.run.task_spec import FileTask
 from core.run.training import SaliencySettings
 from core.run.verdict import verdict
 from core.runtime.checkpointer import Checkpointer

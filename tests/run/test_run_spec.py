@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
-from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.spec import PAPER_RUN, PAPER_TASK, RunSpec
+from core.run.task_spec import FileTask, NamedTask
 from core.run.training import (
     PAPER_RETRAIN,
     PAPER_SEARCH,

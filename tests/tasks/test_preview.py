@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.run.reader import Reader
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.tasks import preview as previewing
 from core.tasks.preview import preview
 
@@ -205,7 +205,7 @@ def test_looking_loads_neither_torch_nor_transformers():
 
 def test_a_task_of_the_hub_that_is_not_here_is_a_note_and_not_asked_for(tmp_path):
     script = (
-        "import json\nfrom core.run.spec import NamedTask\nfrom core.tasks.preview import preview\n"
+        "import json\nfrom core.run.task_spec import NamedTask\nfrom core.tasks.preview import preview\n"
         "import sys\nfound = preview(NamedTask(name='rte'), 0, ())\n"
         "print(json.dumps([found, 'datasets' in sys.modules]))"
     )
