@@ -19,9 +19,11 @@ from typing import Any
 
 import tomllib
 from collect import read_tables, settings_of
+from replay import races
 
 from core.run.spaces import SpaceSpec, library_space
 from core.run.spec import RunSpec
+from s3tui.race.record import Rules
 from s3tui.results.gains import gain
 
 ROOT = Path(__file__).parent.parent
@@ -159,6 +161,19 @@ def cost(evidence: Evidence, arms: Sequence[Arm], task: str, reference: Arm) -> 
     return markdown(["", "trained", "test", "range", f"against {reference.title}", "validation"], rows)
 
 
+def raced(evidence: Evidence, rules: Rules, precision: str) -> str:
+    """Replayed races by task, each way with the difference to the race."""
+    found = {task: races(rules, table, precision) for task, table in evidence.tasks.items()}
+    found = {task: ways for task, ways in found.items() if ways}
+    names = dict.fromkeys(way for ways in found.values() for way in ways)
+    rows = []
+    for name in names:
+        cells = [(ways.get(name, {}), ways["race"]) for ways in found.values()]
+        title = "**race**" if name == "race" else f"`{name}` alone"
+        rows.append([title, *(f"{cell(a)} {difference(a, b)}".strip() for a, b in cells)])
+    return markdown(["", *found], rows)
+
+
 def rate(value: float) -> Mapping[str, Any]:
     """Retraining at another peak learning rate."""
     return {"retrain.learning_rate": value}
@@ -188,6 +203,7 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
     "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
+    "race": lambda e: raced(e, Rules((150, 300), final=1), "bf16"),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), THREE[:2], RANDOM
     ),
