@@ -1,4 +1,4 @@
-"""suites/proof.toml, proof-rates.toml: every method at equal compute, each rate chosen with a seed of its own."""
+"""suites/proof.toml and its like: every method at equal compute, each rate chosen with a seed of its own."""
 
 import shutil
 from collections import defaultdict
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.run.methods import method_of
+from core.run.searched import search_digest
 from s3tui.suite.load import load
 
 SUITES = Path(__file__).parents[2] / "suites"
@@ -21,7 +22,7 @@ def planned(tmp_path_factory):
     for made in ("suites", "data"):
         (folder / made).mkdir()
     found = {}
-    for name in ("proof", "proof-rates"):
+    for name in ("proof", "proof-rates", "proof-race"):
         found[name] = defaultdict(list)
         for run in load(Path(shutil.copy(SUITES / f"{name}.toml", folder / "suites"))).runs:
             found[name][run.name.partition("/")[0]].append(run.spec)
@@ -58,3 +59,14 @@ def test_every_method_is_on_nine_tasks_with_five_paired_seeds(planned):
         assert len({task for task, _ in cells}) == 9
         assert all(set(range(5)) <= seeds for seeds in cells.values())
         assert {spec.data_seed for spec in specs} == {1}
+
+
+def test_the_arms_of_replayed_races_differ_in_method_and_rate_alone(planned):
+    arms = [spec for specs in planned["proof-race"].values() for spec in specs]
+    races = defaultdict(list)
+    for spec in arms:
+        races[spec.task.name, spec.seed].append((spec.method, spec.space.name, spec.retrain.learning_rate))
+    assert len(races) == 6 * 3
+    assert len({frozenset(race) for race in races.values()}) == 1
+    assert all(len(set(race)) == len(race) == 15 for race in races.values())
+    assert len({search_digest(spec.model_dump(mode="json")) for spec in arms if spec.method == "s3"}) == 6 * 3
