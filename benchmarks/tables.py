@@ -201,6 +201,7 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
         e, THREE, NOT_SEARCHED, {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
     ),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
+    "results": lambda e: by_task(e, (LORA, RANDOM, BITFIT, TAYLOR, FISHER, SCRATCH, SEARCHED), FOUR, LORA),
     "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
     "race": lambda e: raced(e, Rules((150, 300), final=1), "bf16"),
