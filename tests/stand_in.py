@@ -30,6 +30,7 @@ from core.run.events import (
     StructureChosen,
 )  # fmt: skip
 from core.run.limit import read_limit
+from core.run.methods import method_of
 from core.run.rundir import RunDir, read_json, write_bytes, write_json
 from core.run.searched import Searched, source_of, write_searched
 from core.run.structure import Candidate, Structure
@@ -192,7 +193,8 @@ def _train(directory: RunDir, writer: EventWriter, spec: dict, step_seconds: flo
             if step % 10 == 0:
                 writer.write(Eval(phase, step, "validation", {"accuracy": 0.01 * step, "macro_f1": 0.1}, True))
         if phase == "search":
-            write_searched(directory, SEARCHED, b"")
+            if method_of(spec["method"]).searches:
+                write_searched(directory, SEARCHED, b"")
             writer.write(StructureChosen([0], BUDGET - 10))
     while spec.get("retrain", {}).get("max_steps") == UNTIL_TOLD and not (directory.path / "go").exists():
         time.sleep(0.02)

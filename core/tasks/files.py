@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.run.datapath import check_data_path
 from core.run.errors import DataError, nearest, quoted
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.run.tasks import Kind
 from core.tasks.content import Layout
 from core.tasks.labels import MAJORITY, folded

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DataError, S3Error
-from core.run.spec import FileTask, NamedTask
+from core.run.reader import Reader
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import ENTRIES
 from core.tasks import files, labels, load_task
 from core.tasks.hub_cache import is_here
+from core.tasks.inputs import LONG_ROWS_HINT
 from core.tasks.lengths import check_model_length, check_weights, lengths
 from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
@@ -27,8 +29,8 @@ LEFT_OUT = ("; it is left out", "; they are left out")
 BY_LINES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
 
-def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -> dict[str, Any]:
-    """A summary of a task: rows, labels, examples, lengths in the tokens of each model, problems and warnings.
+def preview(spec: NamedTask | FileTask, data_seed: int, readers: Sequence[Reader]) -> dict[str, Any]:
+    """A summary of a task: rows, labels, examples, lengths in the tokens of each reader, problems and warnings.
 
     `problems` are the errors with which a run would fail; nothing is raised.
     """
@@ -41,13 +43,15 @@ def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -
     if task:
         look.show(task)
     length = spec.max_length or (task.max_length if task else None)
-    for model in models:
+    for reader in readers:
         try:
-            check_weights(isinstance(spec, FileTask) and spec.class_weights != "none", model)
+            check_weights(isinstance(spec, FileTask) and spec.class_weights != "none", reader)
             if length:
-                check_model_length(length, model)
+                check_model_length(length, reader)
             if task:
-                look.facts["lengths"][model] = lengths(task, model)
+                found = lengths(task, reader)
+                look.facts["lengths"][reader.label] = {"model": reader.model} | found
+                look.note_lost(found, reader)
         except S3Error as error:
             look.problems.append(str(error))
     return look.facts | {"problems": look.problems, "warnings": look.warnings, "notes": look.notes}
@@ -77,6 +81,15 @@ class _Look:
             texts = {name: text[:LONGEST_SHOWN] for name, text in row.fields}
             self.facts["examples"].append({"text": texts, "label": answer})
         self.warnings += _duplicates(task, self.names)
+
+    def note_lost(self, lengths: dict[str, Any], reader: Reader) -> None:
+        """Add the rows that a reader cannot answer."""
+        of = f"of {lengths.get('texts', 0):,}{' sampled' if lengths.get('sampled') else ''} rows"
+        lines = [f"{count:,} {of} {what}" for what, count in lengths.get("lost", {}).items()]
+        if reader.on_long_rows == "error":
+            self.problems += [f"{line} ({reader.label}): {LONG_ROWS_HINT}" for line in lines]
+        else:
+            self.warnings += [f"{line} ({reader.label}); they are left out" for line in lines]
 
 
 def _of_name(spec: NamedTask, data_seed: int, look: _Look) -> Task | None:

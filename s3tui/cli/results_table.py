@@ -159,7 +159,9 @@ def _notes(contest: Sequence[Standing], shown: Collection[str]) -> list[str]:
         lines[0] += "; s.e. standard error of one run over the test rows"
     lines += [f"majority baseline (always the most frequent answer, or the mean): {text}" for text in constants(rows)]
     if left_out := max(row.left_out for row in rows):
-        lines.append(f'{count(left_out)} bad row{"" if left_out == 1 else "s"} of the data left out: on_bad_rows = "drop"')
+        lines.append(
+            f'{count(left_out)} bad row{"" if left_out == 1 else "s"} of the data left out: on_bad_rows = "drop"'
+        )
     marks = dict.fromkeys(MARKS[standing.place] for standing in contest)
     lines.append("; ".join(LEGEND[mark] for mark in marks if mark))
     if "gain" in shown:

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -102,7 +101,9 @@ def test_arms_that_differ_in_a_rate_share_one_search_and_a_budget_counts_it_once
 
 def test_a_data_file_becomes_a_race_and_the_same_command_again_goes_on_with_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    short = race_suite.TEXT.replace("[100, 300, 900]", "[10, 20]").replace("confirm = 3, final = 2", "confirm = 1, final = 1")
+    short = race_suite.TEXT.replace("[100, 300, 900]", "[10, 20]").replace(
+        "confirm = 3, final = 2", "confirm = 1, final = 1"
+    )
     short = short.replace("[5e-3, 1e-2, 2e-2]", "[1e-3]").replace('"saliency", "random", "fixed"', '"random"')
     monkeypatch.setattr(race_suite, "TEXT", short.replace("eval_every = 50", "eval_every = 10"))
     Path("films.csv").write_text("title,stars\n" + "a good film,1\na bad film,0\n" * 20)

@@ -193,9 +193,7 @@ def test_the_table_marks_what_is_best_and_says_how_sure_that_is(finished, tmp_pa
         "test: accuracy x 100 on t (640 test rows), model m; ± standard deviation over seeds; "
         "s.e. standard error of one run over the test rows" in lines
     )
-    assert (
-        "majority baseline (always the most frequent answer, or the mean): accuracy 20.00, macro_f1 10.00" in lines
-    )
+    assert "majority baseline (always the most frequent answer, or the mean): accuracy 20.00, macro_f1 10.00" in lines
     assert '8 bad rows of the data left out: on_bad_rows = "drop"' in lines
     assert (
         "At a budget of 9,086 parameters, s3 (s, 61.00) is 1.00 points above the best without a search, "

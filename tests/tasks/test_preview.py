@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.run.spec import FileTask, NamedTask
+from core.run.reader import Reader
+from core.run.task_spec import FileTask, NamedTask
 from core.tasks import preview as previewing
 from core.tasks.preview import preview
 
@@ -19,7 +20,9 @@ DATA = CASES.parent
 
 
 def look(path: Path, models: tuple[str, ...] = (), **keys) -> dict:
-    found = preview(FileTask(path=str(path), text="text", label="label", **keys), 0, models)
+    found = preview(
+        FileTask(path=str(path), text="text", label="label", **keys), 0, [Reader(model) for model in models]
+    )
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -192,7 +195,7 @@ def test_a_task_by_name_with_its_rows_in_a_folder_is_looked_at_too(tmp_path):
 
 def test_looking_loads_neither_torch_nor_transformers():
     task = FileTask(path=str(CASES / "UPPER.CSV"), text="text", label="label").model_dump()
-    asked = json.dumps([{"task": task, "data_seed": 0, "models": []}])
+    asked = json.dumps([{"task": task, "data_seed": 0, "readers": []}])
     script = "import sys, core.preview; core.preview.main(); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], input=asked, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["problems"] == []
@@ -202,7 +205,7 @@ def test_looking_loads_neither_torch_nor_transformers():
 
 def test_a_task_of_the_hub_that_is_not_here_is_a_note_and_not_asked_for(tmp_path):
     script = (
-        "import json\nfrom core.run.spec import NamedTask\nfrom core.tasks.preview import preview\n"
+        "import json\nfrom core.run.task_spec import NamedTask\nfrom core.tasks.preview import preview\n"
         "import sys\nfound = preview(NamedTask(name='rte'), 0, ())\n"
         "print(json.dumps([found, 'datasets' in sys.modules]))"
     )

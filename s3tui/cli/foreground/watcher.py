@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from core.run.events import EventReader
 from s3tui.cli.foreground.progress import Progress, Tally
 from s3tui.runs.index import Board
+from s3tui.runs.over import is_over, rests
 from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Queued, Quiet, Running, attempt_of
 from s3tui.runs.verdicts import verdict_of
@@ -16,20 +17,6 @@ from s3tui.runs.workspace import FoundRun
 from s3tui.text.units import count, duration, points
 
 FAILED = (Broken, Dead, Damaged, Cancelled)
-
-
-def is_over(run: FoundRun) -> bool:
-    """Whether a run has ended and will not continue by itself."""
-    if isinstance(run.status, (Done, Cancelled, Damaged)):
-        return True
-    if isinstance(run.status, (Queued, Running, Quiet)):
-        return False
-    return run.queue is None or run.queue.wanted != "queued"  # if queued, the dispatcher will retry or settle it
-
-
-def rests(run: FoundRun) -> bool:
-    """Whether a run is an arm of a race that waits at a rung or was dropped there, which is no failure."""
-    return isinstance(run.status, Paused) and run.directory.limit.exists()
 
 
 @dataclass
