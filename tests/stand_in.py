@@ -211,7 +211,8 @@ def result(spec: dict, score: float, **changes: object) -> dict:
     """What a worker leaves as `result.json`."""
     return {
         "score": score, "metric": "accuracy", "metrics": {"accuracy": score}, "validation": {},
-        "task": spec["task"].get("name") or spec["task"]["path"], "model": spec["model"], "method": spec["method"], "budget": BUDGET,
+        "task": spec["task"].get("name") or spec["task"]["path"], "model": spec["model"], "method": spec["method"],
+        "budget": BUDGET,
         "parameters": BUDGET - 10, "head_parameters": 8_085, "backbone_parameters": BACKBONE,
         "seconds": {"search": 30.0, "retrain": 53.0, "total": 83.0}, "seed": spec["seed"], "spec": "0", "versions": {},
     } | changes  # fmt: skip

@@ -198,6 +198,13 @@ def transfer_matrix(runs: Sequence[Drawn]) -> Matrix:
     return _matrix({cell: statistics.fmean(values) for cell, values in scores.items()}, metrics)
 
 
+def has_transfers(runs: Sequence[Drawn]) -> bool:
+    """Whether a run trains a structure of another task than its own, or of one that is not among these runs."""
+    by_name = {f"{RUN}{run.run.name}": run for run in runs}
+    given = [(run, by_name.get(_reference(run))) for run in runs if method_of(run.method).is_given]
+    return any(source is None or source.task != run.task for run, source in given)
+
+
 def _reference(run: Drawn) -> str:
     name: str = run.run.spec.get("space", {}).get("name", "")
     return name

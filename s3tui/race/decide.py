@@ -220,7 +220,10 @@ def _place(
     ends: bool,
     settled: bool,
 ) -> Place:
-    """Where an arm stands. Once the race `ends` early nobody goes on, and who is in the final is known when `settled`."""
+    """Where an arm stands.
+
+    Once the race `ends` early nobody goes on, and who is in the final is known when all is `settled`.
+    """
     step = max(arm.scores, default=0)
     better = [a for a in arms if step in a.scores and a.scores[step] > arm.scores[step]] if step else []
     rung = next((rung for rung in rungs if rung.step == step), None)

@@ -10,6 +10,7 @@ from core.run.comparing import agreement
 from core.run.errors import RunDirError, S3Error
 from core.run.methods import method_of
 from core.run.rundir import RunDir
+from core.run.structure import Structure
 from s3tui.plot import matplotlib_figures, panels, terminal
 from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
@@ -126,7 +127,8 @@ def _scores(runs: Sequence[Drawn]) -> Iterator[Block]:
             lambda: _svg(lambda: matplotlib_figures.pareto(contests)),
             lambda: "\n\n".join(terminal.pareto(rows, TEXT_WIDTH, False) for rows in contests),
         )
-    matrix = _if_any(lambda: panels.transfer_matrix(runs))
+    # Confirmations of a race train structures of its arms, on the same task.
+    matrix = _if_any(lambda: panels.transfer_matrix(runs)) if panels.has_transfers(runs) else None
     if matrix:
         yield Heading("Transfer")
         yield Picture(
@@ -142,10 +144,13 @@ def _structures(runs: Sequence[Drawn]) -> Iterator[Block]:
     searched = {name: [run for run in group if run.structure] for name, group in searched.items()}
     if any(searched.values()):
         yield Heading("Structures")
+    same: dict[tuple[Structure | None, ...], list[str]] = {}  # of runs that share a search, which are drawn once
     for name, group in searched.items():
-        if group:
-            yield Heading(name, 3)
-            yield from _structure(group)
+        same.setdefault(tuple(run.structure for run in group), []).append(name)
+    for structures, names in same.items():
+        if structures:
+            yield Heading(", ".join(names), 3)
+            yield from _structure(searched[names[0]])
 
 
 def _structure(group: Sequence[Drawn]) -> Iterator[Block]:

@@ -120,14 +120,14 @@ def _cheapest(found: Answer) -> str:
 
 def _compute(race: Race, found: Answer) -> str:
     taken = compute(race.record, race.runs, race.decision)
-    tau = "not known" if found.tau is None else f"{found.tau:.2f}"
     show = shlex.join(["s3tui", "race", "show", race.name])
     failed = f", of which {_failed(race)} failed or were cancelled ({show} says why)" if _failed(race) else ""
     ended = "; it was ended by hand" if race.record.hand.ended else ""
     ended = ended or ("; its budget ended it" if race.decision.spent else "")
     spent = f"{taken.steps:,} steps of search and training, {duration(taken.seconds)}{ended}"
-    agreement = f"first and last rung agree with Kendall's tau {tau} ({found.tau_arms} arms)"
-    return f"Compute: {len(race.record.arms)} arms{failed}, {spent}; {agreement}"
+    if found.tau is not None:
+        spent += f"; first and last rung agree with Kendall's tau {found.tau:.2f} ({found.tau_arms} arms)"
+    return f"Compute: {len(race.record.arms)} arms{failed}, {spent}"
 
 
 def _map(race: Race, arm: str) -> Iterator[str]:

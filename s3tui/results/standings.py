@@ -63,7 +63,7 @@ def score(row: Row) -> str:
 
 
 def constants(rows: Sequence[Row]) -> list[str]:
-    """What a constant answer scores, as `macro_f1 48.72, accuracy 95.00`; several if the rows have not one test split."""
+    """What a constant answer scores, as `macro_f1 48.72, accuracy 95.00`; several where test splits differ."""
     found = dict.fromkeys(
         ((row.metric, points(row.constant)), (row.second_metric, points(row.second_constant)))
         for row in rows

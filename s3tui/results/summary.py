@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.run.events import EventReader, Started
+from s3tui.runs.over import rests
 from s3tui.runs.records.result import Result
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
@@ -157,7 +158,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:
-    """A line for each run without a result, with its status."""
+    """A line for each run without a result, with its status; arms of races that rest have none, and need none."""
     for run in runs:
-        if not isinstance(run.status, Done):
+        if not (isinstance(run.status, Done) or rests(run)):
             yield ": ".join(filter(None, (run.name, run.status.name, run.status.note)))

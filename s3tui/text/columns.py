@@ -17,7 +17,7 @@ def print_aligned(rows: Sequence[Sequence[str]]) -> None:
 
 
 def fitting(rows: Sequence[Sequence[str]], ranks: Sequence[int], width: int) -> list[list[str]]:
-    """Rows without the columns that have no room in `width`: those of the highest rank go first, ranks up to 2 never."""
+    """Rows without the columns that have no room in `width`: the highest rank goes first, ranks up to 2 never."""
     kept = list(range(len(ranks)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for last in sorted(kept, key=lambda i: -ranks[i]):
@@ -31,4 +31,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines with aligned columns."""
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [(" " * GAP).join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        (" " * GAP).join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

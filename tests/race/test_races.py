@@ -97,6 +97,13 @@ def test_arms_that_differ_in_a_rate_share_one_search_and_a_budget_counts_it_once
     assert [steps for steps, _ in arms] == [20, 0, 0]
     assert [fate for _, fate in arms].count("final") == 1
     assert race["steps"] == exact
+    # Its report draws what they share once; arms are no runs that lack a result, confirmations no transfers.
+    code, _, err = s3tui("report", "suite.toml", "-o", "report.md")
+    assert code == 0, err
+    heads = [line.lstrip("# ") for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("#")]
+    names = [name.replace("\\", "") for name in heads if name.startswith("best/")]
+    assert names == [", ".join(f"best/retrain.learning_rate=0.00{i}" for i in (1, 2, 3))]
+    assert not {"Transfer", "Runs without a result"} & set(heads)
 
 
 def test_a_data_file_becomes_a_race_and_the_same_command_again_goes_on_with_it(tmp_path, monkeypatch, capsys):
@@ -123,7 +130,9 @@ def test_a_data_file_becomes_a_race_and_the_same_command_again_goes_on_with_it(t
     assert "Train method=" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("events.jsonl")}
     Path("films-race.toml").write_text(Path("films-race.toml").read_text() + "# mine\n")
-    with pytest.raises(UsageError, match="films-race.toml exists already: s3tui run films-race.toml goes on with it"):
+    with pytest.raises(
+        UsageError, match=r"films-race\.toml exists already: s3tui run films-race\.toml goes on with it"
+    ):
         race()
 
 

@@ -273,7 +273,7 @@ def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: 
         say(str(failure))
         for line in failure.tail:
             say(f"    {line}")
-    if not failures:
+    if not failures and not answered:  # the answer of a race ends with the next command
         after_results(rows, file, prefix)
     return exit_code_for([failure for failure in failures if failure.run not in answered])
 

@@ -22,8 +22,8 @@ class Result:
     """Score, parameters and time; `seconds` is that of the whole run.
 
     `precision` is that of the backbone, `fp32` or `bf16`; empty in results of versions before 0.2. `rows` of the test
-    split, the `standard_error` of the score over them, the metrics of a `constant` answer, and the rows `left_out` of the data by
-    what is wrong with them came later too.
+    split, the `standard_error` of the score over them, the metrics of a `constant` answer, and the number of rows
+    `left_out` of the data, by what is wrong with them, came later too.
     """
 
     task: str
