@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from core.run.errors import EXIT_OK
 from core.run.reader import Reader
-from core.run.spec import FileTask, NamedTask, TaskSpec
+from core.run.task_spec import FileTask, NamedTask, TaskSpec
 from core.tasks.columns import describe
 from core.tasks.preview import preview
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
     facts = [
         ("Base model", base),
         ("Task", source.task),
-        ("Score on the test split", f"{result['metric']} = {result['score']:.4f}"),
+        ("Score on the test split", _score(result)),
         ("Trained parameters", f"{result['parameters']:,} of {result['backbone_parameters']:,}"),
         ("New head", f"{head:,} parameters" if head else "none"),
         ("Method", f"{result['method']}, seed {result['seed']}"),
@@ -81,6 +81,13 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
 
 Made with {_markdown(versions)}.
 """
+
+
+def _score(result: Mapping[str, Any]) -> str:
+    """The score in points, with its standard error over the test rows where that is known."""
+    error, rows = result.get("standard_error"), result.get("rows")
+    sure = f"; standard error {100 * error:.2f} over {rows:,} rows" if error is not None and rows else ""
+    return f"{result['metric']} {100 * result['score']:.2f} (x 100{sure})"
 
 
 def _prompt(source: Source) -> str:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from core.run.cachedir import cache_folder
 from core.run.rundir import write_bytes
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.tasks import identity
 from core.tasks.batches import Encoded, Prompted
 from core.tasks.inputs import InputFormat

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.datapath import check_data_path
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import TASKS
 from core.tasks import files, icd10, named
 from core.tasks.task import Task

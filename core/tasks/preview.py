@@ -11,7 +11,7 @@ from typing import Any
 
 from core.run.errors import DataError, S3Error
 from core.run.reader import Reader
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import ENTRIES
 from core.tasks import files, labels, load_task
 from core.tasks.hub_cache import is_here
@@ -24,6 +24,8 @@ EXAMPLES = 2
 LONGEST_SHOWN = 300  # characters of an example's text
 LARGE_BYTES = 256 * 2**20  # of a file, above which only its beginning is read
 BEGINNING_BYTES = 64 * 2**20
+WAYS_OUT = ('; on_bad_rows = "drop" leaves it out', '; on_bad_rows = "drop" leaves them out')
+LEFT_OUT = ("; it is left out", "; they are left out")
 BY_LINES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
 
@@ -130,11 +132,10 @@ def _note_files(spec: FileTask, found: files.Files, look: _Look) -> None:
              "encoding": table.found.encoding, "delimiter": table.found.delimiter}
         )  # fmt: skip
         look.notes += [f"{table.path}: {note}" for note in table.notes()]
-        says = [f"{table.path}: {line}" for line in table.faults.lines(table.length)]
-        if spec.on_bad_rows == "error":
-            look.problems += says
-        else:
-            look.warnings += [f"{line}; they are left out" for line in says]
+        is_wrong = spec.on_bad_rows == "error"
+        ends = WAYS_OUT if is_wrong else LEFT_OUT
+        says = [f"{table.path}: {line}" for line in table.faults.lines(table.length, *ends)]
+        (look.problems if is_wrong else look.warnings).extend(says)
     if found.whole is None:
         look.names = {split: title(found.of(split).path) for split in files.SPLITS}
         if "test" not in found.tables:

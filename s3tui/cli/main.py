@@ -71,6 +71,33 @@ def open_app(
 
 
 @app.command()
+def serve(
+    where: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[WORKSPACE]",
+            parser=path_of,
+            help="A workspace, or the file of a suite; experiments.toml by default.",
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option("--host", metavar="ADDRESS", help="Listen there; elsewhere than on this machine with a token."),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Listen on this port; 0 is any free one.")
+    ] = 8000,
+    changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Let the browser start, stop and delete runs, too.")
+    ] = False,
+) -> None:
+    """Show the app in browsers, read-only."""
+    from s3tui.cli.commands import serve as serving
+
+    raise typer.Exit(serving.serve(where, host, port, changes))
+
+
+@app.command()
 def init(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The new file.")] = Path("experiments.toml"),
     data: Annotated[

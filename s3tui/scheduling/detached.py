@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s3tui.launchers.base import WORKER
+from s3tui.notify.news import News
+from s3tui.notify.send import SENDING_SECONDS
 from s3tui.runs.index import Board
 from s3tui.runs.workspace import Workspace
 from s3tui.scheduling.dispatcher import Dispatcher, Settings
@@ -24,7 +26,7 @@ POLL_SECONDS = 0.25
 
 def dispatch_all(workspace: Workspace, command: Sequence[str]) -> None:
     """Dispatch until nothing is left to do, a signal comes, or another process dispatches."""
-    dispatcher = Dispatcher(Board(workspace), Settings(command))
+    dispatcher, news = Dispatcher(Board(workspace), Settings(command)), News(workspace)
     with Interrupts() as interrupts:
         while not interrupts.received:
             with dispatching(workspace) as ours:
@@ -34,12 +36,23 @@ def dispatch_all(workspace: Workspace, command: Sequence[str]) -> None:
                     if dispatcher.trouble and dispatcher.trouble != before:
                         print(f"{dispatcher.trouble}; trying again", flush=True)
                     if not dispatcher.has_work and not dispatcher.trouble:
+                        dispatcher.wait_for_notices(SENDING_SECONDS)
+                        _print_warnings(news)
                         break
+                    _print_warnings(news)
                     time.sleep(POLL_SECONDS)
             # Something may have come into the queue before the lock was released.
             dispatcher.board.refresh()
             if not ours or not dispatcher.has_work:
                 return
+
+
+def _print_warnings(news: News) -> None:
+    """Print what could not be sent since the last time."""
+    before = len(news.warnings)
+    news.look()
+    for warning in news.warnings[before:]:
+        print(warning, flush=True)
 
 
 def main(arguments: list[str]) -> int:

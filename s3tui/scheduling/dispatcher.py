@@ -20,10 +20,11 @@ from s3tui.runs.records.launch import LOCAL
 from s3tui.runs.records.queue import Queue
 from s3tui.runs.status import Broken, Cancelled, Dead, Paused, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling.notices import Notifier
 from s3tui.scheduling.races import advance, has_actions
 from s3tui.scheduling.retry_policy import BACKOFF_SECONDS, after, is_due
 from s3tui.scheduling.shared_searches import SharedSearches
-from s3tui.structures.run_reference import Wait, awaited_run, complete, wait_for
+from s3tui.structures.run_reference import Wait, awaited_run, complete, hand_over, lacks_weights, wait_for
 from s3tui.tracking.start import start_mirrors
 
 PLACING_SECONDS = 1.0  # between two tries to start what waits while nothing has changed
@@ -60,6 +61,7 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self._searches = SharedSearches(self.workspace)
+        self._notifier = Notifier(self.board)
         self._context = Context(
             self.board, self.settings.command, self.settings.grace, self._mirror, self._answer_failed_start, self.gpus
         )
@@ -92,10 +94,22 @@ class Dispatcher:
             changed |= advance(self.board)
         for session in sessions:
             session.enforce()
+        self._notify(changed)  # before anything starts, so that no run can end unseen
         if changed or self._is_time_to_place():
-            changed |= self._start_what_fits()
+            before = self.impossible
+            started = self._start_what_fits()
+            self._notify(started | (self.impossible ^ before))
+            changed |= started
         self.trouble = next(filter(None, (session.trouble for session in sessions)), trouble)
         return changed
+
+    def _notify(self, changed: Set[str]) -> None:
+        if changed or self._notifier.is_behind:
+            self._notifier.note(self.impossible)
+
+    def wait_for_notices(self, seconds: float) -> None:
+        """Wait until what there is to notify has been sent, so that it can be said what could not be."""
+        self._notifier.wait(seconds)
 
     def _is_time_to_place(self) -> bool:
         return time.monotonic() - self._placed_at >= PLACING_SECONDS
@@ -198,7 +212,8 @@ class Dispatcher:
             clock = time.strftime("%H:%M:%S", time.localtime(run.queue.not_before))
             return f"{run.queue.reason}; not before {clock}"
         source = awaited_run(run.spec)
-        return self._completed(run, source, impossible) if source is not None else ""
+        reason = self._completed(run, source, impossible) if source is not None else ""
+        return reason or self._with_weights(run, impossible)
 
     def _completed(self, run: FoundRun, source: str, impossible: set[str]) -> str:
         """Give a run the structure of another; why that cannot be done, empty where it has been."""
@@ -213,6 +228,17 @@ class Dispatcher:
         if not wait.ever:
             impossible.add(run.name)
         return wait.reason
+
+    def _with_weights(self, run: FoundRun, impossible: set[str]) -> str:
+        """Give a run the weights with which its given structure starts; why that cannot be done."""
+        if not lacks_weights(run.spec, run.directory):
+            return ""
+        try:
+            hand_over(run.spec, run.directory, self.workspace)
+        except S3Error as error:
+            impossible.add(run.name)
+            return str(error)
+        return ""
 
 
 def may_start(board: Board) -> bool:

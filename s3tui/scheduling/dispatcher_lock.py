@@ -71,6 +71,11 @@ class DispatcherLock:
             _claim(self._lock)
             self.dispatcher = Dispatcher(self.board, self.settings)
 
+    def wait_for_notices(self, seconds: float) -> None:
+        """Wait until what there is to notify from here has been sent."""
+        if self.dispatcher is not None:
+            self.dispatcher.wait_for_notices(seconds)
+
     def leave(self) -> bool:
         """Release the lock. Where anything is left to do, a detached dispatcher takes it: True then.
 

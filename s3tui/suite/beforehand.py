@@ -17,7 +17,8 @@ from core.run.errors import S3Error
 from core.run.methods import method_of
 from core.run.modelfiles import gguf_file, model_file
 from core.run.reader import Reader
-from core.run.spec import FileTask, RunSpec
+from core.run.spec import RunSpec
+from core.run.task_spec import FileTask
 from core.run.tasks import TASKS
 from s3tui.suite.load import PlannedRun
 from s3tui.suite.preview import key_of, sizes

@@ -58,12 +58,16 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Suite:
-    """The runs of a TOML file and the workspace that they belong to; `races` are those of its experiments that race."""
+    """The runs of a TOML file and the workspace that they belong to; `races` are those of its experiments that race.
+
+    `notify` are those whom the suite notifies.
+    """
 
     name: str
     workspace: Path
     runs: tuple[PlannedRun, ...]
     races: dict[str, Record] = field(default_factory=dict)
+    notify: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -92,7 +96,7 @@ def load(file: Path) -> Suite:
     runs = tuple(_runs(document, resolver, settings, _Races(workspace / name, races), problems))
     _check_order(name, runs, problems)
     problems.raise_any()
-    return Suite(name, workspace, runs, races)
+    return Suite(name, workspace, runs, races, settings.notify)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.run.errors import DataError, UsageError, nearest
 from core.run.reader import Reader
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from s3tui.suite.beforehand import Look, looked
 
 MODEL = "builtin:minilm"  # of the example suite

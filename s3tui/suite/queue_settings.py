@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from core.run.errors import nearest
+from s3tui.notify.targets import problem_of
 from s3tui.runs.records.queue import Queue, Resources
 from s3tui.suite.validate import read_table
 from s3tui.system.cpu import usable_cores
@@ -55,6 +56,15 @@ def _tracker(name: str) -> str:
     return name
 
 
+def _targets(value: Any) -> Any:
+    targets = (value,) if isinstance(value, str) else value
+    if not isinstance(targets, (list, tuple)) or not all(isinstance(target, str) for target in targets):
+        raise fault('should be a list of whom to notify, as in ["desktop", "bell", "https://HOST/PATH"]')
+    for problem in filter(None, map(problem_of, targets)):
+        raise fault(problem)
+    return tuple(dict.fromkeys(targets))
+
+
 class ResourceSettings(Table):
     """What a run needs of the machine."""
 
@@ -80,6 +90,7 @@ class SuiteSettings(Table):
     retries: Natural = RETRIES
     per_gpu: Positive = 1
     use_busy_gpus: bool = False
+    notify: Annotated[tuple[str, ...], BeforeValidator(_targets)] = ()
 
 
 KEYS = tuple(QueueSettings.model_fields)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from core.run.given import is_given
+from s3tui.notify.record import set_targets
 from s3tui.runs.workspace import Workspace
 from s3tui.suite.enter_races import check_whole, clear, enter
 from s3tui.suite.launcher_checks import check_launchers, decided
@@ -29,6 +30,7 @@ def submit(suite: Suite, runs: Sequence[PlannedRun], fresh: bool, launcher: str 
     with locked(workspace.submitting):
         todo, now = plan(suite, runs, fresh), time.time()
         races = [name for name, record in suite.races.items() if any(run.name in record.arms for run in runs)]
+        set_targets(workspace, suite.name, suite.notify)  # before anything can start
         if fresh:
             clear(suite, races)
         # Runs that train the structure of another come last: they never take it from a run about to be replaced.

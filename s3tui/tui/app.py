@@ -91,8 +91,16 @@ class S3App(App[None]):
         settings: Settings | None = None,
         seat: Seat = Seat.UNDECIDED,
         memory: Memory | None = None,
+        read_only: str = "",
+        detached: bool = False,
     ) -> None:
+        """Show a workspace.
+
+        `read_only` says why nothing may be changed from here, whatever the files allow. `detached`: queued runs are
+        started by a dispatcher in the background, never by this process.
+        """
         super().__init__()
+        self._read_only, self._detached = read_only, detached
         self.memory = memory or Memory()
         if self.memory.theme in self.available_themes:
             self.theme = self.memory.theme
@@ -137,7 +145,7 @@ class S3App(App[None]):
         self._feed.start()
 
     def _new_feed(self, seat: Seat) -> Feed:
-        return Feed(self.workspace, self._publish, self._break, self._settings, seat)
+        return Feed(self.workspace, self._publish, self._break, self._settings, seat, self._read_only, self._detached)
 
     def show_runs(self, name: str = "") -> None:
         """Close all other screens, so that the table of all runs is shown, with the cursor on a run if one is named."""
@@ -159,9 +167,17 @@ class S3App(App[None]):
     def on_s3app_published(self) -> None:
         """Draw the latest snapshot."""
         if (snapshot := self._published.take()) is not None:
-            self.snapshot = snapshot
+            before, self.snapshot = self.snapshot, snapshot
+            self._tell_news(before)
             self._show()
             self._ask_who_starts()
+
+    def _tell_news(self, before: Snapshot) -> None:
+        """Ring for notifications, and say which could not be sent."""
+        if self.snapshot.rings > before.rings:
+            self.bell()
+        for warning in self.snapshot.warnings[len(before.warnings) :]:
+            self.notify(clean(warning), severity="warning", markup=False)
 
     def on_s3app_feed_broke(self, message: FeedBroke) -> None:
         """End with the error: a screen that no longer updates would mislead."""
@@ -245,7 +261,10 @@ class S3App(App[None]):
             self.show_runs()
 
     def pick_suite(self) -> None:
-        """Open the screen from which a suite is started."""
+        """Open the screen from which a suite is started; its workspace may be another than a read-only one."""
+        if self._read_only:
+            self.notify(clean(self._read_only), severity="warning", markup=False)
+            return
         from s3tui.tui.screens.suite_picker import PickSuite
 
         self.push_screen(PickSuite())

@@ -18,6 +18,7 @@ from core.run.events import EventReader
 from s3tui.devices.leases import Leases
 from s3tui.devices.nvml import visible_gpus
 from s3tui.listing.run_row import Line, line_of
+from s3tui.notify.news import News
 from s3tui.report.race_view import RaceView, view_of
 from s3tui.runs.history import History
 from s3tui.runs.index import Board
@@ -26,6 +27,7 @@ from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.verdicts import Verdicts
 from s3tui.runs.workspace import FoundRun, Workspace
+from s3tui.scheduling.background import Background
 from s3tui.scheduling.dispatcher import Settings, may_start
 from s3tui.scheduling.dispatcher_lock import DispatcherLock, who_dispatches
 from s3tui.scheduling.races import race_called, race_names
@@ -103,13 +105,16 @@ class Feed:
         broken: Callable[[BaseException], None],
         settings: Settings | None = None,
         seat: Seat = Seat.UNDECIDED,
+        read_only: str = "",
+        detached: bool = False,
     ) -> None:
         self.workspace = workspace
         self._publish, self._broken = publish, broken
         self._board = Board(workspace)
         self._dispatching = DispatcherLock(self._board, settings)
         self.seat, self._asks = seat, False
-        self._read_only = ""
+        self._forbidden, self._read_only = read_only, read_only
+        self._background = Background(self._board, settings) if detached else None
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._watched: frozenset[str] = frozenset()
         self._race, self._races = "", frozenset[str]()
@@ -117,6 +122,7 @@ class Feed:
         self._followers: dict[str, Follower] = {}
         self._lines: dict[str, Line] = {}
         self._verdicts = Verdicts()
+        self._news = News(workspace)
         self._reasons: Mapping[str, str] = {}
         self._devices = Devices()
         self._shown: tuple[object, ...] = ()
@@ -165,7 +171,7 @@ class Feed:
             self._broken(error)
 
     def _go_on(self) -> None:
-        self._read_only = self._why_read_only()
+        self._read_only = self._forbidden or self._why_read_only()
         while not self._ending.is_set():
             self._wake.clear()
             self._round()
@@ -209,12 +215,15 @@ class Feed:
             return set()
         self._board_at = now
         may_dispatch = not self._read_only and self.workspace.shared.exists()
-        if may_dispatch and self.seat is Seat.TAKEN:
+        if may_dispatch and self.seat is Seat.TAKEN and self._background is None:
             changed = self._dispatching.tick()
         else:
             changed = self._board.refresh()
             if may_dispatch and self.seat is Seat.UNDECIDED:
                 self._decide_if_free()
+            elif may_dispatch and self.seat is Seat.TAKEN and self._background is not None:
+                self._background.tick(at_once)
+        self._news.look()
         reasons = self.workspace.reasons()
         if reasons != self._reasons:
             changed |= {name for name, run in self._board.runs.items() if isinstance(run.status, Queued)}
@@ -227,7 +236,7 @@ class Feed:
             self._asks = False
         elif may_start(self._board):
             self._asks = True
-        else:
+        elif self._background is None:
             self.seat, self._asks = Seat.TAKEN, False
             self._board_at = float("-inf")
             self._wake.set()
@@ -306,12 +315,14 @@ class Feed:
             self._devices,
             who,
             self.workspace.pause.exists(),
-            self._dispatching.trouble,
+            self._trouble,
             self._read_only,
             self._asks,
             self._watched,
             self._races,
             self._race_view,
+            self._news.rings,
+            self._news.warnings,
         )
         self._has_news |= runs_changed or rest != self._shown
         now = time.monotonic()
@@ -323,9 +334,14 @@ class Feed:
         self._publish(
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
-                self._dispatching.trouble, self._read_only, self._asks, self._races, self._race_view, loaded=True,
+                self._trouble, self._read_only, self._asks, self._races, self._race_view,
+                self._news.rings, self._news.warnings, loaded=True,
             )
         )  # fmt: skip
+
+    @property
+    def _trouble(self) -> str:
+        return self._dispatching.trouble or (self._background.trouble if self._background else "")
 
     def _is_behind(self) -> bool:
         return self._verdicts.is_behind or not all(follower.loaded for follower in self._followers.values())

@@ -38,7 +38,8 @@ class Snapshot:
 
     `details` are those of watched runs. `races` are the names of the races, `race` is the watched one. `read_only` says
     why nothing can be changed; empty if it can. `asks`: runs may start, nobody dispatches, and the user has not said
-    whether the app does.
+    whether the app does. `rings` counts the notifications for bells, `warnings` are those of notifications that could
+    not be sent; both only grow.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)
@@ -52,4 +53,6 @@ class Snapshot:
     asks: bool = False
     races: Set[str] = frozenset()
     race: RaceView | None = None
+    rings: int = 0
+    warnings: tuple[str, ...] = ()
     loaded: bool = False

@@ -14,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
-from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.spec import PAPER_RUN, PAPER_TASK, RunSpec
+from core.run.task_spec import FileTask, NamedTask
 from core.run.training import (
+    PAPER_RETRAIN,
     PAPER_SEARCH,
     BipeftSettings,
     FixedSettings,
@@ -54,7 +56,7 @@ OTHER_TRAINING = {
     "warmup_steps": 3,
     "clip": 1.0,
 }
-OTHER_RETRAIN = OTHER_TRAINING | {"start": "searched"}
+OTHER_RETRAIN = OTHER_TRAINING | {"start": "scratch"}
 OTHER_SEARCH = OTHER_TRAINING | {
     "validation_batch_size": 32,
     "alpha_learning_rate": 0.2,
@@ -239,8 +241,8 @@ def test_a_run_of_before_steps_were_balanced_keeps_its_steps_and_its_digest():
     """Settings and digest as version 0.1.0 wrote them (`tiny/all` of its archive)."""
     queries = {"name": "queries", "groups": [{"attn.{q,v}": ["lora(rank=1)"]}]}
     named = {"name": "icd10-chapter", "per_class": 40, "max_length": 16}
-    search = {"max_steps": 12, "batch_size": 8, "eval_every": 6, "learning_rate": 0.01}
-    retrain = {"max_steps": 30, "batch_size": 16, "eval_every": 10, "learning_rate": 0.03}
+    search = {"max_steps": 12, "batch_size": 8, "eval_every": 6, "learning_rate": 0.01, "warmup_steps": 0}
+    retrain = {"max_steps": 30, "batch_size": 16, "eval_every": 10, "learning_rate": 0.03, "warmup_steps": 0}
     base = {"model": "example/tiny-bert", "task": named, "space": queries, "method": "fixed", "checkpoint_every": 10}
     now = RunSpec.model_validate(base | {"search": search, "retrain": retrain})
     written = now.model_dump(mode="json")
@@ -476,7 +478,8 @@ def test_the_preset_makes_the_choices_of_the_paper():
     one = spec(preset="paper")
     assert one.search == SearchSettings(epochs=1, **PAPER_SEARCH)
     assert {key: getattr(one, key) for key in PAPER_RUN} == PAPER_RUN
-    assert one == spec(task=NAMED | PAPER_TASK, search=PAPER_SEARCH | {"epochs": 1}, **PAPER_RUN)
+    tables = {"task": NAMED | PAPER_TASK, "search": PAPER_SEARCH | {"epochs": 1}, "retrain": PAPER_RETRAIN}
+    assert one == spec(**tables, **PAPER_RUN)
     assert spec(preset="paper", task=FILE).task == FileTask(**FILE)
     assert reread(one) == one
 
@@ -484,6 +487,7 @@ def test_the_preset_makes_the_choices_of_the_paper():
 def test_every_choice_of_the_preset_is_one_that_exists():
     assert set(PAPER_SEARCH) <= set(SearchSettings.model_fields)
     assert set(PAPER_RUN) <= set(RunSpec.model_fields)
+    assert set(PAPER_RETRAIN) <= set(RetrainSettings.model_fields)
     assert set(PAPER_TASK) <= set(NamedTask.model_fields)
 
 
@@ -554,7 +558,8 @@ def test_a_task_from_files_of_an_earlier_version_keeps_its_digest():
     task = {"path": "reviews.csv", "text": ["title", "body"], "label": "stars", "kind": "auto", "labels": None,
             "max_length": 128}  # fmt: skip
     space = {"name": "all", "groups": [{"attn.q": ["bitfit"]}]}
-    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01})
+    tables = {key: {"learning_rate": 3e-4, "warmup_steps": 0} for key in ("search", "retrain")}
+    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01} | tables)
     assert then.digest() == "da19e8375494"
     assert reread(then).digest() == "da19e8375494"
     assert RunSpec.of_file(then.model_dump(mode="json") | {"task": task | {"encoding": "cp1252"}}) != then

@@ -70,6 +70,7 @@ def of_files(evil, folder):
     yield from (["race", "show", EVIL, *more, "--in", str(evil.workspace.path)] for more in ([], ["--json"]))
     yield from (["init", wrong], ["init", str(folder / f"new-{NAME}.toml")], ["doctor"], ["doctor", "--json"])
     yield from (["sites", f"./{NAME}", "--space", EVIL], ["sites", "m", "--space", wrong], ["open", f"{folder}/{EVIL}"])
+    yield ["serve", f"{folder}/{EVIL}"]
     yield ["attach", "--in", str(folder / f"over-{NAME}")]
     structure = str(folder / f"structure-{NAME}.json")
     yield from (["structure", "show", structure], ["structure", "show", structure, "--like", structure])

@@ -15,7 +15,7 @@ from core.model.backbone import Backbone
 from core.run.errors import EXIT_OK, EXIT_USAGE, SpecError
 from core.run.events import Failed, read_events
 from core.run.rundir import read_json
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.tasks import Task, load_task
 from core.training.data import answering_of, encode
 from core.training.evaluate import evaluate, label_likelihoods

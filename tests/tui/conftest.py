@@ -100,18 +100,27 @@ def _key(character):
 
 
 @pytest.fixture
-def opened(script):
-    """Open the app on the scripted workspace; queued runs are played by the stand-in."""
+def driven():
+    """Run an app under the hands of a test."""
 
     @contextlib.asynccontextmanager
-    async def open_app(size=(120, 40), workspace=None, seat=Seat.TAKEN, memory=None):
-        settings = Settings(STAND_IN, grace=5.0, backoff=0.1)
-        app = S3App(workspace or script.workspace, settings, seat, memory)
+    async def drive(app, size=(120, 40)):
         app.animation_level = "none"
         async with app.run_test(size=size, notifications=True) as pilot:
             driver = Driver(app, pilot)
             await driver.until(lambda: app.snapshot.loaded)
             await pilot.pause()
             yield driver
+
+    return drive
+
+
+@pytest.fixture
+def opened(script, driven):
+    """Open the app on the scripted workspace; queued runs are played by the stand-in."""
+
+    def open_app(size=(120, 40), workspace=None, seat=Seat.TAKEN, memory=None):
+        settings = Settings(STAND_IN, grace=5.0, backoff=0.1)
+        return driven(S3App(workspace or script.workspace, settings, seat, memory), size)
 
     return open_app

@@ -1,9 +1,11 @@
 """Opening the app starts nothing by surprise: who starts queued runs is asked once, and can be changed by a key."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from s3tui.notify.record import change, set_targets
 from s3tui.runs.workspace import read_run
 from s3tui.tui.dialogs.ask_seat import AskSeat
 from s3tui.tui.screens.runs import Runs
@@ -52,6 +54,17 @@ async def test_whoever_only_watches_is_not_asked_and_the_seat_can_be_left_again(
         await app.until(lambda: app.shows("nobody starts queued runs") and not app.shows("the queue is paused"))
         assert waits() == "queued"
     assert not app.app.left.goes_on
+
+
+async def test_the_app_rings_for_a_notification_and_says_which_could_not_be_sent(opened, script, monkeypatch):
+    rung = []
+    script.workspace.make()
+    set_targets(script.workspace, "first", ("bell",))
+    async with opened(seat=Seat.LEFT) as app:
+        monkeypatch.setattr(app.app, "bell", lambda: rung.append(1))
+        change(script.workspace, "first", lambda n: replace(n, count=1, warned=1, warning="no way to https://h/…"))
+        await app.until(lambda: rung and app.shows("no way to https://h/…"))
+        assert len(rung) == 1
 
 
 async def test_a_run_that_broke_off_does_not_start_again_unasked(opened, script):

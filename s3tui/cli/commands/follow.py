@@ -12,9 +12,9 @@ from typing import Any
 
 from core.run.errors import EXIT_OK
 from core.run.events import Event, EventReader
-from s3tui.cli.foreground.watcher import is_over
 from s3tui.runs.log_reader import LogReader
 from s3tui.runs.lookup import find_name, find_workspace
+from s3tui.runs.over import is_over
 from s3tui.runs.workspace import Workspace, read_run
 from s3tui.text.sanitize import clean
 

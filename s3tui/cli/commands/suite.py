@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,7 @@ def ask(question: str, guess: str) -> str:
 
 def validate(file: Path, as_json: bool) -> int:
     """Print the runs that a suite plans and a summary of their data; all problems are raised at once."""
+    from s3tui.notify.services import doubts
     from s3tui.suite.beforehand import examine
     from s3tui.suite.launcher_checks import check_launchers, decided
     from s3tui.suite.load import load
@@ -87,10 +88,12 @@ def validate(file: Path, as_json: bool) -> int:
         suite = load(file)
     except ConfigError as error:
         if as_json:
-            print(json.dumps({"suite": None, "workspace": None, "runs": [], "tasks": [], "problems": error.problems}))
+            nothing: dict[str, object] = {"runs": [], "tasks": [], "spaces": [], "warnings": [], "notes": []}
+            print(json.dumps({"suite": None, "workspace": None, "problems": error.problems} | nothing))
         raise
     check_launchers(decided(suite.runs, None))
     seen = examine(suite.runs)
+    seen = replace(seen, warnings=(*seen.warnings, *doubts(suite.notify)))
     runs = [_planned(run) for run in suite.runs]
     problems = [f"{file}: {problem}" for problem in seen.problems]
     if as_json:
@@ -253,13 +256,13 @@ def _detach(workspace: Workspace, queued: int, settings: Settings | None) -> int
 
 def _print_outcome(suite: Suite, file: Path, runs: Sequence[FoundRun], reasons: Mapping[str, str]) -> int:
     """Print the results of a suite, and the failure report of each unsuccessful run, or else what to do next."""
-    from s3tui.cli.foreground.watcher import rests
     from s3tui.cli.next_step import after_results
     from s3tui.cli.results_table import print_table
     from s3tui.results.standings import standings
     from s3tui.results.summary import grouped
     from s3tui.results.verdicts import diagnose
     from s3tui.runs.failure import exit_code_for, failure_of
+    from s3tui.runs.over import rests
 
     prefix, rows = f"{suite.name}/", grouped(_of_suite(suite))
     print_table(standings(rows), diagnose(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,7 @@ from core.run.told import told
 from s3tui.cli.diagnostics import console, say
 from s3tui.runs.run_state import RunState
 from s3tui.text.sanitize import clean
+from s3tui.text.streams import behind
 from s3tui.text.units import ABSENT, count, duration, loss, points
 
 if TYPE_CHECKING:
@@ -22,18 +24,20 @@ WIDE = 80  # from this terminal width on, both losses and the parameters are sho
 
 @dataclass(frozen=True)
 class Tally:
-    """The number of runs in each state, and the elapsed seconds."""
+    """The number of runs in each state, and the elapsed seconds. `resting` are arms of races, at a rung or dropped."""
 
     total: int
     done: int
     failed: int
     running: int
     seconds: float
+    resting: int = 0
 
     def __str__(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        waiting = self.total - self.done - self.failed - self.running
-        return f"{self.done} of {self.total} done{failed}, {self.running} running, {waiting} waiting"
+        resting = f"{self.resting} at a rung, " if self.resting else ""
+        waiting = self.total - self.done - self.failed - self.running - self.resting
+        return f"{self.done} of {self.total} done{failed}, {self.running} running, {resting}{waiting} waiting"
 
 
 class Progress(Protocol):
@@ -47,6 +51,9 @@ class Progress(Protocol):
 
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
         """Show the current states of the running runs."""
+
+    def ring(self) -> None:
+        """Ring the bell of the terminal, if there is one."""
 
     def close(self) -> None:
         """End the display."""
@@ -72,6 +79,12 @@ class Lines:
 
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
         """Does nothing."""
+
+    def ring(self) -> None:
+        """Ring a terminal that has no bars, too."""
+        if sys.stderr.isatty():
+            behind(sys.stderr).write("\a")
+            sys.stderr.flush()
 
     def close(self) -> None:
         """Does nothing."""
@@ -101,6 +114,10 @@ class Bars:
     def refresh(self, states: Mapping[str, RunState], tally: Tally) -> None:
         """Draw the current states."""
         self._live.update(_view(states, tally, self._console.width), refresh=True)
+
+    def ring(self) -> None:
+        """Ring."""
+        self._console.bell()
 
     def close(self) -> None:
         """Remove the bars."""

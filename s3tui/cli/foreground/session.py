@@ -12,9 +12,12 @@ from typing import Literal
 from core.run.errors import EXIT_INTERRUPTED, S3Error
 from s3tui.cli.diagnostics import say
 from s3tui.cli.foreground.progress import watch
-from s3tui.cli.foreground.watcher import Watcher, is_over
+from s3tui.cli.foreground.watcher import Watcher
 from s3tui.launchers.base import RefusedError
+from s3tui.notify.news import News
+from s3tui.notify.send import SENDING_SECONDS
 from s3tui.runs.index import Board
+from s3tui.runs.over import is_over
 from s3tui.runs.status import Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace
 from s3tui.scheduling.control import cancel, hold, wait_for_end
@@ -56,6 +59,8 @@ class Session:
         self._suite = suite
         self._announced_dispatcher = False
         self._trouble = ""
+        self._news = News(workspace)
+        self._news.look()
         self._waits: dict[str, str] = {}  # for the search of another run, as last told
         self._follow_confirmations()
 
@@ -70,6 +75,8 @@ class Session:
                         handled = interrupts.received
                     self._tick()
                     time.sleep(POLL_SECONDS)
+                self.dispatching.wait_for_notices(SENDING_SECONDS)
+                self._tell_news()
             finally:
                 self.watcher.progress.close()
                 if self.dispatching.leave():
@@ -93,6 +100,16 @@ class Session:
         if trouble and trouble != self._trouble:
             self.watcher.progress.line(f"{trouble}; trying again")
         self._trouble = trouble
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        """Ring for notifications, and say which could not be sent."""
+        rung, warned = self._news.rings, len(self._news.warnings)
+        self._news.look()
+        if self._news.rings > rung:
+            self.watcher.progress.ring()
+        for warning in self._news.warnings[warned:]:
+            self.watcher.progress.line(warning)
 
     def _tell_waits(self) -> None:
         """Say once of each run that it waits for the search of another."""

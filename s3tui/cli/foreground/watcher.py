@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from core.run.events import EventReader
 from s3tui.cli.foreground.progress import Progress, Tally
 from s3tui.runs.index import Board
+from s3tui.runs.over import is_over, rests
 from s3tui.runs.run_state import RunState, fold
 from s3tui.runs.status import Broken, Cancelled, Damaged, Dead, Done, Paused, Queued, Quiet, Running, attempt_of
 from s3tui.runs.verdicts import verdict_of
@@ -16,20 +17,6 @@ from s3tui.runs.workspace import FoundRun
 from s3tui.text.units import count, duration, points
 
 FAILED = (Broken, Dead, Damaged, Cancelled)
-
-
-def is_over(run: FoundRun) -> bool:
-    """Whether a run has ended and will not continue by itself."""
-    if isinstance(run.status, (Done, Cancelled, Damaged)):
-        return True
-    if isinstance(run.status, (Queued, Running, Quiet)):
-        return False
-    return run.queue is None or run.queue.wanted != "queued"  # if queued, the dispatcher will retry or settle it
-
-
-def rests(run: FoundRun) -> bool:
-    """Whether a run is an arm of a race that waits at a rung or was dropped there, which is no failure."""
-    return isinstance(run.status, Paused) and run.directory.limit.exists()
 
 
 @dataclass
@@ -105,8 +92,8 @@ class Watcher:
         runs = [self.board.runs[name] for name in self.names if name in self.board.runs]
         done = sum(isinstance(run.status, Done) for run in runs)
         failed = sum(is_over(run) and not isinstance(run.status, Done) and not rests(run) for run in runs)
-        total = len(self.names) + self._done_before
-        return Tally(total, done + self._done_before, failed, running, time.monotonic() - self._since)
+        total, resting = len(self.names) + self._done_before, sum(map(rests, runs))
+        return Tally(total, done + self._done_before, failed, running, time.monotonic() - self._since, resting)
 
     def _events(self, run: FoundRun, watched: Watched) -> None:
         for event in watched.tail.poll():

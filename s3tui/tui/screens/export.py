@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 from core.run.errors import S3Error
@@ -32,7 +33,9 @@ def ask_what(screen: Exportable) -> None:
     answers = [(form, form[0], NAMES[form]) for form in contents]
 
     def ask_where(form: str | None) -> None:
-        if form:
+        if form and screen.app.is_web:
+            _deliver(screen, f"{_stem(screen, form)}.{form}", contents[form])
+        elif form:
             proposed = free_name(_stem(screen, form), form)
             ask = Ask(f"Write {NAMES[form]}", proposed, "the path of the file")
             screen.app.push_screen(ask, lambda path: _write(screen, path, contents[form]) if path else None)
@@ -81,6 +84,24 @@ def free_name(stem: str, form: str) -> str:
     while Path(name).exists():
         name, number = f"{stem}-{number}.{form}", number + 1
     return name
+
+
+def _deliver(screen: Exportable, name: str, content: Content) -> None:
+    """Give the browser a file to download; nothing is written where the app runs."""
+
+    def make() -> bytes | str:
+        try:
+            return content()
+        except S3Error as error:
+            return str(error)
+
+    def give(made: bytes | str) -> None:
+        if isinstance(made, str):
+            screen.notify(clean(made), severity="error", markup=False)
+        else:
+            screen.app.deliver_binary(BytesIO(made), save_filename=name)
+
+    in_thread(screen, make, give)
 
 
 def _write(screen: Exportable, text: str, content: Content) -> None:

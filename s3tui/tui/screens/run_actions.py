@@ -132,6 +132,9 @@ class RunActions(Hosted, Exportable):
         runs = self._chosen()
         if not runs:
             return
+        if self.app.is_web:
+            self.notify("there is no shell in a browser", severity="warning", markup=False)
+            return
         shell = os.environ.get("SHELL", "/bin/sh")
         with self.app.suspend():
             print(f"{clean(str(runs[0].directory.path))}: exit returns to s3tui", flush=True)
