@@ -1,8 +1,8 @@
 """`python -m core.sites < REQUEST`: print the sites of a model and sizes of spaces on it, as JSON.
 
 The network is built without weights, so any model takes only seconds. REQUEST is a JSON object: `model`, `spaces`, each
-as `SpaceSpec` dumps it, `exportable`, which restricts them, and `head`, as a run has them. An error is printed as
-`{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
+as `SpaceSpec` dumps it, `exportable`, which restricts them, `head` and `trust`, as a run has them. An error is printed
+as `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> int:
     request = json.load(sys.stdin)
     try:
         spaces = [SpaceSpec.model_validate(space) for space in request["spaces"]]
-        print(json.dumps(describe(request["model"], spaces, request["exportable"], request["head"])))
+        print(json.dumps(describe(request["model"], spaces, request["exportable"], request["head"], request["trust"])))
         return EXIT_OK
     except S3Error as error:
         print(json.dumps({"message": error.message, "hint": error.hint}))
@@ -39,10 +39,14 @@ def main() -> int:
 
 
 def describe(
-    name: str, spaces: Sequence[SpaceSpec], exportable: Exportable = "any", with_head: bool = False
+    name: str,
+    spaces: Sequence[SpaceSpec],
+    exportable: Exportable = "any",
+    with_head: bool = False,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """The sites of a model, and the number and size of each space's candidates on it."""
-    model, kind = load_shape(name, with_head)
+    model, kind = load_shape(name, with_head, trust)
     head = head_of(model) if has_head(kind, with_head) else ()
     backbone = count_parameters(model, head)
     return {

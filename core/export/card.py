@@ -58,7 +58,7 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
         ("Method", f"{result['method']}, seed {result['seed']}"),
     ]
     if source.quantised:
-        facts.append(("Weights", f"quantised in {source.quantised}, and trained on as they are de-quantised"))
+        facts.append(("Weights", source.quantised))
     if source.classes:
         facts.append(("Classes", _classes(source.classes)))
     rows = "\n".join(f"| {key} | {_markdown(value)} |" for key, value in facts)
@@ -140,9 +140,12 @@ def _loading(source: Source, kind: str, name: str) -> str:
     outputs = f", num_labels={source.file.outputs}" if source.has_head else ""
     if kind == "peft" and source.has_head:
         outputs = ', config=AutoConfig.from_pretrained("DIR")'  # which has the names of the classes
+    if source.trusts:
+        outputs = outputs.replace('("DIR")', '("DIR", trust_remote_code=True)') + ", trust_remote_code=True"
     base = json.dumps(source.base if source.is_on_hub else Path(source.base).name)  # a string of Python too
     if kind == "merged":
-        return f'from transformers import {name}\n\nmodel = {name}.from_pretrained("DIR")'
+        trust = ", trust_remote_code=True" if source.trusts else ""
+        return f'from transformers import {name}\n\nmodel = {name}.from_pretrained("DIR"{trust})'
     names = f"AutoConfig, {name}" if "AutoConfig" in outputs else name
     lines = [f"from transformers import {names}", "", f"model = {name}.from_pretrained({base}{outputs})"]
     if kind == "peft":

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import torch
 
-from core.model.backbone import Backbone, load_backbone
+from core.model.backbone import Backbone, open_pretrained
+from core.model.configuration import read_configuration
 from core.model.deltafile import DeltaFile, read_delta
 from core.model.head_config import HeadConfig
+from core.model.quantised import method_of
 from core.run.errors import RunDirError
 from core.run.fields import Count, Like
 from core.run.modelfiles import GGUF, SMOLLM2, gguf_name
@@ -67,8 +69,11 @@ class Source:
 
     @property
     def quantised(self) -> str:
-        """The GGUF file that the weights come from; empty if they come from none."""
-        return gguf_name(self.file.model)
+        """How the weights are quantised, in words; empty if they are not."""
+        if file := gguf_name(self.file.model):
+            return f"quantised in {file}, and trained on as they are de-quantised"
+        method = method_of(read_configuration(self.file.model, self.trusts)[1])
+        return f"quantised by {method}, and trained beside" if method else ""
 
     @property
     def task(self) -> str:
@@ -84,9 +89,15 @@ class Source:
     def backbone(self) -> Backbone:
         """The model that the run started from, in fp32 on the CPU, with a head of the run's shape."""
         outputs, cpu = self.file.outputs or 1, torch.device("cpu")
-        backbone = load_backbone(self.file.model, outputs, outputs == 1, cpu, torch.float32, 0, self.has_head)
+        model = open_pretrained(self.file.model, self.has_head, self.trusts)
+        backbone = model.load(outputs, outputs == 1, cpu, torch.float32, 0)
         HeadConfig(backbone.model, self.file.labels)
         return backbone
+
+    @property
+    def trusts(self) -> bool:
+        """Whether the model runs code from its own files."""
+        return self.file.reading.trust_remote_code
 
     @property
     def has_head(self) -> bool:

@@ -17,7 +17,8 @@ from core.export.adapter import adapter, head_module, task_type
 from core.export.card import PROMPT, card
 from core.export.source import Source, read_source
 from core.model.backbone import load_shape
-from core.model.configuration import Kind
+from core.model.configuration import Kind, read_configuration
+from core.model.quantised import check_unmerged
 from core.run.errors import ModelError, RunDirError, S3Error
 
 HEADED = "text-classification"
@@ -45,7 +46,7 @@ def export(path: Path, kind: str, output: Path, push: str | None = None) -> dict
         WRITERS[kind](source, half)
         if source.file.reading.prompt:
             (half / PROMPT).write_text(source.file.reading.prompt, encoding="utf-8", newline="")
-        pipeline = HEADED if source.has_head else PIPELINES[load_shape(source.file.model)[1]]
+        pipeline = HEADED if source.has_head else PIPELINES[load_shape(source.file.model, trust=source.trusts)[1]]
         (half / "README.md").write_text(card(source, kind, pipeline), encoding="utf-8")
         half.replace(output)
     except BaseException:
@@ -72,6 +73,7 @@ def _delta(source: Source, folder: Path) -> None:
 
 def _merged(source: Source, folder: Path) -> None:
     """A complete model: fp32 weights with everything merged in, configuration and tokenizer."""
+    check_unmerged(read_configuration(source.file.model, source.trusts)[1])
     backbone = source.backbone()
     if source.file.adapter is not None:
         # With the head in the model itself: PEFT does not put back the heads of all methods.

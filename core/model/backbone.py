@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from core.model.configuration import (
+    AUTO_CLASSES,
     FIXED_OPTIONS,
     Kind,
     adapter_error,
@@ -21,6 +22,7 @@ from core.model.configuration import (
 )
 from core.model.keys import check_keys, check_shapes, may_be_missing
 from core.model.limits import check_filled, check_size
+from core.model.quantised import MOST_PER_BYTE, method_of, plain
 from core.model.sites import config_of, reads_both_ways
 from core.run.errors import ModelError
 from core.run.foreign import foreign
@@ -61,7 +63,7 @@ class Backbone:
 class Pretrained:
     """A model whose weights are not loaded yet: its location, configuration, kind and tokenizer.
 
-    `head` asks for a classification head on a decoder.
+    `head` asks for a classification head on a decoder; `trust` lets code from the model's files run.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Pretrained:
     kind: Kind
     tokenizer: Any
     head: bool = False
+    trust: bool = False
 
     @property
     def text_to_text(self) -> bool:
@@ -94,12 +97,16 @@ class Pretrained:
             config.num_labels = outputs
             config.problem_type = "regression" if regression else "single_label_classification"
         options = {"config": config, "dtype": dtype, "ignore_mismatched_sizes": not self.text_to_text}
+        quantised = method_of(config)
+        if quantised:  # its library puts the weights where it can compute with them
+            options |= {"device_map": {"": str(device)}}
+        options |= FIXED_OPTIONS | {"trust_remote_code": self.trust}
         with reading_files(self.name, self.source):
             model, info = _auto_class(self.kind, self.head).from_pretrained(
-                self.source, **options, **FIXED_OPTIONS, output_loading_info=True
+                self.source, **options, output_loading_info=True
             )
         head = self._checked_head(model, info)
-        model.requires_grad_(False).to(device).eval()
+        (model if quantised else model.to(device)).requires_grad_(False).eval()
         if self.is_decoder and not self.text_to_text:
             # It answers at the last token that is no padding, so it has to know the token that batches are padded with.
             config_of(model).get_text_config().pad_token_id = padding_of(self.tokenizer)
@@ -107,7 +114,9 @@ class Pretrained:
             with foreign(f"the model {self.name} cannot write"):
                 write_plainly(model, self.tokenizer)
         unused = tuple(sorted(info["unexpected_keys"]))
-        return Backbone(model, self.tokenizer, self.text_to_text, head, count_parameters(model, head), unused)
+        # Quantised weights have several parameters in an element.
+        counted = _shape(self) if quantised else model
+        return Backbone(model, self.tokenizer, self.text_to_text, head, count_parameters(counted, head), unused)
 
     def _checked_head(self, model: Any, info: dict[str, Any]) -> tuple[str, ...]:
         """The names of a loaded model's new head; raises ModelError if other parameters are new too."""
@@ -122,38 +131,48 @@ class Pretrained:
         return head
 
 
-def open_pretrained(name: str, head: bool = False) -> Pretrained:
+def open_pretrained(name: str, head: bool = False, trust: bool = False) -> Pretrained:
     """Find `builtin:NAME`, a folder, or a name on the hub, without reading its weights.
 
-    With `head` a decoder answers with a classification head. Raises ModelError if there is no such model, or it cannot
-    classify or generate text.
+    With `head` a decoder answers with a classification head; only with `trust` code of the model's files runs. Raises
+    ModelError if there is no such model, or it cannot classify or generate text.
     """
-    source, config = read_configuration(name)
+    source, config = read_configuration(name, trust)
     from transformers import AutoTokenizer
 
     kind = kind_of(name, config, head)
     with reading_files(name, source):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust)
         check_numbers(name, tokenizer, "model_max_length", "eos_token_id", "pad_token_id")
     check_numbers(name, config, "max_position_embeddings")
     if kind == "decoder" and tokenizer.eos_token_id is None:
         hint = "a decoder learns to end its answers with one: set eos_token in its tokenizer_config.json"
         raise ModelError(f"the tokenizer of {name} has no end-of-text token", hint)
-    return Pretrained(name, source, config, kind, tokenizer, head)
+    return Pretrained(name, source, config, kind, tokenizer, head, trust)
 
 
 def load_backbone(
-    name: str, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int, head: bool = False
+    name: str,
+    outputs: int,
+    regression: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+    seed: int,
+    head: bool = False,
+    trust: bool = False,
 ) -> Backbone:
     """Find a model and load it."""
-    return open_pretrained(name, head).load(outputs, regression, device, dtype, seed)
+    return open_pretrained(name, head, trust).load(outputs, regression, device, dtype, seed)
 
 
-def load_shape(name: str, head: bool = False) -> tuple[nn.Module, Kind]:
+def load_shape(name: str, head: bool = False, trust: bool = False) -> tuple[nn.Module, Kind]:
     """The network of a model on the meta device: all shapes, but no weights are read."""
-    _, config = read_configuration(name)
+    source, config = read_configuration(name, trust)
     kind = kind_of(name, config, head)
-    return _shape(name, kind, config, head), kind
+    shape: Any = _shape(Pretrained(name, source, config, kind, None, head, trust))
+    if method_of(config):  # what cannot be done with quantised weights is known from this alone
+        shape.config.quantization_config = config.quantization_config
+    return shape, kind
 
 
 def has_head(kind: Kind, head: bool) -> bool:
@@ -191,26 +210,23 @@ def _check_weights(name: str, source: str) -> None:
 
 
 def _check_size(model: Pretrained) -> None:
-    shape: Any = _shape(model.name, model.kind, model.config, model.head)
+    shape: Any = _shape(model)
     if not Path(model.source).is_dir():  # the hub's own files are consistent
         return
     new = (n for n, _ in shape.named_parameters() if not model.text_to_text and may_be_missing(shape, n))
-    check_size(model.name, model.source, shape, new)
+    check_size(model.name, model.source, shape, new, MOST_PER_BYTE if method_of(model.config) else 1)
 
 
-def _shape(name: str, kind: Kind, config: Any, head: bool) -> nn.Module:
-    """The network of a configuration, on the meta device."""
-    with foreign(f"the configuration of {name} makes no model"), torch.device("meta"):
-        model: nn.Module = _auto_class(kind, head).from_config(copy.deepcopy(config), **FIXED_OPTIONS)
-    check_filled(name, model)
-    return model
+def _shape(model: Pretrained) -> nn.Module:
+    """The network of a model on the meta device, its weights not quantised."""
+    config, auto = plain(copy.deepcopy(model.config)), _auto_class(model.kind, model.head)
+    with foreign(f"the configuration of {model.name} makes no model"), torch.device("meta"):
+        shape: nn.Module = auto.from_config(config, trust_remote_code=model.trust, **FIXED_OPTIONS)
+    check_filled(model.name, shape)
+    return shape
 
 
 def _auto_class(kind: Kind, head: bool) -> Any:
     import transformers
 
-    return {
-        "encoder": transformers.AutoModelForSequenceClassification,
-        "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
-        "decoder": transformers.AutoModelForCausalLM,
-    }["encoder" if head else kind]
+    return getattr(transformers, AUTO_CLASSES["encoder" if head else kind])

@@ -9,25 +9,31 @@ from typing import Any, Literal
 
 from core.model.gguf import unpack
 from core.model.limits import check_counts
-from core.model.sites import reads_both_ways
+from core.model.quantised import check_method
+from core.model.sites import own_classes, reads_both_ways
 from core.run.errors import ModelError
 from core.run.foreign import foreign, reason
 from core.run.modelfiles import gguf_file, resolve
 
-# Options that a model's files must not decide: no code of their own is run, and transformers chooses the kernels of
-# attention and experts, as one named in a file would be downloaded and run.
-FIXED_OPTIONS: dict[str, Any] = {
-    "trust_remote_code": False,
-    "attn_implementation": None,
-    "experts_implementation": None,
-}
+# Options that a model's files must not decide: transformers chooses the kernels of attention and experts, as one named
+# in a file would be downloaded and run.
+FIXED_OPTIONS: dict[str, Any] = {"attn_implementation": None, "experts_implementation": None}
+
+TRUST = "read it, and set trust_remote_code = true if you trust it; or take a model that transformers has"
 
 # An encoder answers with a head, the others generate text.
 Kind = Literal["encoder", "encoder-decoder", "decoder"]
 
+# The class of transformers that loads a model of each kind.
+AUTO_CLASSES: dict[Kind, str] = {
+    "encoder": "AutoModelForSequenceClassification",
+    "encoder-decoder": "AutoModelForSeq2SeqLM",
+    "decoder": "AutoModelForCausalLM",
+}
 
-def read_configuration(name: str) -> tuple[str, Any]:
-    """The location of a model and its configuration, checked; it never runs code that is not in transformers."""
+
+def read_configuration(name: str, trust: bool = False) -> tuple[str, Any]:
+    """The location of a model and its configuration, checked; code of its own runs only with `trust`."""
     _quiet_transformers()
     source, file = resolve(name), gguf_file(name)
     if file is not None:
@@ -36,10 +42,10 @@ def read_configuration(name: str) -> tuple[str, Any]:
 
     with reading_files(name, source):
         written, _ = PreTrainedConfig.get_config_dict(source)
-        if "auto_map" in written and written.get("model_type") not in CONFIG_MAPPING:
-            raise ModelError(f"{name} needs code of its own, which is never run", "take a model that transformers has")
+        if "auto_map" in written and written.get("model_type") not in CONFIG_MAPPING and not trust:
+            raise ModelError(f"{name} needs code of its own, which is run only if you say so", TRUST)
         check_counts(name, written)
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=trust)
     _check_plain(name, config)
     if (Path(source) / "adapter_config.json").is_file():
         raise adapter_error(name)
@@ -62,20 +68,18 @@ def kind_of(name: str, config: Any, head: bool = False) -> Kind:
         kind, classes = "encoder-decoder", auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
     elif not reads_both_ways(config):
         kind, classes = "decoder", auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    if head and (kind == "encoder-decoder" or family not in headed):
+    has_own_head = AUTO_CLASSES["encoder"] in own_classes(config)
+    if head and (kind == "encoder-decoder" or (family not in headed and not has_own_head)):
         whose = "an encoder-decoder" if kind == "encoder-decoder" else f"a {family!r} in transformers"
         raise ModelError(f"{name} answers with text: {whose} has no head here", "leave head = true out")
-    if family not in classes:
+    if family not in classes and AUTO_CLASSES["encoder" if head else kind] not in own_classes(config):
         raise ModelError(f"{name} is a {family!r}, which transformers loads neither with a head nor as one that writes")
     return kind
 
 
 def _check_plain(name: str, config: Any) -> None:
-    """Raise ModelError for options that change the network itself, such as quantised weights."""
-    for part in (config, config.get_text_config(decoder=True)):
-        for key in ("quantization_config", "compression_config"):
-            if getattr(part, key, None) is not None:
-                raise ModelError(f"the weights of {name} are quantised", "take the model that it was made from")
+    """Raise ModelError for options that change the network itself, and are not known here."""
+    check_method(name, config)
     if getattr(config, "fusion_config", None) is not None:
         raise ModelError(f"config.json of {name} fuses layers, which changes results", "delete its fusion_config")
     if getattr(config, "slow_but_exact", False):  # a BLOOM, which then reads weights without their modules

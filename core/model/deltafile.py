@@ -30,11 +30,13 @@ class Reading:
     """How the model of a run has read its rows, as far as that does not follow from the model.
 
     `padding` is the token with which batches were padded for the head of a decoder. `prompt` is what a text-to-text
-    model or a decoder was given, with the names of fields in braces, as `str.format` fills them in.
+    model or a decoder was given, with the names of fields in braces, as `str.format` fills them in. With
+    `trust_remote_code` the model has run code from its own files.
     """
 
     padding: int | None = None
     prompt: str = ""
+    trust_remote_code: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What is not as usual."""

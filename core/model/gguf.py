@@ -13,10 +13,9 @@ import torch
 
 from core.model.keys import check_keys
 from core.model.limits import check_counts
+from core.model.quantised import MOST_PER_BYTE
 from core.run.errors import ModelError
 from core.run.foreign import foreign
-
-MOST_PER_BYTE = 8  # quantised weights: none takes less than a bit
 
 
 def unpack(name: str, file: Path, folder: Path) -> None:

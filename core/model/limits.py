@@ -36,15 +36,15 @@ def check_filled(name: str, model: nn.Module) -> None:
         raise ModelError(f"config.json of {name} asks for a weight of no elements, {empty}", "a size in it is 0")
 
 
-def check_size(name: str, source: str, model: nn.Module, new: Iterable[str]) -> None:
+def check_size(name: str, source: str, model: nn.Module, new: Iterable[str], per_byte: int = 1) -> None:
     """Raise ModelError for a network (on the meta device) larger than its weight files, parameters in `new` aside.
 
-    A parameter takes at least a byte, so a network that passes needs no more memory than a few times its files.
+    A byte holds at most `per_byte` parameters, so what passes needs no more memory than a few times its files.
     """
     held = sum(file.stat().st_size for pattern in ("*.safetensors", "*.bin") for file in Path(source).glob(pattern))
     left_out = set(new)
     asked = sum(p.numel() for n, p in model.named_parameters() if n not in left_out)
-    if asked > held:
+    if asked > held * per_byte:
         problem = f"config.json of {name} asks for {asked:,} parameters"
         raise ModelError(problem, f"its weights are {held:,} bytes: they are cut, or of another model")
     if sum(b.numel() for b in model.buffers()) > COMPUTED_ELEMENTS:

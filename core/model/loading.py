@@ -12,7 +12,7 @@ from core.model.deltafile import DeltaFile, read_delta
 from core.model.gated import GatedModel
 from core.model.head_config import HeadConfig
 from core.model.space import Placed, restore
-from core.run.errors import ModelError
+from core.run.errors import ModelError, S3Error
 from core.run.structure import Candidate
 
 
@@ -93,7 +93,14 @@ def fitting(model: nn.Module, file: DeltaFile) -> list[Placed]:
     if file.adapter is not None:
         hint = "write it with s3tui export RUN --to peft, and load that with PeftModel.from_pretrained"
         raise ModelError("the run has trained an adapter of PEFT, which PEFT loads", hint)
-    placed = restore(file.candidates, model)
+    try:
+        placed = restore(file.candidates, model)
+    except S3Error as error:
+        if not file.reading.trust_remote_code:
+            raise
+        raise ModelError(
+            error.message, "the run's model has code of its own: load it with trust_remote_code=True"
+        ) from None
     for p in placed:
         prefix = f"{p.candidate.module}/{p.candidate.delta}"
         _check_shapes({f"{prefix}/{name}": w.shape for name, w in p.delta.weights(p.site).items()}, file.deltas)

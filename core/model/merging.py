@@ -15,7 +15,8 @@ from core.model.deltafile import read_delta
 from core.model.deltas import Effect
 from core.model.head_config import HeadConfig
 from core.model.loading import LoadedDelta, Own, fitting
-from core.model.sites import find_sites
+from core.model.quantised import check_unmerged, method_of
+from core.model.sites import config_of, find_sites
 from core.model.space import Placed, weight_change
 from core.run.structure import Candidate
 
@@ -42,9 +43,11 @@ def merge_delta(model: nn.Module, path: str | Path) -> Merged:
     `ffn.out` W diag(1 + w); BitFit b + b', where there is a bias; LNFit g + w; what a package brings, if its effect is
     of these. At a sub-layer they go into the projection that ends it. Exact but for rounding to the precision of the
     weights. Adapters, prefixes and soft prompts are no change of weights; nor can be folded what follows them in a
-    module. The head of the run becomes the model's. Arguments and errors are those of `load_delta`.
+    module. The head of the run becomes the model's. Arguments and errors are those of `load_delta`; a model with
+    quantised weights is a ModelError too.
     """
     file = read_delta(path)
+    check_unmerged(config_of(model))
     placed = fitting(model, file)
     Own(model, file.own)
     HeadConfig(model, file.labels, file.reading.padding)
@@ -117,6 +120,8 @@ class Folding:
 
     def _obstacle(self, path: str, number: int) -> str:
         """Why a candidate by itself cannot be folded into the module; empty if it can."""
+        if method_of(config_of(self._model)):
+            return "the weights are quantised"
         effect, module = self._effects[number], self._model.get_submodule(path)
         if effect is None:
             return "it is no change of weights"

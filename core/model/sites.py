@@ -51,7 +51,16 @@ def reads_both_ways(config: Any) -> bool:
     """Whether attention is bidirectional, as in an encoder."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
+    if own := own_classes(config):
+        return bool(config.is_encoder_decoder) or "AutoModelForCausalLM" not in own
     return bool(config.is_encoder_decoder) or config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
+def own_classes(config: Any) -> set[str]:
+    """The auto classes for which a model brings code of its own; none if transformers has the family."""
+    from transformers import CONFIG_MAPPING
+
+    return set() if config.model_type in CONFIG_MAPPING else set(getattr(config, "auto_map", None) or {})
 
 
 def module_paths(model: nn.Module) -> Iterator[str]:
@@ -64,6 +73,9 @@ def _site(model: nn.Module, name: str, path: str, module: nn.Module) -> Site:
     if not name.startswith("block."):
         if isinstance(module, nn.Linear):
             return Site(name, stack, layer, path, "linear", module.in_features, module.out_features)
+        inputs, outputs = getattr(module, "in_features", None), getattr(module, "out_features", None)
+        if isinstance(inputs, int) and isinstance(outputs, int):  # a quantised layer of a library
+            return Site(name, stack, layer, path, "linear", inputs, outputs)
         if isinstance(module, Conv1D):  # a linear layer whose weight is (inputs, outputs)
             return Site(name, stack, layer, path, "linear", module.nx, module.nf)
         weight = getattr(module, "weight", None)

@@ -13,6 +13,7 @@ MEANT = {
     "step_scale": "shared",
     "exportable": "any",
     "head": False,
+    "trust_remote_code": False,
     "prompt": PAPER,
     "shots": 0,
     "on_long_rows": "error",

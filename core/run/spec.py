@@ -138,6 +138,11 @@ class RunSpec(Frozen):
         description="Whether a decoder answers with a new classification head, at the last token of its prompt, and "
         "not with text. Encoders always answer with a head, encoder-decoders never.",
     )
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Whether Python code in the model's files runs, with all that you may do: for a model that "
+        "transformers does not have. Exports remember it.",
+    )
     prompt: Text = Field(
         default=PAPER,
         description="What a text-to-text model or a decoder reads: the paper's format (`paper`), that as a message in "

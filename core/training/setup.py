@@ -11,6 +11,7 @@ from torch import nn
 
 from core.model.backbone import Backbone, Pretrained, open_pretrained
 from core.model.portable import restricted
+from core.model.quantised import check_trainable
 from core.model.space import Placed, place
 from core.model.targets import Plan, plan
 from core.run.budgets import check_budget
@@ -54,7 +55,9 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     dtype = _precision(spec, device, attempts if resumed else [])
     reporter.event(_started(spec, resumed, len(attempts) + 1, str(device), str(dtype).removeprefix("torch.")))
 
-    model = open_pretrained(spec.model, spec.head)
+    model = open_pretrained(spec.model, spec.head, spec.trust_remote_code)
+    if METHODS[spec.method].trains == "model":
+        check_trainable(model.name, model.config)
     data = load_data(spec, model, device, lambda task: _check_length(task, model))
     _log_data(data.task, reporter)
     _check_parts(spec, len(data.splits["train"]))

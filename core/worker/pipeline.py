@@ -176,7 +176,7 @@ def _reading(setup: Setup) -> Reading:
     backbone = setup.backbone
     is_headed_decoder = backbone.is_decoder and not backbone.text_to_text
     padding = padding_of(backbone.tokenizer) if is_headed_decoder else None
-    return Reading(padding, setup.data.task.prompt)
+    return Reading(padding, setup.data.task.prompt, setup.spec.trust_remote_code)
 
 
 def _task_name(spec: RunSpec) -> str:

@@ -187,12 +187,15 @@ def sites(
             "by default all of the library.",
         ),
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let Python code in the model's files run.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the sites of a model, and the sizes of spaces. Needs no weights."""
     from s3tui.cli.commands import sites
 
-    raise typer.Exit(sites.sites(model, space, as_json))
+    raise typer.Exit(sites.sites(model, space, trust, as_json))
 
 
 @app.command()

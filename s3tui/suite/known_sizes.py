@@ -40,10 +40,14 @@ def keep(spec: RunSpec, size: Size) -> None:
 
 
 def _path(spec: RunSpec) -> Path | None:
-    """The file of a size; None if it depends on something that has no digest, such as another package's delta."""
+    """The file of a size; None if it depends on something that has no digest, such as another package's code."""
     try:
         config = model_file(spec.model, "config.json")
-        if config is None or any(delta.name not in DELTAS.own for _, _, delta in spec.space.deltas()):
+        if (
+            config is None
+            or spec.trust_remote_code
+            or any(delta.name not in DELTAS.own for _, _, delta in spec.space.deltas())
+        ):
             return None
         digest = hashlib.sha256(config.read_bytes())
     except (S3Error, OSError):

@@ -15,7 +15,9 @@ from s3tui.system.child import PYTHON, surroundings
 Found = dict[str, Any]
 
 
-def examine(model: str, spaces: Sequence[SpaceSpec], exportable: str = "any", head: bool = False) -> Found:
+def examine(
+    model: str, spaces: Sequence[SpaceSpec], exportable: str = "any", head: bool = False, trust: bool = False
+) -> Found:
     """The answer of `core.sites` for a model; raises its errors."""
     folder = Path(model).expanduser()
     request = {
@@ -23,6 +25,7 @@ def examine(model: str, spaces: Sequence[SpaceSpec], exportable: str = "any", he
         "spaces": [space.model_dump(mode="json") for space in spaces],
         "exportable": exportable,
         "head": head,
+        "trust": trust,
     }
     child = subprocess.run(
         [*PYTHON, "-m", "core.sites"],

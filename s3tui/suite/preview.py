@@ -57,10 +57,11 @@ class _Place:
     model: str
     exportable: Exportable
     head: bool
+    trust: bool
 
 
 def _place_of(spec: RunSpec) -> _Place:
-    return _Place(spec.model, spec.exportable, spec.head)
+    return _Place(spec.model, spec.exportable, spec.head, spec.trust_remote_code)
 
 
 def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
@@ -88,7 +89,7 @@ def _on_model(place: _Place, spaces: Sequence[SpaceSpec]) -> list[Size]:
     from s3tui.suite.model_sites import examine
 
     try:
-        found: dict[str, Any] = examine(place.model, spaces, place.exportable, place.head)
+        found: dict[str, Any] = examine(place.model, spaces, place.exportable, place.head, place.trust)
         return [
             Size(
                 one["candidates"], one["parameters"], found["parameters"], one["problem"], one["smallest"],

@@ -81,7 +81,7 @@ def test_every_family_attends_as_transformers_does_by_default(tmp_path, family):
 
 def test_a_model_that_only_its_own_code_can_load_is_refused(tmp_path, mark):
     folder = with_code(tmp_path / "model", mark, "bert", {"auto_map": {"AutoConfig": CODE}, "model_type": "own"})
-    with pytest.raises(ModelError, match="needs code of its own, which is never run"):
+    with pytest.raises(ModelError, match="needs code of its own, which is run only if you say so"):
         load(folder)
     assert not mark.exists()
 

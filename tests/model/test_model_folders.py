@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support import build, save_model, tokenizer
+from support import batch, build, save_model, space, tokenizer
 
+import core
 from core.model.backbone import Backbone, load_backbone
+from core.model.deltafile import write_delta
+from core.model.gated import GatedModel
+from core.model.space import place
 from core.run.errors import ModelError
 from core.tasks import Example, Task
 from core.training.data import encode
@@ -54,6 +58,28 @@ def test_an_embedding_that_is_the_head_may_be_stored_under_either_name_or_both(t
         backbone = load(folder)
         assert backbone.model.lm_head.weight is backbone.model.model.embed_tokens.weight
         assert torch.equal(answers(backbone), expected), names
+
+
+def test_merging_keeps_an_embedding_that_is_the_head_and_says_what_it_left(tmp_path):
+    """What would change one of the two alone is not folded; the rest is, and the folder still has one tensor."""
+    folder = save_model("qwen2", tmp_path / "tied")
+    model = load(folder).model
+    gated = GatedModel(model, place(space({"attn.q": ["lora(rank=1)"], "head": ["lora(rank=1)"]}), model))
+    weights = torch.randn(gated.layout.size, generator=torch.Generator().manual_seed(0))
+    candidates = tuple(p.candidate for p in gated.placed)
+    (folder / "delta.safetensors").write_bytes(write_delta(gated.named(weights), "tied", "t", (), candidates))
+    gated.detach()
+    merged = core.merge_delta(model, folder)
+    assert merged.left == {"head lora(rank=1)": "the weight of lm_head is shared with another module"}
+    assert [c.site for c in merged.folded] == ["attn.q", "attn.q"]
+    merged.attached.detach()
+    expected = model(**batch("qwen2")).logits
+    model.save_pretrained(tmp_path / "merged")
+    assert "lm_head.weight" not in load_file(tmp_path / "merged" / "model.safetensors")
+    tokenizer("qwen2").save_pretrained(tmp_path / "merged")
+    again = load(tmp_path / "merged").model
+    assert again.lm_head.weight is again.model.embed_tokens.weight
+    assert torch.equal(again(**batch("qwen2")).logits, expected)
 
 
 def test_a_decoder_without_a_padding_token_answers_as_one_with_it(tmp_path):

@@ -99,6 +99,7 @@ OTHER_FILE = {
 OTHER_RUN = {
     "exportable": "peft",
     "head": True,
+    "trust_remote_code": True,
     "prompt": "{text} ",
     "shots": 4,
     "on_long_rows": "drop",
@@ -285,7 +286,7 @@ def test_a_cut_by_the_network_is_refused_where_p_does_not_decide(how):
 
 def test_a_run_that_may_choose_anything_keeps_its_digest():
     assert "exportable" not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
-    for key in ("head", "prompt", "shots", "on_long_rows"):
+    for key in ("head", "trust_remote_code", "prompt", "shots", "on_long_rows"):
         assert key not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
     assert spec(exportable="any").digest() == spec().digest() != spec(exportable="peft").digest()
 

@@ -132,6 +132,17 @@ def test_the_likelihood_of_a_label_is_that_of_the_loss(family):
     check_likelihoods(backbone_of(family))
 
 
+def test_a_prompt_is_read_once_for_all_labels():
+    """All of it but its last token, which is read before each label, as is the label without its end of text."""
+    backbone, read = backbone_of("llama"), list[int]()
+    layer = backbone.model.get_submodule("model.layers.0")
+    handle = layer.register_forward_pre_hook(lambda module, args: read.append(args[0].shape[1]))
+    questions = data_of(backbone).questions("validation", ROWS)
+    label_likelihoods(backbone, LABELS, questions)
+    handle.remove()
+    assert read == [questions["input_ids"].shape[1] - 1, 2, 3, 2]
+
+
 @pytest.mark.parametrize("family", ["llama", "t5"])
 def test_ranked_per_token_a_longer_label_is_not_at_a_disadvantage(family):
     backbone = backbone_of(family)

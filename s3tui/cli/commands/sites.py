@@ -15,10 +15,10 @@ from s3tui.text.columns import print_aligned
 from s3tui.text.sanitize import clean
 
 
-def sites(model: str, space: str | None, as_json: bool) -> int:
+def sites(model: str, space: str | None, trust: bool, as_json: bool) -> int:
     """Print the sites of a model, and the number of candidates of spaces on it: of the library, or given ones."""
     spaces = _spaces(space) if space else [library_space(name) for name in LIBRARY if LIBRARY[name]]
-    found = examine(model, spaces)
+    found = examine(model, spaces, trust=trust)
     for one in found["spaces"]:
         if space and one["problem"]:
             raise UsageError(one["problem"], one["hint"])
