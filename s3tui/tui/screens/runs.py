@@ -47,7 +47,7 @@ class Runs(RunActions, Live):
 
     TITLE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("enter", "open", "Open", "Open the run under the cursor", footer=True),
+        key("enter", "open", "Open", "Open the run under the cursor; show or hide the runs of an array", footer=True),
         key("f", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
         key("o", "sort", "Sort", "Sort by a column; once more turns it round", footer=True),
         key("b", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
@@ -98,9 +98,8 @@ class Runs(RunActions, Live):
 
     @property
     def chosen_names(self) -> list[str]:
-        """The runs to which an action applies: the marked ones, else the one under the cursor."""
-        key = self.grid.cursor_key
-        return self._runs.marked_names or ([key] if key in self._snapshot.lines and key is not None else [])
+        """The runs to which an action applies: the marked ones, else that or the array under the cursor."""
+        return self._runs.marked_names or self._runs.names_of(self.grid.cursor_key)
 
     def exported_as(self, part: str) -> str:
         """A name with that of the run, for its plot."""
@@ -179,8 +178,9 @@ class Runs(RunActions, Live):
         self._go_to_awaited()
 
     def _go_to_awaited(self) -> None:
-        if any(row.key == self._awaited for row in self.grid.rows):
-            self.grid.move_to(self._awaited)
+        key = self._runs.row_of(self._awaited)
+        if any(row.key == key for row in self.grid.rows):
+            self.grid.move_to(key)
             self._awaited = ""
 
     # What is remembered
@@ -239,11 +239,13 @@ class Runs(RunActions, Live):
 
     @on(Grid.Chosen)
     def action_open(self) -> None:
-        """Open the run under the cursor."""
+        """Open the run under the cursor; show or hide the runs of an array."""
         from s3tui.tui.screens.run import Run
 
         name = self.grid.cursor_key
-        if name in self._snapshot.lines and name is not None:
+        if self._runs.fold(name):
+            self._arrange()
+        elif name in self._snapshot.lines and name is not None:
             self.app.push_screen(Run(name, tuple(line.name for line in self._runs.shown)))
 
     def action_race(self) -> None:

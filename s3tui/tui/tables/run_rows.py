@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from s3tui.listing import columns
+from s3tui.listing.arrays import Array
 from s3tui.listing.columns import COLUMNS, InApp, in_app
 from s3tui.listing.grouping import Group
 from s3tui.listing.run_row import Line
@@ -90,6 +91,26 @@ def heading_of(group: Group) -> Row:
     return Row(f"\0{group.key}={group.value}", cells, heading=True)
 
 
+def key_of(array: Array) -> str:
+    """The key of the row of an array, which no run has."""
+    return f"\0array {array.batch}"
+
+
+def row_of_array(array: Array, is_open: bool) -> Row:
+    """The row of an array: how many of its runs are at work, wait and are done, and mean and spread of scores."""
+    group, total = array.group, len(array.group.lines)
+    counts = ((array.running, "running"), (array.waiting, "waiting"), (group.done, "finished"))
+    told = ", ".join(f"{number} {what}" for number, what in counts if number)
+    name = f"{'▾' if is_open else '▸'} array {group.value}: {total} runs"
+    cells = dict(heading_of(group).cells) | {
+        "status": ((" ", ""), *state("running" if array.running else "queued")),
+        "name": text(clean(name), "strong"),
+        "note": text(clean(f"{group.key}: {told}"), "muted"),
+        "step": (*bar(group.done / total, BAR), (f" {group.done}/{total} done", "")),
+    }
+    return Row(key_of(array), cells, heading=True)
+
+
 class Rows:
     """Makes rows, and keeps those whose content has not changed, so that they are not drawn again."""
 
@@ -103,9 +124,17 @@ class Rows:
             self._prefix = prefix
             self._rows.clear()
 
-    def of(self, lines: Sequence[Line], marked: Set[str]) -> list[Row]:
-        """A row for each line."""
-        return [self._row(line, line.name in marked, "") for line in lines]
+    def of_items(self, items: Iterable[Line | Array], marked: Set[str], unfolded: Set[str]) -> list[Row]:
+        """A row for each line and each array, and under one that is unfolded its rows."""
+        rows = []
+        for item in items:
+            if isinstance(item, Line):
+                rows.append(self._row(item, item.name in marked, ""))
+                continue
+            is_open = key_of(item) in unfolded
+            rows.append(row_of_array(item, is_open))
+            rows += [self._row(line, line.name in marked, "  ") for line in item.group.lines] if is_open else []
+        return rows
 
     def of_groups(self, groups: Sequence[Group], marked: Set[str]) -> list[Row]:
         """A heading for each group, and its rows under it."""
