@@ -25,7 +25,7 @@ from s3tui.tui.support.memory import Shown
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.arranged_runs import ArrangedRuns
 from s3tui.tui.tables.exported_table import Table, of_lines
-from s3tui.tui.tables.run_rows import grid_columns, shown_columns, telling_columns
+from s3tui.tui.tables.run_rows import TellingColumns, grid_columns, shown_columns
 from s3tui.tui.tables.workspace_headline import headline
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.foot import Foot
@@ -64,7 +64,7 @@ class Runs(RunActions, Live):
 
     def __init__(self) -> None:
         super().__init__()
-        self._runs = ArrangedRuns()
+        self._runs, self._telling = ArrangedRuns(), TellingColumns()
         self._snapshot = Snapshot()
         self._settling: Timer | None = None
         self._columns: tuple[str, ...] = ()  # columns
@@ -148,7 +148,7 @@ class Runs(RunActions, Live):
     def _lay_out(self) -> None:
         """Show the chosen columns, or without a choice those that tell runs apart."""
         columns = [column for column in grid_columns() if column.key in self._columns]
-        columns = columns or telling_columns(self._snapshot.lines.values())
+        columns = columns or self._telling.of(self._snapshot.lines)
         if tuple(columns) != self.grid.columns:
             self.grid.show_columns(columns, all_of_them=bool(self._columns))
 
@@ -347,7 +347,7 @@ class Runs(RunActions, Live):
 
     def _set_columns(self, keys: Sequence[str] | None) -> None:
         if keys:
-            is_default = set(keys) == {column.key for column in telling_columns(self._snapshot.lines.values())}
+            is_default = set(keys) == {column.key for column in self._telling.of(self._snapshot.lines)}
             self._columns = () if is_default else tuple(keys)
             self._keep()
             self._lay_out()

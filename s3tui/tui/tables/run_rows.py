@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from s3tui.listing import columns
 from s3tui.listing.arrays import Array
@@ -61,17 +62,43 @@ def _grid_column(column: columns.Column, app: InApp) -> Column:
     return Column(column.name, app.title or column.name, app.width, right, app.rank, column.name == "name")
 
 
-def telling_columns(lines: Collection[Line]) -> list[Column]:
-    """The columns that are shown by default, without those that say the same of all runs."""
-    if len(lines) < 2:
-        return shown_columns()
-    return [column for column in shown_columns() if column.key in ALWAYS or _differs(COLUMNS[column.key], lines)]
+class TellingColumns:
+    """Finds the columns that are shown by default: those that do not say the same of all runs.
 
+    With thousands of runs that takes a while, so it remembers of each column what all say, or two runs that differ.
+    """
 
-def _differs(column: columns.Column, lines: Collection[Line]) -> bool:
-    values = map(column.of, lines)
-    first = next(values)
-    return any(value != first for value in values)
+    def __init__(self) -> None:
+        self._lines: Mapping[str, Line] = {}
+        self._same: dict[str, Any] = {}
+        self._differing: dict[str, tuple[str, str]] = {}
+
+    def of(self, lines: Mapping[str, Line]) -> list[Column]:
+        """The columns for these lines."""
+        changed = [line for name, line in lines.items() if self._lines.get(name) is not line]
+        self._lines = dict(lines)
+        if len(lines) < 2:
+            self._same.clear()
+            return shown_columns()
+        return [column for column in shown_columns() if column.key in ALWAYS or self._differs(column.key, changed)]
+
+    def _differs(self, key: str, changed: Sequence[Line]) -> bool:
+        of = COLUMNS[key].of
+        pair = [self._lines[name] for name in self._differing.get(key, ()) if name in self._lines]
+        if len(pair) == 2 and of(pair[0]) != of(pair[1]):
+            self._same.pop(key, None)  # what changes meanwhile is not looked at
+            return True
+        if key in self._same and all(of(line) == self._same[key] for line in changed):
+            return False
+        first = next(iter(self._lines.values()))
+        value = of(first)
+        other = next((line for line in self._lines.values() if of(line) != value), None)
+        if other is None:
+            self._same[key] = value
+            return False
+        self._same.pop(key, None)
+        self._differing[key] = (first.name, other.name)
+        return True
 
 
 def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "") -> Row:
