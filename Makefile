@@ -11,11 +11,17 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# What computes, again with the kernels of a processor without AVX-512; what is about kills and files is left out.
+# What computes, again with the kernels of a processor without AVX-512, if this one has it; what is about kills and files
+# is left out.
 FILES   := loading foreign_settings model_folders gguf original_files
 NUMERIC := $(filter-out $(FILES:%=tests/model/test_%.py),$(wildcard tests/model/test_*.py)) tests/search tests/training $(addprefix tests/worker/test_,bipeft.py processes.py runs.py)
+KERNELS := import torch; print(torch.backends.cpu.get_cpu_capability())
 test-numeric: $(VENV)/.installed
-	ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC)
+	@if [ "$$($(BIN)/python -c '$(KERNELS)')" = AVX2 ]; then \
+	    echo 'This processor has no kernels but those of AVX2, with which every test has run.'; \
+	else \
+	    ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -n 2 --dist loadgroup $(NUMERIC); \
+	fi
 
 # Longer campaigns of hostile inputs than `make test` runs; FUZZ_TIME ends them.
 FUZZ_TIME ?= 20m

@@ -11,7 +11,7 @@ of many days adds up. `benchmarks/tables.py` draws from these files alone.
      "arms": {digest: {"model", "method", "space", "settings"}},       what a run is, but for its task and its seed
      "runs": [{"arm", "seed", "validation", "test", "curve", "seconds", "selected", "p", ...}]}
 
-`settings` are the keys that differ from the defaults, by dotted names, without those that the method does not read;
+`settings` are the keys that differ from `USUAL`, by dotted names, without those that the method does not read;
 `curve` holds [phase, step, score on validation]; `selected` and `p` are by the order of the space's candidates.
 """
 
@@ -34,6 +34,15 @@ from core.run.structure import Structure
 RESULTS = Path(__file__).parent / "results" / "proof"
 # What does not make another arm.
 APART = {"model", "task", "space", "method", "seed", "device", "checkpoint_every", "precision"}
+# The defaults from which arms are told, those of the first day: an arm keeps its name when a default changes.
+RATES = {"learning_rate": 3e-4, "warmup_steps": 0}
+USUAL = {
+    "model": "m",
+    "task": {"name": "rte"},
+    "method": "full",
+    "search": RATES,
+    "retrain": {"start": "scratch"} | RATES,
+}
 Table = dict[str, Any]
 
 
@@ -55,7 +64,7 @@ def settings_of(spec: RunSpec) -> Table:
     method = method_of(spec.method)
     unread = {"bipeft", "saliency", "fixed", "peft"} - {method.settings}
     unread |= set() if method.searches else {"search"}
-    default = RunSpec.model_validate({"model": "m", "task": {"name": "rte"}, "space": spec.space, "method": "full"})
+    default = RunSpec.model_validate(USUAL | {"space": spec.space})
     mine, usual = (flat(s.model_dump(mode="json", exclude=APART | unread)) for s in (spec, default))
     of_task = spec.task.model_dump(exclude={"name", "data_root", "path"}, exclude_defaults=True, mode="json")
     return {key: value for key, value in mine.items() if value != usual[key]} | flat(of_task, "task.")

@@ -19,9 +19,11 @@ from typing import Any
 
 import tomllib
 from collect import read_tables, settings_of
+from replay import races
 
 from core.run.spaces import SpaceSpec, library_space
 from core.run.spec import RunSpec
+from s3tui.race.record import Rules
 from s3tui.results.gains import gain
 
 ROOT = Path(__file__).parent.parent
@@ -159,6 +161,19 @@ def cost(evidence: Evidence, arms: Sequence[Arm], task: str, reference: Arm) -> 
     return markdown(["", "trained", "test", "range", f"against {reference.title}", "validation"], rows)
 
 
+def raced(evidence: Evidence, rules: Rules, precision: str) -> str:
+    """Replayed races by task, each way with the difference to the race."""
+    found = {task: races(rules, table, precision) for task, table in evidence.tasks.items()}
+    found = {task: ways for task, ways in found.items() if ways}
+    names = dict.fromkeys(way for ways in found.values() for way in ways)
+    rows = []
+    for name in names:
+        cells = [(ways.get(name, {}), ways["race"]) for ways in found.values()]
+        title = "**race**" if name == "race" else f"`{name}` alone"
+        rows.append([title, *(f"{cell(a)} {difference(a, b)}".strip() for a, b in cells)])
+    return markdown(["", *found], rows)
+
+
 def rate(value: float) -> Mapping[str, Any]:
     """Retraining at another peak learning rate."""
     return {"retrain.learning_rate": value}
@@ -167,17 +182,17 @@ def rate(value: float) -> Mapping[str, Any]:
 FOUR = ("icd10-chapter", "stsb", "sst2", "mrpc")
 THREE = FOUR[:3]
 NOT_SEARCHED = (LORA, BITFIT, RANDOM)
-SEARCHED = Arm("`s3`, going on from the search's weights", settings={"retrain.start": "searched"})
-SCRATCH = Arm("`s3`, from scratch")
-SLOWER = Arm("`s3`, from scratch at 5e-3", settings=rate(5e-3))
+SEARCHED = Arm("`s3`, going on from the search's weights")
+SCRATCH = Arm("`s3`, from scratch", settings={"retrain.start": "scratch"})
+SLOWER = Arm("`s3`, from scratch at 5e-3", settings={**SCRATCH.settings, **rate(5e-3)})
 TWICE = {"retrain.max_steps": 600}
 TWICE_AS_LONG = (
     Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
     Arm(f"{RANDOM.title}, 600 steps", RANDOM.method, settings=TWICE),
     Arm(f"{FISHER.title}, 600 steps", FISHER.method, settings={**FISHER.settings, **TWICE}),
-    Arm(f"{SEARCHED.title}, 600 steps", settings={**SEARCHED.settings, **TWICE}),
+    Arm(f"{SEARCHED.title}, 600 steps", settings=TWICE),
 )
-SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={"data_seed": seed}) for seed in (0, 1))
+SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={**SCRATCH.settings, "data_seed": seed}) for seed in (0, 1))
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
         e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA
@@ -186,8 +201,10 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
         e, THREE, NOT_SEARCHED, {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
     ),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
+    "results": lambda e: by_task(e, (LORA, RANDOM, BITFIT, TAYLOR, FISHER, SCRATCH, SEARCHED), FOUR, LORA),
     "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
+    "race": lambda e: raced(e, Rules((150, 300), final=1), "bf16"),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), THREE[:2], RANDOM
     ),

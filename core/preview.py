@@ -1,8 +1,9 @@
 """`python -m core.preview < REQUESTS`: summaries of data before training, as JSON.
 
-REQUESTS is a JSON list. `{"task": ..., "data_seed": ..., "models": [...]}`, with the task as its settings are dumped,
-requests the summary of a task (`core.tasks.preview`), `{"columns": PATH}` the columns of a file
-(`core.tasks.columns`). The answers are a list in the same order. Torch is not loaded, and nothing is downloaded.
+REQUESTS is a JSON list. `{"task": ..., "data_seed": ..., "readers": [...]}`, with the task as its settings are dumped
+and each reader as `core.run.reader` does, requests the summary of a task (`core.tasks.preview`), `{"columns": PATH}`
+the columns of a file (`core.tasks.columns`). The answers are a list in the same order. Torch is not loaded, and nothing
+is downloaded.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from core.run.errors import EXIT_OK
-from core.run.spec import FileTask, NamedTask, TaskSpec
+from core.run.reader import Reader
+from core.run.task_spec import FileTask, NamedTask, TaskSpec
 from core.tasks.columns import describe
 from core.tasks.preview import preview
 
@@ -31,7 +33,8 @@ def main() -> int:
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     if "columns" in question:
         return describe(Path(question["columns"]))
-    return preview(TASK.validate_python(question["task"]), question["data_seed"], question["models"])
+    readers = [Reader(**reader) for reader in question["readers"]]
+    return preview(TASK.validate_python(question["task"]), question["data_seed"], readers)
 
 
 if __name__ == "__main__":

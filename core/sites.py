@@ -1,7 +1,7 @@
-"""`python -m core.sites MODEL [EXPORTABLE] < SPACES`: print the sites of a model and sizes of spaces on it, as JSON.
+"""`python -m core.sites < REQUEST`: print the sites of a model and sizes of spaces on it, as JSON.
 
-The network is built without weights, so any model takes only seconds. SPACES is a JSON list of spaces, each as
-`SpaceSpec` dumps it; EXPORTABLE, `any` or `peft`, restricts them. An error is printed as
+The network is built without weights, so any model takes only seconds. REQUEST is a JSON object: `model`, `spaces`, each
+as `SpaceSpec` dumps it, `exportable`, which restricts them, and `head`, as a run has them. An error is printed as
 `{"message": ..., "hint": ...}`; exit codes are those of `core.run.errors`.
 """
 
@@ -15,36 +15,35 @@ from typing import Any
 
 from torch import nn
 
-from core.model.backbone import count_parameters, head_of, load_shape
+from core.model.backbone import count_parameters, has_head, head_of, load_shape
 from core.model.portable import obstacles, restricted
 from core.model.site import Site
 from core.model.sites import config_of, find_sites, module_paths, shared_layers, site_at
 from core.model.space import place
-from core.run.errors import EXIT_OK, EXIT_USAGE, S3Error
+from core.run.errors import EXIT_OK, S3Error
 from core.run.spaces import SpaceSpec
 from core.run.spec import Exportable
 from core.run.structure import whole_space
 
 
-def main(arguments: list[str]) -> int:
-    """Print the description of the model that `arguments` name; returns the exit code."""
-    if len(arguments) not in (1, 2):
-        print("usage: python -m core.sites MODEL [EXPORTABLE] < SPACES", file=sys.stderr)
-        return EXIT_USAGE
+def main() -> int:
+    """Print the description of the model that stdin asks for; returns the exit code."""
+    request = json.load(sys.stdin)
     try:
-        spaces = [SpaceSpec.model_validate(space) for space in json.load(sys.stdin)]
-        exportable: Exportable = "peft" if arguments[1:] == ["peft"] else "any"
-        print(json.dumps(describe(arguments[0], spaces, exportable)))
+        spaces = [SpaceSpec.model_validate(space) for space in request["spaces"]]
+        print(json.dumps(describe(request["model"], spaces, request["exportable"], request["head"])))
         return EXIT_OK
     except S3Error as error:
         print(json.dumps({"message": error.message, "hint": error.hint}))
         return error.exit_code
 
 
-def describe(name: str, spaces: Sequence[SpaceSpec], exportable: Exportable = "any") -> dict[str, Any]:
+def describe(
+    name: str, spaces: Sequence[SpaceSpec], exportable: Exportable = "any", with_head: bool = False
+) -> dict[str, Any]:
     """The sites of a model, and the number and size of each space's candidates on it."""
-    model, kind = load_shape(name)
-    head = head_of(model) if kind == "encoder" else ()
+    model, kind = load_shape(name, with_head)
+    head = head_of(model) if has_head(kind, with_head) else ()
     backbone = count_parameters(model, head)
     return {
         "model": name,
@@ -84,4 +83,4 @@ def candidates(space: SpaceSpec, model: nn.Module, exportable: Exportable = "any
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -19,9 +19,10 @@ from pydantic import BaseModel
 from core.run.deltas import OWN as DELTAS
 from core.run.methods import OWN_TABLES
 from core.run.spaces import FAMILIES, LIBRARY, SITES
-from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.spec import PAPER_RUN, PAPER_TASK, RunSpec
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import ENTRIES
-from core.run.training import LARGEST, MOST, PAPER_SEARCH, RetrainSettings, SearchSettings
+from core.run.training import LARGEST, MOST, PAPER_RETRAIN, PAPER_SEARCH, RetrainSettings, SearchSettings
 
 PAGE = Path(__file__).with_name("toml.md")
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -124,6 +125,7 @@ def preset() -> str:
     rows = [(f"`{key}`", code(value), default(RunSpec, key)) for key, value in PAPER_RUN.items()]
     rows += [(f"`task.{key}`", code(value), default(NamedTask, key)) for key, value in PAPER_TASK.items()]
     rows += [(f"`search.{key}`", code(value), default(SearchSettings, key)) for key, value in PAPER_SEARCH.items()]
+    rows += [(f"`retrain.{key}`", code(value), default(RetrainSettings, key)) for key, value in PAPER_RETRAIN.items()]
     return table(("key", '`preset = "paper"`', "otherwise"), rows)
 
 

@@ -30,6 +30,7 @@ from core.run.events import (
     StructureChosen,
 )  # fmt: skip
 from core.run.limit import read_limit
+from core.run.methods import method_of
 from core.run.rundir import RunDir, read_json, write_bytes, write_json
 from core.run.searched import Searched, source_of, write_searched
 from core.run.structure import Candidate, Structure
@@ -117,6 +118,10 @@ def race(directory: RunDir, spec: dict, writer: EventWriter, step_seconds: float
     writer.write(Started("0", 1, os.getpid(), spec["device"], "fp32", {}, **resumed))
     score = score_in_a_race(spec)
     if not step:
+        if spec["method"] == "s3" and source_of(directory) is None:
+            writer.write(Phase("search", 20))
+            writer.write(Step("search", 20, 1.0, 1.0, 1e-3, validation_loss=1.0, expected=9_000.0))
+            write_searched(directory, SEARCHED, b"")
         write_json(directory.structure, STRUCTURE.to_json())
         writer.write(StructureChosen([0], BUDGET - 10))
     writer.write(Phase("retrain", total))
@@ -188,7 +193,8 @@ def _train(directory: RunDir, writer: EventWriter, spec: dict, step_seconds: flo
             if step % 10 == 0:
                 writer.write(Eval(phase, step, "validation", {"accuracy": 0.01 * step, "macro_f1": 0.1}, True))
         if phase == "search":
-            write_searched(directory, SEARCHED, b"")
+            if method_of(spec["method"]).searches:
+                write_searched(directory, SEARCHED, b"")
             writer.write(StructureChosen([0], BUDGET - 10))
     while spec.get("retrain", {}).get("max_steps") == UNTIL_TOLD and not (directory.path / "go").exists():
         time.sleep(0.02)
@@ -205,7 +211,7 @@ def result(spec: dict, score: float, **changes: object) -> dict:
     """What a worker leaves as `result.json`."""
     return {
         "score": score, "metric": "accuracy", "metrics": {"accuracy": score}, "validation": {},
-        "task": spec["task"]["name"], "model": spec["model"], "method": spec["method"], "budget": BUDGET,
+        "task": spec["task"].get("name") or spec["task"]["path"], "model": spec["model"], "method": spec["method"], "budget": BUDGET,
         "parameters": BUDGET - 10, "head_parameters": 8_085, "backbone_parameters": BACKBONE,
         "seconds": {"search": 30.0, "retrain": 53.0, "total": 83.0}, "seed": spec["seed"], "spec": "0", "versions": {},
     } | changes  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from core.export.source import Source
 from core.run.methods import method_of
 from core.run.structure import Candidate
 
+PROMPT = "prompt.txt"
 MOST_CLASSES = 50  # named in a card
 LIBRARIES = {"merged": "transformers", "peft": "peft"}
 CLASSES = {
@@ -51,7 +52,7 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
     facts = [
         ("Base model", base),
         ("Task", source.task),
-        ("Score on the test split", f"{result['metric']} = {result['score']:.4f}"),
+        ("Score on the test split", _score(result)),
         ("Trained parameters", f"{result['parameters']:,} of {result['backbone_parameters']:,}"),
         ("New head", f"{head:,} parameters" if head else "none"),
         ("Method", f"{result['method']}, seed {result['seed']}"),
@@ -73,13 +74,28 @@ def _body(source: Source, kind: str, pipeline: str) -> str:
 ## Load it
 
 {_code(_loading(source, kind, CLASSES[pipeline]), "python")}
-
+{_prompt(source)}
 ## What is trained
 
 {_code(structure_map(source.structure.chosen))}
 
 Made with {_markdown(versions)}.
 """
+
+
+def _score(result: Mapping[str, Any]) -> str:
+    """The score in points, with its standard error over the test rows where that is known."""
+    error, rows = result.get("standard_error"), result.get("rows")
+    sure = f"; standard error {100 * error:.2f} over {rows:,} rows" if error is not None and rows else ""
+    return f"{result['metric']} {100 * result['score']:.2f} (x 100{sure})"
+
+
+def _prompt(source: Source) -> str:
+    """What the model reads. The text itself is in a file, as it may hold rows of the training data."""
+    if not source.file.reading.prompt:
+        return ""
+    answer = "the head answers on its last token" if source.has_head else "the answer follows"
+    return f"\nIt was trained on the prompt in `{PROMPT}`, in which texts stand for the names in braces; {answer}.\n"
 
 
 def _one_line(text: str) -> str:
@@ -121,8 +137,8 @@ def _classes(labels: Sequence[str]) -> str:
 
 def _loading(source: Source, kind: str, name: str) -> str:
     """The Python code that loads the export; DIR stands for its folder."""
-    outputs = f", num_labels={source.file.outputs}" if source.file.outputs else ""
-    if kind == "peft" and source.classes:
+    outputs = f", num_labels={source.file.outputs}" if source.has_head else ""
+    if kind == "peft" and source.has_head:
         outputs = ', config=AutoConfig.from_pretrained("DIR")'  # which has the names of the classes
     base = json.dumps(source.base if source.is_on_hub else Path(source.base).name)  # a string of Python too
     if kind == "merged":

@@ -10,7 +10,7 @@ import torch
 
 from core.model.backbone import Backbone, load_backbone
 from core.model.deltafile import DeltaFile, read_delta
-from core.model.label_names import LabelNames
+from core.model.head_config import HeadConfig
 from core.run.errors import RunDirError
 from core.run.fields import Count, Like
 from core.run.modelfiles import GGUF, SMOLLM2, gguf_name
@@ -83,10 +83,15 @@ class Source:
 
     def backbone(self) -> Backbone:
         """The model that the run started from, in fp32 on the CPU, with a head of the run's shape."""
-        outputs = self.file.outputs or 1
-        backbone = load_backbone(self.file.model, outputs, outputs == 1, torch.device("cpu"), torch.float32, 0)
-        LabelNames(backbone.model, self.file.labels)
+        outputs, cpu = self.file.outputs or 1, torch.device("cpu")
+        backbone = load_backbone(self.file.model, outputs, outputs == 1, cpu, torch.float32, 0, self.has_head)
+        HeadConfig(backbone.model, self.file.labels)
         return backbone
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the run has trained a classification head."""
+        return self.file.outputs > 0
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -14,14 +14,15 @@ from safetensors.torch import save_file
 import core
 from core.adapters.saved import load_adapter
 from core.export.adapter import adapter, head_module, task_type
-from core.export.card import card
+from core.export.card import PROMPT, card
 from core.export.source import Source, read_source
 from core.model.backbone import load_shape
 from core.model.configuration import Kind
 from core.run.errors import ModelError, RunDirError, S3Error
 
+HEADED = "text-classification"
 PIPELINES: dict[Kind, str] = {
-    "encoder": "text-classification",
+    "encoder": HEADED,
     "decoder": "text-generation",
     "encoder-decoder": "text2text-generation",
 }
@@ -42,7 +43,9 @@ def export(path: Path, kind: str, output: Path, push: str | None = None) -> dict
     try:
         _make(half, output)
         WRITERS[kind](source, half)
-        pipeline = PIPELINES[load_shape(source.file.model)[1]]
+        if source.file.reading.prompt:
+            (half / PROMPT).write_text(source.file.reading.prompt, encoding="utf-8", newline="")
+        pipeline = HEADED if source.has_head else PIPELINES[load_shape(source.file.model)[1]]
         (half / "README.md").write_text(card(source, kind, pipeline), encoding="utf-8")
         half.replace(output)
     except BaseException:
@@ -98,7 +101,7 @@ def _peft(source: Source, folder: Path) -> None:
         _json(folder / "adapter_config.json", config)
         contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, folder / "adapter_model.safetensors", {"format": "pt"})
-    if source.classes:  # PEFT stores no class names, so the model's configuration is saved beside the adapter
+    if source.has_head:  # PEFT stores nothing of it but weights, so the model's configuration is saved beside them
         model: Any = backbone.model
         model.config.save_pretrained(folder)
 

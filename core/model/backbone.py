@@ -21,9 +21,10 @@ from core.model.configuration import (
 )
 from core.model.keys import check_keys, check_shapes, may_be_missing
 from core.model.limits import check_filled, check_size
-from core.model.sites import config_of
+from core.model.sites import config_of, reads_both_ways
 from core.run.errors import ModelError
 from core.run.foreign import foreign
+from core.tasks.batches import padding_of
 
 # Prefixes of the parameters of classification heads in transformers. Parameters that a checkpoint lacks (a RoBERTa has
 # no pooler) are new too; they are found when the checkpoint is loaded.
@@ -47,8 +48,8 @@ class Backbone:
 
     @property
     def is_decoder(self) -> bool:
-        """Whether the model is a decoder alone, in which an answer continues the text of the question."""
-        return self.text_to_text and not config_of(self.model).is_encoder_decoder
+        """Whether the model is a decoder alone, which reads a prompt."""
+        return not reads_both_ways(config_of(self.model))
 
     @property
     def head_parameters(self) -> int:
@@ -58,22 +59,26 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model whose weights are not loaded yet: its location, configuration, kind and tokenizer."""
+    """A model whose weights are not loaded yet: its location, configuration, kind and tokenizer.
+
+    `head` asks for a classification head on a decoder.
+    """
 
     name: str
     source: str
     config: Any
     kind: Kind
     tokenizer: Any
+    head: bool = False
 
     @property
     def text_to_text(self) -> bool:
         """Whether it generates its answers as text."""
-        return self.kind != "encoder"
+        return not has_head(self.kind, self.head)
 
     @property
     def is_decoder(self) -> bool:
-        """Whether it is a decoder alone, in which an answer continues the text of the question."""
+        """Whether it is a decoder alone, which reads a prompt."""
         return self.kind == "decoder"
 
     def load(self, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int) -> Backbone:
@@ -85,16 +90,19 @@ class Pretrained:
         _check_size(self)
         torch.manual_seed(seed)
         config = copy.deepcopy(self.config)
-        if self.kind == "encoder":
+        if not self.text_to_text:
             config.num_labels = outputs
             config.problem_type = "regression" if regression else "single_label_classification"
-        options = {"config": config, "dtype": dtype, "ignore_mismatched_sizes": self.kind == "encoder"}
+        options = {"config": config, "dtype": dtype, "ignore_mismatched_sizes": not self.text_to_text}
         with reading_files(self.name, self.source):
-            model, info = _auto_class(self.kind).from_pretrained(
+            model, info = _auto_class(self.kind, self.head).from_pretrained(
                 self.source, **options, **FIXED_OPTIONS, output_loading_info=True
             )
         head = self._checked_head(model, info)
         model.requires_grad_(False).to(device).eval()
+        if self.is_decoder and not self.text_to_text:
+            # It answers at the last token that is no padding, so it has to know the token that batches are padded with.
+            config_of(model).get_text_config().pad_token_id = padding_of(self.tokenizer)
         if self.text_to_text:
             with foreign(f"the model {self.name} cannot write"):
                 write_plainly(model, self.tokenizer)
@@ -105,24 +113,25 @@ class Pretrained:
         """The names of a loaded model's new head; raises ModelError if other parameters are new too."""
         if getattr(model, "_hf_peft_config_loaded", False):
             raise adapter_error(self.name)
-        missing, is_encoder = info["missing_keys"], self.kind == "encoder"
+        missing, is_headed = info["missing_keys"], not self.text_to_text
         check_keys(
-            self.name, {k for k in missing if not (is_encoder and may_be_missing(model, k))}, info["unexpected_keys"]
+            self.name, {k for k in missing if not (is_headed and may_be_missing(model, k))}, info["unexpected_keys"]
         )
-        head = head_of(model, missing) if is_encoder else ()
+        head = head_of(model, missing) if is_headed else ()
         check_shapes(self.name, info["mismatched_keys"], head)
         return head
 
 
-def open_pretrained(name: str) -> Pretrained:
+def open_pretrained(name: str, head: bool = False) -> Pretrained:
     """Find `builtin:NAME`, a folder, or a name on the hub, without reading its weights.
 
-    Raises ModelError if there is no such model, or it cannot classify or generate text.
+    With `head` a decoder answers with a classification head. Raises ModelError if there is no such model, or it cannot
+    classify or generate text.
     """
     source, config = read_configuration(name)
     from transformers import AutoTokenizer
 
-    kind = kind_of(name, config)
+    kind = kind_of(name, config, head)
     with reading_files(name, source):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         check_numbers(name, tokenizer, "model_max_length", "eos_token_id", "pad_token_id")
@@ -130,21 +139,26 @@ def open_pretrained(name: str) -> Pretrained:
     if kind == "decoder" and tokenizer.eos_token_id is None:
         hint = "a decoder learns to end its answers with one: set eos_token in its tokenizer_config.json"
         raise ModelError(f"the tokenizer of {name} has no end-of-text token", hint)
-    return Pretrained(name, source, config, kind, tokenizer)
+    return Pretrained(name, source, config, kind, tokenizer, head)
 
 
 def load_backbone(
-    name: str, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int
+    name: str, outputs: int, regression: bool, device: torch.device, dtype: torch.dtype, seed: int, head: bool = False
 ) -> Backbone:
     """Find a model and load it."""
-    return open_pretrained(name).load(outputs, regression, device, dtype, seed)
+    return open_pretrained(name, head).load(outputs, regression, device, dtype, seed)
 
 
-def load_shape(name: str) -> tuple[nn.Module, Kind]:
+def load_shape(name: str, head: bool = False) -> tuple[nn.Module, Kind]:
     """The network of a model on the meta device: all shapes, but no weights are read."""
     _, config = read_configuration(name)
-    kind = kind_of(name, config)
-    return _shape(name, kind, config), kind
+    kind = kind_of(name, config, head)
+    return _shape(name, kind, config, head), kind
+
+
+def has_head(kind: Kind, head: bool) -> bool:
+    """Whether a model of this kind answers with a classification head; `head` asks for one on a decoder."""
+    return kind == "encoder" or head
 
 
 def write_plainly(model: Any, tokenizer: Any) -> None:
@@ -156,7 +170,7 @@ def write_plainly(model: Any, tokenizer: Any) -> None:
     if not config_of(model).is_encoder_decoder:
         # A decoder is trained to end answers with the tokenizer's end-of-text token; many have no padding token.
         ids["eos_token_id"] = tokenizer.eos_token_id
-        ids["pad_token_id"] = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        ids["pad_token_id"] = padding_of(tokenizer)
     model.generation_config = GenerationConfig(**ids)
 
 
@@ -177,26 +191,26 @@ def _check_weights(name: str, source: str) -> None:
 
 
 def _check_size(model: Pretrained) -> None:
-    shape: Any = _shape(model.name, model.kind, model.config)
+    shape: Any = _shape(model.name, model.kind, model.config, model.head)
     if not Path(model.source).is_dir():  # the hub's own files are consistent
         return
-    new = (n for n, _ in shape.named_parameters() if model.kind == "encoder" and may_be_missing(shape, n))
+    new = (n for n, _ in shape.named_parameters() if not model.text_to_text and may_be_missing(shape, n))
     check_size(model.name, model.source, shape, new)
 
 
-def _shape(name: str, kind: Kind, config: Any) -> nn.Module:
+def _shape(name: str, kind: Kind, config: Any, head: bool) -> nn.Module:
     """The network of a configuration, on the meta device."""
     with foreign(f"the configuration of {name} makes no model"), torch.device("meta"):
-        model: nn.Module = _auto_class(kind).from_config(copy.deepcopy(config), **FIXED_OPTIONS)
+        model: nn.Module = _auto_class(kind, head).from_config(copy.deepcopy(config), **FIXED_OPTIONS)
     check_filled(name, model)
     return model
 
 
-def _auto_class(kind: Kind) -> Any:
+def _auto_class(kind: Kind, head: bool) -> Any:
     import transformers
 
     return {
         "encoder": transformers.AutoModelForSequenceClassification,
         "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
         "decoder": transformers.AutoModelForCausalLM,
-    }[kind]
+    }["encoder" if head else kind]

@@ -46,18 +46,25 @@ def read_configuration(name: str) -> tuple[str, Any]:
     return source, config
 
 
-def kind_of(name: str, config: Any) -> Kind:
-    """The kind of a model with this configuration; raises ModelError if transformers has no suitable class for it."""
+def kind_of(name: str, config: Any, head: bool = False) -> Kind:
+    """The kind of a model with this configuration; raises ModelError if transformers has no suitable class for it.
+
+    With `head` a decoder gets a classification head; an encoder has one anyway, an encoder-decoder is refused.
+    """
     from transformers.models.auto import modeling_auto as auto
 
-    family, classes = str(config.model_type), auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+    family, headed = str(config.model_type), auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
     kind: Kind = "encoder"
+    classes = headed
     if family == "xlnet":  # listed with the decoders
         raise ModelError(f"{name} is an XLNet, which fills in words in any order and continues no text")
     if config.is_encoder_decoder:
         kind, classes = "encoder-decoder", auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
     elif not reads_both_ways(config):
         kind, classes = "decoder", auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if head and (kind == "encoder-decoder" or family not in headed):
+        whose = "an encoder-decoder" if kind == "encoder-decoder" else f"a {family!r} in transformers"
+        raise ModelError(f"{name} answers with text: {whose} has no head here", "leave head = true out")
     if family not in classes:
         raise ModelError(f"{name} is a {family!r}, which transformers loads neither with a head nor as one that writes")
     return kind

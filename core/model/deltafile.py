@@ -26,6 +26,22 @@ ADAPTED = "base_model."  # prefix of the names of PEFT
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How the model of a run has read its rows, as far as that does not follow from the model.
+
+    `padding` is the token with which batches were padded for the head of a decoder. `prompt` is what a text-to-text
+    model or a decoder was given, with the names of fields in braces, as `str.format` fills them in.
+    """
+
+    padding: int | None = None
+    prompt: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """What is not as usual."""
+        return {key: value for key, value in asdict(self).items() if value != getattr(Reading(), key)}
+
+
+@dataclass(frozen=True)
 class DeltaFile:
     """The content of a `delta.safetensors`.
 
@@ -42,6 +58,7 @@ class DeltaFile:
     own: Mapping[str, Tensor]
     adapter: Mapping[str, Any] | None = None
     adapted: Mapping[str, Tensor] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def outputs(self) -> int:
@@ -57,13 +74,15 @@ def write_delta(
     labels: tuple[str, ...],
     candidates: tuple[Candidate, ...],
     adapter: Mapping[str, Any] | None = None,
+    reading: Reading | None = None,
 ) -> bytes:
     """The content of a file with these tensors, their description, and a digest of both."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     rows = [asdict(c) for c in candidates]
+    read = reading.to_json() if reading is not None else {}
     about: dict[str, Any] = {
         "version": VERSION, "model": model, "task": task, "labels": labels, "candidates": rows
-    } | ({"adapter": adapter} if adapter is not None else {})  # fmt: skip
+    } | ({"adapter": adapter} if adapter is not None else {}) | ({"reading": read} if read else {})  # fmt: skip
     data: bytes = save(kept, metadata={KEY: json.dumps(about | {DIGEST: digest(about, kept)})})
     return data
 
@@ -119,4 +138,5 @@ def _content(about: Any, tensors: dict[str, Tensor]) -> DeltaFile:
         own={name: tensor for name, tensor in tensors.items() if "/" not in name and not is_adapted[name]},
         adapter=None if adapter is None else dict(adapter),
         adapted={name: tensor for name, tensor in tensors.items() if is_adapted[name]},
+        reading=Reading(**about.get("reading", {})),
     )

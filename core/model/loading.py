@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.model.deltafile import DeltaFile, read_delta
 from core.model.gated import GatedModel
-from core.model.label_names import LabelNames
+from core.model.head_config import HeadConfig
 from core.model.space import Placed, restore
 from core.run.errors import ModelError
 from core.run.structure import Candidate
@@ -28,20 +28,19 @@ class LoadedDelta:
         placed: Sequence[Placed],
         deltas: Mapping[str, Tensor],
         own: Own,
-        labels: Sequence[str] = (),
+        config: HeadConfig,
     ) -> None:
         self.candidates: tuple[Candidate, ...] = tuple(p.candidate for p in placed)
-        self._own = own
-        self._names = LabelNames(model, labels)
+        self._own, self._config = own, config
         self._gated = GatedModel(model, placed)
         with torch.no_grad():
             self._gated.bind(self._gated.from_named(deltas), torch.ones(len(placed), device=self._gated.device))
 
     def detach(self) -> None:
-        """Remove the deltas, and restore the model's own head and class names."""
+        """Remove the deltas, and restore the model's own head and the configuration of that."""
         self._gated.detach()
         self._own.give_back()
-        self._names.give_back()
+        self._config.give_back()
 
 
 class Own:
@@ -73,17 +72,19 @@ def load_delta(model: nn.Module, path: str | Path) -> LoadedDelta:
 
     `path` is a run directory or a folder written by `s3tui export --to delta`. `model` is the base model of the run as
     loaded by transformers: for a classifier with the same `num_labels`, on the device on which it will compute. The
-    class names of the run are set in `model.config.id2label`. The deltas are fp32 constants, added in the model's own
-    precision; call `detach` before saving or training the model. Raises RunDirError if there is nothing to load,
-    SpecError or ModelError if it does not fit the model.
+    class names of the run are set in `model.config.id2label`, and for the head of a decoder the token of padding, if
+    the model has none. The deltas are fp32 constants, added in the model's own precision; call `detach` before saving
+    or training the model. Raises RunDirError if there is nothing to load, SpecError or ModelError if it does not fit
+    the model.
     """
     file = read_delta(path)
     placed = fitting(model, file)
-    own = Own(model, file.own)
+    own, config = Own(model, file.own), HeadConfig(model, file.labels, file.reading.padding)
     try:
-        return LoadedDelta(model, placed, file.deltas, own, file.labels)
+        return LoadedDelta(model, placed, file.deltas, own, config)
     except BaseException:
         own.give_back()
+        config.give_back()
         raise
 
 

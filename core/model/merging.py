@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.model.deltafile import read_delta
 from core.model.deltas import Effect
-from core.model.label_names import LabelNames
+from core.model.head_config import HeadConfig
 from core.model.loading import LoadedDelta, Own, fitting
 from core.model.sites import find_sites
 from core.model.space import Placed, weight_change
@@ -47,13 +47,13 @@ def merge_delta(model: nn.Module, path: str | Path) -> Merged:
     file = read_delta(path)
     placed = fitting(model, file)
     Own(model, file.own)
-    LabelNames(model, file.labels)
+    HeadConfig(model, file.labels, file.reading.padding)
     left = Folding(model, placed, file.deltas).fold()
     rest = [p for number, p in enumerate(placed) if number in left]
     return Merged(
         folded=tuple(p.candidate for number, p in enumerate(placed) if number not in left),
         left={placed[number].candidate.name: why for number, why in left.items()},
-        attached=LoadedDelta(model, rest, file.deltas, Own(model, {})),
+        attached=LoadedDelta(model, rest, file.deltas, Own(model, {}), HeadConfig(model, ())),
     )
 
 

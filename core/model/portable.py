@@ -15,7 +15,10 @@ from core.model.space import Placed, weight_change
 from core.run.errors import SpecError
 from core.run.spec import Exportable
 
-INSTEAD = "--to delta holds every structure, --to merged what folds into weights"
+INSTEAD = (
+    '--to delta holds every structure, --to merged what folds into weights; exportable = "peft" in a suite '
+    "finds one that PEFT holds"
+)
 
 
 @dataclass(frozen=True)

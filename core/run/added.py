@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.run.methods import method_of
+from core.run.prompts import PAPER
 
 # What was done before there was a choice; it need not be what a suite gets today.
-MEANT = {"step_scale": "shared", "exportable": "any"}
+MEANT = {
+    "step_scale": "shared",
+    "exportable": "any",
+    "head": False,
+    "prompt": PAPER,
+    "shots": 0,
+    "on_long_rows": "error",
+}
 # Keys of `search` and `retrain` that were added, of which None is what was done before.
 ADDED_TO_TRAINING = ("head_learning_rate",)
 # Keys of a task from files that were added, with the value that is what was done before.

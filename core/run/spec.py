@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
 from core.run.added import not_in_digest, with_added
 from core.run.errors import SpecError
-from core.run.methods import METHODS, OWN
+from core.run.methods import METHODS, OWN, method_of
+from core.run.prompts import EXAMPLE, PAPER, check_prompt
 from core.run.selection import BY_NETWORK
 from core.run.spaces import SpaceSpec
-from core.run.tasks import OWN as TASKS
+from core.run.structure import RUN
+from core.run.task_spec import TaskSpec, task_kind
 from core.run.training import (
+    PAPER_RETRAIN,
     PAPER_SEARCH,
     BipeftSettings,
     FixedSettings,
     Frozen,
+    NotNegative,
     PeftSettings,
     Positive,
     Rate,
@@ -37,12 +41,15 @@ from core.run.training import (
 PRESETS = ("paper",)
 PAPER_RUN = {"adapter_init": "paper", "evaluation": "generate", "dropout": "torch", "step_scale": "shared"}
 PAPER_TASK = {"flaws": "paper"}
+FULL_LEARNING_RATE = 5e-5  # of all weights of a model
 # How dropout masks are sampled on a CPU.
 Dropout = Literal["fast", "torch"]
 # What a structure can be exported as.
 Exportable = Literal["any", "peft"]
 # How a model that writes text is asked for its answers.
 Evaluation = Literal["auto", "rank", "rank-per-token", "generate"]
+# What is done with rows that a model cannot read whole, with their answer.
+LongRows = Literal["error", "drop"]
 # How far weights move in a step.
 StepScale = Literal["balanced", "shared"]
 
@@ -50,147 +57,34 @@ StepScale = Literal["balanced", "shared"]
 _NEED = " and ".join(", ".join(f"`{row.name}`" for row in OWN if row.budget == "needed").rsplit(", ", 1))
 
 
-class NamedTask(Frozen):
-    """A task named in the table of tasks."""
-
-    name: str = Field(description=f"Which task: {', '.join(f'`{task.name}`' for task in TASKS)}.")
-    data_root: Text | None = Field(
-        default=None,
-        description="A folder with the data of the paper's tasks, instead of the hub: `NAME/train` and "
-        "`NAME/validation` in it, as jsonl, csv, tsv or parquet with the hub's columns.",
-    )
-    flaws: Literal["mended", "paper"] = Field(
-        default="mended",
-        description="`paper` keeps what the paper's code does to `superglue-copa` (no question whether cause or effect "
-        "is asked for), `superglue-multirc` (halved row by row, which tears questions apart) and `stsb` (numbers "
-        "written to 0.1, not to 0.2).",
-    )
-    per_class: Positive = Field(
-        default=300, description="Of `icd10-chapter`: at most so many texts of each class, all splits together."
-    )
-    max_length: Positive | None = Field(
-        default=None,
-        description="Longer texts are cut to so many tokens; by default to the length that the task has in the table "
-        "of tasks.",
-    )
-
-
-class FileTask(Frozen):
-    """A task from the user's files: one file, or a folder with train, validation and test files."""
-
-    path: Text = Field(
-        description="A jsonl (ndjson), json, csv, tsv, txt, parquet, arrow (feather) or xlsx file, also compressed "
-        "as `.gz`, which is split 80/10/10 into training, validation and test; or a folder with a `train`, a "
-        "`validation` (or `valid`, `val`, `dev`, `eval`) and, if there is one, a `test` file of these kinds."
-    )
-    text: tuple[Text, ...] = Field(
-        min_length=1, description="The columns that hold the text, in order; a single one may stand without a list."
-    )
-    label: Text = Field(description="The column that holds the label.")
-    kind: Literal["auto", "classification", "regression"] = Field(
-        default="auto",
-        description="Whether labels are classes or numbers to predict; `auto` takes labels with a decimal point as "
-        "numbers.",
-    )
-    labels: tuple[str, ...] | None = Field(
-        default=None,
-        description="The classes, in order, two or more; by default the labels of the training data, sorted.",
-    )
-    max_length: Positive = Field(default=128, description="Longer texts are cut to so many tokens.")
-    delimiter: Text | None = Field(
-        default=None,
-        description="Of csv, tsv and txt: the character between two cells. By default a comma, or a tab in a tsv or "
-        "txt; if the columns are not found with that, the first of comma, semicolon, tab and bar with which they are.",
-    )
-    encoding: Text | None = Field(
-        default=None,
-        description="Of text files: the encoding by its name in Python, such as `cp1252`. By default that of the "
-        "file's byte order mark, else UTF-8, else detected from the bytes; `s3tui validate` names it.",
-    )
-    quoting: Literal["auto", "quoted", "none"] = Field(
-        default="auto",
-        description="Of csv, tsv and txt: cells may be in quotes (`quoted`), or quotes are text (`none`); with `auto` "
-        "quotes are text in tab-separated files that are not quoted as a whole, and an ambiguous file is an error.",
-    )
-    on_bad_rows: Literal["error", "drop"] = Field(
-        default="error",
-        description="Rows with a missing or unreadable text or label: `error` stops with their count, `drop` leaves "
-        "them out and counts them in the events, the result and the report of the run.",
-    )
-    fold_labels: bool = Field(
-        default=False,
-        description="Whether labels that differ only in case or in surrounding spaces are one class, written in lower "
-        "case.",
-    )
-    class_weights: Literal["none", "balanced"] = Field(
-        default="none",
-        description="`balanced` weighs each row in the training loss by rows / (classes x rows of its class), so that "
-        "rare classes count as much as frequent ones; for models that answer with a head.",
-    )
-    score: Literal["auto", "accuracy", "macro_f1"] = Field(
-        default="auto",
-        description="The metric of a classification task that is its score and selects the best step; `auto` is "
-        "accuracy, or macro F1 if more than 90 % of the training rows are of one class.",
-    )
-
-    @field_validator("text", mode="before")
-    @classmethod
-    def _one_column(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, value: str | None) -> str | None:
-        if value is not None and (len(value) != 1 or value in '"\r\n\0'):
-            raise ValueError('it is one character, as in ";" or "\\t", and no quote or line end')
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str | None) -> str | None:
-        try:
-            if value is None or "text".encode(value):
-                return value
-        except (LookupError, ValueError):
-            pass
-        raise ValueError('Python knows no text encoding of this name; "utf-8", "cp1252" and "utf-16" are some')
-
-    @field_validator("labels")
-    @classmethod
-    def _distinct_labels(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is None:
-            return None
-        twice = [label for label in value if value.count(label) > 1]
-        if twice:
-            raise ValueError(f"{twice[0]!r} is among them more than once")
-        if len(value) < 2:
-            raise ValueError("there are at least two classes")
-        return value
-
-    @model_validator(mode="after")
-    def _numbers_have_no_classes(self) -> FileTask:
-        if self.labels is not None and self.kind == "regression":
-            raise ValueError("regression predicts numbers, so leave labels out")
-        of_classes = ("fold_labels", "class_weights", "score")
-        given = [key for key in of_classes if getattr(self, key) != type(self).model_fields[key].default]
-        if given and self.kind == "regression":
-            raise ValueError(f"regression predicts numbers, so leave {given[0]} out")
-        return self
-
-
-def _task_kind(value: Any) -> str:
-    keys = value if isinstance(value, dict) else vars(value) if isinstance(value, Frozen) else ()
-    return "file" if "path" in keys else "named"
-
-
-TaskSpec = Annotated[Annotated[NamedTask, Tag("named")] | Annotated[FileTask, Tag("file")], Discriminator(_task_kind)]
-
-
 def _filled(table: Any, choices: dict[str, Any]) -> Any:
     """A table with missing keys filled in from `choices`; other values are returned as they are, and refused later."""
     if isinstance(table, Frozen):
         table = table.model_dump(exclude_unset=True)
     return choices | table if isinstance(table, dict) else table
+
+
+def _with_preset(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the choices of `preset = "paper"`, for a named task too."""
+    if "preset" not in data:
+        return data
+    if data["preset"] not in PRESETS:
+        raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
+    rest = {k: v for k, v in data.items() if k != "preset"}
+    rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)
+    rest["retrain"] = _filled(rest.get("retrain", {}), PAPER_RETRAIN)
+    if "task" in rest and task_kind(rest["task"]) == "named":
+        rest["task"] = _filled(rest["task"], PAPER_TASK)
+    return PAPER_RUN | rest
+
+
+def _of_method(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings with what retraining does unless told otherwise: it starts with the weights of a search that learns
+    any, and all weights of a model learn at a rate that they survive."""
+    row = method_of(data.get("method", "s3"))
+    usual: dict[str, Any] = {"start": "searched" if row.learns else "scratch"}
+    usual |= {"learning_rate": FULL_LEARNING_RATE} if row.trains == "model" else {}
+    return data | {"retrain": _filled(data.get("retrain", {}), usual)}
 
 
 class RunSpec(Frozen):
@@ -239,12 +133,34 @@ class RunSpec(Frozen):
         description="Steps between two checkpoints, from which a stopped or killed run resumes; one is also written at "
         "the end of each phase and on SIGTERM.",
     )
+    head: bool = Field(
+        default=False,
+        description="Whether a decoder answers with a new classification head, at the last token of its prompt, and "
+        "not with text. Encoders always answer with a head, encoder-decoders never.",
+    )
+    prompt: Text = Field(
+        default=PAPER,
+        description="What a text-to-text model or a decoder reads: the paper's format (`paper`), that as a message in "
+        "the tokenizer's chat template (`chat`), or a template that names columns in braces, after which the answer "
+        f"follows at once: `{EXAMPLE}`.",
+    )
+    shots: NotNegative = Field(
+        default=0,
+        description="Examples in each prompt: so many rows of the training split with their answers, drawn by `seed`, "
+        "as many of each label as can be, and never the row itself. They count towards `max_length`.",
+    )
+    on_long_rows: LongRows = Field(
+        default="error",
+        description="Rows that the model cannot read whole with their answer, or for whose text a prompt of "
+        "`max_length` has no room: `error` stops with their count, `drop` leaves them out and counts them as bad rows "
+        "are.",
+    )
     evaluation: Evaluation = Field(
         default="auto",
         description="How a text-to-text model answers: with the label whose text is most likely (`rank`), or most "
         "likely per token (`rank-per-token`: longer labels are not at a disadvantage), or with what it writes "
-        "(`generate`, several times slower); `auto` is `rank` for classes, and has numbers and free text written. An "
-        "encoder answers with its head.",
+        "(`generate`, several times slower); `auto` is `rank` for classes, and has numbers and free text written. A "
+        "model with a head answers with that.",
     )
     adapter_init: Literal["zero", "paper"] = Field(
         default="zero",
@@ -284,17 +200,9 @@ class RunSpec(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _preset(cls, data: Any) -> Any:
-        """Apply `preset = "paper"`, to a named task too; keys given explicitly take precedence."""
-        if not isinstance(data, dict) or "preset" not in data:
-            return data
-        if data["preset"] not in PRESETS:
-            raise ValueError(f"unknown preset {data['preset']!r}; known: 'paper'")
-        rest = {k: v for k, v in data.items() if k != "preset"}
-        rest["search"] = _filled(rest.get("search", {}), PAPER_SEARCH)
-        if "task" in rest and _task_kind(rest["task"]) == "named":
-            rest["task"] = _filled(rest["task"], PAPER_TASK)
-        return PAPER_RUN | rest
+    def _resolved(cls, data: Any) -> Any:
+        """Apply a preset, then what depends on the method; keys given explicitly take precedence."""
+        return _of_method(_with_preset(data)) if isinstance(data, dict) else data
 
     @field_validator("method")
     @classmethod
@@ -305,6 +213,12 @@ class RunSpec(Frozen):
             return METHODS[value].name
         except SpecError as error:  # of a package that is broken
             raise ValueError(str(error)) from error
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt(cls, value: str) -> str:
+        check_prompt(value)
+        return value
 
     @field_validator("device")
     @classmethod
@@ -343,10 +257,18 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _learned_where_searched(self) -> RunSpec:
-        if self.retrain.start == "searched" and not METHODS[self.method].learns:
+        row = METHODS[self.method]
+        if self.retrain.start != "searched" or row.learns:
+            return self
+        if not row.is_given:
             raise ValueError(
                 f'retrain.start = "searched" goes on from weights that a search has learned, and method '
                 f'{self.method!r} learns none: set retrain.start = "scratch"'
+            )
+        if not self.space.name.startswith(RUN):
+            raise ValueError(
+                'retrain.start = "searched" takes the weights of a run, and this structure is from a file: name the '
+                'run that has searched (structure = "run:NAME"), or set retrain.start = "scratch"'
             )
         return self
 

@@ -18,7 +18,7 @@ WORDS = ("exact_match", "token_f1")
 class TaskRow:
     """A named task. `load` names the function that loads it, as `module:function`.
 
-    That function takes the settings (`core.run.spec.NamedTask`) and the data seed, and returns a `core.tasks.Task`;
+    That function takes the settings (`core.run.task_spec.NamedTask`) and the data seed, and returns a `core.tasks.Task`;
     equal arguments must give equal rows in equal order.
     """
 

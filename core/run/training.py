@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 # The behaviour of the paper's code where our defaults differ.
+PAPER_RATES = {"learning_rate": 3e-4, "warmup_steps": 0}
 PAPER_SEARCH = {
     "hypergradient": "central-difference",
     "virtual_scaling": "paper",
@@ -21,7 +22,8 @@ PAPER_SEARCH = {
     "gates": "soft",
     "clip": 2.0,
     "weight_decay": 0.0,
-}
+} | PAPER_RATES
+PAPER_RETRAIN = {"start": "scratch"} | PAPER_RATES
 
 # Upper bounds: a larger value makes no sense, and would fail later, in a loop, in numpy or on a GPU.
 MOST = 10**9  # steps, examples, tokens
@@ -85,7 +87,12 @@ class Training(Frozen):
         description="The optimiser of the weights: AdamW, or Adafactor as T5 is fine-tuned with it (no relative steps, "
         "no scaling by the size of the parameters, so that `learning_rate` is the rate).",
     )
-    learning_rate: Rate = Field(default=3e-4, description="Peak learning rate of the weights.")
+    learning_rate: Rate = Field(
+        default=5e-3,
+        description="Peak learning rate of the weights. The default suits "
+        '[balanced steps](fidelity.md#balanced-steps); that of `method = "full"` is 5e-5, that of '
+        '`preset = "paper"` 3e-4.',
+    )
     head_learning_rate: Rate | None = Field(
         default=None,
         description="Peak learning rate of a new classification head; by default that of the other weights.",
@@ -94,7 +101,7 @@ class Training(Frozen):
         default=0.0, description="Weight decay of the weights, decoupled as AdamW has it."
     )
     warmup_steps: Warmup = Field(
-        default=0,
+        default=0.1,
         description="Steps over which the learning rate rises from 0, below 1 as a share of all steps (`0.1`); then it "
         "falls linearly to 0.",
     )
@@ -229,10 +236,12 @@ class SearchSettings(Training):
 class RetrainSettings(Training):
     """Settings of retraining: training of the selected structure on the whole training set."""
 
-    start: Literal["scratch", "searched"] = Field(
-        default="scratch",
+    start: Literal["scratch", "searched"] | None = Field(
+        default=None,
         description="The weights with which retraining starts: initial ones (`scratch`, the paper's), or those that "
-        "the search has learned for the selected candidates and the head (`searched`, of `s3` and `bipeft`).",
+        "the search has learned for the selected candidates and the head (`searched`). By default `searched` for "
+        "methods whose search learns weights (`s3`, `bipeft`), `scratch` for the others. A structure that is given by "
+        '`structure = "run:NAME"` can start with the weights of that run too.',
     )
 
 

@@ -83,6 +83,10 @@ class Reporter:
         if isinstance(event, Phase) or time.monotonic() - self._last_summary > SUMMARY_INTERVAL:
             self.flush()
 
+    def note(self, text: str) -> None:
+        """Write a line into the log."""
+        log_line(text)
+
     def phase(self, event: Phase, step: int, best: float) -> None:
         """Write that a phase begins or resumes after `step` steps, with `best` as its best score so far."""
         known = {"best": best} if math.isfinite(best) else {}
@@ -132,6 +136,9 @@ class SilentReporter(Reporter):
         self._last_gates = -1e9
 
     def event(self, event: Event, **summary: Any) -> None:
+        """Does nothing."""
+
+    def note(self, text: str) -> None:
         """Does nothing."""
 
     def result(self, path: Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from core.run.errors import SpecError, nearest
 from core.run.plugins import resolve
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import TASKS, Kind
 from core.tasks import files
 from core.tasks.task import Example, Split, Task

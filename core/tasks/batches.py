@@ -6,34 +6,33 @@ The orders of batches come from `core.tasks.order`, and can be imported from her
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from core.run.errors import SpecError
 from core.run.foreign import foreign
+from core.run.prompts import CHAT
+from core.tasks.inputs import InputFormat
 from core.tasks.order import batch_indices, epoch_order, halves, steps_per_epoch
+from core.tasks.prompts import CUE, Chat, Prompts, fitted
 from core.tasks.ragged import Ragged
 from core.tasks.task import Example, Split, Task
 from core.tasks.texts import columns_of, source_text, target_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+    from typing_extensions import Self
 
 __all__ = [
-    "IGNORED_LABEL", "Encoded", "Form", "Prompted", "answer_ids", "batch_indices", "encode_classification",
-    "encode_prompted", "encode_split", "encode_text_to_text", "epoch_order", "halves", "length_sorted_batches",
-    "source_text", "steps_per_epoch", "target_text",
+    "CUE", "IGNORED_LABEL", "Encoded", "Prompted", "answer_ids", "batch_indices", "encode_classification",
+    "encode_split", "epoch_order", "halves", "length_sorted_batches", "padding_of", "prompts_of", "source_text",
+    "steps_per_epoch", "target_text",
 ]  # fmt: skip
 
 # The label that cross-entropies of torch and transformers ignore.
 IGNORED_LABEL = -100
-
-# The cue after the source text of a decoder; its answer follows.
-CUE = "\nanswer:\n"
-
-# The form of tokenised examples: for a classification head, for text-to-text models, or for decoders alone.
-Form = Literal["head", "text", "prompt"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,13 @@ class Encoded:
     def loss_terms(self, indices: Sequence[int]) -> int:
         """The number of terms in the mean loss of these rows: the tokens of target texts, or the rows."""
         return self.labels.size(indices) if isinstance(self.labels, Ragged) else len(indices)
+
+    def only(self, rows: Sequence[int]) -> Self:
+        """These rows."""
+        labels = self.labels
+        kept = labels.only(rows) if isinstance(labels, Ragged) else [labels[i] for i in rows]
+        types = None if self.token_type_ids is None else self.token_type_ids.only(rows)
+        return replace(self, input_ids=self.input_ids.only(rows), labels=kept, token_type_ids=types)
 
     def questions(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """The same without labels."""
@@ -99,41 +105,75 @@ class Prompted(Encoded):
         }
 
 
-def encode_split(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, form: Form) -> Encoded:
-    """Tokenise a split in the form for a model."""
-    if form == "head":
-        return encode_classification(task.splits[split], tokenizer, task.max_length)
-    encode = encode_prompted if form == "prompt" else encode_text_to_text
-    return encode(task, split, tokenizer, task.max_length)
+def encode_split(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, inputs: InputFormat) -> Encoded:
+    """Tokenise a split in the form for a model. The input of a row for whose text there is no room is empty."""
+    rows = task.splits[split]
+    if inputs.form == "head":
+        return encode_classification(rows, tokenizer, task.max_length)
+    read, padding = prompt_ids(rows, tokenizer, prompts_of(task, tokenizer, inputs)), padding_of(tokenizer)
+    if inputs.form == "prompt-head":
+        return Encoded(read, [row.label for row in rows], padding)
+    targets = [target_text(task, row) for row in rows]
+    if inputs.form == "prompt":
+        return Prompted(read, Ragged.of(answer_ids(tokenizer, targets)), padding)
+    return Encoded(read, Ragged.of(_tokens(tokenizer, text_target=targets)["input_ids"]), padding)
 
 
 def encode_classification(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
-    """Tokenise examples for a model with a classification or regression head.
+    """Tokenise examples for an encoder with a classification or regression head.
 
     One field is one text, two are a text pair; three or more are joined into one text with their names.
     """
-    return _encoded(tokenizer, columns_of(examples), max_length, [example.label for example in examples])
+    tokens = _tokens(tokenizer, *columns_of(examples), truncation=True, max_length=max_length)
+    types = None if tokens.get("token_type_ids") is None else Ragged.of(tokens["token_type_ids"])
+    labels = [example.label for example in examples]
+    return Encoded(Ragged.of(tokens["input_ids"]), labels, padding_of(tokenizer), types)
 
 
-def encode_text_to_text(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
-    """Tokenise a split for an encoder-decoder: `name field: text ...` is the source, the label's text the target."""
-    examples = task.splits[split]
-    sources = [source_text(task, example) for example in examples]
-    targets = _tokens(tokenizer, text_target=[target_text(task, example) for example in examples])["input_ids"]
-    return _encoded(tokenizer, [sources], max_length, Ragged.of(targets))
+def prompts_of(task: Task, tokenizer: PreTrainedTokenizerBase, inputs: InputFormat) -> Prompts:
+    """What writes the prompts of a task; a decoder's end with a cue, and so do those with examples."""
+    cue = CUE if inputs.form != "text" or inputs.shots else ""
+    return Prompts(task, inputs.prompt, inputs.shots, inputs.seed, _chat_of(tokenizer, inputs.prompt), cue)
 
 
-def encode_prompted(task: Task, split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Prompted:
-    """Tokenise a split for a decoder: `name field: text ...` and a cue make the prompt, the label's text the answer.
+def prompt_ids(rows: Sequence[Example], tokenizer: PreTrainedTokenizerBase, prompts: Prompts) -> Ragged:
+    """The tokens of the prompts, each cut to the task's length, its ending aside; none where a row has no room."""
+    found = _plain_ids(rows, tokenizer, prompts) if prompts.is_plain else _fitted_ids(rows, tokenizer, prompts)
+    ending = _tokens(tokenizer, prompts.ending, add_special_tokens=False)["input_ids"] if prompts.ending else []
+    return Ragged.of([ids + ending if ids else [] for ids in found])
 
-    At `max_length` the source is truncated, never the cue.
-    """
-    examples = task.splits[split]
-    sources = [source_text(task, example) for example in examples]
-    encoded = _encoded(tokenizer, [sources], max_length, [])
-    cue = _tokens(tokenizer, CUE, add_special_tokens=False)["input_ids"]
-    answers = answer_ids(tokenizer, [target_text(task, example) for example in examples])
-    return Prompted(Ragged.of([ids + cue for ids in encoded.input_ids]), Ragged.of(answers), encoded.pad_id)
+
+def _plain_ids(rows: Sequence[Example], tokenizer: PreTrainedTokenizerBase, prompts: Prompts) -> list[list[int]]:
+    """Source texts, which the tokenizer cuts."""
+    texts = [source_text(prompts.task, row) for row in rows]
+    ids: list[list[int]] = _tokens(tokenizer, texts, truncation=True, max_length=prompts.task.max_length)["input_ids"]
+    return ids
+
+
+def _fitted_ids(rows: Sequence[Example], tokenizer: PreTrainedTokenizerBase, prompts: Prompts) -> list[list[int]]:
+    """Prompts of which only the row's own texts are cut; a chat template has written special tokens itself."""
+
+    def ids_of(texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = _tokens(tokenizer, texts, add_special_tokens=prompts.kind != CHAT)["input_ids"]
+        return ids
+
+    texts = fitted(prompts, rows, lambda texts: list(map(len, ids_of(texts))), prompts.task.max_length)
+    written = iter(ids_of([text for text in texts if text is not None] or [""]))
+    return [[] if text is None else next(written) for text in texts]
+
+
+def _chat_of(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Chat | None:
+    """The tokenizer's chat template; raises SpecError if it has none that is asked for."""
+    if prompt != CHAT:
+        return None
+    if not getattr(tokenizer, "chat_template", None):
+        raise SpecError('prompt = "chat": the tokenizer of the model has no chat template', "write a template instead")
+
+    def write(messages: list[dict[str, str]]) -> str:
+        with foreign("the chat template of the model cannot write the texts of the task"):
+            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    return write
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
@@ -142,25 +182,18 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list
     return [[*ids, tokenizer.eos_token_id] for ids in written]
 
 
+def padding_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that batches are padded with: any serves where the tokenizer has none, as padding is masked."""
+    known = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((int(token) for token in known if token is not None), 0)
+
+
 def length_sorted_batches(encoded: Encoded, batch_size: int) -> list[list[int]]:
     """Indices in batches of similar length, each row once: for evaluation with little padding."""
     # The longest come first, so that a batch too large for the memory fails at once.
     lengths = encoded.input_ids.lengths
     order = sorted(range(len(encoded)), key=lambda i: -lengths[i])
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-
-
-def _encoded(
-    tokenizer: PreTrainedTokenizerBase,
-    columns: list[list[str]],
-    max_length: int,
-    labels: list[int | float] | Ragged,
-) -> Encoded:
-    tokens = _tokens(tokenizer, *columns, truncation=True, max_length=max_length)
-    # Padding is masked, so any id serves for a tokenizer without a padding token (GPT-2).
-    pad_id = tokenizer.pad_token_id or 0
-    types = tokens.get("token_type_ids")
-    return Encoded(Ragged.of(tokens["input_ids"]), labels, pad_id, None if types is None else Ragged.of(types))
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, *texts: str | list[str], **options: Any) -> Any:

@@ -25,9 +25,10 @@ from torch import Tensor
 
 from core.run.cachedir import cache_folder
 from core.run.rundir import write_bytes
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.tasks import identity
-from core.tasks.batches import Encoded, Form, Prompted
+from core.tasks.batches import Encoded, Prompted
+from core.tasks.inputs import InputFormat
 from core.tasks.ragged import Ragged
 from core.tasks.task import Example, Split, Task
 
@@ -52,12 +53,12 @@ def folder() -> Path:
 
 
 def path_of(
-    spec: NamedTask | FileTask, data_seed: int, source: str | None, tokenizer: str | None, form: Form
+    spec: NamedTask | FileTask, data_seed: int, source: str | None, tokenizer: str | None, inputs: InputFormat
 ) -> Path | None:
     """The file for these digests of a task and a tokenizer; None if one of them is None."""
     if source is None or tokenizer is None:
         return None
-    parts = (spec.model_dump_json(), str(data_seed), source, tokenizer, form, identity.of_program())
+    parts = (spec.model_dump_json(), str(data_seed), source, tokenizer, repr(inputs), identity.of_program())
     return folder() / hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.run.datapath import check_data_path
 from core.run.errors import DataError, S3Error
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.tasks.content import Content, Layout
 from core.tasks.files import data_files
 from core.tasks.preview import beginnings

@@ -25,7 +25,8 @@ DELIMITERS = (",", ";", TAB, "|")
 SAMPLE_ROWS = 20
 
 QUOTING = (
-    'put a cell that holds a separator, a quote or a line end in quotes ("), and write a quote inside it twice ("")'
+    'put a cell that holds a separator, a quote or a line end in quotes ("), and write a quote inside it twice (""); '
+    'set quoting = "none" where quotes are text'
 )
 
 

@@ -38,14 +38,14 @@ class Faults:
         self._rows.add(number)
         kind.numbers = sorted([*kind.numbers, number])[:SHOWN]
 
-    def lines(self, total: int) -> Iterator[str]:
-        """A sentence for each kind, of a file with `total` rows."""
+    def lines(self, total: int, of_one: str = "", of_many: str = "") -> Iterator[str]:
+        """A sentence for each kind, of a file with `total` rows; they end as given for one row and for several."""
         for many, kind in self._kinds.items():
             if kind.count == 1:
-                yield kind.first
+                yield f"{kind.first}{of_one}"
                 continue
             where = ", ".join(map(str, kind.numbers)) + (", ..." if kind.count > len(kind.numbers) else "")
-            yield f"{kind.count:,} of {total:,} rows {many}: {self.unit}s {where}"
+            yield f"{kind.count:,} of {total:,} rows {many}: {self.unit}s {where}{of_many}"
 
     def counts(self) -> dict[str, int]:
         """The number of rows of each kind, by its predicate."""

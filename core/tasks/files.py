@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.run.datapath import check_data_path
 from core.run.errors import DataError, nearest, quoted
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.run.tasks import Kind
 from core.tasks.content import Layout
 from core.tasks.labels import MAJORITY, folded
@@ -125,8 +125,10 @@ def _divided(table: Table, spec: FileTask, data_seed: int) -> Parts:
     stratified = kind_of(spec, rows) == "classification"
     members = three_way([class_name(row, spec) if stratified else "" for row in rows], data_seed)
     if not members["test"]:
+        classes = len({class_name(row, spec) for row in rows})
+        of_classes = f" of {classes} class{'' if classes == 1 else 'es'}" if stratified else ""
         raise DataError(
-            f"{table.path} has too few rows to split 80/10/10 ({len(rows)})",
+            f"{table.path} has too few rows to split 80/10/10 ({len(rows)} rows{of_classes})",
             "it takes 10 rows, and a label with 3 of them; or give a folder with train, validation and test files",
         )
     return {split: [rows[i] for i in indices] for split, indices in members.items()}

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from core.run.errors import DataError, SpecError
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.tasks.metrics import BY_KIND
 from core.tasks.order import permutation, three_way
 from core.tasks.task import Example, Task

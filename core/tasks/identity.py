@@ -11,9 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import core.run.tasks
 from core.run.datapath import check_data_path
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import TASKS
 from core.tasks import files, icd10, named
 from core.tasks.task import Task
@@ -21,7 +20,7 @@ from core.tasks.task import Task
 # The libraries that read files and tokenise.
 PACKAGES = ("datasets", "pyarrow", "tokenizers", "transformers")
 # The attributes of a tokenizer that its own serialised form lacks.
-SETTINGS = ("pad_token_id", "eos_token_id", "truncation_side", "model_input_names")
+SETTINGS = ("pad_token_id", "eos_token_id", "truncation_side", "model_input_names", "chat_template")
 
 
 def of_source(spec: NamedTask | FileTask) -> str | None:
@@ -59,8 +58,9 @@ def of_tokenizer(tokenizer: Any) -> str | None:
 
 
 def of_program() -> str:
-    """A digest of the code that reads and tokenises: this package, the table of tasks, and versions of libraries."""
-    ours = [Path(core.run.tasks.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
+    """A digest of the code that reads and tokenises: this package, tables that it reads, and versions of libraries."""
+    here = Path(__file__).parent
+    ours = [*(here.parent / "run" / name for name in ("prompts.py", "tasks.py")), *sorted(here.glob("*.py"))]
     own = [path.read_text(encoding="utf-8") for path in ours]
     return _digest(sys.version, *map(version, PACKAGES), *own)
 

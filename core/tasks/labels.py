@@ -87,9 +87,11 @@ def _majority(counts: Mapping[str, int], task: Task | None) -> Iterator[str]:
     if total and counts[label] > MAJORITY * total and len(counts) > 1:
         share = 100 * counts[label] / total
         score = f" (the score is {task.metrics[0]})" if task else ""
+        weighted = task is not None and task.class_weights
+        hint = "" if weighted else '; class_weights = "balanced" lets the others count as much'
         yield (
             f"{counts[label]:,} of {total:,} rows are {quoted(label)}: always predicting that has an accuracy of "
-            f'{share:.1f}{score}; class_weights = "balanced" lets the others count as much'
+            f"{share:.1f}{score}{hint}"
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DataError, nearest
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.run.tasks import ENTRIES, Entry
 from core.tasks.formats import answers, fields, group
 from core.tasks.order import drawn

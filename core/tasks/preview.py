@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DataError, S3Error
-from core.run.spec import FileTask, NamedTask
+from core.run.reader import Reader
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import ENTRIES
 from core.tasks import files, labels, load_task
 from core.tasks.hub_cache import is_here
+from core.tasks.inputs import LONG_ROWS_HINT
 from core.tasks.lengths import check_model_length, check_weights, lengths
 from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
@@ -22,11 +24,13 @@ EXAMPLES = 2
 LONGEST_SHOWN = 300  # characters of an example's text
 LARGE_BYTES = 256 * 2**20  # of a file, above which only its beginning is read
 BEGINNING_BYTES = 64 * 2**20
+WAYS_OUT = ('; on_bad_rows = "drop" leaves it out', '; on_bad_rows = "drop" leaves them out')
+LEFT_OUT = ("; it is left out", "; they are left out")
 BY_LINES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
 
-def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -> dict[str, Any]:
-    """A summary of a task: rows, labels, examples, lengths in the tokens of each model, problems and warnings.
+def preview(spec: NamedTask | FileTask, data_seed: int, readers: Sequence[Reader]) -> dict[str, Any]:
+    """A summary of a task: rows, labels, examples, lengths in the tokens of each reader, problems and warnings.
 
     `problems` are the errors with which a run would fail; nothing is raised.
     """
@@ -39,13 +43,15 @@ def preview(spec: NamedTask | FileTask, data_seed: int, models: Sequence[str]) -
     if task:
         look.show(task)
     length = spec.max_length or (task.max_length if task else None)
-    for model in models:
+    for reader in readers:
         try:
-            check_weights(isinstance(spec, FileTask) and spec.class_weights != "none", model)
+            check_weights(isinstance(spec, FileTask) and spec.class_weights != "none", reader)
             if length:
-                check_model_length(length, model)
+                check_model_length(length, reader)
             if task:
-                look.facts["lengths"][model] = lengths(task, model)
+                found = lengths(task, reader)
+                look.facts["lengths"][reader.label] = {"model": reader.model} | found
+                look.note_lost(found, reader)
         except S3Error as error:
             look.problems.append(str(error))
     return look.facts | {"problems": look.problems, "warnings": look.warnings, "notes": look.notes}
@@ -75,6 +81,15 @@ class _Look:
             texts = {name: text[:LONGEST_SHOWN] for name, text in row.fields}
             self.facts["examples"].append({"text": texts, "label": answer})
         self.warnings += _duplicates(task, self.names)
+
+    def note_lost(self, lengths: dict[str, Any], reader: Reader) -> None:
+        """Add the rows that a reader cannot answer."""
+        of = f"of {lengths.get('texts', 0):,}{' sampled' if lengths.get('sampled') else ''} rows"
+        lines = [f"{count:,} {of} {what}" for what, count in lengths.get("lost", {}).items()]
+        if reader.on_long_rows == "error":
+            self.problems += [f"{line} ({reader.label}): {LONG_ROWS_HINT}" for line in lines]
+        else:
+            self.warnings += [f"{line} ({reader.label}); they are left out" for line in lines]
 
 
 def _of_name(spec: NamedTask, data_seed: int, look: _Look) -> Task | None:
@@ -117,11 +132,10 @@ def _note_files(spec: FileTask, found: files.Files, look: _Look) -> None:
              "encoding": table.found.encoding, "delimiter": table.found.delimiter}
         )  # fmt: skip
         look.notes += [f"{table.path}: {note}" for note in table.notes()]
-        says = [f"{table.path}: {line}" for line in table.faults.lines(table.length)]
-        if spec.on_bad_rows == "error":
-            look.problems += says
-        else:
-            look.warnings += [f"{line}; they are left out" for line in says]
+        is_wrong = spec.on_bad_rows == "error"
+        ends = WAYS_OUT if is_wrong else LEFT_OUT
+        says = [f"{table.path}: {line}" for line in table.faults.lines(table.length, *ends)]
+        (look.problems if is_wrong else look.warnings).extend(says)
     if found.whole is None:
         look.names = {split: title(found.of(split).path) for split in files.SPLITS}
         if "test" not in found.tables:

@@ -39,6 +39,10 @@ class Ragged:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def only(self, rows: Sequence[int]) -> Ragged:
+        """These rows."""
+        return Ragged.of([self[row] for row in rows])
+
     def size(self, rows: Sequence[int]) -> int:
         """The total length of these rows."""
         return sum(self._bounds[row + 1] - self._bounds[row] for row in rows)

@@ -38,6 +38,7 @@ class Task:
 
     `left_out` counts the rows of the files that could not be used, by what is wrong with them; `notes` are sentences on
     how the files were read. `class_weights` are the weights of the classes in the training loss, empty if all are 1.
+    Once tokenised, `prompt` is what a model reads that reads prompts, with the names of fields in braces.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Task:
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
+    prompt: str = ""
 
     def without_texts(self) -> Task:
         """The task without texts, as after tokenising: examples keep only what answers are compared with."""

@@ -37,7 +37,7 @@ def text_lines(path: Path, encoding: str = UTF8) -> Iterator[str]:
 def _fault(line: str) -> tuple[str, str] | None:
     """What is wrong with a line, and what to do."""
     if "\0" in line:
-        return "has a NUL character", "save the file as text in UTF-8"
+        return "has a NUL character", 'save the file as UTF-8, or name its encoding, as in encoding = "utf-16-le"'
     if not line.isascii():
         try:
             line.encode()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from core.model.backbone import Pretrained
 from core.run.errors import SpecError
 from core.run.spec import Evaluation, RunSpec
 from core.run.training import SearchSettings, Training
 from core.runtime import process_group
 from core.tasks import cache, identity, load_task
-from core.tasks.batches import Encoded, Form, encode_split
+from core.tasks.batches import Encoded, encode_split, prompts_of
+from core.tasks.inputs import Form, InputFormat, check_reads_no_prompt
+from core.tasks.long_rows import without_long_rows
 from core.tasks.order import batch_indices, halves, steps_per_epoch
 from core.tasks.ragged import Ragged
 from core.tasks.task import Split, Task
@@ -53,7 +56,7 @@ class Reads(Protocol):
 
     @property
     def is_decoder(self) -> bool:
-        """Whether it is a decoder alone: an answer continues the text of the question."""
+        """Whether it is a decoder alone, which reads a prompt."""
 
 
 @dataclass(frozen=True)
@@ -100,47 +103,70 @@ class Data:
         return Part(self.batch(split, mine), share * encoded.loss_terms(mine) / encoded.loss_terms(rows))
 
 
-def load_data(spec: RunSpec, model: Reads, device: torch.device, check: Callable[[Task], None]) -> Data:
+def load_data(spec: RunSpec, model: Pretrained, device: torch.device, check: Callable[[Task], None]) -> Data:
     """Load and tokenise the data of a run, or take them from the cache; `check` is called with the task before.
 
-    Raises SpecError where the model cannot answer, and whatever loading the task and `check` raise.
+    Raises SpecError where the model cannot answer, and whatever loading the task, `check` and `encode` raise.
     """
     source, tokenizer = identity.of_source(spec.task), identity.of_tokenizer(model.tokenizer)
     task = load_task(spec.task, spec.data_seed) if source is None else None
     content = identity.of_examples(task) if task is not None else source
-    path = cache.path_of(spec.task, spec.data_seed, content, tokenizer, form_of(model))
+    inputs = inputs_of(spec, model)
+    path = cache.path_of(spec.task, spec.data_seed, content, tokenizer, inputs)
     if known := cache.read(path):
         check(known.task)
         return Data(known.task, known.splits, device, answering_of(known.task, model.text_to_text, spec.evaluation))
     task = task or load_task(spec.task, spec.data_seed)
     check(task)
-    data = encode(task, model, device, spec.evaluation)
+    data = encode(task, model, device, spec.evaluation, inputs)
     if source == identity.of_source(spec.task):  # else the files were replaced while they were read
         cache.write(path, cache.Tokenised(data.task, data.splits))
     return data
 
 
-def encode(task: Task, model: Reads, device: torch.device, evaluation: Evaluation = "auto") -> Data:
-    """Tokenise every split in the form that the model reads; raises SpecError if it cannot answer the task."""
+def encode(
+    task: Task,
+    model: Reads,
+    device: torch.device,
+    evaluation: Evaluation = "auto",
+    inputs: InputFormat | None = None,
+) -> Data:
+    """Tokenise every split as `inputs` has it, by default in the form that the model reads.
+
+    Raises SpecError if the model cannot answer the task so, DataError if rows are too long.
+    """
+    inputs = inputs or InputFormat(form_of(model))
     answering = answering_of(task, model.text_to_text, evaluation)
-    splits = {split: encode_split(task, split, model.tokenizer, form_of(model)) for split in task.splits}
-    return Data(task.without_texts(), splits, device, answering)
+    splits = {split: encode_split(task, split, model.tokenizer, inputs) for split in task.splits}
+    if inputs.form != "head":
+        task = replace(task, prompt=prompts_of(task, model.tokenizer, inputs).frame())
+    task, kept = without_long_rows(task.without_texts(), splits, inputs)
+    return Data(task, dict(kept), device, answering)
+
+
+def inputs_of(spec: RunSpec, model: Pretrained) -> InputFormat:
+    """How the rows of a run become what its model reads; raises SpecError for a prompt that an encoder is to read."""
+    form = form_of(model)
+    if form == "head":
+        check_reads_no_prompt(spec.model, spec.prompt, spec.shots)
+    seed, positions = spec.seed if spec.shots else 0, getattr(model.config, "max_position_embeddings", None)
+    return InputFormat(form, spec.prompt, spec.shots, seed, positions, spec.on_long_rows)
 
 
 def form_of(model: Reads) -> Form:
     """The form of the examples that a model is trained on."""
     if model.is_decoder:
-        return "prompt"
+        return "prompt" if model.text_to_text else "prompt-head"
     return "text" if model.text_to_text else "head"
 
 
 def answering_of(task: Task, text_to_text: bool, evaluation: Evaluation) -> Answering:
-    """How a model answers a task: an encoder with its head, others by ranking or generating, as the setting says."""
+    """How a model answers a task: with its head, or by ranking or generating, as the setting says."""
     if text_to_text and task.class_weights:
         raise SpecError('class_weights = "balanced" is for models that answer with a head', "leave it out")
     if not text_to_text:
         if task.kind == "text":
-            raise SpecError(f"task {task.name!r} is answered in free text, which no encoder writes", "try t5-small")
+            raise SpecError(f"task {task.name!r} is answered in free text, which no head writes", "try t5-small")
         return "head"
     if task.kind == "classification":
         return "rank" if evaluation == "auto" else evaluation

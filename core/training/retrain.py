@@ -1,4 +1,4 @@
-"""The retraining phase: trains one structure from scratch on the whole training split, and tests the best state."""
+"""The retraining phase: trains one structure on the whole training split, and tests the best state."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def load(run: RunDir, spec: RunSpec, resumed: Snapshot | None, reporter: Reporte
     dtype = _precision(spec, device, attempts if resumed else [])
     reporter.event(_started(spec, resumed, len(attempts) + 1, str(device), str(dtype).removeprefix("torch.")))
 
-    model = open_pretrained(spec.model)
+    model = open_pretrained(spec.model, spec.head)
     data = load_data(spec, model, device, lambda task: _check_length(task, model))
     _log_data(data.task, reporter)
     _check_parts(spec, len(data.splits["train"]))

@@ -19,7 +19,7 @@ from core.runtime.checkpointer import Checkpointer
 from core.runtime.reporter import Reporter
 from core.search.loop import search
 from core.training.setup import Setup
-from core.worker.shared_search import conditions, keep, taken
+from core.worker.shared_search import conditions, handed_over, keep, taken
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Chosen:
 
     `weights` are tensors by their names in files: those that the search has learned for the structure, and the head's,
     or else what it has found for the start of retraining; empty where a checkpoint has newer ones. `shared` is the
-    search of another run that was taken. `prunings_left`: those that the search left undone, None if it does not prune.
+    search of another run that was taken, or the weights of which were. `prunings_left`: those that the search left
+    undone, None if it does not prune.
     """
 
     structure: Structure
@@ -44,8 +45,19 @@ def find_structure(run: RunDir, setup: Setup, checkpointer: Checkpointer, report
     if row.searches:
         return _searched(run, setup, code, checkpointer, reporter)
     selected = tuple(sorted(code(setup))) if code else ()
-    chosen = set(selected)
-    return Chosen(_structure(setup, tuple(float(i in chosen) for i in range(len(setup.placed))), selected))
+    structure = _structure(setup, tuple(float(i in selected) for i in range(len(setup.placed))), selected)
+    if not row.is_given or setup.spec.retrain.start != "searched":
+        return Chosen(structure)
+    return _given(run, structure, checkpointer, reporter)
+
+
+def _given(run: RunDir, structure: Structure, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:
+    """A given structure with the weights of the run that has found it."""
+    if checkpointer.resumed is not None:
+        return Chosen(structure, shared=source_of(run))
+    searched, weights = handed_over(run)
+    _report_taken(searched, reporter)
+    return Chosen(structure, weights, searched)
 
 
 def _structure(setup: Setup, p: tuple[float, ...], selected: tuple[int, ...]) -> Structure:
@@ -63,11 +75,15 @@ def _searched(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, 
         return Chosen(_structure(setup, p, selected), shared=source_of(run), prunings_left=left)
     if resumed is None and (shared := taken(run, setup)) is not None:
         searched, weights = shared
-        early = {"ended_early": searched.steps} if searched.ended_early else {}
-        reporter.event(SearchTaken(searched.taken_from, searched.steps, searched.seconds), **early)
+        _report_taken(searched, reporter)
         reporter.all_gates(searched.steps, list(searched.p), None if searched.order is None else list(searched.order))
         return Chosen(_structure(setup, searched.p, searched.selected), weights, searched, searched.prunings_left)
     return _search(run, setup, code, checkpointer, reporter)
+
+
+def _report_taken(searched: Searched, reporter: Reporter) -> None:
+    early = {"ended_early": searched.steps} if searched.ended_early else {}
+    reporter.event(SearchTaken(searched.taken_from, searched.steps, searched.seconds), **early)
 
 
 def _search(run: RunDir, setup: Setup, code: Any, checkpointer: Checkpointer, reporter: Reporter) -> Chosen:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from torch import Tensor
+
 from core.adapters.prepare import adapter_of
 from core.adapters.trainee import AdapterTrainee
 from core.model.backbone import Backbone
-from core.model.deltafile import write_delta
+from core.model.deltafile import Reading, write_delta
 from core.model.gated import GatedModel
 from core.model.space import restore
+from core.run.errors import SpecError
 from core.run.events import STEPPED, StructureChosen, score_of
 from core.run.limit import read_limit
 from core.run.methods import METHODS
 from core.run.rundir import RunDir, json_bytes
-from core.run.spec import FileTask, RunSpec
+from core.run.spec import RunSpec
 from core.run.structure import Structure
+from core.run.task_spec import FileTask
 from core.run.training import SaliencySettings
+from core.run.verdict import verdict
 from core.runtime.checkpointer import Checkpointer
 from core.runtime.memory import keep_freed_memory
 from core.runtime.reporter import Reporter
+from core.tasks.batches import padding_of
 from core.training.optim.step_scale import head_scale, scale_of
 from core.training.retrain import retrain
 from core.training.setup import Setup, load, versions
@@ -40,13 +46,13 @@ def run_all(run: RunDir, spec: RunSpec, checkpointer: Checkpointer, reporter: Re
     chosen, trainee = _prepared(run, setup, checkpointer, reporter)
     structure, is_chosen = chosen.structure, trainee.is_complete(0)
     if is_chosen:
-        _report_structure(run, structure, reporter, chosen.prunings_left)
+        _report_structure(run, setup, structure, reporter, chosen.prunings_left)
     checkpointer.stopwatch.enter("retrain")
     validation, tested = retrain(setup, structure, trainee, checkpointer, reporter, read_limit(run))
     most = trainee.most if isinstance(trainee, AdapterTrainee) else _trained(setup, structure)
     if isinstance(trainee, AdapterTrainee) and not is_chosen:
         structure = trainee.structure()
-        _report_structure(run, structure, reporter)
+        _report_structure(run, setup, structure, reporter)
     reporter.result(run.delta, _delta_file(setup, structure, trainee))
     reporter.result(run.predictions, tested.parquet())
     seconds = checkpointer.stopwatch.seconds
@@ -64,10 +70,17 @@ def _prepared(run: RunDir, setup: Setup, checkpointer: Checkpointer, reporter: R
     return chosen, _trainee(setup.spec, chosen, setup.backbone)
 
 
-def _report_structure(run: RunDir, structure: Structure, reporter: Reporter, prunings_left: int | None = None) -> None:
+def _report_structure(
+    run: RunDir, setup: Setup, structure: Structure, reporter: Reporter, prunings_left: int | None = None
+) -> None:
+    """Write the structure, and log the verdict on the search that has found it."""
     reporter.result(run.structure, json_bytes(structure.to_json()))
     event = StructureChosen(list(structure.selected), structure.parameters, prunings_left)
     reporter.event(event, parameters=structure.parameters)
+    row = METHODS[setup.spec.method]
+    found = verdict(structure, row.by, prunings_left) if row.searches and row.gates else None
+    if found is not None:
+        reporter.note(f"search {found}")
 
 
 def about(spec: RunSpec) -> dict[str, Any]:
@@ -88,9 +101,22 @@ def _trainee(spec: RunSpec, chosen: Chosen, backbone: Backbone) -> Trainee:
     model = GatedModel(backbone.model, restore(chosen.structure.chosen, backbone.model), backbone.head)
     weights = model.initial_weights(spec.seed, spec.adapter_init == "paper")
     if chosen.weights and (spec.retrain.start == "searched" or not METHODS[spec.method].learns):
-        weights = model.from_named(model.named(weights) | dict(chosen.weights))
+        weights = model.from_named(_fitting(chosen, model.named(weights)))
     scale = scale_of(model, spec.step_scale, spec.retrain)
     return StructureTrainee(model, weights, scale, separate=spec.retrain.optimizer == "adafactor")
+
+
+def _fitting(chosen: Chosen, initial: dict[str, Tensor]) -> dict[str, Tensor]:
+    """First weights, those of a search in place of initial ones; raises SpecError if they are of another task."""
+    for name, tensor in chosen.weights.items():
+        if name not in initial or initial[name].shape != tensor.shape:
+            source = chosen.shared.taken_from if chosen.shared else "the search"
+            here = f"{list(initial[name].shape)} here" if name in initial else "not there here"
+            raise SpecError(
+                f"the weights of {source} do not fit: {name} is {list(tensor.shape)} there and {here}",
+                'set retrain.start = "scratch", which takes the structure alone',
+            )
+    return initial | dict(chosen.weights)
 
 
 def _result(
@@ -140,7 +166,17 @@ def _delta_file(setup: Setup, structure: Structure, trainee: Trainee) -> bytes:
     """The content of `delta.safetensors`: the trained tensors with their description."""
     spec, labels = setup.spec, tuple(setup.data.task.labels)
     adapter = trainee.facts().get("adapter")
-    return write_delta(trainee.named(), spec.model, _task_name(spec), labels, structure.chosen, adapter)
+    return write_delta(
+        trainee.named(), spec.model, _task_name(spec), labels, structure.chosen, adapter, _reading(setup)
+    )
+
+
+def _reading(setup: Setup) -> Reading:
+    """How rows were read, for whoever loads what was trained."""
+    backbone = setup.backbone
+    is_headed_decoder = backbone.is_decoder and not backbone.text_to_text
+    padding = padding_of(backbone.tokenizer) if is_headed_decoder else None
+    return Reading(padding, setup.data.task.prompt)
 
 
 def _task_name(spec: RunSpec) -> str:

@@ -61,6 +61,18 @@ def taken(run: RunDir, setup: Setup) -> tuple[Searched, dict[str, Tensor]] | Non
     return searched, tensors
 
 
+def handed_over(run: RunDir) -> tuple[Searched, dict[str, Tensor]]:
+    """The weights with which a given structure starts, which the manager has copied from the run that has found it.
+
+    Raises RunDirError if they are not there or damaged.
+    """
+    searched, data = read_searched(run)
+    try:
+        return searched, load(data) if data else {}
+    except SafetensorError as error:
+        raise RunDirError(f"{run.searched} is damaged", str(error)) from None
+
+
 def keep(run: RunDir, searched: Searched, tensors: Mapping[str, Tensor], reporter: Reporter) -> None:
     """Write what was found, with the weights; raises DiskError."""
     data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}) if tensors else b""

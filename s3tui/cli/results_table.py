@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from s3tui.cli.diagnostics import console
 from s3tui.results import verdicts
 from s3tui.results.gains import Gain
-from s3tui.results.standings import KEYS, Standing, as_row, score, written
-from s3tui.results.summary import Contest, comparisons
+from s3tui.results.standings import KEYS, Standing, as_row, comparisons, constants, score, written
+from s3tui.results.summary import Contest
 from s3tui.results.verdicts import Diagnosis
 from s3tui.text.sanitize import clean
 from s3tui.text.serialize import as_csv, as_json
@@ -72,7 +72,7 @@ def print_table(standings: Sequence[Standing], diagnosis: Diagnosis = verdicts.U
         terminal.print(_table(contest, diagnosis, terminal.width))
         shown = {column.title for column in _columns(contest, diagnosis, terminal.width)}
         notes = (*_notes(contest, shown), *_notes_on_searches(contest, diagnosis, shown))
-        for sentence in (*notes, *comparisons(standing.row for standing in contest)):
+        for sentence in (*notes, *comparisons(contest)):
             terminal.print(Text(clean(sentence)))
 
 
@@ -157,9 +157,11 @@ def _notes(contest: Sequence[Standing], shown: Collection[str]) -> list[str]:
         lines[0] += "; ± standard deviation over seeds"
     if "s.e." in shown:
         lines[0] += "; s.e. standard error of one run over the test rows"
-    constants = {points(row.constant) for row in rows if row.constant is not None}
-    if constants:
-        lines.append(f"always the most frequent answer, or the mean, scores {', '.join(sorted(constants))}")
+    lines += [f"majority baseline (always the most frequent answer, or the mean): {text}" for text in constants(rows)]
+    if left_out := max(row.left_out for row in rows):
+        lines.append(
+            f'{count(left_out)} bad row{"" if left_out == 1 else "s"} of the data left out: on_bad_rows = "drop"'
+        )
     marks = dict.fromkeys(MARKS[standing.place] for standing in contest)
     lines.append("; ".join(LEGEND[mark] for mark in marks if mark))
     if "gain" in shown:

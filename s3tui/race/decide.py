@@ -29,8 +29,8 @@ class Arm:
 
     It may go up to `limit` steps of retraining. `scores` are its best validation scores up to each rung that it has
     reached, by the step of the rung. `steps` of search and retraining, and `seconds`, are what it has cost so far;
-    `search_steps` is what its search takes at most, `pace` the seconds of a step of its retraining, 0 where it is not
-    known. `begun` is whether it was ever started.
+    `search_steps` is what its search takes at most, 0 where it takes that of an earlier arm; `pace` the seconds of a
+    step of its retraining, 0 where it is not known. `begun` is whether it was ever started.
     """
 
     name: str
@@ -115,7 +115,8 @@ def decide(
     promote = {} if spent or hand.ended else _promotions(rungs)
     racing = rungs[0].members if rungs else ()
     under_way = any(arm.state in ("open", "held") for arm in racing)
-    finalists = _finalists(rules, rungs, arms, confirmed, order, settled=not promote and not under_way)
+    settled, ends = not promote and not under_way, spent or hand.ended
+    finalists = _finalists(rules, rungs, arms, confirmed, order, settled)
     there = Counter(one.arm for one in confirmations)
     confirm = tuple(name for name in finalists if there[name] < rules.confirm)
     halted = (*(a.name for a in racing if a.state == "held"), *(c.arm for c in confirmations if c.state == "held"))
@@ -129,7 +130,7 @@ def decide(
         stop=stop,
         halted=tuple(dict.fromkeys(halted)),
         finalists=finalists,
-        places={arm.name: _place(arm, rungs, arms, finalists, hand, spent) for arm in arms},
+        places={arm.name: _place(arm, rungs, arms, finalists, hand, ends, settled) for arm in arms},
         spent=spent,
         over=idle and not promote and not confirm and not stop,
     )
@@ -211,9 +212,15 @@ def _finalists(
 
 
 def _place(
-    arm: Arm, rungs: Sequence[_Rung], arms: Sequence[Arm], finalists: Sequence[str], hand: Hand, spent: bool
+    arm: Arm,
+    rungs: Sequence[_Rung],
+    arms: Sequence[Arm],
+    finalists: Sequence[str],
+    hand: Hand,
+    ends: bool,
+    settled: bool,
 ) -> Place:
-    """Where an arm stands."""
+    """Where an arm stands. Once the race `ends` early nobody goes on, and who is in the final is known when `settled`."""
     step = max(arm.scores, default=0)
     better = [a for a in arms if step in a.scores and a.scores[step] > arm.scores[step]] if step else []
     rung = next((rung for rung in rungs if rung.step == step), None)
@@ -226,7 +233,9 @@ def _place(
         fate = "lost"
     elif arm.state != "waits":
         fate = "under way"
-    elif spent or hand.ended or rung is None or arm in rung.out or (rung.settled and arm not in rung.on):
+    elif ends:
+        fate = "dropped" if settled else "waits"
+    elif rung is None or arm in rung.out or (rung.settled and arm not in rung.on):
         fate = "dropped"
     elif arm in rung.on:
         fate = "goes on"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.limit import read_limit
 from core.run.methods import method_of
+from core.run.searched import search_digest
 from s3tui.race.answer import Answer, answer_of
 from s3tui.race.compute import Compute, compute_of
 from s3tui.race.decide import Arm, Confirmation, Decision, State, decide
@@ -45,17 +46,18 @@ def compute(record: Record, runs: Runs, decision: Decision) -> Compute:
 
 def arms_of(record: Record, runs: Runs) -> list[Arm]:
     """The arms of a race in their order; one whose directory is gone is lost."""
-    return [_arm(record, name, runs.get(name)) for name in record.arms]
+    searches = searches_of([runs[name].spec if name in runs else {} for name in record.arms])
+    return [_arm(record, name, runs.get(name), steps) for name, steps in zip(record.arms, searches, strict=True)]
 
 
-def _arm(record: Record, name: str, run: FoundRun | None) -> Arm:
+def _arm(record: Record, name: str, run: FoundRun | None, searches: int) -> Arm:
     first = record.rules.rungs[0]
     if run is None:
         return Arm(name, "lost", first)
     done, limit = track(run.directory.events), limit_of(run, first)
     scores = done.scores(record.rules.rungs)
     return Arm(
-        name, _state(run, limit in scores), limit, scores, search_steps(run.spec), done.steps, done.seconds, done.pace,
+        name, _state(run, limit in scores), limit, scores, searches, done.steps, done.seconds, done.pace,
         begun=bool(run.attempt),
     )  # fmt: skip
 
@@ -96,8 +98,17 @@ def _state(run: FoundRun, at_limit: bool) -> State:
     return "lost"
 
 
-def search_steps(spec: Mapping[str, Any]) -> int:
-    """The steps of a run's search at most; 0 where there is none, or its length is in epochs."""
+def searches_of(specs: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """The steps of each run's search at most, given the settings as in `spec.json`.
+
+    0 where there is none, where its length is in epochs, or where an earlier run has the same one: runs that differ in
+    retraining alone share a search.
+    """
+    digests = [search_digest(spec) for spec in specs]
+    return tuple(0 if digests[i] in digests[:i] else _search_steps(spec) for i, spec in enumerate(specs))
+
+
+def _search_steps(spec: Mapping[str, Any]) -> int:
     table = spec.get(method_of(spec.get("method")).length, {})
     return int(table.get("max_steps") or table.get("head_steps", 0) + table.get("batches", 0))
 

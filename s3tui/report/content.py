@@ -15,8 +15,8 @@ from s3tui.plot.load import Drawn, groups_of
 from s3tui.report.blocks import Block, Heading, Picture, Table, Text
 from s3tui.report.race_view import RaceView
 from s3tui.report.races import races
-from s3tui.results.standings import Standing, score, standings, written
-from s3tui.results.summary import Contest, comparisons, grouped, without_result
+from s3tui.results.standings import Standing, comparisons, constants, score, standings, written
+from s3tui.results.summary import Contest, grouped, without_result
 from s3tui.results.verdicts import AGREEMENT, Diagnosis, Founding, diagnose
 from s3tui.runs.records.process import Exit, Process, read_exit, read_process
 from s3tui.runs.status import Done
@@ -81,7 +81,7 @@ def _results(found: Sequence[FoundRun]) -> Iterator[Block]:
         yield Table(head, cells, frozenset({2, 3, 4, 5, 7, 8, 9, 11, 12, 14, 15}), strong)
         yield from map(Text, _about(contest))
         yield from _about_searches(contest, diagnosis)
-        yield from (Text(sentence) for sentence in comparisons(standing.row for standing in contest))
+        yield from (Text(sentence) for sentence in comparisons(contest))
     yield Text(INTERVALS if contests else "No run is finished.")
 
 
@@ -98,14 +98,10 @@ def _cells(standing: Standing, founding: Founding) -> list[str]:
 def _about(contest: Sequence[Standing]) -> Iterator[str]:
     """The test rows, and what a constant answer scores on them."""
     sizes = sorted({standing.row.rows for standing in contest if standing.row.rows is not None})
-    constants = sorted({points(standing.row.constant) for standing in contest if standing.row.constant is not None})
     if sizes:
         yield f"Rows of the test split: {', '.join(map(count, sizes))}."
-    if constants:
-        yield (
-            "Always the same answer, the most frequent one (or the mean) of the training split, scores "
-            f"{', '.join(constants)}."
-        )
+    for text in constants([standing.row for standing in contest]):
+        yield f"Majority baseline (always the most frequent answer of the training split, or its mean): {text}."
 
 
 def _about_searches(contest: Sequence[Standing], diagnosis: Diagnosis) -> Iterator[Block]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.run.errors import S3Error
 from s3tui.race.answer import Answer, Finalist
+from s3tui.race.decide import Arm, Place
 from s3tui.race.facts import answer, arms_of, compute
 from s3tui.results.gains import Gain
 from s3tui.scheduling.races import Race, ordinal
@@ -20,6 +21,7 @@ from s3tui.structures.text_map import map_lines
 from s3tui.text.units import count, duration, points
 
 DEFAULT = "runs"  # the workspace that commands take without --in
+MOST_NAMED = 3  # arms in a sentence
 MAP_WIDTH = 10_000  # columns of the map of a structure: nothing is wrapped or cut
 
 
@@ -54,13 +56,24 @@ def _unfinished(race: Race) -> Iterator[str]:
     decision = race.decision
     fates = [place.fate for place in decision.places.values()]
     if decision.halted:
-        stopped = ", ".join(decision.halted)
+        more = len(decision.halted) - MOST_NAMED
+        stopped = ", ".join(decision.halted[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         yield f"The race {race.name} waits for what was stopped: {stopped}; s3tui resume goes on, s3tui cancel drops it"
     elif decision.over:
         yield f"The race {race.name} has no answer: {_failed(race)} of {len(fates)} arms failed, none is confirmed"
     else:
         counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
-        yield f"The race {race.name} is under way: {counts}"
+        yield f"The race {race.name} is under way: {counts}{'; its budget is spent' if decision.spent else ''}"
+    if not decision.over:
+        yield _so_far(race)
+
+
+def _so_far(race: Race) -> str:
+    """The compute of a race that is not over."""
+    taken = compute(race.record, race.runs, race.decision)
+    left = "" if taken.left_seconds is None else f", about {duration(taken.left_seconds)}"
+    spent = f"{taken.steps:,} steps of search and training, {duration(taken.seconds)}"
+    return f"Compute so far: {spent}; at most {taken.left_steps:,} steps are left{left}"
 
 
 def _failed(race: Race) -> int:
@@ -129,7 +142,7 @@ def _map(race: Race, arm: str) -> Iterator[str]:
 
 def table(race: Race) -> list[list[str]]:
     """How each arm stands: the best of those that came farthest first."""
-    head = ["#", "arm", "step", "rank", "validation", "steps", "time", ""]
+    head = ["#", "arm", "step", "rank", "validation", "steps", "time", "state"]
     arms = {arm.name: arm for arm in arms_of(race.record, race.runs)}
     places = sorted(race.decision.places.items(), key=lambda pair: (-pair[1].step, pair[1].rank))
     rows = []
@@ -137,12 +150,19 @@ def table(race: Race) -> list[list[str]]:
         arm = arms[name]
         rank = f"{ordinal(place.rank)} of {place.of}" if place.step else "-"
         score = points(arm.scores[place.step]) if place.step else "-"
-        fate = ": ".join(filter(None, (place.fate, by_hand(race, name), why_lost(race, name))))
+        fate = ": ".join(filter(None, (_state(arm, place), by_hand(race, name), why_lost(race, name))))
         number = str(race.record.arms.index(name))
         rows.append(
             [number, short_name(name), str(place.step), rank, score, count(arm.steps), duration(arm.seconds), fate]
         )
     return [head, *rows]
+
+
+def _state(arm: Arm, place: Place) -> str:
+    """What becomes of an arm; of one under way also whether it was stopped, or has yet to begin."""
+    if place.fate != "under way":
+        return place.fate
+    return "stopped" if arm.state == "held" else "under way" if arm.begun else "not begun"
 
 
 def why_lost(race: Race, arm: str) -> str:

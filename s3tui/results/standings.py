@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from core.run.methods import MethodRow, method_of
 from s3tui.results.gains import Gain, Group, between, gains
 from s3tui.results.summary import Contest, Groups, Row
-from s3tui.text.units import points
+from s3tui.text.units import count, points
 
 Place = Literal["best", "within noise", "best, not known how sure", ""]
 
@@ -61,6 +62,16 @@ def score(row: Row) -> str:
     return points(row.score_mean) + ("" if row.score_std is None else f" ± {points(row.score_std)}")
 
 
+def constants(rows: Sequence[Row]) -> list[str]:
+    """What a constant answer scores, as `macro_f1 48.72, accuracy 95.00`; several if the rows have not one test split."""
+    found = dict.fromkeys(
+        ((row.metric, points(row.constant)), (row.second_metric, points(row.second_constant)))
+        for row in rows
+        if row.constant is not None
+    )
+    return sorted(", ".join(f"{name} {value}" for name, value in pairs if name) for pairs in found)
+
+
 def written(gain: Gain) -> str:
     """A gain in points, with its interval."""
     text = f"{100 * gain.difference:+.2f}"
@@ -80,3 +91,33 @@ def as_row(standing: Standing) -> dict[str, Any]:
         low, high = gain.interval or (None, None)
         values = [gain.difference, low, high, gain.baseline, gain.pairs, gain.over or None]
     return asdict(standing.row) | {"place": standing.place} | dict(zip(GAINS, values, strict=True))
+
+
+def comparisons(standings: Iterable[Standing]) -> Iterator[str]:
+    """For each budget, a sentence for each search that ran beside a method without one: the difference of scores."""
+    contests: dict[tuple[Contest, int], list[Standing]] = {}
+    for standing in standings:
+        if standing.row.budget is not None:
+            contests.setdefault((standing.row.contest, standing.row.budget), []).append(standing)
+    for (_, budget), contest in contests.items():
+        others = [one.row for one in contest if not _way(one).searches and _way(one).budget != "ignored"]
+        for method in dict.fromkeys(one.row.method for one in contest if _way(one).searches):
+            if others:
+                searched = max((one for one in contest if one.row.method == method), key=lambda one: one.row.score_mean)
+                yield _comparison(budget, searched, max(others, key=lambda row: row.score_mean))
+
+
+def _way(standing: Standing) -> MethodRow:
+    return method_of(standing.row.method)
+
+
+def _comparison(budget: int, standing: Standing, other: Row) -> str:
+    ours, gain = standing.row, standing.gain
+    difference = round(100 * (ours.score_mean - other.score_mean), 2)
+    gained = f"{abs(difference):.2f} points {'above' if difference > 0 else 'below'}" if difference else "the same as"
+    noisy = gain is not None and gain.baseline == other.experiment and gain.within_noise
+    return (
+        f"At a budget of {count(budget)} parameters, {ours.method} ({ours.experiment}, {points(ours.score_mean)}) is "
+        f"{gained} the best without a search, {other.method} ({other.experiment}, {points(other.score_mean)})"
+        f"{', which is within noise' if noisy else ''}; runs: {ours.runs} and {other.runs}."
+    )

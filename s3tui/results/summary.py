@@ -11,11 +11,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.run.events import EventReader, Started
-from core.run.methods import MethodRow, method_of
 from s3tui.runs.records.result import Result
 from s3tui.runs.status import Done
 from s3tui.runs.workspace import FoundRun
-from s3tui.text.units import count, points
 
 # As the event `started` names the types of the backbone, in runs whose results do not.
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
@@ -46,7 +44,8 @@ class Row:
 
     `rows` is the number of test rows, None where it is not known or differs; `standard_error` the mean one of a run's
     score over these rows, not that of the mean: the runs share the rows. `constant` is the score of always giving the
-    most frequent answer of the training split, or its mean. A second metric has a name and a mean if there is one.
+    most frequent answer of the training split, or its mean. A second metric has a name and a mean if there is one, and
+    `second_constant` is that of the constant answer. `left_out` counts the bad rows of the files that no run has read.
     """
 
     experiment: str
@@ -67,6 +66,8 @@ class Row:
     constant: float | None = None
     second_metric: str | None = None
     second_mean: float | None = None
+    second_constant: float | None = None
+    left_out: int = 0
 
     @property
     def contest(self) -> Contest:
@@ -144,6 +145,8 @@ def _row(name: str, precision: str, runs: list[FoundRun]) -> Row:
         constant=_mean([result.constant.get(first.metric) for result in group]),
         second_metric=second,
         second_mean=_mean([result.metrics.get(second) for result in group]) if second else None,
+        second_constant=_mean([result.constant.get(second) for result in group]) if second else None,
+        left_out=max(sum(result.left_out.values()) for result in group),
     )
 
 
@@ -151,38 +154,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     """The mean; None if one of the values is missing."""
     known = [value for value in values if value is not None]
     return statistics.mean(known) if len(known) == len(values) else None
-
-
-def comparisons(rows: Iterable[Row]) -> Iterator[str]:
-    """For each budget, a sentence for each search that ran beside a method without one: the difference of scores."""
-    contests: dict[tuple[Contest, int], list[Row]] = {}
-    for row in rows:
-        if row.budget is not None:
-            contests.setdefault((row.contest, row.budget), []).append(row)
-    for (_, budget), contest in contests.items():
-        others = [row for row in contest if not _way(row).searches and _way(row).budget != "ignored"]
-        for method in dict.fromkeys(row.method for row in contest if _way(row).searches):
-            if others:
-                searched = max((row for row in contest if row.method == method), key=_score)
-                yield _comparison(budget, searched, max(others, key=_score))
-
-
-def _way(row: Row) -> MethodRow:
-    return method_of(row.method)
-
-
-def _score(row: Row) -> float:
-    return row.score_mean
-
-
-def _comparison(budget: int, ours: Row, other: Row) -> str:
-    difference = round(100 * (ours.score_mean - other.score_mean), 2)
-    gained = f"{abs(difference):.2f} points {'above' if difference > 0 else 'below'}" if difference else "the same as"
-    return (
-        f"At a budget of {count(budget)} parameters, {ours.method} ({ours.experiment}, {points(ours.score_mean)}) is "
-        f"{gained} the best without a search, {other.method} ({other.experiment}, {points(other.score_mean)}); "
-        f"runs: {ours.runs} and {other.runs}."
-    )
 
 
 def without_result(runs: Iterable[FoundRun]) -> Iterator[str]:

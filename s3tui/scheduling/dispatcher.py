@@ -24,7 +24,7 @@ from s3tui.scheduling.notices import Notifier
 from s3tui.scheduling.races import advance, has_actions
 from s3tui.scheduling.retry_policy import BACKOFF_SECONDS, after, is_due
 from s3tui.scheduling.shared_searches import SharedSearches
-from s3tui.structures.run_reference import Wait, awaited_run, complete, wait_for
+from s3tui.structures.run_reference import Wait, awaited_run, complete, hand_over, lacks_weights, wait_for
 from s3tui.tracking.start import start_mirrors
 
 PLACING_SECONDS = 1.0  # between two tries to start what waits while nothing has changed
@@ -212,7 +212,8 @@ class Dispatcher:
             clock = time.strftime("%H:%M:%S", time.localtime(run.queue.not_before))
             return f"{run.queue.reason}; not before {clock}"
         source = awaited_run(run.spec)
-        return self._completed(run, source, impossible) if source is not None else ""
+        reason = self._completed(run, source, impossible) if source is not None else ""
+        return reason or self._with_weights(run, impossible)
 
     def _completed(self, run: FoundRun, source: str, impossible: set[str]) -> str:
         """Give a run the structure of another; why that cannot be done, empty where it has been."""
@@ -227,6 +228,17 @@ class Dispatcher:
         if not wait.ever:
             impossible.add(run.name)
         return wait.reason
+
+    def _with_weights(self, run: FoundRun, impossible: set[str]) -> str:
+        """Give a run the weights with which its given structure starts; why that cannot be done."""
+        if not lacks_weights(run.spec, run.directory):
+            return ""
+        try:
+            hand_over(run.spec, run.directory, self.workspace)
+        except S3Error as error:
+            impossible.add(run.name)
+            return str(error)
+        return ""
 
 
 def may_start(board: Board) -> bool:

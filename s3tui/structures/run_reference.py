@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.run.errors import RunDirError, S3Error, SpecError, nearest
 from core.run.methods import method_of
 from core.run.rundir import RunDir, read_json, write_json
+from core.run.searched import take
 from core.run.structure import RUN
 from s3tui.runs.records.result import read_result
 from s3tui.runs.status import Done, Queued, Quiet, Running
@@ -54,6 +55,20 @@ def awaited_run(spec: Mapping[str, Any]) -> str | None:
         return None
     name: str = space.get("name", "")
     return name.removeprefix(RUN) if name.startswith(RUN) else None
+
+
+def lacks_weights(spec: Mapping[str, Any], directory: RunDir) -> bool:
+    """Whether a given structure is to start with the weights of another run, which have not been copied yet."""
+    is_given = method_of(spec.get("method")).is_given
+    return is_given and spec.get("retrain", {}).get("start") == "searched" and not directory.search.exists()
+
+
+def hand_over(spec: Mapping[str, Any], directory: RunDir, workspace: Workspace) -> None:
+    """Copy the weights that the run has learned whose structure is given; raises S3Error if it has none."""
+    source = spec["space"]["name"].removeprefix(RUN)
+    if not workspace.run(source).search.exists():
+        raise SpecError(f"{source} has no weights of a search to start with", 'set retrain.start = "scratch"')
+    take(directory, workspace.run(source), source)
 
 
 @dataclass(frozen=True)

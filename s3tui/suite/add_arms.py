@@ -12,7 +12,7 @@ from core.run.limit import Limit, write_limit
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from s3tui.launchers.base import RefusedError
-from s3tui.race.facts import arms_of, search_steps
+from s3tui.race.facts import searches_of
 from s3tui.race.record import Record, fresh_seeds, write_race
 from s3tui.runs.records.queue import Queue, queued, read_queue
 from s3tui.runs.workspace import Workspace
@@ -116,12 +116,12 @@ def _spec(workspace: Workspace, race: Race, record: Record, i: int, values: Poin
 
 def _check_room(race: Race, record: Record, specs: list[RunSpec]) -> None:
     """Raise RefusedError where a budget in steps has no room for these arms beside what is planned."""
-    searches = tuple(arm.search_steps for arm in arms_of(record, race.runs))
-    more = tuple(search_steps(spec.model_dump()) for spec in specs)
-    before, after = record.rules.sizes(searches), record.rules.sizes((*searches, *more))
-    if after[0] < len(searches) + len(more) or any(a < b for a, b in zip(after, before, strict=True)):
+    there = [race.runs[name].spec if name in race.runs else {} for name in record.arms]
+    searches = searches_of([*there, *(spec.model_dump(mode="json") for spec in specs)])
+    before, after = record.rules.sizes(searches[: len(there)]), record.rules.sizes(searches)
+    if after[0] < len(searches) or any(a < b for a, b in zip(after, before, strict=True)):
         budget = f"the budget of {record.rules.budget_steps:,} steps"
-        raise RefusedError(f"{budget} has no room for {len(more)} more arms", "add fewer, or raise it in the suite")
+        raise RefusedError(f"{budget} has no room for {len(specs)} more arms", "add fewer, or raise it in the suite")
 
 
 def _make(workspace: Workspace, directory: RunDir, race: Race, record: Record, i: int, spec: RunSpec) -> None:

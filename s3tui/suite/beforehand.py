@@ -16,7 +16,9 @@ from core.run.budgets import check_budget
 from core.run.errors import S3Error
 from core.run.methods import method_of
 from core.run.modelfiles import gguf_file, model_file
-from core.run.spec import FileTask, RunSpec
+from core.run.reader import Reader
+from core.run.spec import RunSpec
+from core.run.task_spec import FileTask
 from core.run.tasks import TASKS
 from s3tui.suite.load import PlannedRun
 from s3tui.suite.preview import key_of, sizes
@@ -71,8 +73,8 @@ def data_of(runs: Sequence[PlannedRun]) -> list[Look]:
         if not isinstance(spec.task, FileTask) and spec.task.name not in TASKS.own:
             continue
         task = {"task": spec.task.model_dump(mode="json"), "data_seed": spec.data_seed}
-        one = asked.setdefault(_key(run), task | {"models": [], "experiments": []})
-        for key, value in (("models", spec.model), ("experiments", run.name.partition("/")[0])):
+        one = asked.setdefault(_key(run), task | {"readers": [], "experiments": []})
+        for key, value in (("readers", Reader.of(spec).to_json()), ("experiments", run.name.partition("/")[0])):
             if value not in one[key]:
                 one[key].append(value)
     looks = looked(list(asked.values())) if asked else []

@@ -21,8 +21,8 @@ def lines(look: Look) -> Iterator[str]:
         yield "regression: a number is predicted"
     if look.get("labels"):
         yield _labels(look["labels"])
-    for model, found in look["lengths"].items():
-        yield _lengths(model, found)
+    for label, found in look["lengths"].items():
+        yield _lengths(label.replace(found["model"], Path(found["model"]).name, 1), found)
 
 
 def _labels(counts: dict[str, int]) -> str:
@@ -31,13 +31,13 @@ def _labels(counts: dict[str, int]) -> str:
     return f"{len(counts):,} classes: {', '.join(f'{label!r} {count:,}' for label, count in most)}{more}"
 
 
-def _lengths(model: str, found: dict[str, Any]) -> str:
+def _lengths(label: str, found: dict[str, Any]) -> str:
     if "unknown" in found:
         return f"tokens: unknown, as {found['unknown']}"
     sampled = f" of {found['texts']:,} sampled texts" if found["sampled"] else ""
     cut = f"{found['cut']:,}{sampled} are cut" if found["cut"] else f"none{sampled} is cut"
     lengths = f"median {found['median']:,}, longest {found['longest']:,}"
-    return f"tokens of {Path(model).name}: {lengths}; {cut} at {found['max_length']:,}"
+    return f"tokens of {label}: {lengths}; {cut} at {found['max_length']:,}"
 
 
 def examples(look: Look) -> Iterator[str]:

@@ -15,12 +15,18 @@ from s3tui.system.child import PYTHON, surroundings
 Found = dict[str, Any]
 
 
-def examine(model: str, spaces: Sequence[SpaceSpec], exportable: str = "any") -> Found:
+def examine(model: str, spaces: Sequence[SpaceSpec], exportable: str = "any", head: bool = False) -> Found:
     """The answer of `core.sites` for a model; raises its errors."""
     folder = Path(model).expanduser()
+    request = {
+        "model": str(folder.resolve()) if folder.exists() else model,
+        "spaces": [space.model_dump(mode="json") for space in spaces],
+        "exportable": exportable,
+        "head": head,
+    }
     child = subprocess.run(
-        [*PYTHON, "-m", "core.sites", str(folder.resolve()) if folder.exists() else model, exportable],
-        input=json.dumps([space.model_dump(mode="json") for space in spaces]),
+        [*PYTHON, "-m", "core.sites"],
+        input=json.dumps(request),
         capture_output=True,
         check=False,
         text=True,

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.run.errors import DataError, UsageError, nearest
-from core.run.spec import FileTask
+from core.run.reader import Reader
+from core.run.task_spec import FileTask
 from s3tui.suite.beforehand import Look, looked
 
 MODEL = "builtin:minilm"  # of the example suite
@@ -76,7 +77,7 @@ def _usable(keys: dict[str, Any]) -> OwnData:
 
 def _look(keys: dict[str, Any]) -> Look:
     task = FileTask.model_validate(keys).model_dump(mode="json")
-    [look] = looked([{"task": task, "data_seed": 0, "models": [MODEL]}])
+    [look] = looked([{"task": task, "data_seed": 0, "readers": [Reader(MODEL).to_json()]}])
     return look
 
 

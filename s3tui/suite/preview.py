@@ -47,35 +47,48 @@ def look(file: Path, suite: Suite, fresh: bool) -> Preview:
 
 def key_of(spec: RunSpec) -> str:
     """A key for the size of a space on a model."""
-    return f"{spec.model}\n{spec.exportable}\n{spec.space.model_dump_json()}"
+    return f"{_place_of(spec)}\n{spec.space.model_dump_json()}"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What spaces are measured on."""
+
+    model: str
+    exportable: Exportable
+    head: bool
+
+
+def _place_of(spec: RunSpec) -> _Place:
+    return _Place(spec.model, spec.exportable, spec.head)
 
 
 def sizes(specs: Iterable[RunSpec]) -> dict[str, Size]:
     """The sizes of all spaces, by `key_of`: a child process builds each model without weights, which takes seconds."""
-    unknown: dict[tuple[str, Exportable], dict[str, SpaceSpec]] = {}
+    unknown: dict[_Place, dict[str, RunSpec]] = {}
     found: dict[str, Size] = {}
     for spec in specs:
-        key, place = key_of(spec), (spec.model, spec.exportable)
+        key, place = key_of(spec), _place_of(spec)
         if not method_of(spec.method).has_space or key in found or key in unknown.get(place, {}):
             continue
-        size = known_sizes.known(spec.model, spec.space, spec.exportable)
+        size = known_sizes.known(spec)
         if size is not None:
             found[key] = size
         else:
-            unknown.setdefault(place, {})[key] = spec.space
-    for (model, exportable), spaces in unknown.items():
-        measured = _on_model(model, exportable, list(spaces.values()))
-        for (key, space), size in zip(spaces.items(), measured, strict=True):
+            unknown.setdefault(place, {})[key] = spec
+    for place, asked in unknown.items():
+        measured = _on_model(place, [spec.space for spec in asked.values()])
+        for (key, spec), size in zip(asked.items(), measured, strict=True):
             found[key] = size
-            known_sizes.keep(model, space, exportable, size)
+            known_sizes.keep(spec, size)
     return found
 
 
-def _on_model(model: str, exportable: Exportable, spaces: Sequence[SpaceSpec]) -> list[Size]:
+def _on_model(place: _Place, spaces: Sequence[SpaceSpec]) -> list[Size]:
     from s3tui.suite.model_sites import examine
 
     try:
-        found: dict[str, Any] = examine(model, spaces, exportable)
+        found: dict[str, Any] = examine(place.model, spaces, place.exportable, place.head)
         return [
             Size(
                 one["candidates"], one["parameters"], found["parameters"], one["problem"], one["smallest"],

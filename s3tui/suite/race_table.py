@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 
 from core.run.methods import method_of
 from core.run.spec import RunSpec
-from s3tui.race.facts import search_steps
+from s3tui.race.facts import searches_of
 from s3tui.race.record import Rules
 from s3tui.suite.validate import read_table
 from s3tui.text.problems import Key, Problems
@@ -104,11 +104,11 @@ def check_arms(rules: Rules, specs: Sequence[RunSpec], key: Key, problems: Probl
 
 def _check_steps(rules: Rules, specs: Sequence[RunSpec], key: Key, problems: Problems) -> None:
     """Report a budget in steps that cannot be counted, or is too small for the first rung and the confirmations."""
-    written = [spec.model_dump() for spec in specs]
+    written = [spec.model_dump(mode="json") for spec in specs]
     if any(table.get("search", {}).get("epochs") and _reads_search(table) for table in written):
         problems.add(key, "is in steps, so searches must be too: give search.max_steps, or a time")
         return
-    searches = tuple(map(search_steps, written))
+    searches = searches_of(written)
     needed = sum(searches) + len(searches) * rules.rungs[0] + rules.confirmation_steps
     if rules.sizes(searches)[0] < len(specs):
         problems.add(key, f"{len(specs)} arms up to step {rules.rungs[0]} and the confirmations take {needed:,} steps")

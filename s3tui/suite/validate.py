@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from core.run.errors import nearest, quoted
 from core.run.methods import FULL, OWN_TABLES
 from core.run.spaces import LIBRARY, library_space
-from core.run.spec import FileTask, NamedTask, RunSpec
+from core.run.spec import RunSpec
+from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import TASKS
 from s3tui.text.problems import Key, Problems, unknown_key
 from s3tui.text.toml_types import RULE

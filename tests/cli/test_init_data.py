@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from processes import DEADLINE
 
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.tasks import load_task
 from core.tasks.columns import describe
 from s3tui.suite.load import load

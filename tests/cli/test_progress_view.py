@@ -29,6 +29,7 @@ def test_a_row_tells_all_that_matters_and_fits(width):
     for part in ("by-chance/seed=1", "retrain", "3/300", "1.500/-", "9,076/9,086"):
         assert part in lines[2]
     assert lines[3].strip() == "1 of 5 done, 1 failed, 2 running, 1 waiting, 1m 05s"
+    assert str(Tally(16, 4, 0, 2, 1.0, resting=7)) == "4 of 16 done, 2 running, 7 at a rung, 3 waiting"
 
 
 def test_a_narrow_terminal_keeps_the_essentials():

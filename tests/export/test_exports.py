@@ -22,7 +22,8 @@ import core
 from core.export.card import card
 from core.export.source import read_source
 from core.export.writing import export
-from core.model.backbone import load_backbone
+from core.model.backbone import Backbone, load_backbone
+from core.model.deltafile import read_delta
 from core.run.errors import EXIT_OK, EXIT_USAGE, ModelError, RunDirError, S3Error
 from core.run.events import read_events
 from core.run.given import given_space
@@ -49,8 +50,11 @@ RUNS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
     "roberta": ("roberta", {"attn.*": ["lora(rank=1)"]}, ("merged", "peft")),
     "t5": ("t5", {"{attn,cross}.{q,v}": ["lora(rank=1)"], "norm.*": ["lnfit"]}, ("merged", "peft")),
     "gpt2": ("gpt2", {"attn.qkv": ["lora(rank=2)", "bitfit"]}, ("merged", "peft")),
+    "headed": ("gpt2", {"attn.qkv": ["lora(rank=2)", "bitfit"]}, ("merged", "peft")),
     "adapters": ("bert", {"block.ffn": ["adapter(bottleneck=1)"], "attn.q": ["lora(rank=1)"]}, ("delta",)),
 }
+# How rows are read, where that is not as usual.
+READ: dict[str, dict[str, Any]] = {"headed": {"head": True}, "gpt2": {"prompt": "{text} mood ", "shots": 2}}
 CASES = [(name, kind) for name, (_, _, kinds) in RUNS.items() for kind in kinds if kind != "delta"]
 
 LOADER = """
@@ -83,7 +87,7 @@ def runs(tmp_path_factory) -> dict[str, RunDir]:
             save_model(family, root / family)
         spec = run_spec(
             root / family, data, method="fixed", budget=None, space=space(table),
-            retrain={"max_steps": 3, "eval_every": 3, "learning_rate": 0.05},
+            retrain={"max_steps": 3, "eval_every": 3, "learning_rate": 0.05}, **READ.get(name, {}),
         )  # fmt: skip
         made[name] = make_run(root / name, spec)
         assert execute(made[name]) == EXIT_OK
@@ -92,10 +96,21 @@ def runs(tmp_path_factory) -> dict[str, RunDir]:
 
 def base_of(run: RunDir, family: str) -> Any:
     """The model of a run with the delta of its file, as `load_delta` gives it."""
-    backbone = load_backbone(read_json(run.spec)["model"], 2, False, torch.device("cpu"), torch.float32, 5)
+    backbone = plain(run)
     core.load_delta(backbone.model, run.path)
     with torch.no_grad():
-        return backbone.model(**batch(family)).logits
+        return backbone.model(**tokens(run, family)).logits
+
+
+def plain(run: RunDir) -> Backbone:
+    """The model of a run as it was before."""
+    spec = read_json(run.spec)
+    return load_backbone(spec["model"], 2, False, torch.device("cpu"), torch.float32, 5, spec["head"])
+
+
+def tokens(run: RunDir, family: str) -> dict[str, torch.Tensor]:
+    """A batch of the family, without its labels where those are for a model that writes."""
+    return {key: x for key, x in batch(family).items() if key != "labels" or not read_json(run.spec)["head"]}
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +121,11 @@ def loaded(runs, tmp_path_factory) -> dict[tuple[str, str], Path]:
     for name, kind in CASES:
         family = RUNS[name][0]
         told = export(runs[name].path, kind, root / name / kind)
-        torch.save(batch(family), root / f"{family}.pt")
+        torch.save(tokens(runs[name], family), root / f"{name}.pt")
         kinds = {"t5": "AutoModelForSeq2SeqLM", "gpt2": "AutoModelForCausalLM"}
         cases.append(
             {"kind": kind, "folder": told["folder"], "base": read_json(runs[name].spec)["model"],
-             "batch": str(root / f"{family}.pt"), "class": kinds.get(family, "AutoModelForSequenceClassification")}
+             "batch": str(root / f"{name}.pt"), "class": kinds.get(name, "AutoModelForSequenceClassification")}
         )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", LOADER], input=json.dumps(cases), capture_output=True, text=True, cwd=root
@@ -124,9 +139,29 @@ def test_an_export_gives_the_same_logits_in_a_process_without_this_project(runs,
     expected = base_of(runs[name], RUNS[name][0])
     found = torch.load(loaded[name, kind] / "logits.pt")
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
-    backbone = load_backbone(read_json(runs[name].spec)["model"], 2, False, torch.device("cpu"), torch.float32, 5)
     with torch.no_grad():
-        assert (backbone.model(**batch(RUNS[name][0])).logits - expected).abs().max() > 1e-3
+        before = plain(runs[name]).model(**tokens(runs[name], RUNS[name][0])).logits
+    assert (before - expected).abs().max() > 1e-3
+
+
+def test_an_export_has_the_prompt_with_its_examples_and_the_token_of_padding(runs, loaded):
+    frame = (loaded["gpt2", "merged"] / "prompt.txt").read_text()
+    assert frame == read_delta(runs["gpt2"].path).reading.prompt
+    *examples, row = frame.split("\n\n")
+    assert row == "{text} mood "
+    assert sorted(example.rpartition(" mood ")[2] for example in examples) == ["bad", "good"]
+    card = (loaded["gpt2", "merged"] / "README.md").read_text()
+    assert "It was trained on the prompt in `prompt.txt`" in card
+    assert examples[0] not in card
+    assert (loaded["t5", "peft"] / "prompt.txt").read_text() == "reviews text: {text}"
+    assert not (loaded["bert", "peft"] / "prompt.txt").exists()
+    headed = plain(runs["headed"]).model
+    headed.config.pad_token_id = None
+    core.load_delta(headed, runs["headed"].path).detach()
+    assert headed.config.pad_token_id is None
+    core.load_delta(headed, runs["headed"].path)
+    assert headed.config.pad_token_id == read_delta(runs["headed"].path).reading.padding == 0
+    assert headed.config.id2label == {0: "bad", 1: "good"}
 
 
 def test_a_lora_config_names_every_module_with_its_rank_and_alpha(loaded):

@@ -18,7 +18,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from core.run.errors import DataError
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.tasks import Task, identity, load_task
 from core.tasks.delimited import SEPARATORS
 from core.tasks.reading import EXTENSIONS, read_content

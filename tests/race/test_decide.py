@@ -138,8 +138,10 @@ def test_a_budget_in_seconds_ends_the_race_with_what_there_is():
     # 60 s are spent, and 30 steps of a confirmation take as many again: no arm goes on, what has not begun is left out.
     assert decision.spent
     assert (decision.promote, decision.withdraw, decision.confirm) == ({}, ("c",), ())
+    assert [decision.places[name].fate for name in "ab"] == ["waits", "waits"]  # who is confirmed is not known yet
     decision = decide(rules, [*arms[:2], replace(arms[2], state="lost")], ())
     assert decision.confirm == ("b",)
+    assert [decision.places[name].fate for name in "ab"] == ["dropped", "final"]
     # It stays spent once the confirmation runs: nobody goes on beside it.
     arms[2] = replace(arms[2], state="lost")
     under_way = decide(rules, arms, [Confirmation("b", "open", 15, 30.0)])

@@ -5,14 +5,19 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
-from processes import DEADLINE, SUITE, drive, kill, wait_until
+from processes import DEADLINE, STAND_IN, SUITE, drive, kill, nothing_left, wait_until
 
+from core.run.errors import UsageError
 from core.run.limit import read_limit
+from s3tui.cli.commands.race import from_data
 from s3tui.runs.status import Paused, Running
 from s3tui.runs.workspace import find_runs, read_run
 from s3tui.scheduling.control import cancel, hold
+from s3tui.scheduling.dispatcher import Settings
+from s3tui.suite import race_suite
 
 HEAD = SUITE.replace('"succeed"', '"races"').replace("budget = 4e-4\n", "budget = 4e-4\nretrain.eval_every = 10\n")
 # Arms with the seed 13 diverge after the first rung.
@@ -76,6 +81,49 @@ def test_a_race_ends_with_an_answer_and_tests_only_what_it_confirms(run, s3tui, 
     assert out.count("lost: diverged: the loss is nan") == 1
 
 
+def test_arms_that_differ_in_a_rate_share_one_search_and_a_budget_counts_it_once(run, s3tui, tmp_path):
+    rates = "matrix = { retrain.learning_rate = [1e-3, 2e-3, 3e-3] }\nsearch.max_steps = 20\n"
+    exact = 20 + 3 * 10 + 10 + 20  # the search, three arms to the first rung, one to the second, the confirmation
+    table = "race = {{ rungs = [10, 20], keep = 0.4, confirm = 1, final = 1, budget = {} }}\n"
+    code, _, err = run(f"[experiment.best]\n{table.format(exact - 11)}{rates}", head=HEAD)
+    assert (code, f"3 arms up to step 10 and the confirmations take {exact - 10} steps" in err) == (2, True)
+    code, _, err = run(f"[experiment.best]\n{table.format(exact)}{rates}", head=HEAD)
+    assert code == 0, err
+    race = shown(s3tui, tmp_path)
+    arms = [(arm["steps"] - arm["limit"], arm["fate"]) for arm in race["arms"]]
+    assert [steps for steps, _ in arms] == [20, 0, 0]
+    assert [fate for _, fate in arms].count("final") == 1
+    assert race["steps"] == exact
+
+
+def test_a_data_file_becomes_a_race_and_the_same_command_again_goes_on_with_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    short = race_suite.TEXT.replace("[100, 300, 900]", "[10, 20]").replace(
+        "confirm = 3, final = 2", "confirm = 1, final = 1"
+    )
+    short = short.replace("[5e-3, 1e-2, 2e-2]", "[1e-3]").replace('"saliency", "random", "fixed"', '"random"')
+    monkeypatch.setattr(race_suite, "TEXT", short.replace("eval_every = 50", "eval_every = 10"))
+    Path("films.csv").write_text("title,stars\n" + "a good film,1\na bad film,0\n" * 20)
+    settings = Settings(STAND_IN, backoff=0.1)
+
+    def race():
+        return from_data(Path("films.csv"), ["title"], "stars", "0.04%", None, "races", None, False, settings)
+
+    with nothing_left(tmp_path / "runs"):
+        assert race() == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("films.csv: text in title; label in stars\n")
+        assert "Train method=" in out
+        assert "wrote films-race.toml; the same command, or s3tui run films-race.toml, goes on with the race" in err
+        before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("events.jsonl")}
+        assert race() == 0
+    assert "Train method=" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("events.jsonl")}
+    Path("films-race.toml").write_text(Path("films-race.toml").read_text() + "# mine\n")
+    with pytest.raises(UsageError, match="films-race.toml exists already: s3tui run films-race.toml goes on with it"):
+        race()
+
+
 def test_the_same_command_again_repeats_nothing_and_fresh_begins_anew(run, s3tui, workspace, tmp_path):
     run(SMALL, head=HEAD)
     before = {path: path.stat().st_mtime_ns for path in workspace.path.rglob("events.jsonl")}
@@ -130,6 +178,9 @@ def test_a_stopped_arm_halts_the_race_until_it_is_resumed(suite, s3tui, workspac
     out, err = process.communicate(timeout=DEADLINE)
     assert "waits for what was stopped: best/seed=0" in out, err
     assert shown(s3tui, tmp_path)["halted"] == ["best/seed=0"]
+    out = s3tui("race", "show", "best", "--in", tmp_path / "runs")[1]
+    assert {line.split()[-1] for line in out.splitlines()[1:4]} == {"stopped", "waits"}
+    assert "\nCompute so far: " in out
     assert {read_limit(run.directory).steps for run in find_runs(workspace.path)} == {10}
     process = drive(file)
     assert "Train " in process.communicate(timeout=DEADLINE)[0]

@@ -11,8 +11,8 @@ from core.run.events import EventWriter, Started
 from core.run.rundir import RunDir, write_json
 from s3tui.cli import results_table
 from s3tui.cli.results_table import print_csv, print_json, print_table
-from s3tui.results.standings import standings
-from s3tui.results.summary import comparisons, grouped, rows_of, without_seed
+from s3tui.results.standings import comparisons, standings
+from s3tui.results.summary import grouped, rows_of, without_seed
 from s3tui.runs.workspace import find_runs
 
 
@@ -121,7 +121,7 @@ def test_the_gain_of_the_search_is_told_against_the_best_other_at_the_budget(fin
     finished("r/seed=1", 0.57, 1, method="random")
     finished("f", 0.52, method="fixed")
     finished("all", 0.9, method="full", budget=None)
-    assert list(comparisons(results(tmp_path))) == [
+    assert list(comparisons(placed(tmp_path))) == [
         "At a budget of 9,086 parameters, s3 (s, 61.00) is 5.00 points above the best without a search, "
         "random (r, 56.00); runs: 1 and 2."
     ]
@@ -132,7 +132,7 @@ def test_each_search_is_told_against_what_was_not_searched(finished, tmp_path):
     finished("b", 0.7, method="bipeft")
     finished("r", 0.55, method="random")
     finished("all", 0.9, method="full")  # with the budget of the defaults, which binds it to nothing
-    assert list(comparisons(results(tmp_path))) == [
+    assert list(comparisons(placed(tmp_path))) == [
         f"At a budget of 9,086 parameters, {ours} points above the best without a search, random (r, 55.00); "
         "runs: 1 and 1."
         for ours in ("bipeft (b, 70.00) is 15.00", "s3 (s, 61.00) is 6.00")
@@ -142,14 +142,14 @@ def test_each_search_is_told_against_what_was_not_searched(finished, tmp_path):
 def test_two_searches_alone_are_no_comparison(finished, tmp_path):
     finished("s", 0.61)
     finished("b", 0.7, method="bipeft")
-    assert list(comparisons(results(tmp_path))) == []
+    assert list(comparisons(placed(tmp_path))) == []
 
 
 @pytest.mark.parametrize(("other", "words"), [(0.625, "is 1.50 points below"), (0.61, "is the same as")])
 def test_a_loss_and_a_tie_are_told_too(finished, tmp_path, other, words):
     finished("s", 0.61)
     finished("r", other, method="random")
-    (sentence,) = comparisons(results(tmp_path))
+    (sentence,) = comparisons(placed(tmp_path))
     assert words in sentence
 
 
@@ -157,7 +157,7 @@ def test_no_sentence_compares_across_budgets_or_tasks(finished, tmp_path):
     finished("s", 0.61)
     finished("r", 0.5, method="random", budget=BUDGET + 1)
     finished("q", 0.5, method="random", task="other")
-    assert list(comparisons(results(tmp_path))) == []
+    assert list(comparisons(placed(tmp_path))) == []
 
 
 def test_json_has_the_promised_keys_and_unrounded_numbers(finished, tmp_path, capsys):
@@ -177,7 +177,8 @@ def test_csv_can_be_read_back(finished, tmp_path, capsys):
 
 
 def test_the_table_marks_what_is_best_and_says_how_sure_that_is(finished, tmp_path, capsys):
-    known = {"rows": 640, "constant": {"accuracy": 0.2}, "metrics": {"accuracy": 0.5, "macro_f1": 0.4}}
+    known = {"rows": 640, "metrics": {"accuracy": 0.5, "macro_f1": 0.4}, "left_out": {"have no 'text'": 5, "other": 3}}
+    known["constant"] = {"accuracy": 0.2, "macro_f1": 0.1}
     finished("s", 0.61, standard_error=0.0125, **known)
     finished("r", 0.50, method="random", standard_error=0.0125, **known)
     finished("f/seed=0", 0.59, 0, method="fixed", standard_error=0.0125, **known)
@@ -192,7 +193,12 @@ def test_the_table_marks_what_is_best_and_says_how_sure_that_is(finished, tmp_pa
         "test: accuracy x 100 on t (640 test rows), model m; ± standard deviation over seeds; "
         "s.e. standard error of one run over the test rows" in lines
     )
-    assert "always the most frequent answer, or the mean, scores 20.00" in lines
+    assert "majority baseline (always the most frequent answer, or the mean): accuracy 20.00, macro_f1 10.00" in lines
+    assert '8 bad rows of the data left out: on_bad_rows = "drop"' in lines
+    assert (
+        "At a budget of 9,086 parameters, s3 (s, 61.00) is 1.00 points above the best without a search, "
+        "fixed (f, 60.00), which is within noise; runs: 1 and 2." in lines
+    )
     assert "~ within noise: the 95 % interval of the difference to the best covers 0" in lines
     assert "gain: over the best baseline; 95 % interval over rows" in lines
 

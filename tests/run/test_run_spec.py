@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 from core.run.added import not_in_digest
 from core.run.errors import SpecError
 from core.run.spaces import inline_space, library_space
-from core.run.spec import PAPER_RUN, PAPER_TASK, FileTask, NamedTask, RunSpec
+from core.run.spec import PAPER_RUN, PAPER_TASK, RunSpec
+from core.run.task_spec import FileTask, NamedTask
 from core.run.training import (
+    PAPER_RETRAIN,
     PAPER_SEARCH,
     BipeftSettings,
     FixedSettings,
@@ -53,7 +56,7 @@ OTHER_TRAINING = {
     "warmup_steps": 3,
     "clip": 1.0,
 }
-OTHER_RETRAIN = OTHER_TRAINING | {"start": "searched"}
+OTHER_RETRAIN = OTHER_TRAINING | {"start": "scratch"}
 OTHER_SEARCH = OTHER_TRAINING | {
     "validation_batch_size": 32,
     "alpha_learning_rate": 0.2,
@@ -95,6 +98,10 @@ OTHER_FILE = {
 }
 OTHER_RUN = {
     "exportable": "peft",
+    "head": True,
+    "prompt": "{text} ",
+    "shots": 4,
+    "on_long_rows": "drop",
     "model": "other",
     "task": FILE,
     "space": library_space("lora"),
@@ -233,8 +240,8 @@ def test_a_run_of_before_steps_were_balanced_keeps_its_steps_and_its_digest():
     """Settings and digest as version 0.1.0 wrote them (`tiny/all` of its archive)."""
     queries = {"name": "queries", "groups": [{"attn.{q,v}": ["lora(rank=1)"]}]}
     named = {"name": "icd10-chapter", "per_class": 40, "max_length": 16}
-    search = {"max_steps": 12, "batch_size": 8, "eval_every": 6, "learning_rate": 0.01}
-    retrain = {"max_steps": 30, "batch_size": 16, "eval_every": 10, "learning_rate": 0.03}
+    search = {"max_steps": 12, "batch_size": 8, "eval_every": 6, "learning_rate": 0.01, "warmup_steps": 0}
+    retrain = {"max_steps": 30, "batch_size": 16, "eval_every": 10, "learning_rate": 0.03, "warmup_steps": 0}
     base = {"model": "example/tiny-bert", "task": named, "space": queries, "method": "fixed", "checkpoint_every": 10}
     now = RunSpec.model_validate(base | {"search": search, "retrain": retrain})
     written = now.model_dump(mode="json")
@@ -278,6 +285,8 @@ def test_a_cut_by_the_network_is_refused_where_p_does_not_decide(how):
 
 def test_a_run_that_may_choose_anything_keeps_its_digest():
     assert "exportable" not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
+    for key in ("head", "prompt", "shots", "on_long_rows"):
+        assert key not in RunSpec.model_validate(spec()).model_dump(exclude=not_in_digest(spec().model_dump()))
     assert spec(exportable="any").digest() == spec().digest() != spec(exportable="peft").digest()
 
 
@@ -468,7 +477,8 @@ def test_the_preset_makes_the_choices_of_the_paper():
     one = spec(preset="paper")
     assert one.search == SearchSettings(epochs=1, **PAPER_SEARCH)
     assert {key: getattr(one, key) for key in PAPER_RUN} == PAPER_RUN
-    assert one == spec(task=NAMED | PAPER_TASK, search=PAPER_SEARCH | {"epochs": 1}, **PAPER_RUN)
+    tables = {"task": NAMED | PAPER_TASK, "search": PAPER_SEARCH | {"epochs": 1}, "retrain": PAPER_RETRAIN}
+    assert one == spec(**tables, **PAPER_RUN)
     assert spec(preset="paper", task=FILE).task == FileTask(**FILE)
     assert reread(one) == one
 
@@ -476,6 +486,7 @@ def test_the_preset_makes_the_choices_of_the_paper():
 def test_every_choice_of_the_preset_is_one_that_exists():
     assert set(PAPER_SEARCH) <= set(SearchSettings.model_fields)
     assert set(PAPER_RUN) <= set(RunSpec.model_fields)
+    assert set(PAPER_RETRAIN) <= set(RetrainSettings.model_fields)
     assert set(PAPER_TASK) <= set(NamedTask.model_fields)
 
 
@@ -546,7 +557,8 @@ def test_a_task_from_files_of_an_earlier_version_keeps_its_digest():
     task = {"path": "reviews.csv", "text": ["title", "body"], "label": "stars", "kind": "auto", "labels": None,
             "max_length": 128}  # fmt: skip
     space = {"name": "all", "groups": [{"attn.q": ["bitfit"]}]}
-    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01})
+    tables = {key: {"learning_rate": 3e-4, "warmup_steps": 0} for key in ("search", "retrain")}
+    then = RunSpec.of_file({"model": "tiny", "task": task, "space": space, "budget": 0.01} | tables)
     assert then.digest() == "da19e8375494"
     assert reread(then).digest() == "da19e8375494"
     assert RunSpec.of_file(then.model_dump(mode="json") | {"task": task | {"encoding": "cp1252"}}) != then
@@ -568,3 +580,17 @@ def test_every_key_is_described():
     for model in (RunSpec, SearchSettings, RetrainSettings, NamedTask, FileTask):
         for name, field in model.model_fields.items():
             assert (field.description or "").endswith("."), f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("papr", "known: paper, chat, or a template that names columns in braces"),
+        ("{text", "a brace that is text is written twice"),
+        ("{text!r}", "a field is the name of a column in braces, without more"),
+        ("{}", "a field is the name of a column in braces, without more"),
+    ],
+)
+def test_a_prompt_that_is_no_template_is_refused(prompt, words):
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        spec(prompt=prompt)

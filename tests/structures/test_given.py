@@ -10,6 +10,7 @@ from stand_in import LAYER, STRUCTURE
 from core.run.given import awaited, given_space
 from core.run.original import to_original
 from core.run.rundir import RunDir, read_json, write_json
+from core.run.searched import read_searched
 from core.run.spec import RunSpec
 from s3tui.suite.load import load
 from s3tui.text.problems import ConfigError
@@ -89,6 +90,20 @@ def test_a_run_whose_source_failed_is_left_and_says_why(run, tmp_path):
     # Once the source is mended, the same command goes on with both.
     assert run(TRANSFER, "--fresh", "source")[0] == 0
     assert run(TRANSFER)[0] == 0
+
+
+def test_the_weights_of_the_source_are_copied_before_a_run_that_starts_with_them(run, tmp_path):
+    code, _, err = run(TRANSFER.replace('task = "rte"', 'retrain.start = "searched"'))
+    assert code == 0, err
+    target, source = (read_searched(RunDir(tmp_path / "runs/first" / name))[0] for name in ("target", "source"))
+    assert target == replace(source, taken_from="first/source")
+
+
+def test_a_run_whose_source_has_learned_no_weights_is_left_and_says_why(run):
+    code, _, err = run(TRANSFER.replace('task = "rte"', 'retrain.start = "searched"') + 'method = "random"\n')
+    assert code == 1
+    assert "target: queued: first/source has no weights of a search to start with" in err
+    assert 'set retrain.start = "scratch"' in err
 
 
 def test_a_run_of_another_suite_of_the_workspace_may_be_named(run, tmp_path):

@@ -62,8 +62,10 @@ def test_what_is_wrong_with_the_data_is_told_of_every_task(validate):
     code, out, err = validate(f"{experiments}[experiment.c]\n{task('label-case.csv')}")
     assert code == 2
     assert err.splitlines() == [
-        "s.toml: task of a: many-empty.csv: 5 of 48 rows have an empty 'text': lines 2, 12, 22, 32, 42",
-        "s.toml: task of a: many-empty.csv: 3 of 48 rows have an empty 'label': lines 5, 21, 37",
+        "s.toml: task of a: many-empty.csv: 5 of 48 rows have an empty 'text': lines 2, 12, 22, 32, 42"
+        '; on_bad_rows = "drop" leaves them out',
+        "s.toml: task of a: many-empty.csv: 3 of 48 rows have an empty 'label': lines 5, 21, 37"
+        '; on_bad_rows = "drop" leaves them out',
         "s.toml: task of b: UPPER.CSV has no column 'txt': did you mean 'text'?",
     ]
     assert "warning: task of c: labels differ only in case or spaces" in out
@@ -130,8 +132,9 @@ def test_the_same_stands_in_the_json(validate):
 def test_problems_of_the_file_itself_stand_in_the_json_too(validate):
     code, out, err = validate("[experiment.a]\nsed = 1\n", "--json")
     assert code == 2
-    assert json.loads(out)["problems"] == err.splitlines()
-    assert json.loads(out)["runs"] == []
+    told = json.loads(out)
+    assert told["problems"] == err.splitlines()
+    assert [told[key] for key in ("runs", "tasks", "spaces", "warnings", "notes")] == [[]] * 5
 
 
 def test_what_is_not_on_this_machine_is_said_to_be_unknown(validate):

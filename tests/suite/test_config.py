@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from core.run.spec import FileTask, RunSpec
+from core.run.spec import RunSpec
+from core.run.task_spec import FileTask
 from s3tui.suite.load import load
 from s3tui.text.problems import ConfigError
 

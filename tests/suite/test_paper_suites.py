@@ -12,8 +12,9 @@ from core.run.spec import PAPER_SEARCH
 from s3tui.suite.load import load
 
 ROOT = Path(__file__).parents[2]
-# offline-glue reads its data from a folder, without which it does not validate: test_offline_suite.py.
-SUITES = sorted(path for path in (ROOT / "suites").glob("*.toml") if not path.name.startswith("offline-"))
+# These read their data from a folder, without which they do not validate: test_offline_suite.py, test_proof_suite.py.
+FROM_FOLDERS = ("offline-", "proof")
+SUITES = sorted(path for path in (ROOT / "suites").glob("*.toml") if not path.name.startswith(FROM_FOLDERS))
 
 # Batch size, epochs, steps between evaluations: of the search, and of the retraining.
 SCRIPTS = {

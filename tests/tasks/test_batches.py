@@ -12,10 +12,11 @@ import torch
 from core.tasks.batches import (
     IGNORED_LABEL,
     encode_classification,
-    encode_text_to_text,
+    encode_split,
     length_sorted_batches,
     target_text,
 )
+from core.tasks.inputs import InputFormat
 from core.tasks.task import Example, Task
 
 WORDS = ["a", "b", "c", "d", "text:", "x:", "y:", "z:", "cb", "Cholera", "Neoplasms"]
@@ -93,7 +94,7 @@ def test_classes_are_integers_and_numbers_are_floats(t5_like):
 def test_text_to_text_has_the_papers_format(t5_like):
     rows = (example(1, "a b", names=["text"]), example(0, "c", names=["text"]))
     task = Task("cb", "classification", ("Cholera", "Neoplasms b"), {"train": rows}, 16, ("accuracy",))
-    encoded = encode_text_to_text(task, "train", t5_like, 16)
+    encoded = encode_split(task, "train", t5_like, InputFormat("text"))
     assert words(t5_like, encoded.input_ids[0]) == "cb text: a b </s>"
     batch = encoded.batch([0, 1])
     assert [words(t5_like, row) for row in batch["labels"].tolist()] == ["Neoplasms b </s>", "Cholera </s>"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.run.errors import DataError
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.tasks import Task, load_task
 
 CORRECT = 'correct them or leave these rows out, or set on_bad_rows = "drop"'
@@ -269,7 +269,9 @@ def test_a_single_class_is_refused(tmp_path):
 
 def test_too_few_rows_to_split_are_refused(tmp_path):
     path = write(tmp_path / "a.jsonl", reviews(9))
-    assert message(path).startswith(f"{path} has too few rows to split 80/10/10 (9): it takes 10 rows")
+    assert message(path).startswith(
+        f"{path} has too few rows to split 80/10/10 (9 rows of 2 classes): it takes 10 rows"
+    )
 
 
 def test_a_label_outside_the_given_set_is_refused_with_its_row(tmp_path):

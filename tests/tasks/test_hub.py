@@ -11,14 +11,14 @@ import datasets
 import pytest
 
 from core.run.errors import DataError
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.tasks import load_task
 
 ROW = {"sentence1": "a", "sentence2": "b", "premise": "a", "hypothesis": "b", "question": "q", "context": "c"}
 ANSWERS = {"answers": {"text": ["c"], "answer_start": [0]}}
 MISSING = """
 from core.run.errors import DataError
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.tasks import load_task
 try:
     load_task(NamedTask(name="superglue-cb"), 0)

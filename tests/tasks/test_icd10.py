@@ -11,13 +11,13 @@ import pytest
 
 from core.run.errors import DataError, SpecError
 from core.run.plugins import resolve
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.run.tasks import TASKS
 from core.tasks import Task, load_task
 
 LISTING = """
 import hashlib
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.tasks import load_task
 task = load_task(NamedTask(name="icd10-chapter", per_class=20), 0)
 print(hashlib.sha256(repr(task).encode()).hexdigest())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.run.errors import DataError
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.run.tasks import TASKS
 from core.tasks import Task, load_task
 from core.tasks.batches import source_text, target_text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.run.errors import DataError
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.tasks import Task, load_task
 
 CASES = Path(__file__).resolve().parents[1] / "data" / "own"

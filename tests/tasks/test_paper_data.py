@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.run.spec import FileTask, NamedTask
+from core.run.task_spec import FileTask, NamedTask
 from core.tasks import Task, load_task
 from core.tasks.batches import source_text, target_text
 from core.tasks.metrics import evaluate

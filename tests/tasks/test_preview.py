@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.run.spec import FileTask, NamedTask
+from core.run.reader import Reader
+from core.run.task_spec import FileTask, NamedTask
 from core.tasks import preview as previewing
 from core.tasks.preview import preview
 
@@ -19,7 +20,9 @@ DATA = CASES.parent
 
 
 def look(path: Path, models: tuple[str, ...] = (), **keys) -> dict:
-    found = preview(FileTask(path=str(path), text="text", label="label", **keys), 0, models)
+    found = preview(
+        FileTask(path=str(path), text="text", label="label", **keys), 0, [Reader(model) for model in models]
+    )
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -84,8 +87,9 @@ def test_a_model_that_is_not_here_leaves_the_lengths_unknown(tmp_path, monkeypat
 def test_every_mistake_is_counted_and_the_rest_is_looked_at_all_the_same():
     found = look(CASES / "many-empty.csv")
     assert said(found, "problems") == [
-        "many-empty.csv: 5 of 48 rows have an empty 'text': lines 2, 12, 22, 32, 42",
-        "many-empty.csv: 3 of 48 rows have an empty 'label': lines 5, 21, 37",
+        "many-empty.csv: 5 of 48 rows have an empty 'text': lines 2, 12, 22, 32, 42; "
+        'on_bad_rows = "drop" leaves them out',
+        "many-empty.csv: 3 of 48 rows have an empty 'label': lines 5, 21, 37; on_bad_rows = \"drop\" leaves them out",
     ]
     assert sum(part["rows"] for part in found["splits"].values()) == 40
     dropped = look(CASES / "many-empty.csv", on_bad_rows="drop")
@@ -118,6 +122,16 @@ def test_every_mistake_is_counted_and_the_rest_is_looked_at_all_the_same():
 )  # fmt: skip
 def test_what_looks_wrong_is_said(name, kind, says):
     assert said(look(CASES / name), kind) == says
+
+
+def test_a_single_bad_row_is_one_and_weighted_classes_need_no_hint_to_weigh_them(tmp_path):
+    rows = [f"text {i},{'rare' if i < 4 else 'common'}\n" for i in range(80)]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows) + ",rare\n")
+    found = look(tmp_path / "a.csv", on_bad_rows="drop", class_weights="balanced")
+    assert f"{tmp_path}/a.csv: line 82 has an empty 'text'; it is left out" in found["warnings"]
+    assert found["warnings"][-1] == (
+        "76 of 80 rows are 'common': always predicting that has an accuracy of 95.0 (the score is macro_f1)"
+    )
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
@@ -181,7 +195,7 @@ def test_a_task_by_name_with_its_rows_in_a_folder_is_looked_at_too(tmp_path):
 
 def test_looking_loads_neither_torch_nor_transformers():
     task = FileTask(path=str(CASES / "UPPER.CSV"), text="text", label="label").model_dump()
-    asked = json.dumps([{"task": task, "data_seed": 0, "models": []}])
+    asked = json.dumps([{"task": task, "data_seed": 0, "readers": []}])
     script = "import sys, core.preview; core.preview.main(); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], input=asked, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["problems"] == []
@@ -191,7 +205,7 @@ def test_looking_loads_neither_torch_nor_transformers():
 
 def test_a_task_of_the_hub_that_is_not_here_is_a_note_and_not_asked_for(tmp_path):
     script = (
-        "import json\nfrom core.run.spec import NamedTask\nfrom core.tasks.preview import preview\n"
+        "import json\nfrom core.run.task_spec import NamedTask\nfrom core.tasks.preview import preview\n"
         "import sys\nfound = preview(NamedTask(name='rte'), 0, ())\n"
         "print(json.dumps([found, 'datasets' in sys.modules]))"
     )

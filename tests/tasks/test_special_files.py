@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.run.errors import DataError
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.tasks import cache, identity
 from core.tasks.reading import read_content
 
@@ -21,7 +21,7 @@ LOADING = """
 import resource, sys
 
 from core.run.errors import DataError
-from core.run.spec import FileTask
+from core.run.task_spec import FileTask
 from core.tasks import identity, load_task
 STEPS = [lambda task: load_task(task, 0), *[identity.of_source] * (sys.argv.pop(1) == "hash")]
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))

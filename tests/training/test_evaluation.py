@@ -15,7 +15,7 @@ from core.model.backbone import Backbone
 from core.run.errors import EXIT_OK, EXIT_USAGE, SpecError
 from core.run.events import Failed, read_events
 from core.run.rundir import read_json
-from core.run.spec import NamedTask
+from core.run.task_spec import NamedTask
 from core.tasks import Task, load_task
 from core.training.data import answering_of, encode
 from core.training.evaluate import evaluate, label_likelihoods
@@ -176,7 +176,7 @@ def test_a_named_task_runs_from_end_to_end(tmp_path, models, root, family, name,
 @pytest.mark.parametrize(
     ("family", "task", "changes", "says"),
     [
-        ("bert", {"name": "squad", "max_length": 24}, {}, "'squad' is answered in free text, which no encoder writes"),
+        ("bert", {"name": "squad", "max_length": 24}, {}, "'squad' is answered in free text, which no head writes"),
         ("bert", {"name": "cola"}, {}, "task.max_length = 128, but"),
         ("gpt2", {"name": "cola"}, {}, "task.max_length = 128, but"),
         ("t5", {"name": "stsb"}, {"evaluation": "rank"}, "'stsb' has no set of labels to rank"),

@@ -213,7 +213,9 @@ def test_a_search_that_never_steadies_takes_all_its_steps_and_still_keeps_the_bu
     assert found.word == "unfinished"
     assert str(found).startswith("unfinished: 6 prunings left undone, ")
     assert found.numbers["prunings_left"] == 6
-    assert "6 prunings left undone" in capfd.readouterr().err  # which is its log.txt
+    log = capfd.readouterr().err.splitlines()  # which is its log.txt
+    assert f"search {found}" in log
+    assert any(line.startswith("structure: ") and "; 6 prunings left undone" in line for line in log)
 
 
 def test_gates_of_positions_and_of_ranks_move_in_turn(root):

@@ -250,7 +250,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(tmp_path, models, reviews, 
 
 
 def _validated(changes: dict) -> dict:
-    from core.run.spec import FileTask
+    from core.run.task_spec import FileTask
 
     return {k: FileTask.model_validate(v) if k == "task" else v for k, v in changes.items()}
 

@@ -71,7 +71,7 @@ def events_of(run: RunDir, kind: type) -> list:
 
 @pytest.fixture
 def source(root, uninterrupted) -> RunDir:
-    """A finished run of s3 on a BERT, trained from scratch."""
+    """A finished run of s3 on a BERT, trained on from the weights of its search."""
     return uninterrupted(spec_of(root))
 
 
@@ -208,8 +208,19 @@ def test_methods_that_learn_no_weights_refuse_to_go_on_from_them(root, method):
 
 def test_the_paper_starts_from_scratch(root):
     spec = spec_of(root)
-    paper = RunSpec.model_validate(spec.model_dump(exclude={"retrain"}) | {"preset": "paper"})
-    assert paper.retrain.start == "scratch"
+    rest = spec.model_dump(exclude={"retrain"})
+    paper = RunSpec.model_validate(rest | {"preset": "paper"})
+    own = RunSpec.model_validate(rest | {"preset": "paper", "retrain": {"start": "searched"}})
+    assert (paper.retrain.start, own.retrain.start) == ("scratch", "searched")
+
+
+@pytest.mark.parametrize(("method", "start"), [("s3", "searched"), ("bipeft", "searched"), ("random", "scratch")])
+def test_by_default_retraining_goes_on_from_learned_weights_where_there_are_any(root, method, start):
+    spec = run_spec(root / "bert", root / "reviews.jsonl", method=method)
+    assert spec.retrain.start == start
+    written = spec.model_dump(mode="json")
+    del written["retrain"]["start"]  # as a version wrote it that had no such key
+    assert RunSpec.of_file(written).retrain.start == "scratch"
 
 
 def test_searches_differ_by_all_settings_but_those_of_retraining(root):

@@ -70,8 +70,10 @@ def retry(patterns: Sequence[str], where: Path | None, as_json: bool) -> int:
 
 def _requeue(patterns: Sequence[str], action: Action, where: Path | None, as_json: bool) -> int:
     workspace, runs = _chosen(patterns, where)
-    code = _print(apply(workspace, runs, action), patterns, as_json)
-    _hint(workspace)
+    outcome = apply(workspace, runs, action)
+    code = _print(outcome, patterns, as_json)
+    if not all(one.refused for one in outcome):
+        _hint(workspace)
     return code
 
 

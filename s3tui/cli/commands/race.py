@@ -132,7 +132,7 @@ def from_data(
     detach: bool,
     settings: Settings | None = None,
 ) -> int:
-    """Write the suite of a race for a data file, and run it."""
+    """Write the suite of a race for a data file, and run it; one that is there already, as it would be, goes on."""
     from s3tui.cli.commands.suite import ask, print_data, run
     from s3tui.suite.own_data import described, name_of
     from s3tui.suite.race_suite import budget_of, check_time, suite_text
@@ -141,11 +141,15 @@ def from_data(
     limit = budget_of(budget)
     check_time(time)
     file = suite or Path(f"{name_of(data)}-race.toml")
-    if file.exists():
-        raise UsageError(f"{file} exists already", f"s3tui run {file} goes on with it; --suite names another")
-    check_output(file)
+    there = file.read_bytes() if file.exists() else None
+    if there is None:
+        check_output(file)
     own = described(data, text, label, ask if sys.stdin.isatty() and sys.stderr.isatty() else None)
-    write_output(file, suite_text(own.keys, file, limit, time, model).encode())
-    print_data(data, own)
-    say(f"wrote {file}; s3tui run {file} goes on with the race if it is interrupted")
+    wanted = suite_text(own.keys, file, limit, time, model).encode()
+    if there not in (None, wanted):
+        raise UsageError(f"{file} exists already", f"s3tui run {file} goes on with it; --suite names another")
+    if there is None:
+        write_output(file, wanted)
+        print_data(data, own)
+        say(f"wrote {file}; the same command, or s3tui run {file}, goes on with the race if it is interrupted")
     return run(file, (), fresh=False, detach=detach, settings=settings)

@@ -88,7 +88,8 @@ def validate(file: Path, as_json: bool) -> int:
         suite = load(file)
     except ConfigError as error:
         if as_json:
-            print(json.dumps({"suite": None, "workspace": None, "runs": [], "tasks": [], "problems": error.problems}))
+            nothing: dict[str, object] = {"runs": [], "tasks": [], "spaces": [], "warnings": [], "notes": []}
+            print(json.dumps({"suite": None, "workspace": None, "problems": error.problems} | nothing))
         raise
     check_launchers(decided(suite.runs, None))
     seen = examine(suite.runs)

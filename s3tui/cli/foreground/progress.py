@@ -24,18 +24,20 @@ WIDE = 80  # from this terminal width on, both losses and the parameters are sho
 
 @dataclass(frozen=True)
 class Tally:
-    """The number of runs in each state, and the elapsed seconds."""
+    """The number of runs in each state, and the elapsed seconds. `resting` are arms of races, at a rung or dropped."""
 
     total: int
     done: int
     failed: int
     running: int
     seconds: float
+    resting: int = 0
 
     def __str__(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        waiting = self.total - self.done - self.failed - self.running
-        return f"{self.done} of {self.total} done{failed}, {self.running} running, {waiting} waiting"
+        resting = f"{self.resting} at a rung, " if self.resting else ""
+        waiting = self.total - self.done - self.failed - self.running - self.resting
+        return f"{self.done} of {self.total} done{failed}, {self.running} running, {resting}{waiting} waiting"
 
 
 class Progress(Protocol):

@@ -92,8 +92,8 @@ class Watcher:
         runs = [self.board.runs[name] for name in self.names if name in self.board.runs]
         done = sum(isinstance(run.status, Done) for run in runs)
         failed = sum(is_over(run) and not isinstance(run.status, Done) and not rests(run) for run in runs)
-        total = len(self.names) + self._done_before
-        return Tally(total, done + self._done_before, failed, running, time.monotonic() - self._since)
+        total, resting = len(self.names) + self._done_before, sum(map(rests, runs))
+        return Tally(total, done + self._done_before, failed, running, time.monotonic() - self._since, resting)
 
     def _events(self, run: FoundRun, watched: Watched) -> None:
         for event in watched.tail.poll():

@@ -22,7 +22,8 @@ class Result:
     """Score, parameters and time; `seconds` is that of the whole run.
 
     `precision` is that of the backbone, `fp32` or `bf16`; empty in results of versions before 0.2. `rows` of the test
-    split, the `standard_error` of the score over them, and the metrics of a `constant` answer came later too.
+    split, the `standard_error` of the score over them, the metrics of a `constant` answer, and the rows `left_out` of the data by
+    what is wrong with them came later too.
     """
 
     task: str
@@ -40,6 +41,7 @@ class Result:
     rows: Count | None = field(default=None, metadata=LATER)
     standard_error: Amount | None = field(default=None, metadata=LATER)
     constant: dict[str, float] = field(default_factory=dict, metadata=LATER)
+    left_out: dict[str, Count] = field(default_factory=dict, metadata=LATER)
 
 
 def read_result(directory: RunDir) -> Result:
