@@ -124,7 +124,7 @@ def opened(workspace: Workspace, folder: Path) -> Iterator[tuple[Terminal, float
     stamp.unlink(missing_ok=True)
     terminal = Terminal([sys.executable, "-c", START, str(workspace.path), str(stamp)])
     try:
-        while not stamp.exists():
+        while not (stamp.exists() and stamp.read_text()):
             terminal.read(0.01)
         yield terminal, float(stamp.read_text())
     finally:
