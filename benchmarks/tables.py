@@ -185,6 +185,8 @@ NOT_SEARCHED = (LORA, BITFIT, RANDOM)
 SEARCHED = Arm("`s3`, going on from the search's weights")
 SCRATCH = Arm("`s3`, from scratch", settings={"retrain.start": "scratch"})
 SLOWER = Arm("`s3`, from scratch at 5e-3", settings={**SCRATCH.settings, **rate(5e-3)})
+IN_FP32 = tuple(Arm(f"{arm.title}, fp32", arm.method, arm.space, precision="fp32") for arm in NOT_SEARCHED)
+RATES = {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
 TWICE = {"retrain.max_steps": 600}
 TWICE_AS_LONG = (
     Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
@@ -197,16 +199,14 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
         e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA
     ),
-    "rates": lambda e: by_setting(
-        e, THREE, NOT_SEARCHED, {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
-    ),
+    "rates": lambda e: by_setting(e, THREE, (*IN_FP32, *NOT_SEARCHED), RATES),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
     "results": lambda e: by_task(e, (LORA, RANDOM, BITFIT, TAYLOR, FISHER, SCRATCH, SEARCHED), FOUR, LORA),
     "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
     "race": lambda e: raced(e, Rules((150, 300), final=1), "bf16"),
     "precision": lambda e: by_task(
-        e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), THREE[:2], RANDOM
+        e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), (THREE[0], THREE[2]), RANDOM
     ),
 }
 

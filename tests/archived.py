@@ -22,7 +22,13 @@ PYTHON = "/home/user/venv/bin/python"
 LOCAL, CLUSTER = "runs", "cluster-runs"  # its workspaces
 SUITES = {LOCAL: "tiny.toml", CLUSTER: "cluster.toml"}
 # Keys that a suite of this version has to have today to mean what it did then.
-MEANT = {"0.1.0": 'step_scale = "shared"'}
+MEANT = {
+    "0.1.0": {
+        "[defaults]": 'step_scale = "shared"',
+        "[defaults.search]": "warmup_steps = 0",
+        "[defaults.retrain]": 'warmup_steps = 0\nstart = "scratch"',
+    }
+}
 SILENT_SLURM = {"sinfo": "echo main", "sbatch": "exit 0"} | dict.fromkeys(
     ("squeue", "scontrol", "scancel", "sacct"), "echo it does not answer; exit 1"
 )
@@ -45,7 +51,9 @@ def unpack(version: str, folder: Path) -> Path:
     root = folder / "experiments"
     for suite in SUITES.values():
         text = (root / suite).read_text()
-        (root / suite).write_text(text.replace("[defaults]", f"[defaults]\n{MEANT.get(version, '')}", 1))
+        for table, keys in MEANT.get(version, {}).items():
+            text = text.replace(table, f"{table}\n{keys}", 1)
+        (root / suite).write_text(text)
     for path in (root / CLUSTER / ".s3tui" / "slurm").rglob("*"):
         if path.is_symlink():
             target = str(path.readlink()).replace(PLACE, str(root))

@@ -59,11 +59,14 @@ def test_a_suite_of_before_finds_its_finished_runs_and_does_none_again(old, vers
 
 
 def test_a_suite_of_before_does_not_mix_its_runs_with_those_of_another_default(old, tmp_path):
-    suite = (old / "tiny.toml").read_text().replace('step_scale = "shared"\n', "")
+    suite = (old / "tiny.toml").read_text()
+    for line in ('step_scale = "shared"', "warmup_steps = 0", 'start = "scratch"'):
+        suite = suite.replace(f"{line}\n", "")
     (old / "as-it-was.toml").write_text(suite)
-    done = command(old, "run", "as-it-was.toml", "--only", "all")
+    done = command(old, "run", "as-it-was.toml", "--only", "searched/seed=0")
     assert done.returncode == 2, done.stderr
     assert "step_scale is 'shared' there and 'balanced' now" in done.stderr
+    assert "search.warmup_steps is 0 there and 0.1 now" in done.stderr
 
 
 def test_old_searches_have_a_verdict_too(old):
