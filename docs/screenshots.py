@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from s3tui.runs.workspace import Workspace
 from s3tui.tui.app import S3App
 from s3tui.tui.screens.run import PANES
+from s3tui.tui.support.seat import Seat
 
 PICTURES = Path(__file__).with_name("img")
 SIZE = (120, 36)
@@ -31,7 +32,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 
 async def picture(workspace: Workspace, name: str, keys: tuple[str, ...]) -> None:
     """Press the keys, wait until what they lead to is drawn, and write it down."""
-    app = S3App(workspace)
+    app = S3App(workspace, seat=Seat.LEFT)
     async with app.run_test(size=SIZE) as pilot:
         await _until(pilot, lambda: app.snapshot.loaded)
         await pilot.pause(0.3)

@@ -59,7 +59,10 @@ def line_of(
     `verdict` is given by whoever has read the structure, which takes longer than all the rest.
     """
     line = replace(_from_files(run, reasons), verdict=verdict)
-    return line if state is None or isinstance(run.status, Done) else _with_state(line, state)
+    if state is None or isinstance(run.status, Done):
+        return line
+    line = _with_state(line, state)
+    return line if isinstance(run.status, (Running, Quiet)) else replace(line, left=None)
 
 
 def _with_state(line: Line, state: RunState) -> Line:

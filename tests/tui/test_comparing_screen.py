@@ -81,7 +81,7 @@ async def test_the_pareto_line_is_of_means_over_seeds_and_a_head_alone_is_a_leve
         assert parameters["first/head"] == 0
         assert parameters["first/small"] < parameters["first/by-chance"] == parameters["first/searched/seed=0"]
         assert front == {"first/head", "first/small", "\0first/searched"}
-        await app.until(lambda: app.shows("of searched", "70", "┄ head alone"))
+        await app.until(lambda: app.shows("± 2.00 mean", "70.00", "┄ head alone"))
         line = next(trace for trace in figure(app).traces if trace.label == "Pareto")
         assert line.curve.y == pytest.approx((69, 69, 70, 70))
         (spread,) = (trace for trace in figure(app).traces if not trace.label)

@@ -1,9 +1,13 @@
 """Keys as hands know them from vi and less, each with one meaning on a screen, and a help that lists them by task."""
 
 import pytest
+from processes import SUITE
 
+from s3tui.race.record import Record, Rules, write_race
 from s3tui.tui.screens.compare import PANES as COMPARED
+from s3tui.tui.screens.race import Race
 from s3tui.tui.screens.run import PANES
+from s3tui.tui.screens.suite_preview import PreviewSuite
 from s3tui.tui.support.keys import task_of
 
 
@@ -100,8 +104,17 @@ async def test_no_key_has_two_meanings_on_a_screen(script, opened, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     script.finished("first/done")
     script.finished("first/other", score=0.6)
+    script.queued("first/best/seed=0", "held")
+    write_race(script.workspace.path / "first/best", Record(Rules((10, 20)), ("best/seed=0",), (9,)))
+    (tmp_path / "suite.toml").write_text(f"{SUITE}[experiment.a]\n")
     async with opened() as app:
         assert not bound_twice(app)
+        app.app.screen.go_to("first/best/seed=0")
+        await app.press("A")
+        await app.until(lambda: isinstance(app.app.screen, Race))
+        assert not bound_twice(app)
+        await app.press("escape")
+        app.app.screen.go_to("first/done")
         for keys, panes in ((["enter"], PANES), (["a", "c"], COMPARED)):
             await app.press(*keys)
             await app.until(lambda: app.shows("1 Loss") or app.shows("1 Curves"))
@@ -111,7 +124,10 @@ async def test_no_key_has_two_meanings_on_a_screen(script, opened, tmp_path, mon
                 assert not bound_twice(app), name
             await app.press("escape")
         await app.press("S")
-        await app.until(lambda: hasattr(app.app.screen, "grid"))
+        await app.until(lambda: app.app.screen.grid.rows)
+        assert not bound_twice(app)
+        await app.press("enter")
+        await app.until(lambda: isinstance(app.app.screen, PreviewSuite))
         assert not bound_twice(app)
 
 

@@ -1,8 +1,15 @@
 """The start of the app: all runs, filtered, sorted, grouped and marked by keys, live."""
 
+import random
+from dataclasses import replace
+
 import pytest
 
+from s3tui.listing.columns import COLUMNS
+from s3tui.listing.run_row import line_of
+from s3tui.runs.workspace import read_run
 from s3tui.tui.screens.runs import Runs
+from s3tui.tui.tables.run_rows import ALWAYS, TellingColumns, shown_columns
 
 
 @pytest.fixture
@@ -151,3 +158,18 @@ async def test_quitting_leaves_at_once_where_nothing_runs(filled, opened):
     async with opened() as app:
         await app.press("q")
         assert not app.app.is_running or app.app._exit
+
+
+def test_the_columns_that_tell_runs_apart_are_those_of_all_runs_however_they_change(script):
+    run = read_run(script.workspace.run(script.finished("first/a").path.relative_to(script.workspace.path)), "first/a")
+    first, place = line_of(run, {}), random.Random(0)
+    telling, lines = TellingColumns(), {}
+    for _ in range(200):
+        name = f"first/{place.randrange(5)}"
+        if place.random() < 0.2:
+            lines.pop(name, None)
+        else:
+            lines[name] = replace(first, name=name, note=place.choice("ab"), score=place.choice((0.1, 0.2)))
+        differ = [c.key for c in shown_columns() if len({COLUMNS[c.key].of(line) for line in lines.values()}) > 1]
+        expected = [c.key for c in shown_columns() if len(lines) < 2 or c.key in ALWAYS or c.key in differ]
+        assert [column.key for column in telling.of(lines)] == expected

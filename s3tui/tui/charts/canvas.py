@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from s3tui.runs.curves import Curve
 from s3tui.tui.charts.axes import Window, looked_at, nice_ticks, ticks_up, written
-from s3tui.tui.charts.figures import FADED, STEP, Figure, View
+from s3tui.tui.charts.figures import FADED, WHOLE, Figure, View
 
 AXIS = FADED  # the colour of axes
 LEVEL = 5  # the colour of a level
@@ -121,7 +121,7 @@ def drawn(figure: Figure, view: View, width: int, height: int) -> list[Line]:
         return []
     _draw(canvas, figure, curves, window)
     return [*_with_left_axis(canvas, dict(zip(up, labels, strict=True)), window, margin),
-            *_lower_axis(canvas, window, margin, figure.x_label == STEP)]  # fmt: skip
+            *_lower_axis(canvas, window, margin, figure.x_label in WHOLE)]  # fmt: skip
 
 
 def _draw(canvas: Canvas, figure: Figure, curves: Sequence[Curve], window: Window) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3tui.plot import matplotlib_figures
 from s3tui.plot.labels import labelled
-from s3tui.tui.charts.figures import FADED, STEP, Figure, Trace, View
+from s3tui.tui.charts.figures import FADED, WHOLE, Figure, Trace, View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -49,7 +49,7 @@ def _drawn(figure: Figure, view: View) -> Picture:
         axes.set_yscale("log")
     axes.set(title=figure.title, xlabel=figure.x_label)
     axes.grid(axis="y", color="0.9", linewidth=0.5)
-    if figure.x_label == STEP:
+    if figure.x_label in WHOLE:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if figure.legend:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

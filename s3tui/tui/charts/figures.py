@@ -10,7 +10,8 @@ from s3tui.runs.curves import Curve, smoothed
 from s3tui.runs.history import HistoryView
 from s3tui.structures.selection_history import Choice, entropies, overlaps
 
-STEP = "step"  # the label of an x axis that has whole numbers only
+STEP, TRAINED = "step", "trained parameters"  # labels of x axes
+WHOLE = (STEP, TRAINED)  # of these that have whole numbers only
 FADED = -1  # of the colours of lines
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 

@@ -12,7 +12,7 @@ from s3tui.results.seed_means import Mean, front_of
 from s3tui.runs.curves import Curve
 from s3tui.runs.history import HistoryView
 from s3tui.tui.charts import figures
-from s3tui.tui.charts.figures import Figure, Trace, View
+from s3tui.tui.charts.figures import TRAINED, Figure, Trace, View
 
 Named = Mapping[str, HistoryView]  # by the run's name in the legend; its position is its colour
 FAR = 50  # the ratio of parameters from which on their axis is logarithmic
@@ -79,7 +79,7 @@ def score_against_parameters(means: Sequence[Mean]) -> Figure:
         names = front_of(trained)
         front = [at(mean) for mean in sorted(trained, key=lambda m: m.parameters) if mean.name in names]
         traces.insert(0, Trace("Pareto", _stairs(front, traces), 5, plain=True))
-    label = "log10 of trained parameters" if far else "trained parameters"
+    label = f"log10 of {TRAINED}" if far else TRAINED
     return Figure(f"mean score over {label}", tuple(traces), label, _of_none(means))
 
 

@@ -41,7 +41,7 @@ RESULTS = (
     Column("seconds", "elapsed", 8, right=True),
 )  # fmt: skip
 POINTS = (
-    Column("front", "", 1), Column("name", "run", 0, name=True), Column("parameters", "trained", 11, right=True),
+    Column("front", "", 1), Column("name", "run", 0, name=True), Column("parameters", "trained", 9, right=True, rank=1),
     Column("score", "test", 7, right=True), Column("verdict", "search", 11, rank=1),
 )  # fmt: skip
 CHOSEN = (
@@ -211,12 +211,12 @@ class PointsPane(ComparePane):
 
 
 def _point_rows(mean: Mean, short: Mapping[str, str], is_front: bool) -> Iterator[Row]:
-    """The runs of a point; above several seeds their mean and standard deviation."""
+    """The runs of a point; above several seeds their mean, the standard deviation where no name shortens it."""
     mark = text("◆" if is_front else "", "accent")
     if mean.spread is not None:
         name = without_seed(short[mean.lines[0].name]) or mean.name
         cells = {
-            "front": mark, "name": text(clean(f"mean ± {points(mean.spread)} of {name}"), "strong"),
+            "front": mark, "name": ((f"± {points(mean.spread)} ", "muted"), *text(clean(f"mean of {name}"), "strong")),
             "parameters": text(count(mean.parameters)), "score": text(f"{points(mean.score)} "),
         }  # fmt: skip
         yield Row(f"\0{mean.name}", cells, heading=True)

@@ -111,9 +111,9 @@ def _subline(line: Line, detail: RunDetail) -> list[Cell]:
     if detail.history.skipped:  # before what may reach beyond the edge
         cells.append(text(f"{detail.history.skipped} damaged lines skipped  ", "warn"))
     named = [
-        ("loss", loss(line.train_loss)), ("val loss", loss(line.validation_loss)), ("test", points(tested(line))),
-        ("search", line.verdict.word if line.verdict else ABSENT),
+        ("test", points(tested(line))), ("search", line.verdict.word if line.verdict else ABSENT),
         ("val", points(validated(line))), ("best val", points(line.best)),
+        ("loss", loss(line.train_loss)), ("val loss", loss(line.validation_loss)),
         ("budget", f"{count(line.used)}/{count(line.budget)}"),
         ("time", duration(line.seconds)), ("left", duration(line.left)),
         ("search of", clean(detail.history.state.search_from) or "-"),

@@ -25,7 +25,7 @@ from s3tui.tui.support.memory import Shown
 from s3tui.tui.support.palette import plain
 from s3tui.tui.tables.arranged_runs import ArrangedRuns
 from s3tui.tui.tables.exported_table import Table, of_lines
-from s3tui.tui.tables.run_rows import grid_columns, shown_columns, telling_columns
+from s3tui.tui.tables.run_rows import TellingColumns, grid_columns, shown_columns
 from s3tui.tui.tables.workspace_headline import headline
 from s3tui.tui.widgets.devices import DeviceStrip
 from s3tui.tui.widgets.foot import Foot
@@ -47,7 +47,7 @@ class Runs(RunActions, Live):
 
     TITLE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("enter", "open", "Open", "Open the run under the cursor", footer=True),
+        key("enter", "open", "Open", "Open the run under the cursor; show or hide the runs of an array", footer=True),
         key("f", "filter", "Filter", "Filter as you type: status:running task:cb test>80 -tag:old", footer=True),
         key("o", "sort", "Sort", "Sort by a column; once more turns it round", footer=True),
         key("b", "group", "Group", "Group by task, method or a setting, with mean and spread", footer=True),
@@ -64,7 +64,7 @@ class Runs(RunActions, Live):
 
     def __init__(self) -> None:
         super().__init__()
-        self._runs = ArrangedRuns()
+        self._runs, self._telling = ArrangedRuns(), TellingColumns()
         self._snapshot = Snapshot()
         self._settling: Timer | None = None
         self._columns: tuple[str, ...] = ()  # columns
@@ -98,9 +98,8 @@ class Runs(RunActions, Live):
 
     @property
     def chosen_names(self) -> list[str]:
-        """The runs to which an action applies: the marked ones, else the one under the cursor."""
-        key = self.grid.cursor_key
-        return self._runs.marked_names or ([key] if key in self._snapshot.lines and key is not None else [])
+        """The runs to which an action applies: the marked ones, else that or the array under the cursor."""
+        return self._runs.marked_names or self._runs.names_of(self.grid.cursor_key)
 
     def exported_as(self, part: str) -> str:
         """A name with that of the run, for its plot."""
@@ -149,7 +148,7 @@ class Runs(RunActions, Live):
     def _lay_out(self) -> None:
         """Show the chosen columns, or without a choice those that tell runs apart."""
         columns = [column for column in grid_columns() if column.key in self._columns]
-        columns = columns or telling_columns(self._snapshot.lines.values())
+        columns = columns or self._telling.of(self._snapshot.lines)
         if tuple(columns) != self.grid.columns:
             self.grid.show_columns(columns, all_of_them=bool(self._columns))
 
@@ -179,8 +178,9 @@ class Runs(RunActions, Live):
         self._go_to_awaited()
 
     def _go_to_awaited(self) -> None:
-        if any(row.key == self._awaited for row in self.grid.rows):
-            self.grid.move_to(self._awaited)
+        key = self._runs.row_of(self._awaited)
+        if any(row.key == key for row in self.grid.rows):
+            self.grid.move_to(key)
             self._awaited = ""
 
     # What is remembered
@@ -239,11 +239,13 @@ class Runs(RunActions, Live):
 
     @on(Grid.Chosen)
     def action_open(self) -> None:
-        """Open the run under the cursor."""
+        """Open the run under the cursor; show or hide the runs of an array."""
         from s3tui.tui.screens.run import Run
 
         name = self.grid.cursor_key
-        if name in self._snapshot.lines and name is not None:
+        if self._runs.fold(name):
+            self._arrange()
+        elif name in self._snapshot.lines and name is not None:
             self.app.push_screen(Run(name, tuple(line.name for line in self._runs.shown)))
 
     def action_race(self) -> None:
@@ -345,7 +347,7 @@ class Runs(RunActions, Live):
 
     def _set_columns(self, keys: Sequence[str] | None) -> None:
         if keys:
-            is_default = set(keys) == {column.key for column in telling_columns(self._snapshot.lines.values())}
+            is_default = set(keys) == {column.key for column in self._telling.of(self._snapshot.lines)}
             self._columns = () if is_default else tuple(keys)
             self._keep()
             self._lay_out()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from core.run.errors import UsageError
+from s3tui.listing.arrays import Array, with_arrays
 from s3tui.listing.filters import parse_filter
 from s3tui.listing.grouping import grouped
 from s3tui.listing.run_row import Line
 from s3tui.listing.sorted_rows import Ordering
+from s3tui.runs.records.job import Job
 from s3tui.tui.snapshot import Snapshot
-from s3tui.tui.tables.run_rows import Rows
+from s3tui.tui.tables.run_rows import Rows, key_of
 from s3tui.tui.widgets.grid import Row
 
 
@@ -24,10 +26,13 @@ class ArrangedRuns:
     def __init__(self) -> None:
         self.filter, self.sort, self.group_by = "", "", ""
         self.marked: set[str] = set()
+        self.unfolded: set[str] = set()  # keys of the rows of arrays whose runs are shown
         self.range: tuple[str, frozenset[str]] | None = None  # where a range of marks begins, and the marks before it
         self.problem = ""
         self.shown: list[Line] = []
         self._snapshot = Snapshot()
+        self._jobs: dict[str, Job] = {}
+        self._arrays: dict[str, Array] = {}  # by the keys of their rows
         self._rows = Rows()
         self._asked: tuple[str, str] | None = None
         self._ordering = Ordering(parse_filter([]))
@@ -36,8 +41,10 @@ class ArrangedRuns:
     def arrange(self, snapshot: Snapshot) -> bool:
         """Arrange the runs of a snapshot; returns False if nothing has changed."""
         self._snapshot = snapshot
+        self._jobs = {name: run.job for name, run in snapshot.runs.items() if run.job is not None}
         asked = (
             tuple(snapshot.lines.values()), self.filter, self.sort, self.group_by, frozenset(self.marked), self.range,
+            frozenset(self.unfolded), [(name, job.batch, job.lives) for name, job in self._jobs.items()],
         )  # fmt: skip
         if asked == self._arranged:
             return False
@@ -58,11 +65,33 @@ class ArrangedRuns:
         return keep
 
     def rows(self) -> list[Row]:
-        """A row for each shown run, with headings if they are grouped."""
+        """A row for each shown run, with headings if they are grouped; otherwise an array is one row until unfolded."""
         if not self.group_by:
-            return self._rows.of(self.shown, self.marked)
+            items = with_arrays(self.shown, self._jobs) if self._jobs else self.shown
+            self._arrays = {key_of(item): item for item in items if isinstance(item, Array)}
+            return self._rows.of_items(items, self.marked, self.unfolded)
+        self._arrays = {}
         specs = {name: run.spec for name, run in self._snapshot.runs.items()}
         return self._rows.of_groups(grouped(self.shown, self.group_by, specs), self.marked)
+
+    def fold(self, key: str | None) -> bool:
+        """Show or hide the runs of the array whose row this is; False if it is no such row."""
+        if key not in self._arrays or key is None:
+            return False
+        self.unfolded ^= {key}
+        return True
+
+    def names_of(self, key: str | None) -> list[str]:
+        """The names of the runs that a row stands for: one, those of an array, or none."""
+        if key in self._snapshot.lines and key is not None:
+            return [key]
+        array = self._arrays.get(key or "")
+        return [line.name for line in array.group.lines] if array is not None else []
+
+    def row_of(self, name: str) -> str:
+        """The key of the row in which a run is: its own, or that of its folded array."""
+        folded = (key for key, array in self._arrays.items() if key not in self.unfolded and name in self.names_of(key))
+        return next(folded, name)
 
     def summary(self) -> str:
         """The number of shown runs, the grouping, and the number of marked runs, in words."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from s3tui.listing import columns
+from s3tui.listing.arrays import Array
 from s3tui.listing.columns import COLUMNS, InApp, in_app
 from s3tui.listing.grouping import Group
 from s3tui.listing.run_row import Line
@@ -60,17 +62,43 @@ def _grid_column(column: columns.Column, app: InApp) -> Column:
     return Column(column.name, app.title or column.name, app.width, right, app.rank, column.name == "name")
 
 
-def telling_columns(lines: Collection[Line]) -> list[Column]:
-    """The columns that are shown by default, without those that say the same of all runs."""
-    if len(lines) < 2:
-        return shown_columns()
-    return [column for column in shown_columns() if column.key in ALWAYS or _differs(COLUMNS[column.key], lines)]
+class TellingColumns:
+    """Finds the columns that are shown by default: those that do not say the same of all runs.
 
+    With thousands of runs that takes a while, so it remembers of each column what all say, or two runs that differ.
+    """
 
-def _differs(column: columns.Column, lines: Collection[Line]) -> bool:
-    values = map(column.of, lines)
-    first = next(values)
-    return any(value != first for value in values)
+    def __init__(self) -> None:
+        self._lines: Mapping[str, Line] = {}
+        self._same: dict[str, Any] = {}
+        self._differing: dict[str, tuple[str, str]] = {}
+
+    def of(self, lines: Mapping[str, Line]) -> list[Column]:
+        """The columns for these lines."""
+        changed = [line for name, line in lines.items() if self._lines.get(name) is not line]
+        self._lines = dict(lines)
+        if len(lines) < 2:
+            self._same.clear()
+            return shown_columns()
+        return [column for column in shown_columns() if column.key in ALWAYS or self._differs(column.key, changed)]
+
+    def _differs(self, key: str, changed: Sequence[Line]) -> bool:
+        of = COLUMNS[key].of
+        pair = [self._lines[name] for name in self._differing.get(key, ()) if name in self._lines]
+        if len(pair) == 2 and of(pair[0]) != of(pair[1]):
+            self._same.pop(key, None)  # what changes meanwhile is not looked at
+            return True
+        if key in self._same and all(of(line) == self._same[key] for line in changed):
+            return False
+        first = next(iter(self._lines.values()))
+        value = of(first)
+        other = next((line for line in self._lines.values() if of(line) != value), None)
+        if other is None:
+            self._same[key] = value
+            return False
+        self._same.pop(key, None)
+        self._differing[key] = (first.name, other.name)
+        return True
 
 
 def row_of(line: Line, marked: bool = False, indent: str = "", prefix: str = "") -> Row:
@@ -90,6 +118,26 @@ def heading_of(group: Group) -> Row:
     return Row(f"\0{group.key}={group.value}", cells, heading=True)
 
 
+def key_of(array: Array) -> str:
+    """The key of the row of an array, which no run has."""
+    return f"\0array {array.batch}"
+
+
+def row_of_array(array: Array, is_open: bool) -> Row:
+    """The row of an array: how many of its runs are at work, wait and are done, and mean and spread of scores."""
+    group, total = array.group, len(array.group.lines)
+    counts = ((array.running, "running"), (array.waiting, "waiting"), (group.done, "finished"))
+    told = ", ".join(f"{number} {what}" for number, what in counts if number)
+    name = f"{'▾' if is_open else '▸'} array {group.value}: {total} runs"
+    cells = dict(heading_of(group).cells) | {
+        "status": ((" ", ""), *state("running" if array.running else "queued")),
+        "name": text(clean(name), "strong"),
+        "note": text(clean(f"{group.key}: {told}"), "muted"),
+        "step": (*bar(group.done / total, BAR), (f" {group.done}/{total} done", "")),
+    }
+    return Row(key_of(array), cells, heading=True)
+
+
 class Rows:
     """Makes rows, and keeps those whose content has not changed, so that they are not drawn again."""
 
@@ -103,9 +151,17 @@ class Rows:
             self._prefix = prefix
             self._rows.clear()
 
-    def of(self, lines: Sequence[Line], marked: Set[str]) -> list[Row]:
-        """A row for each line."""
-        return [self._row(line, line.name in marked, "") for line in lines]
+    def of_items(self, items: Iterable[Line | Array], marked: Set[str], unfolded: Set[str]) -> list[Row]:
+        """A row for each line and each array, and under one that is unfolded its rows."""
+        rows = []
+        for item in items:
+            if isinstance(item, Line):
+                rows.append(self._row(item, item.name in marked, ""))
+                continue
+            is_open = key_of(item) in unfolded
+            rows.append(row_of_array(item, is_open))
+            rows += [self._row(line, line.name in marked, "  ") for line in item.group.lines] if is_open else []
+        return rows
 
     def of_groups(self, groups: Sequence[Group], marked: Set[str]) -> list[Row]:
         """A heading for each group, and its rows under it."""
