@@ -5,8 +5,10 @@ Child processes read the data and build the models without weights, so that torc
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,16 +52,32 @@ def examine(runs: Sequence[PlannedRun]) -> Beforehand:
     with ThreadPoolExecutor(1) as pool:
         measured = pool.submit(sizes, [run.spec for run in runs if run.spec.model in here])
         looks = data_of(runs)
-    found: dict[str, list[str]] = {"problems": [], "warnings": [], "notes": []}
-    for look in looks:
-        for kind, lines in found.items():
-            lines += [f"task of {_named(look['experiments'])}: {line}" for line in look[kind]]
+    found = {kind: _lines(looks, kind) for kind in ("problems", "warnings", "notes")}
     found["problems"] += _budgets(runs, measured.result())
     found["notes"] += _unknown(runs, away, measured.result())
     spaces = tuple(_spaces(runs, measured.result()))
     return Beforehand(
         tuple(looks), spaces, *(tuple(dict.fromkeys(found[kind])) for kind in ("problems", "warnings", "notes"))
     )
+
+
+def problems_of_files(runs: Sequence[PlannedRun]) -> list[str]:
+    """What is wrong with the user's own files that the runs read; nothing where that cannot be checked."""
+    try:
+        return _lines(data_of([run for run in runs if isinstance(run.spec.task, FileTask)]), "problems")
+    except (S3Error, OSError):
+        return []
+
+
+def _lines(looks: Sequence[Look], kind: str) -> list[str]:
+    """The problems, warnings or notes of tasks, each with its experiments, and the task where these have several."""
+    used = Counter(itertools.chain.from_iterable(look["experiments"] for look in looks))
+    lines = []
+    for look in looks:
+        is_one_of_several = any(used[name] > 1 for name in look["experiments"])
+        task = f"task {look['task']}" if is_one_of_several else "task"
+        lines += [f"{task} of {_named(look['experiments'])}: {line}" for line in look[kind]]
+    return lines
 
 
 def data_of(runs: Sequence[PlannedRun]) -> list[Look]:

@@ -72,6 +72,23 @@ def test_what_is_wrong_with_the_data_is_told_of_every_task(validate):
     assert "data of a: many-empty.csv" in out
 
 
+def test_a_run_on_files_with_problems_is_refused_before_any_worker(validate, s3tui, tmp_path):
+    experiments = f"[experiment.a]\n{task('many-empty.csv')}[experiment.b]\n{task('UPPER.CSV')}"
+    validate(experiments)
+    code, _, err = s3tui("run", "s.toml")
+    assert code == 2
+    assert "task of a: " in err
+    assert "5 of 48 rows have an empty 'text': lines 2, 12, 22, 32, 42; on_bad_rows" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_said_of_one_of_several_tasks_names_it(validate):
+    two = [task(name).partition("= ")[2].strip() for name in ("semicolon.csv", "label-case.csv")]
+    _, out, _ = validate(f"[experiment.a]\nmatrix = {{ task = [{', '.join(two)}] }}\n")
+    assert "note: task semicolon.csv of a: semicolon.csv: cells are separated by ';'" in out
+    assert "warning: task label-case.csv of a: labels differ only in case or spaces" in out
+
+
 def test_which_exports_a_space_allows_is_told(validate):
     data = task("UPPER.CSV")
     experiments = f'[experiment.a]\n{data}[experiment.b]\nexportable = "peft"\n{data}'

@@ -187,6 +187,7 @@ def run(
 
     suite = load(file)
     chosen = select(suite, only)
+    _refuse_bad_data(suite, file, chosen)
     if fresh and not yes:
         _ask_to_replace(suite, chosen)
     todo = submit(suite, chosen, fresh, launcher)
@@ -205,6 +206,16 @@ def run(
     if names:
         runs = Session(workspace, suite.name, names, len(todo.finished), settings).run(stop_or_ask)
     return _print_outcome(suite, file, runs, workspace.reasons())
+
+
+def _refuse_bad_data(suite: Suite, file: Path, chosen: Sequence[PlannedRun]) -> None:
+    """Raise ConfigError before a worker starts on files of the user's that it would refuse."""
+    from s3tui.suite.beforehand import problems_of_files
+    from s3tui.text.problems import ConfigError
+
+    problems = problems_of_files([run for run in chosen if not (suite.folder / run.name / "result.json").exists()])
+    if problems:
+        raise ConfigError([f"{file}: {problem}" for problem in problems])
 
 
 def _ask_to_replace(suite: Suite, chosen: Sequence[PlannedRun]) -> None:
