@@ -9,10 +9,8 @@ from typing import Annotated, Any
 import torch
 
 from core.model.backbone import Backbone, open_pretrained
-from core.model.configuration import read_configuration
 from core.model.deltafile import DeltaFile, read_delta
 from core.model.head_config import HeadConfig
-from core.model.quantised import method_of
 from core.run.errors import RunDirError
 from core.run.fields import Count, Like
 from core.run.modelfiles import GGUF, SMOLLM2, gguf_name
@@ -72,7 +70,7 @@ class Source:
         """How the weights are quantised, in words; empty if they are not."""
         if file := gguf_name(self.file.model):
             return f"quantised in {file}, and trained on as they are de-quantised"
-        method = method_of(read_configuration(self.file.model, self.trusts)[1])
+        method = self.file.reading.quantised
         return f"quantised by {method}, and trained beside" if method else ""
 
     @property

@@ -31,12 +31,13 @@ class Reading:
 
     `padding` is the token with which batches were padded for the head of a decoder. `prompt` is what a text-to-text
     model or a decoder was given, with the names of fields in braces, as `str.format` fills them in. With
-    `trust_remote_code` the model has run code from its own files.
+    `trust_remote_code` the model has run code from its own files; `quantised` is the method of its weights, if any.
     """
 
     padding: int | None = None
     prompt: str = ""
     trust_remote_code: bool = False
+    quantised: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What is not as usual."""

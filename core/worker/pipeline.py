@@ -12,6 +12,8 @@ from core.adapters.trainee import AdapterTrainee
 from core.model.backbone import Backbone
 from core.model.deltafile import Reading, write_delta
 from core.model.gated import GatedModel
+from core.model.quantised import method_of
+from core.model.sites import config_of
 from core.model.space import restore
 from core.run.errors import SpecError
 from core.run.events import STEPPED, StructureChosen, score_of
@@ -176,7 +178,7 @@ def _reading(setup: Setup) -> Reading:
     backbone = setup.backbone
     is_headed_decoder = backbone.is_decoder and not backbone.text_to_text
     padding = padding_of(backbone.tokenizer) if is_headed_decoder else None
-    return Reading(padding, setup.data.task.prompt, setup.spec.trust_remote_code)
+    return Reading(padding, setup.data.task.prompt, setup.spec.trust_remote_code, method_of(config_of(backbone.model)))
 
 
 def _task_name(spec: RunSpec) -> str:
