@@ -187,6 +187,7 @@ SCRATCH = Arm("`s3`, from scratch", settings={"retrain.start": "scratch"})
 SLOWER = Arm("`s3`, from scratch at 5e-3", settings={**SCRATCH.settings, **rate(5e-3)})
 IN_FP32 = tuple(Arm(f"{arm.title}, fp32", arm.method, arm.space, precision="fp32") for arm in NOT_SEARCHED)
 RATES = {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
+PEFT = tuple(Arm(f"`{method}`", method, precision="fp32") for method in ("lora", "adalora", "eva", "ln-tuning"))
 TWICE = {"retrain.max_steps": 600}
 TWICE_AS_LONG = (
     Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
@@ -205,6 +206,7 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
     "race": lambda e: raced(e, Rules((150, 300), final=1), "bf16"),
+    "peft-rates": lambda e: by_setting(e, THREE[:1], (*IN_FP32, *PEFT), RATES),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), (THREE[0], THREE[2]), RANDOM
     ),
