@@ -52,7 +52,7 @@ class LocalSession:
 
     def enforce(self) -> None:
         """Ask workers to end whose run was stopped or cancelled, in case the command that did so could not."""
-        for run in self.context.board.runs.values():
+        for run in self.context.board.unfinished.values():
             if run.job is not None or not isinstance(run.status, (Running, Quiet)):
                 continue
             if run.status.stopping and run.status.process is not None:
@@ -109,7 +109,7 @@ class LocalSession:
         """Kill what holds the lock of a run whose worker and supervisor are both gone."""
         nameless = {
             name
-            for name, run in self.context.board.runs.items()
+            for name, run in self.context.board.unfinished.items()
             if isinstance(run.status, Running)
             and run.status.process is None
             and name not in self._children
@@ -129,7 +129,7 @@ class LocalSession:
         return Machine(gpus, usable_cores(), leases.gpus(), leases.cores(), frozenset(ours))
 
     def _workers(self) -> set[int]:
-        living = (run.status for run in self.context.board.runs.values() if run.job is None)
+        living = (run.status for run in self.context.board.unfinished.values() if run.job is None)
         return {s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process is not None}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s3tui.runs.gather import lives
 from s3tui.runs.records.process import Process
-from s3tui.runs.status import Quiet, Running
+from s3tui.runs.status import Done, Quiet, Running
 from s3tui.runs.workspace import FoundRun, Workspace, read_run
 
 ALL_SECONDS = 30.0  # between two checks of every run's folder, for changes that the journal has missed
@@ -17,11 +17,15 @@ LIVE_SECONDS = 5.0  # between two reads of a live run, to see whether it is quie
 
 
 class Board:
-    """Reads all runs once; later only those named in the journal, and live ones."""
+    """Reads all runs once; later only those named in the journal, and live ones.
+
+    `unfinished` are the `runs` that are not done: few of many, so what is asked of them often costs little.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.runs: dict[str, FoundRun] = {}
+        self.unfinished: dict[str, FoundRun] = {}
         self._offset = 0
         self._all_at = self._live_at = float("-inf")
         self._stamps: dict[str, int] = {}  # when the folder of each run was last changed
@@ -36,7 +40,7 @@ class Board:
         look_at_all_live = now - self._live_at >= LIVE_SECONDS
         if look_at_all_live:
             self._live_at = now
-        for name, run in self.runs.items():
+        for name, run in self.unfinished.items():
             if isinstance(run.status, (Running, Quiet)) and (look_at_all_live or _has_moved(run)):
                 names.add(name)
         for name in names:
@@ -49,11 +53,19 @@ class Board:
         # Taken before its files are read, so that a change during reading is noticed the next time.
         stamp = _stamp(directory.path)
         if stamp is None:
-            self.runs.pop(name, None)
+            self._forget(name)
             return None
         self._stamps[name] = stamp
         found = self.runs[name] = read_run(directory, name)
+        if isinstance(found.status, Done):
+            self.unfinished.pop(name, None)
+        else:
+            self.unfinished[name] = found
         return found
+
+    def _forget(self, name: str) -> None:
+        self.runs.pop(name, None)
+        self.unfinished.pop(name, None)
 
     def _is_unchanged(self, run: FoundRun) -> bool:
         if isinstance(run.status, (Running, Quiet)):
@@ -67,7 +79,7 @@ class Board:
         names = set(self.workspace.names(unchanged))
         gone = self.runs.keys() - names
         for name in gone:
-            del self.runs[name]
+            self._forget(name)
         changed = names - unchanged
         for name in sorted(changed):
             self.read(name)

@@ -158,7 +158,7 @@ class Dispatcher:
 
     def _answer_ends(self) -> set[str]:
         """Retry, or leave, what was to run and has ended."""
-        ended = [run for run in self.board.runs.values() if _is_unanswered(run)]
+        ended = [run for run in self.board.unfinished.values() if _is_unanswered(run)]
         for run in ended:
             assert isinstance(run.status, ENDS)
             self._answer(run, run.status)
@@ -177,7 +177,7 @@ class Dispatcher:
     def _start_what_fits(self) -> set[str]:
         """Start waiting runs in their order, and say of each other one why it waits."""
         self._placed_at = time.monotonic()
-        waiting = sorted((run for run in self.board.runs.values() if _is_to_be_started(run)), key=_turn)
+        waiting = sorted((run for run in self.board.unfinished.values() if _is_to_be_started(run)), key=_turn)
         impossible: set[str] = set()
         reasons = {run.name: reason for run in waiting if (reason := self._not_yet(run, impossible))}
         ready = [run for run in waiting if run.name not in reasons]
@@ -245,7 +245,7 @@ def may_start(board: Board) -> bool:
     """Whether whoever dispatches next may start a run: one is queued, or broke off unanswered, or a race goes on."""
     return any(
         isinstance(run.status, Queued) or (isinstance(run.status, (Broken, Dead)) and _is_unanswered(run))
-        for run in board.runs.values()
+        for run in board.unfinished.values()
     ) or has_actions(board)
 
 

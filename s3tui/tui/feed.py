@@ -175,7 +175,7 @@ class Feed:
         while not self._ending.is_set():
             self._wake.clear()
             self._round()
-            live = any(isinstance(run.status, (Running, Quiet)) for run in self._board.runs.values())
+            live = any(isinstance(run.status, (Running, Quiet)) for run in self._board.unfinished.values())
             if self._verdicts.is_behind:
                 self._wake.wait(VERDICT_SECONDS)  # half of the time is left to the interface
             elif not self._is_behind():
@@ -226,7 +226,7 @@ class Feed:
         self._news.look()
         reasons = self.workspace.reasons()
         if reasons != self._reasons:
-            changed |= {name for name, run in self._board.runs.items() if isinstance(run.status, Queued)}
+            changed |= {name for name, run in self._board.unfinished.items() if isinstance(run.status, Queued)}
             self._reasons = reasons
         return changed
 
@@ -243,9 +243,9 @@ class Feed:
 
     def _read_events(self) -> set[str]:
         """Read events of live and watched runs for a limited time; the rest is read in the next round."""
-        runs = self._board.runs
-        live = {name for name, run in runs.items() if isinstance(run.status, (Running, Quiet))}
-        wanted = live | (self._watched & runs.keys())
+        unfinished = self._board.unfinished
+        live = {name for name, run in unfinished.items() if isinstance(run.status, (Running, Quiet))}
+        wanted = live | (self._watched & self._board.runs.keys())
         for name in self._followers.keys() - wanted:
             self._followers.pop(name).close()
         deadline = time.monotonic() + READ_SECONDS
