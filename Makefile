@@ -11,10 +11,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# What computes, again with the kernels of a processor without AVX-512, if this one has it; what is about kills and files
-# is left out.
-FILES   := loading foreign_settings model_folders gguf original_files
-NUMERIC := $(filter-out $(FILES:%=tests/model/test_%.py),$(wildcard tests/model/test_*.py)) tests/search tests/training $(addprefix tests/worker/test_,bipeft.py processes.py runs.py)
+# The laws that could depend on rounding, again with the kernels of a processor without AVX-512, if this one has it.
+NUMERIC := tests/search $(addprefix tests/model/test_,balanced_steps.py delta_families.py deltas.py families.py rmsnorm.py shared_weights.py) \
+    $(addprefix tests/training/test_,adafactor.py adamw.py answering.py evaluation.py forward.py step_scale.py) tests/worker/test_bipeft.py
 KERNELS := import torch; print(torch.backends.cpu.get_cpu_capability())
 test-numeric: $(VENV)/.installed
 	@if [ "$$($(BIN)/python -c '$(KERNELS)')" = AVX2 ]; then \
