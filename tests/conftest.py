@@ -26,9 +26,16 @@ def own_cache(tmp_path_factory):
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
+WITH_LONG_RUNS = (
+    "tests/runs/test_archive.py", "tests/whole/test_suite.py", "tests/safety/test_commands_at_a_terminal.py",
+    "tests/plugins/test_method_from_a_package.py",
+)  # fmt: skip
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """All tests of the cluster go to one process, so that there is one cluster.
+    """All tests of the cluster go to one process, so that there is one cluster, and those of files whose fixtures are
+    long runs, so that these are done once.
 
     The mark `xdist_group` would say so, but xdist 3.8 writes it into the ids of tests, and pytest 9.2 does not let it.
     """
@@ -36,7 +43,9 @@ def pytest_xdist_make_scheduler(config, log):
 
     class OneCluster(LoadGroupScheduling):
         def _split_scope(self, nodeid):
-            return "slurm" if nodeid.startswith(("tests/launchers/slurm/", "tests/launchers/test_laws")) else nodeid
+            if nodeid.startswith(("tests/launchers/slurm/", "tests/launchers/test_laws")):
+                return "slurm"
+            return next((file for file in WITH_LONG_RUNS if nodeid.startswith(file)), nodeid)
 
     return OneCluster(config, log) if config.getvalue("dist") == "loadgroup" else None
 

@@ -239,8 +239,8 @@ def run_spec(model: Path, data: Path, **changes: Any) -> RunSpec:
         "space": space(),
         "budget": 300,
         "precision": "fp32",  # whatever this processor would take
-        "search": {"max_steps": 6, "eval_every": 3, "batch_size": 8, "learning_rate": 1e-2},
-        "retrain": {"max_steps": 8, "eval_every": 4, "batch_size": 8, "learning_rate": 1e-2},
+        "search": {"max_steps": 6, "eval_every": 3, "batch_size": 8, "learning_rate": 1e-2, "warmup_steps": 0},
+        "retrain": {"max_steps": 8, "eval_every": 4, "batch_size": 8, "learning_rate": 1e-2, "warmup_steps": 0},
     }
     for part in ("search", "retrain"):
         settings[part] |= changes.pop(part, {})

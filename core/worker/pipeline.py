@@ -110,7 +110,7 @@ def _trainee(spec: RunSpec, chosen: Chosen, backbone: Backbone) -> Trainee:
 
 def _fitting(chosen: Chosen, initial: dict[str, Tensor]) -> dict[str, Tensor]:
     """First weights, those of a search in place of initial ones; raises SpecError if they are of another task."""
-    for name, tensor in chosen.weights.items():
+    for name, tensor in sorted(chosen.weights.items()):
         if name not in initial or initial[name].shape != tensor.shape:
             source = chosen.shared.taken_from if chosen.shared else "the search"
             here = f"{list(initial[name].shape)} here" if name in initial else "not there here"

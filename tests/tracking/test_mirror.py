@@ -118,7 +118,9 @@ def test_mlflow_shows_a_finished_run_as_it_was_told(told, mirror, monkeypatch):
     losses = client.get_metric_history(run.info.run_id, "search/train_loss")
     assert [(m.step, m.value, m.timestamp) for m in losses] == [(1, 2.0, 1_003_000), (2, 1.5, 1_005_000)]
     assert run.data.metrics["test/accuracy"] == 0.625
-    later = {"step_scale": "shared", "exportable": "any"}  # keys that this run was written without
+    # Keys that this run was written without.
+    later = {"step_scale": "shared", "exportable": "any", "on_long_rows": "error", "prompt": "paper", "shots": "0"}
+    later |= {"head": "False", "trust_remote_code": "False"}
     assert run.data.params == {"model": "m", "seed": "3", "search.max_steps": "2"} | later
     assert (run.info.run_name, run.info.status) == ("x", "FINISHED")
     assert [file.path for file in client.list_artifacts(run.info.run_id, "search")] == ["search/structure.png"]
