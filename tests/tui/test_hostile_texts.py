@@ -5,6 +5,7 @@ import re
 
 import pytest
 from evil import CONTROLS, EVIL, FORBIDDEN, NAME, Evil, slurm
+from processes import nothing_left
 from textual.color import Color
 
 from s3tui.tui.screens import compare, run
@@ -16,8 +17,10 @@ MARK = "\N{REPLACEMENT CHARACTER}"
 
 @pytest.fixture(scope="module")
 def evil(tmp_path_factory):
-    """Such a workspace, in which nothing is started."""
-    return Evil(tmp_path_factory.mktemp("evil"))
+    """Such a workspace, in which nothing is started; the app leaves a dispatcher to it when it is quit."""
+    made = Evil(tmp_path_factory.mktemp("evil"))
+    with nothing_left(made.workspace.path):
+        yield made
 
 
 @pytest.fixture(autouse=True)
