@@ -45,7 +45,8 @@ def find_structure(run: RunDir, setup: Setup, checkpointer: Checkpointer, report
     if row.searches:
         return _searched(run, setup, code, checkpointer, reporter)
     selected = tuple(sorted(code(setup))) if code else ()
-    structure = _structure(setup, tuple(float(i in selected) for i in range(len(setup.placed))), selected)
+    chosen = set(selected)
+    structure = _structure(setup, tuple(float(i in chosen) for i in range(len(setup.placed))), selected)
     if not row.is_given or setup.spec.retrain.start != "searched":
         return Chosen(structure)
     return _given(run, structure, checkpointer, reporter)

@@ -18,6 +18,12 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, invoke_
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The TOML file of a suite.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Where = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[WORKSPACE]", parser=path_of, help="A workspace, or the file of a suite; experiments.toml by default."
+    ),
+]
 
 
 def main() -> None:
@@ -54,14 +60,7 @@ def root(
 
 @app.command("open")
 def open_app(
-    where: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[WORKSPACE]",
-            parser=path_of,
-            help="A workspace, or the file of a suite; experiments.toml by default.",
-        ),
-    ] = None,
+    where: Where = None,
     watch: Annotated[bool, typer.Option("--watch", help="Start no queued runs here, and do not ask.")] = False,
 ) -> None:
     """Open the app: all runs of a workspace, live. This is also what s3tui does without a command."""
@@ -72,14 +71,7 @@ def open_app(
 
 @app.command()
 def serve(
-    where: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[WORKSPACE]",
-            parser=path_of,
-            help="A workspace, or the file of a suite; experiments.toml by default.",
-        ),
-    ] = None,
+    where: Where = None,
     host: Annotated[
         str,
         typer.Option("--host", metavar="ADDRESS", help="Listen there; elsewhere than on this machine with a token."),
