@@ -13,6 +13,7 @@ from torch import Tensor
 
 from core.model.backbone import Pretrained
 from core.run.errors import SpecError
+from core.run.reader import Reader
 from core.run.spec import Evaluation, RunSpec
 from core.run.training import SearchSettings, Training
 from core.runtime import process_group
@@ -146,11 +147,11 @@ def encode(
 
 def inputs_of(spec: RunSpec, model: Pretrained) -> InputFormat:
     """How the rows of a run become what its model reads; raises SpecError for a prompt that an encoder is to read."""
-    form = form_of(model)
+    form, reader = form_of(model), Reader.of(spec)
     if form == "head":
-        check_reads_no_prompt(spec.model, spec.prompt, spec.shots)
-    seed, positions = spec.seed if spec.shots else 0, getattr(model.config, "max_position_embeddings", None)
-    return InputFormat(form, spec.prompt, spec.shots, seed, positions, spec.on_long_rows)
+        check_reads_no_prompt(reader.model, reader.prompt, reader.shots)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return InputFormat(form, reader.prompt, reader.shots, reader.seed, positions, reader.on_long_rows)
 
 
 def form_of(model: Reads) -> Form:

@@ -46,9 +46,8 @@ def taken(run: RunDir, setup: Setup) -> tuple[Searched, dict[str, Tensor]] | Non
     if not run.search.exists():
         return None
     try:
-        searched, data = read_searched(run)
-        tensors = load(data) if data else {}
-    except (RunDirError, SafetensorError) as error:
+        searched, tensors = handed_over(run)
+    except RunDirError as error:
         _log(f"the search of another run is not used: {error}")
         return None
     if not searched.taken_from:
@@ -62,7 +61,7 @@ def taken(run: RunDir, setup: Setup) -> tuple[Searched, dict[str, Tensor]] | Non
 
 
 def handed_over(run: RunDir) -> tuple[Searched, dict[str, Tensor]]:
-    """The weights with which a given structure starts, which the manager has copied from the run that has found it.
+    """The search that the manager has copied from another run, with the weights that it has found.
 
     Raises RunDirError if they are not there or damaged.
     """
