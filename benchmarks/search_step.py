@@ -1,12 +1,14 @@
 """How long a search step takes, against the floor and against the step as one would write it first.
 
     python benchmarks/search_step.py [--shape t5-small] [--batch 8] [--length 64] [--device cpu] [--precision fp32]
-                                     [--compiled] [--gradient-checkpointing] [--only-memory]
+                                     [--compiled] [--gradient-checkpointing] [--only-memory] [--variants NAME...]
 
 The floor of a pass (`bare`) is a forward and backward of the frozen backbone alone as transformers have it, with a
-gradient to the embeddings' output only; `bare-undropped` is the same without dropout. Every variant is timed in turn,
-round after round on the same batch, so that drift of the machine meets all of them. Medians are printed, and the ratios
-are what counts: of a variant to `bare` or `naive` in the same round. Peak memory is that of a fresh process for each.
+gradient to the embeddings' output only; `bare-undropped` is the same without dropout, and `bare-ours` the same with our
+dropout and attention, and a decoder's logits of answers alone. Every variant is timed in turn, round after round on the
+same batch, so that drift of the machine meets all of them: in CPU seconds where one thread of a CPU computes, else by the
+clock. Medians are printed, and the ratios are what counts: of a variant to `bare` or `naive` in the same round. Peak
+memory is that of a fresh process for each.
 The figures go to benchmarks/results/.
 """
 
@@ -32,6 +34,7 @@ from torch import Tensor, nn
 from core.model.gated import GatedModel
 from core.model.space import place
 from core.run.events import EventWriter, Gates, Step
+from core.run.selection import random_selection
 from core.run.spaces import library_space
 from core.run.training import SearchSettings
 from core.search.bilevel import Problem, SearchState, initial_state, search_step
@@ -39,7 +42,10 @@ from core.search.gates import sample
 from core.search.passes import Noise
 from core.tasks.batches import IGNORED_LABEL, Encoded
 from core.training.gradient_checkpointing import checkpointed
+from core.training.loss import loss_of
 from core.training.optim import adamw
+from core.training.retrain import take_step
+from core.training.trainee import StructureTrainee
 
 SHAPES: dict[str, dict[str, Any]] = {
     "t5-small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
@@ -49,9 +55,14 @@ SHAPES: dict[str, dict[str, Any]] = {
         "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
         "intermediate_size": 8192, "vocab_size": 128_256, "tie_word_embeddings": True,
     },
+    "smollm2-135m": {
+        "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
+        "intermediate_size": 1536, "vocab_size": 49_152, "tie_word_embeddings": True,
+    },
 }  # fmt: skip
+DECODERS = ("llama-1b", "smollm2-135m")
 # Forward and backward passes of one step; the Hessian-vector product is a forward and about two backwards more.
-PASSES = {"first-order": 2, "forward-difference": 4, "central-difference": 5, "exact": 5}
+PASSES = {"retrain": 1, "first-order": 2, "forward-difference": 4, "central-difference": 5, "exact": 5}
 # Bare passes through torch.compile: as it is, and with CUDA graphs.
 COMPILED = {"bare-compiled": "default", "bare-graphed": "reduce-overhead"}
 BUDGET = 1.389e-4
@@ -66,7 +77,7 @@ def network(shape: str, device: str, dtype: torch.dtype) -> nn.Module:
     if shape.startswith("t5"):
         config = transformers.T5Config(vocab_size=32128, decoder_start_token_id=0, **SHAPES[shape])
         model: nn.Module = transformers.T5ForConditionalGeneration(config)
-    elif shape.startswith("llama"):
+    elif shape in DECODERS:
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SHAPES[shape]))
     else:
         config = transformers.BertConfig(num_labels=2, **SHAPES[shape])
@@ -81,7 +92,7 @@ def make_batch(shape: str, rows: int, length: int, device: str, seed: int) -> di
     labels = torch.randint(5, 30_000, (rows, TARGET_LENGTH), generator=place_)
     if shape == "minilm":
         labels = labels[:, 0] % 2
-    if shape.startswith("llama"):
+    if shape in DECODERS:
         labels = ids.clone()
         labels[:, :-TARGET_LENGTH] = IGNORED_LABEL
     return {k: v.to(device) for k, v in {"input_ids": ids, "labels": labels}.items()}
@@ -89,7 +100,7 @@ def make_batch(shape: str, rows: int, length: int, device: str, seed: int) -> di
 
 def as_encoded(shape: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The batch as `core.tasks` makes it: of a decoder's labels the last ones alone."""
-    if not shape.startswith("llama"):
+    if shape not in DECODERS:
         return batch
     return batch | {"labels": batch["labels"][:, -TARGET_LENGTH - 1 :]}
 
@@ -106,9 +117,14 @@ class Bench:
         self.train, self.validation = (make_batch(*sizes, seed=seed) for seed in (1, 2))
 
     def variant(self, name: str) -> Callable[[], object]:
-        """One step of `bare`, `bare-undropped`, one of COMPILED, `naive`, or of a hypergradient."""
+        """One step of `bare`, `bare-undropped`, `bare-ours`, one of COMPILED, `naive`, `retrain` or a hypergradient."""
         if name == "bare":
             return self._bare
+        if name == "bare-ours":
+            batch = as_encoded(self.options.shape, self.train)
+            return lambda: self._bare(lambda: loss_of(self.model, batch, "fast"))
+        if name == "retrain":
+            return self._retrain()
         if name == "bare-undropped":
             return self._bare_undropped
         if name in COMPILED:
@@ -121,7 +137,7 @@ class Bench:
             return lambda: naive.step(self.train, self.validation)
         return self._ours(name)
 
-    def _bare(self) -> None:
+    def _bare(self, loss: Callable[[], Tensor] | None = None) -> None:
         """Forward and backward, with a gradient to what the embeddings give and nothing else."""
         vocabulary = self.model.config.vocab_size
         tables = [m for m in self.model.modules() if isinstance(m, nn.Embedding) and m.num_embeddings == vocabulary]
@@ -129,7 +145,7 @@ class Bench:
             table.register_forward_hook(lambda module, args, output: output.detach().requires_grad_())
             for table in tables
         ]
-        self.model(**self.train).loss.backward()
+        (loss() if loss else self.model(**self.train).loss).backward()
         for handle in handles:
             handle.remove()
 
@@ -137,6 +153,25 @@ class Bench:
         self.model.eval()
         self._bare()
         self.model.train()
+
+    def _retrain(self) -> Callable[[], None]:
+        """Steps of training a structure drawn at random within the budget."""
+        placed = place(library_space("mix-low-rank"), self.model)
+        costs = GatedModel(self.model, placed).parameters
+        chosen = random_selection(costs, int(BUDGET * self.parameters), 0)
+        gated = GatedModel(self.model, [placed[i] for i in chosen])
+        trainee = StructureTrainee(gated, gated.initial_weights(0))
+        optimizer = torch.optim.AdamW(trainee.parameters, 1e-3)
+        batch = as_encoded(self.options.shape, self.train)
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            with trainee.bound() as backbone:
+                loss_of(backbone, batch, "fast").backward()
+            torch.nn.utils.clip_grad_norm_(trainee.parameters, 2.0)
+            take_step(trainee, optimizer)
+
+        return step
 
     def _ours(self, method: str) -> Callable[[], None]:
         problem, state = self.problem(method)
@@ -166,11 +201,12 @@ class Bench:
 
 def timed(step: Callable[[], object], device: str) -> float:
     """Seconds of one call, the device's work included."""
-    began = time.perf_counter()
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+    began = clock()
     step()
     if device.startswith("cuda"):
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def bench_of(options: argparse.Namespace, name: str) -> Bench:
@@ -181,8 +217,10 @@ def bench_of(options: argparse.Namespace, name: str) -> Bench:
 
 def variants(options: argparse.Namespace) -> list[str]:
     """What is measured, in the order in which it takes turns."""
+    if options.variants:
+        return ["bare", *options.variants]
     compiled = [name for name in COMPILED if options.compiled and (name != "bare-graphed" or is_cuda(options))]
-    return ["bare", "bare-undropped", *compiled, *PASSES, "naive"]
+    return ["bare", "bare-undropped", "bare-ours", *compiled, *PASSES, "naive"]
 
 
 def is_cuda(options: argparse.Namespace) -> bool:
@@ -284,16 +322,22 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
             n: {"median": medians[n], "min": min(v), "max": max(v), "all": [round(x, 4) for x in v]}
             for n, v in times.items()
         },
-        "overhead": {name: paired(times, name, "bare") / n for name, n in PASSES.items()},
-        "overhead_undropped": {name: paired(times, name, "bare-undropped") / n for name, n in PASSES.items()},
-        "of_naive": {name: paired(times, name, "naive") for name in PASSES},
+        "overhead": overhead(times, "bare"),
+        "overhead_undropped": overhead(times, "bare-undropped"),
+        "overhead_ours": overhead(times, "bare-ours"),
+        "of_naive": {name: paired(times, name, "naive") for name in PASSES if {name, "naive"} <= times.keys()},
         "compiled_of_bare": {name: paired(times, name, "bare") for name in times if name in COMPILED},
-        "naive_in_bare_passes": paired(times, "naive", "bare") / 5,
+        "naive_in_bare_passes": paired(times, "naive", "bare") / 5 if "naive" in times else None,
         "memory_bytes": memory,
-        "memory_of_naive": {name: memory[name] / memory["naive"] for name in PASSES},
+        "memory_of_naive": {name: memory[name] / memory["naive"] for name in PASSES if {name, "naive"} <= times.keys()},
         "parts_seconds": parts(options),
         "noise": (quarters[2] - quarters[0]) / medians["bare"],
     }
+
+
+def overhead(times: dict[str, list[float]], floor: str) -> dict[str, float]:
+    """Each step's time over that of its passes at the floor, for what was measured."""
+    return {name: paired(times, name, floor) / n for name, n in PASSES.items() if {name, floor} <= times.keys()}
 
 
 def paired(times: dict[str, list[float]], name: str, other: str) -> float:
@@ -312,10 +356,13 @@ def show(result: dict[str, Any]) -> None:
         print(f"{name:22}{seconds['median']:10.3f}{seconds['min']:8.3f}{text[0]}{text[1]}{megabytes}{text[2]}")
     for name, ratio in result["compiled_of_bare"].items():
         print(f"{name} takes {ratio:.2f} of an eager bare pass")
-    print(f"naive is {result['naive_in_bare_passes']:.2f} times five bare passes")
-    step = result["seconds"]["central-difference"]["median"]
-    for name, seconds in result["parts_seconds"].items():
-        print(f"  {name:20}{seconds * 1e3:9.2f} ms {100 * seconds / step:6.2f} % of a central-difference step")
+    for name, ratio in result["overhead_ours"].items():
+        print(f"{name} takes {ratio:.2f} of its bare-ours passes")
+    if "naive" in result["seconds"]:
+        print(f"naive is {result['naive_in_bare_passes']:.2f} times five bare passes")
+    if step := result["seconds"].get("central-difference", {}).get("median"):
+        for name, seconds in result["parts_seconds"].items():
+            print(f"  {name:20}{seconds * 1e3:9.2f} ms {100 * seconds / step:6.2f} % of a central-difference step")
     if result["noise"] > 0.15:
         print(f"The machine was too noisy to tell: half of the bare passes differ by {100 * result['noise']:.0f} %.")
 
@@ -331,6 +378,7 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true", help="bare passes through torch.compile too")
     parser.add_argument("--gradient-checkpointing", action="store_true")
     parser.add_argument("--only-memory", action="store_true", help="the peaks of bare and first order, and no times")
+    parser.add_argument("--variants", nargs="+", help="what is measured beside bare; everything by default")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()

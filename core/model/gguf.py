@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import shutil
 import tempfile
 from pathlib import Path
@@ -48,7 +49,8 @@ def _write(name: str, file: Path, folder: Path) -> None:
     check_counts(name, config.to_dict())
     auto, shape = _blank(config)
     _check_size(name, file, shape)
-    read, info = auto.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that no setting of transformers turns off
+        read, info = auto.from_pretrained(**place, dtype=torch.float32, output_loading_info=True)
     check_keys(name, info["missing_keys"], info["unexpected_keys"])
     # Another model is saved, as transformers keeps taking the one that was read for quantised.
     shape.load_state_dict(read.state_dict(), assign=True)

@@ -83,10 +83,11 @@ def load(name: str) -> Backbone:
     return load_backbone(name, 2, False, torch.device("cpu"), torch.float32, 0)
 
 
-def test_the_weights_of_a_gguf_file_are_unpacked_once(tmp_path, cache):
+def test_the_weights_of_a_gguf_file_are_unpacked_once_and_in_silence(tmp_path, cache, capsys):
     original = build("llama")
     file = save_gguf(original, tmp_path / "tiny.gguf")
     backbone = load(str(file))
+    assert capsys.readouterr() == ("", "")
     assert backbone.is_decoder
     assert backbone.tokenizer.eos_token_id == 4
     (folder,) = cache.iterdir()

@@ -75,24 +75,54 @@ def test_nothing_is_folded_into_quantised_weights(tmp_path, monkeypatch):
     assert one["obstacles"]["peft"] == {}
 
 
-def quantise(folder: Path, bits: int) -> Path:
-    """A Llama in as many bits by bitsandbytes, with its tokenizer."""
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-
-    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
-    config = BitsAndBytesConfig(**four if bits == 4 else {"load_in_8bit": True})
+def quantise(folder: Path, method: str, bits: int) -> Path:
+    """A Llama in as many bits, with its tokenizer."""
     plain = save_model("llama", folder / "plain")
-    model = AutoModelForCausalLM.from_pretrained(plain, quantization_config=config, device_map={"": "cpu"})
-    model.save_pretrained(folder / "small")
+    write = compress if method == "compressed-tensors" else quantise_in_blocks
+    write(plain, bits, folder / "small")
     tokenizer("llama").save_pretrained(folder / "small")
     return folder / "small"
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_deltas_are_trained_in_fp32_beside_quantised_weights(tmp_path, bits):
+def quantise_in_blocks(plain: Path, bits: int, folder: Path) -> None:
+    """By bitsandbytes."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    config = BitsAndBytesConfig(**four if bits == 4 else {"load_in_8bit": True})
+    model = AutoModelForCausalLM.from_pretrained(plain, quantization_config=config, device_map={"": "cpu"})
+    model.save_pretrained(folder)
+
+
+def compress(plain: Path, bits: int, folder: Path) -> None:
+    """By compressed-tensors: integers of so many bits with a scale for each row."""
+    from compressed_tensors.compressors import ModelCompressor
+    from compressed_tensors.quantization import QuantizationConfig, QuantizationStatus, apply_quantization_config
+    from transformers import AutoModelForCausalLM
+
+    weights = {"num_bits": bits, "type": "int", "symmetric": True, "strategy": "channel"}
+    groups = {"group_0": {"targets": ["Linear"], "weights": weights}}
+    config = {"config_groups": groups, "ignore": ["lm_head"], "format": "pack-quantized"}
+    model = AutoModelForCausalLM.from_pretrained(plain)
+    apply_quantization_config(model, QuantizationConfig.model_validate(config))
+    for module in model.modules():
+        if hasattr(module, "weight_scale"):
+            module.weight_scale.data = module.weight.abs().amax(1, keepdim=True) / (2 ** (bits - 1) - 1)
+            module.quantization_status = QuantizationStatus.FROZEN
+    compressor = ModelCompressor.from_pretrained_model(model, "pack-quantized")
+    compressor.compress_model(model)
+    model.save_pretrained(folder)
+    compressor.update_config(folder)
+
+
+@pytest.mark.parametrize(
+    ("method", "bits"),
+    [("bitsandbytes", 4), ("bitsandbytes", 8), ("compressed-tensors", 4), ("compressed-tensors", 8)],
+)
+def test_deltas_are_trained_in_fp32_beside_quantised_weights(tmp_path, method, bits):
     """QLoRA's setting: the parameters are counted as they were before, and what is saved gives the run's answers."""
-    pytest.importorskip("bitsandbytes", reason="pip install 's3tui[quantised]'")
-    folder, data = quantise(tmp_path, bits), save_reviews(tmp_path / "reviews.jsonl", rows=60)
+    pytest.importorskip(method.replace("-", "_"), reason="pip install 's3tui[quantised]'")
+    folder, data = quantise(tmp_path, method, bits), save_reviews(tmp_path / "reviews.jsonl", rows=60)
     retrain = {"max_steps": 4, "eval_every": 4, "learning_rate": 0.05}
     spec = run_spec(folder, data, space=space(TABLE), retrain=retrain, search={"hypergradient": "first-order"})
     run = make_run(tmp_path / "run", spec)
@@ -113,7 +143,7 @@ def test_deltas_are_trained_in_fp32_beside_quantised_weights(tmp_path, bits):
         export(run.path, "merged", tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
     export(run.path, "delta", tmp_path / "delta")
-    assert "quantised by bitsandbytes" in (tmp_path / "delta" / "README.md").read_text()
+    assert f"quantised by {method}" in (tmp_path / "delta" / "README.md").read_text()
     full = make_run(tmp_path / "full", run_spec(folder, data, method="full", budget=None, retrain=retrain))
     assert execute(full) == EXIT_USAGE
     failed = read_events(full.events)[0][-1]
