@@ -11,6 +11,8 @@ of many days adds up. `benchmarks/tables.py` draws from these files alone.
      "arms": {digest: {"model", "method", "space", "settings"}},       what a run is, but for its task and its seed
      "runs": [{"arm", "seed", "validation", "test", "curve", "seconds", "selected", "p", ...}]}
 
+`cpu_seconds` and `peak_memory_bytes` are those of the worker, of runs that one worker did from start to end.
+
 `settings` are the keys that differ from `USUAL`, by dotted names, without those that the method does not read;
 `curve` holds [phase, step, score on validation]; `selected` and `p` are by the order of the space's candidates.
 """
@@ -30,6 +32,7 @@ from core.run.methods import method_of
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
 from core.run.structure import Structure
+from s3tui.runs.records.process import read_exit
 
 RESULTS = Path(__file__).parent / "results" / "proof"
 # What does not make another arm.
@@ -82,6 +85,15 @@ def curve_of(run: RunDir, metric: str) -> tuple[list[Any], str]:
     return curve, day
 
 
+def used_by(run: RunDir) -> Table:
+    """What the worker of a run used, if there was one alone."""
+    events = EventReader(run.events).poll()
+    if sum(isinstance(event, Started) for event in events) != 1 or (end := read_exit(run)) is None:
+        return {}
+    used = {"cpu_seconds": end.cpu_seconds and round(end.cpu_seconds), "peak_memory_bytes": end.peak_memory_bytes}
+    return {key: value for key, value in used.items() if value is not None}
+
+
 def row_of(run: RunDir, result: Table, spec: RunSpec, structure: Structure | None) -> Table:
     """What a run scored, cost and chose; `structure` is what was chosen from a space."""
     curve, day = curve_of(run, result["metric"])
@@ -90,7 +102,7 @@ def row_of(run: RunDir, result: Table, spec: RunSpec, structure: Structure | Non
         "validation": round(result["validation"][result["metric"]], 5), "test": round(result["score"], 5),
         "trained": result["parameters"], "seconds": {k: round(v) for k, v in result["seconds"].items()},
         "curve": curve,
-    }  # fmt: skip
+    } | used_by(run)  # fmt: skip
     if structure is not None:
         row["selected"] = list(structure.selected)
         row |= {"p": [round(p, 3) for p in structure.p]} if method_of(spec.method).searches else {}

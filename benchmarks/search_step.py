@@ -6,7 +6,7 @@
 The floor of a pass (`bare`) is a forward and backward of the frozen backbone alone as transformers have it, with a
 gradient to the embeddings' output only; `bare-undropped` is the same without dropout, and `bare-ours` the same with our
 dropout and attention, and a decoder's logits of answers alone. Every variant is timed in turn, round after round on the
-same batch, so that drift of the machine meets all of them: in CPU seconds where one thread of a CPU computes, else by the
+same batch, so that drift of the machine meets all of them: in CPU seconds if one thread of a CPU computes, else by the
 clock. Medians are printed, and the ratios are what counts: of a variant to `bare` or `naive` in the same round. Peak
 memory is that of a fresh process for each.
 The figures go to benchmarks/results/.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -71,8 +72,8 @@ class Supervisor:
         os.close(release)
         return worker
 
-    def wait(self) -> tuple[int, int]:
-        """Wait for the worker, and end what it leaves behind; gives its wait status and peak memory in bytes."""
+    def wait(self) -> tuple[int, resource.struct_rusage]:
+        """Wait for the worker, and end what it leaves behind; gives its wait status and what it used."""
         while (ended := _next_to_end()) != self.worker:
             os.waitpid(ended, 0)  # an orphan, which is ours to reap
         for number in (*HEARD, signal.SIGALRM):
@@ -81,7 +82,7 @@ class Supervisor:
         self._kill_group()
         _, status, usage = os.wait4(self.worker, 0)
         _end_descendants()
-        return status, usage.ru_maxrss * 1024
+        return status, usage
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Ask the worker to end, and kill it once its time is over."""
@@ -199,7 +200,7 @@ def supervise(supervisor: Supervisor, command: list[str]) -> int:
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before, began, joules = kernel_kills(), time.monotonic(), gpu_joules()
     worker = supervisor.start([*command, str(supervisor.run.path)])
-    status, peak = supervisor.wait()
+    status, usage = supervisor.wait()
     killed_by_kernel = not supervisor.asked and kernel_kills() > before
     ending = how_it_ended(status, killed_by_kernel)
     if supervisor.asked == "requeue" and ending["code"] == 0:
@@ -207,7 +208,8 @@ def supervise(supervisor: Supervisor, command: list[str]) -> int:
     if supervisor.asked == "requeue" and not supervisor.has_saved:
         supervisor.asked = "too slow"  # where no step fits into the time of a job, the next one would come no further
     more = {
-        "asked": supervisor.asked, "seconds": round(time.monotonic() - began, 3), "peak_memory_bytes": peak,
+        "asked": supervisor.asked, "seconds": round(time.monotonic() - began, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3), "peak_memory_bytes": usage.ru_maxrss * 1024,
         "gpu_joules": used_since(joules),
     }  # fmt: skip
     write_json(supervisor.run.exit, {"v": 1, "worker": vars(worker)} | ending | more | {"ended": time.time()})

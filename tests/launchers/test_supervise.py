@@ -73,6 +73,7 @@ def test_a_worker_leads_a_session_of_its_own_in_no_folder_of_anybodys_and_has_no
     assert (end.code, end.signal, end.asked) == (0, None, "")
     assert end.worker == read_process(directory).worker
     assert end.peak_memory_bytes > 2**20
+    assert end.cpu_seconds is not None
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no safe path")

@@ -34,6 +34,8 @@ class Exit:
 
     If its job's time was nearly over, `asked` is "requeue" if the worker left a checkpoint, "too slow" otherwise.
 
+    `cpu_seconds` is the time for which cores worked on it, whatever else they did meanwhile.
+
     `gpu_joules` is the energy that its GPU used meanwhile, by all processes; None if NVML does not report it.
     """
 
@@ -45,6 +47,7 @@ class Exit:
     seconds: Amount
     peak_memory_bytes: Count
     gpu_joules: Amount | None = field(default=None, metadata=LATER)
+    cpu_seconds: Amount | None = field(default=None, metadata=LATER)
 
 
 def read_process(directory: RunDir) -> Process | None:
