@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +14,7 @@ from core.run.spec import LongRows
 # decoder's head.
 Form = Literal["head", "text", "prompt", "prompt-head"]
 
-# What is said of rows that cannot be answered, and what to do.
-LONG_ROWS_HINT = 'raise or lower task.max_length, lower shots, or leave them out: on_long_rows = "drop"'
+# What is said of rows that cannot be answered.
 NO_ROOM = "have no room for their text in the prompt"
 
 
@@ -38,6 +38,12 @@ def check_reads_no_prompt(model: str, prompt: str, shots: int) -> None:
     key = "prompt" if prompt != PAPER else "shots" if shots else ""
     if key:
         raise SpecError(f"{key} is for models that read a prompt, and {model} is an encoder", f"leave {key} out")
+
+
+def long_rows_hint(what: Collection[str]) -> str:
+    """What to do about rows of which this is said."""
+    way = "raise task.max_length or shorten the prompt" if NO_ROOM in what else "lower task.max_length"
+    return f'{way}, lower shots, or leave them out: on_long_rows = "drop"'
 
 
 def too_long(positions: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from core.run.errors import DataError
 from core.tasks.batches import Encoded
-from core.tasks.inputs import LONG_ROWS_HINT, NO_ROOM, InputFormat, too_long
+from core.tasks.inputs import NO_ROOM, InputFormat, long_rows_hint, too_long
 from core.tasks.ragged import Ragged
 from core.tasks.task import Split, Task
 
@@ -28,10 +28,10 @@ def without_long_rows(task: Task, splits: Splits, inputs: InputFormat) -> tuple[
         return task, splits
     if inputs.on_long_rows == "error":
         told = "; ".join(f"{count:,} rows {what}" for what, count in counts.items())
-        raise DataError(f"{told} (of {sum(map(len, splits.values())):,} rows)", LONG_ROWS_HINT)
+        raise DataError(f"{told} (of {sum(map(len, splits.values())):,} rows)", long_rows_hint(counts))
     kept = {split: [i for i in range(len(encoded)) if i not in lost[split]] for split, encoded in splits.items()}
     if empty := [split for split, rows in kept.items() if not rows]:
-        raise DataError(f"on_long_rows leaves no row for {empty[0]}", LONG_ROWS_HINT)
+        raise DataError(f"on_long_rows leaves no row for {empty[0]}", long_rows_hint(counts))
     examples = {split: tuple(rows[i] for i in kept[split]) for split, rows in task.splits.items()}
     task = replace(task, splits=examples, left_out={**task.left_out, **counts})
     return task, {split: encoded.only(kept[split]) for split, encoded in splits.items()}

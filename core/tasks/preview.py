@@ -15,7 +15,7 @@ from core.run.task_spec import FileTask, NamedTask
 from core.run.tasks import ENTRIES
 from core.tasks import files, labels, load_task
 from core.tasks.hub_cache import is_here
-from core.tasks.inputs import LONG_ROWS_HINT
+from core.tasks.inputs import long_rows_hint
 from core.tasks.lengths import check_model_length, check_weights, lengths
 from core.tasks.opening import BLOCK_BYTES, ending, opened, title
 from core.tasks.task import Task
@@ -85,9 +85,10 @@ class _Look:
     def note_lost(self, lengths: dict[str, Any], reader: Reader) -> None:
         """Add the rows that a reader cannot answer."""
         of = f"of {lengths.get('texts', 0):,}{' sampled' if lengths.get('sampled') else ''} rows"
-        lines = [f"{count:,} {of} {what}" for what, count in lengths.get("lost", {}).items()]
+        lost = lengths.get("lost", {})
+        lines = [f"{count:,} {of} {what}" for what, count in lost.items()]
         if reader.on_long_rows == "error":
-            self.problems += [f"{line} ({reader.label}): {LONG_ROWS_HINT}" for line in lines]
+            self.problems += [f"{line} ({reader.label}): {long_rows_hint(lost)}" for line in lines]
         else:
             self.warnings += [f"{line} ({reader.label}); they are left out" for line in lines]
 
