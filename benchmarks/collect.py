@@ -3,8 +3,9 @@
     python benchmarks/collect.py RUNS...
 
 RUNS are workspaces, or suites in them. What their runs scored, cost and chose is merged into one file a task,
-`benchmarks/results/proof/TASK.json`. A run that is there already is replaced, every other one stays, so that evidence
-of many days adds up. `benchmarks/tables.py` draws from these files alone.
+`benchmarks/results/proof/TASK.json`, or `TASK-MODEL.json` of another model than the default suite's. A run that is
+there already is replaced, every other one stays, so that evidence of many days adds up. `benchmarks/tables.py` draws
+from these files alone.
 
     {"task", "metric", "constant",            constant: the score of the most frequent answer, or of the mean
      "spaces": {digest: {"name", "groups", "candidates"}},
@@ -35,6 +36,7 @@ from core.run.structure import Structure
 from s3tui.runs.records.process import read_exit
 
 RESULTS = Path(__file__).parent / "results" / "proof"
+MODEL = "builtin:minilm"  # of the default suite
 # What does not make another arm.
 APART = {"model", "task", "space", "method", "seed", "device", "checkpoint_every", "precision"}
 # The defaults from which arms are told, those of the first day: an arm keeps its name when a default changes.
@@ -47,6 +49,11 @@ USUAL = {
     "retrain": {"start": "scratch"} | RATES,
 }
 Table = dict[str, Any]
+
+
+def name_of(task: str, model: str) -> str:
+    """The name of the table of a task for a model."""
+    return task if model == MODEL else f"{task}-{model.removeprefix('builtin:').replace('/', '-')}"
 
 
 def digest(value: Any) -> str:
@@ -125,7 +132,8 @@ def add(tasks: dict[str, Table], run: RunDir) -> None:
     """Merge a run into the tables."""
     result, spec = read_json(run.path / "result.json"), RunSpec.of_file(read_json(run.spec))
     structure = chosen(run, spec)
-    table = tasks.setdefault(result["task"], {"task": result["task"], "spaces": {}, "arms": {}, "runs": []})
+    name = name_of(result["task"], spec.model)
+    table = tasks.setdefault(name, {"task": name, "spaces": {}, "arms": {}, "runs": []})
     table |= {"metric": result["metric"], "constant": round(result["constant"][result["metric"]], 5)}
     table |= {"splits": result["splits"]}
     space = space_of(spec, structure)
@@ -133,9 +141,9 @@ def add(tasks: dict[str, Table], run: RunDir) -> None:
     if space["candidates"] or known not in table["spaces"]:
         table["spaces"][known] = space
     arm = {"model": spec.model, "method": spec.method, "space": known, "settings": settings_of(spec)}
-    name = digest(arm)
-    table["arms"][name] = arm
-    row = {"arm": name} | row_of(run, result, spec, structure)
+    short = digest(arm)
+    table["arms"][short] = arm
+    row = {"arm": short} | row_of(run, result, spec, structure)
     same = ("arm", "seed", "precision")
     table["runs"] = [old for old in table["runs"] if any(old[key] != row[key] for key in same)] + [row]
 

@@ -13,12 +13,12 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import tomllib
-from collect import read_tables, settings_of
+from collect import name_of, read_tables, settings_of
 from replay import races
 
 from core.run.spaces import SpaceSpec, library_space
@@ -29,27 +29,29 @@ from s3tui.results.gains import gain
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(<!-- table ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SUITE: dict[str, Any] = tomllib.loads((ROOT / "experiments.toml").read_text())
+OF_DECODER: dict[str, Any] = tomllib.loads((ROOT / "suites" / "offline-decoder.toml").read_text())
 Seeds = dict[int, float]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What is compared: a run of the default suite with another method and space, and other `settings` (dotted)."""
+    """What is compared: a run of a suite, the default one, with another method and space, and `settings` (dotted)."""
 
     title: str
     method: str = "s3"
     space: str = "mix-low-rank"
     settings: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "bf16"
+    suite: Mapping[str, Any] = field(default_factory=lambda: SUITE)
 
     def changed(self, settings: Mapping[str, Any], precision: str = "") -> Arm:
         """The same with other settings too."""
-        return Arm(self.title, self.method, self.space, {**self.settings, **settings}, precision or self.precision)
+        return replace(self, settings={**self.settings, **settings}, precision=precision or self.precision)
 
     def spec(self) -> RunSpec:
         """The settings of its runs on some task."""
-        tree: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in SUITE["defaults"].items()}
-        own = SUITE["space"].get(self.space)
+        tree: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in self.suite["defaults"].items()}
+        own = self.suite["space"].get(self.space)
         space = library_space(self.space) if own is None else SpaceSpec(name=self.space, groups=(own,))
         tree |= {"method": self.method, "space": space, "task": {"name": "rte"}}
         for key, value in self.settings.items():
@@ -79,12 +81,16 @@ class Evidence:
     def __init__(self) -> None:
         self.tasks = read_tables()
 
+    def of(self, task: str, model: str) -> dict[str, Any] | None:
+        """What is collected of a task and a model."""
+        return self.tasks.get(name_of(task, model))
+
     def runs(self, arm: Arm, task: str) -> list[dict[str, Any]]:
         """The runs of an arm on a task."""
-        table = self.tasks.get(task)
+        spec = arm.spec()
+        table = self.of(task, spec.model)
         if table is None:
             return []
-        spec = arm.spec()
         wanted = _without_task(settings_of(spec))
         found = {
             name
@@ -161,6 +167,26 @@ def cost(evidence: Evidence, arms: Sequence[Arm], task: str, reference: Arm) -> 
     return markdown(["", "trained", "test", "range", f"against {reference.title}", "validation"], rows)
 
 
+def mean_of(runs: Sequence[Mapping[str, Any]], key: str, unit: float) -> str:
+    """The mean of a number over runs, in a unit; empty without runs."""
+    return f"{statistics.fmean(run[key] for run in runs) / unit:.1f}" if runs else ""
+
+
+def used(evidence: Evidence, tasks: Sequence[str], arms: Sequence[Arm], budgets: Mapping[str, float]) -> str:
+    """Scores of arms on tasks by budget, and what a run at the first budget used."""
+    rows = []
+    for task in tasks:
+        table = evidence.of(task, arms[0].suite["defaults"]["model"])
+        constant = f"{100 * table['constant']:.1f}" if table else ""
+        for arm in arms:
+            sized = [arm.changed({"budget": budget}) for budget in budgets.values()]
+            runs = [run for run in evidence.runs(sized[0], task) if "cpu_seconds" in run]
+            cells = [cell(evidence.scores(one, task)) for one in sized]
+            cells += [mean_of(runs, "cpu_seconds", 60), mean_of(runs, "peak_memory_bytes", 1e9)]
+            rows.append([f"{task}: {arm.title}", *cells, constant if any(cells) else ""])
+    return markdown(["", *budgets, "CPU minutes", "peak GB", "one answer always"], rows)
+
+
 def raced(evidence: Evidence, rules: Rules, precision: str) -> str:
     """Replayed races by task, each way with the difference to the race."""
     found = {task: races(rules, table, precision) for task, table in evidence.tasks.items()}
@@ -196,6 +222,13 @@ TWICE_AS_LONG = (
     Arm(f"{SEARCHED.title}, 600 steps", settings=TWICE),
 )
 SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={**SCRATCH.settings, "data_seed": seed}) for seed in (0, 1))
+DECODER = tuple(
+    replace(arm, space=space, suite=OF_DECODER)
+    for arm, space in (
+        (S3, "rank1-and-biases"), (Arm("`saliency`", "saliency"), "rank1-and-biases"), (RANDOM, "rank1-and-biases"),
+        (LORA, "lora-q-v"), (Arm("BitFit", "fixed"), "bitfit"),
+    )
+)  # fmt: skip
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
         e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA
@@ -207,6 +240,9 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
     "race": lambda e: raced(e, Rules((150, 300), final=1), "bf16"),
     "peft-rates": lambda e: by_setting(e, THREE[:1], (*IN_FP32, *PEFT), RATES),
+    "decoder": lambda e: used(
+        e, ("superglue-cb", "superglue-copa", "icd10-chapter", "rte", "sst2"), DECODER, {"1e-4": 1e-4, "2e-5": 2e-5}
+    ),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), (THREE[0], THREE[2]), RANDOM
     ),

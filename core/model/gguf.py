@@ -33,7 +33,7 @@ def unpack(name: str, file: Path, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        with foreign(f"the GGUF file {name} cannot be read"):
+        with foreign(f"the GGUF file {name} cannot be read (is it whole, with {file.stat().st_size:,} bytes?)"):
             _write(name, file, partial)
         with contextlib.suppress(OSError):  # another process has been faster
             partial.rename(folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from core.run.errors import SpecError
+from core.run.errors import DataError, SpecError
 from core.run.foreign import foreign
 from core.run.prompts import CHAT
 from core.tasks.inputs import InputFormat
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CUE", "IGNORED_LABEL", "Encoded", "Prompted", "answer_ids", "batch_indices", "encode_classification",
-    "encode_split", "epoch_order", "halves", "length_sorted_batches", "padding_of", "prompts_of", "source_text",
-    "steps_per_epoch", "target_text",
+    "encode_split", "epoch_order", "halves", "label_ids", "length_sorted_batches", "padding_of", "prompts_of",
+    "source_text", "steps_per_epoch", "target_text",
 ]  # fmt: skip
 
 # The label that cross-entropies of torch and transformers ignore.
@@ -180,6 +180,21 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list
     """The tokens of a decoder's answers, each followed by the end-of-text token."""
     written = _tokens(tokenizer, list(texts), add_special_tokens=False)["input_ids"]
     return [[*ids, tokenizer.eos_token_id] for ids in written]
+
+
+def label_ids(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], is_decoder: bool) -> list[list[int]]:
+    """The tokens of labels as a decoder or an encoder-decoder answers with them.
+
+    Raises DataError if two labels are the same tokens, between which no answer decides.
+    """
+    answers = answer_ids(tokenizer, labels) if is_decoder else _tokens(tokenizer, text_target=list(labels))["input_ids"]
+    known: dict[tuple[int, ...], str] = {}
+    for label, ids in zip(labels, answers, strict=True):
+        if (other := known.setdefault(tuple(ids), label)) != label:
+            raise DataError(
+                f"the labels {other!r} and {label!r} are the same tokens to the model", "write one of them otherwise"
+            )
+    return answers
 
 
 def padding_of(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -18,7 +18,7 @@ from core.run.spec import Evaluation, RunSpec
 from core.run.training import SearchSettings, Training
 from core.runtime import process_group
 from core.tasks import cache, identity, load_task
-from core.tasks.batches import Encoded, encode_split, prompts_of
+from core.tasks.batches import Encoded, encode_split, label_ids, prompts_of
 from core.tasks.inputs import Form, InputFormat, check_reads_no_prompt
 from core.tasks.long_rows import without_long_rows
 from core.tasks.order import batch_indices, halves, steps_per_epoch
@@ -134,10 +134,12 @@ def encode(
 ) -> Data:
     """Tokenise every split as `inputs` has it, by default in the form that the model reads.
 
-    Raises SpecError if the model cannot answer the task so, DataError if rows are too long.
+    Raises SpecError if the model cannot answer the task so, DataError if rows are too long or labels the same tokens.
     """
     inputs = inputs or InputFormat(form_of(model))
     answering = answering_of(task, model.text_to_text, evaluation)
+    if answering != "head":
+        label_ids(model.tokenizer, task.labels, model.is_decoder)  # which an answer can tell apart
     splits = {split: encode_split(task, split, model.tokenizer, inputs) for split in task.splits}
     if inputs.form != "head":
         task = replace(task, prompt=prompts_of(task, model.tokenizer, inputs).frame())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.model.backbone import Backbone
 from core.runtime import process_group
-from core.tasks.batches import answer_ids, length_sorted_batches
+from core.tasks.batches import label_ids, length_sorted_batches
 from core.tasks.metrics import evaluate as metrics_of
 from core.tasks.task import Answer, Split, Task
 from core.training.data import RANKED, Data
@@ -103,16 +103,10 @@ def label_likelihoods(
     read = _read_by_decoder if backbone.is_decoder else _read_by_encoder
     score = read(backbone, batch)
     rows, device = len(batch["input_ids"]), batch["input_ids"].device
-    targets = [torch.tensor([ids], device=device).repeat(rows, 1) for ids in _label_ids(backbone, labels)]
+    answers = label_ids(backbone.tokenizer, labels, backbone.is_decoder)
+    targets = [torch.tensor([ids], device=device).repeat(rows, 1) for ids in answers]
     scores = torch.stack([score(target) for target in targets], -1)
     return scores / torch.tensor([target.shape[1] for target in targets], device=device) if per_token else scores
-
-
-def _label_ids(backbone: Backbone, labels: Sequence[str]) -> list[list[int]]:
-    if backbone.is_decoder:
-        return answer_ids(backbone.tokenizer, labels)
-    ids: list[list[int]] = backbone.tokenizer(text_target=list(labels))["input_ids"]
-    return ids
 
 
 def _read_by_encoder(backbone: Backbone, batch: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:

@@ -156,6 +156,11 @@ def test_rows_that_do_not_fit_with_their_answer_are_refused_or_dropped():
         encode(task, Model, CPU, inputs=inputs("paper", positions=5, on_long_rows="drop"))
 
 
+def test_labels_that_are_the_same_tokens_are_one_message():
+    with pytest.raises(DataError, match="the labels 'zebra' and 'yak' are the same tokens to the model"):
+        encode(replace(TASK, labels=("zebra", "yak")), Model, CPU, inputs=inputs("paper"))
+
+
 def test_rows_for_whose_text_a_prompt_has_no_room_are_refused_or_dropped():
     task = replace(TASK, max_length=6)
     with pytest.raises(DataError, match=r"12 rows have no room .*12 rows\): raise task.max_length or shorten"):
