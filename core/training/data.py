@@ -138,7 +138,7 @@ def encode(
     """
     inputs = inputs or InputFormat(form_of(model))
     answering = answering_of(task, model.text_to_text, evaluation)
-    if answering != "head":
+    if answering in RANKED:
         label_ids(model.tokenizer, task.labels, model.is_decoder)  # which an answer can tell apart
     splits = {split: encode_split(task, split, model.tokenizer, inputs) for split in task.splits}
     if inputs.form != "head":
