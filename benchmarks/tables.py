@@ -85,7 +85,6 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     ),
     "rates": lambda e: by_setting(e, THREE, (*IN_FP32, *NOT_SEARCHED), RATES),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
-    "results": lambda e: by_task(e, (LORA, RANDOM, BITFIT, TAYLOR, FISHER, SCRATCH, SEARCHED), FOUR, LORA),
     "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
     "race": race_tables.raced,
