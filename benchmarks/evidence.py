@@ -56,6 +56,7 @@ BITFIT = Arm("BitFit, last layers", "fixed", "bitfit")
 RANDOM = Arm("random structures", "random")
 HEAD = Arm("head only", "fixed", "none", {"budget": "none"})
 S3 = Arm("`s3`")
+TWO_LEVELS = Arm("`s3`, two levels", settings={"search.bilevel": True})
 TAYLOR = Arm("`saliency`, `taylor`", "saliency", settings={"saliency.criterion": "taylor"})
 FISHER = Arm("`saliency`, `fisher`", "saliency", settings={"saliency.criterion": "fisher"})
 
@@ -90,8 +91,8 @@ class Evidence:
 def _told(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings by which arms are told apart, those of the task left out.
 
-    The learning rate of a search that learns no weights scales all its scores alike, and so is left out too: it was
-    changed between two days of these runs.
+    The learning rate of a search that learns no weights scales all its scores alike, and so is left out too, as is
+    whether it has two levels: both were changed between two days of these runs.
     """
-    unread = () if method_of(method).learns else ("search.learning_rate",)
+    unread = () if method_of(method).learns else ("search.learning_rate", "search.bilevel")
     return {key: value for key, value in settings.items() if not key.startswith("task.") and key not in unread}

@@ -13,12 +13,13 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import proof_tables
 import race_tables
 from cells import cell, difference, markdown
-from evidence import BITFIT, FISHER, HEAD, LORA, RANDOM, ROOT, TAYLOR, Arm, Evidence, rate
+from evidence import BITFIT, FISHER, HEAD, LORA, RANDOM, ROOT, S3, TAYLOR, TWO_LEVELS, Arm, Evidence, rate
 
 BLOCK = re.compile(r"(<!-- table ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PLAIN = tuple(
@@ -62,30 +63,38 @@ def cost(evidence: Evidence, arms: Sequence[Arm], task: str, reference: Arm) -> 
     return markdown(["", "trained", "test", "range", f"against {reference.title}", "validation"], rows)
 
 
+def named(what: str, arm: Arm, settings: Mapping[str, Any]) -> Arm:
+    """An arm with other settings, which its title tells."""
+    return replace(arm.changed(settings), title=f"{arm.title}, {what}")
+
+
 FOUR = ("icd10-chapter", "stsb", "sst2", "mrpc")
 THREE = FOUR[:3]
 NOT_SEARCHED = (LORA, BITFIT, RANDOM)
-SEARCHED = Arm("`s3`, going on from the search's weights")
-SCRATCH = Arm("`s3`, from scratch", settings={"retrain.start": "scratch"})
-SLOWER = Arm("`s3`, from scratch at 5e-3", settings={**SCRATCH.settings, **rate(5e-3)})
+SCRATCH = named("from scratch", TWO_LEVELS, {"retrain.start": "scratch"})
+SLOWER = named("at 5e-3", SCRATCH, rate(5e-3))
+SOFT = {"search.gates": "soft"}
+KINDS = (S3, named("soft gates", S3, SOFT), TWO_LEVELS, named("soft gates", TWO_LEVELS, SOFT))
+TUNED = tuple(arm.changed({"data_seed": 0}) for arm in KINDS)
+LENGTHS = {f"{steps} steps": {"search.max_steps": steps} for steps in (75, 150, 300)}
 IN_FP32 = tuple(Arm(f"{arm.title}, fp32", arm.method, arm.space, precision="fp32") for arm in NOT_SEARCHED)
 RATES = {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
 PEFT = tuple(Arm(f"`{method}`", method, precision="fp32") for method in ("lora", "adalora", "eva", "ln-tuning"))
-TWICE = {"retrain.max_steps": 600}
-TWICE_AS_LONG = (
-    Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
-    Arm(f"{RANDOM.title}, 600 steps", RANDOM.method, settings=TWICE),
-    Arm(f"{FISHER.title}, 600 steps", FISHER.method, settings={**FISHER.settings, **TWICE}),
-    Arm(f"{SEARCHED.title}, 600 steps", settings=TWICE),
+LONGER = tuple(
+    named(f"{steps} steps", arm, {"retrain.max_steps": steps})
+    for steps in (600, 900, 1200)
+    for arm in (LORA, RANDOM, FISHER, TWO_LEVELS, S3)
 )
-SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={**SCRATCH.settings, "data_seed": seed}) for seed in (0, 1))
+SEEN = tuple(named(f"data_seed = {seed}", SCRATCH, {"data_seed": seed}) for seed in (0, 1))
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
-        e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA
+        e, (LORA, S3, TWO_LEVELS, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *LONGER), THREE[0], LORA
     ),
     "rates": lambda e: by_setting(e, THREE, (*IN_FP32, *NOT_SEARCHED), RATES),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
-    "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
+    "start": lambda e: by_task(e, (SCRATCH, TWO_LEVELS, SLOWER), THREE, SCRATCH),
+    "levels": lambda e: by_task(e, KINDS, THREE, TWO_LEVELS),
+    "search-length": lambda e: by_setting(e, THREE[:1], TUNED, LENGTHS),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
     "race": race_tables.raced,
     "race-on": race_tables.raced_on,

@@ -66,7 +66,7 @@ def test_scores_and_costs_are_told_of_every_method_that_was_run():
     assert [line.split(" | ")[0] for line in scores(found).splitlines()[2:]] == [
         "| `s3`", "| random structures", "| LoRA r1 on q, v", "| most frequent answer",
     ]  # fmt: skip
-    assert compute(found).splitlines()[2] == "| `s3` | 500 | 800 | 1.5 | +10.0 (+10.0 to +10.0) |"
+    assert compute(found).splitlines()[2] == "| `s3` | 200 | 500 | 1.5 | +10.0 (+10.0 to +10.0) |"
     assert BITFIT.title not in compute(found)
 
 

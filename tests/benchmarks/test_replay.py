@@ -24,8 +24,8 @@ def test_a_race_goes_on_with_the_better_half_and_each_method_alone_trains_all_it
     assert {way: round(by_seed[0].score) for way, by_seed in told.items()} == {RACE: 81, "`s3`": 81, LORA.title: 91}
     # One search for both rates; of the race half of the arms are trained to the end.
     assert {way: by_seed[0].steps for way, by_seed in told.items()} == {
-        RACE: 500 + 4 * 150 + 2 * 150,
-        "`s3`": 1100,
+        RACE: 200 + 4 * 150 + 2 * 150,
+        "`s3`": 800,
         LORA.title: 600,
     }
 
