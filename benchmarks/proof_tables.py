@@ -5,14 +5,17 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import choices
 from cells import cell, difference, markdown, paired
+from collect import settings_of
 from evidence import FISHER, HEAD, LORA, RANDOM, S3, TAYLOR, Arm, Evidence, Seeds, rate
 from proof import METHODS, RATES, TASKS, Chosen, proof, sweep
 from ranks import LEAST_TASKS, critical_difference, friedman, mean_ranks
 from replay import Entrant, entrants, search_steps
 
+from core.run.methods import method_of
 from s3tui.race.answer import kendall_tau
 
 SEARCHED = (S3, TAYLOR, FISHER)
@@ -170,13 +173,20 @@ def compute(evidence: Evidence) -> str:
 
 
 def _seconds(evidence: Evidence, arm: Arm, task: str) -> float:
-    """The medians of search and training together; a search is that of any run of the method that made one."""
+    """The medians of search and training together; a search is that of any run that has made the same one."""
     runs = [run for value in RATES for run in evidence.runs(arm.changed(rate(value)), task)]
-    table = evidence.tasks[task]
-    searched = [
+    training = statistics.median(run["seconds"]["retrain"] for run in runs)
+    table, wanted = evidence.tasks[task], _of_search(arm.method, settings_of(arm.spec()))
+    same = {name for name, known in table["arms"].items() if _of_search(known["method"], known["settings"]) == wanted}
+    times = [
         run["seconds"]["search"]
         for run in table["runs"]
-        if table["arms"][run["arm"]]["method"] == arm.method and run["precision"] == arm.precision
+        if run["arm"] in same and run["precision"] == arm.precision and run["seconds"]["search"] > LEAST_SECONDS
     ]
-    search = [seconds for seconds in searched if seconds > LEAST_SECONDS] if search_steps(arm) else []
-    return statistics.median(run["seconds"]["retrain"] for run in runs) + statistics.median(search or [0])
+    return training + (statistics.median(times) if times and search_steps(arm) else 0.0)
+
+
+def _of_search(method: str, settings: Mapping[str, Any]) -> Any:
+    """What the time of a search depends on; a search that learns no weights always takes as long."""
+    learns = method_of(method).learns
+    return method, {key: value for key, value in settings.items() if key.startswith("search.") and learns}
