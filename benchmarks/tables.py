@@ -75,7 +75,8 @@ NOT_SEARCHED = (LORA, BITFIT, RANDOM)
 SCRATCH = named("from scratch", TWO_LEVELS, {"retrain.start": "scratch"})
 SLOWER = named("at 5e-3", SCRATCH, rate(5e-3))
 SOFT = {"search.gates": "soft"}
-KINDS = (S3, named("soft gates", S3, SOFT), TWO_LEVELS, named("soft gates", TWO_LEVELS, SOFT))
+ONE_LEVEL = named("one level", S3, {})
+KINDS = (ONE_LEVEL, named("soft gates", ONE_LEVEL, SOFT), TWO_LEVELS, named("soft gates", TWO_LEVELS, SOFT))
 TUNED = tuple(arm.changed({"data_seed": 0}) for arm in KINDS)
 LENGTHS = {f"{steps} steps": {"search.max_steps": steps} for steps in (75, 150, 300)}
 IN_FP32 = tuple(Arm(f"{arm.title}, fp32", arm.method, arm.space, precision="fp32") for arm in NOT_SEARCHED)
@@ -84,12 +85,12 @@ PEFT = tuple(Arm(f"`{method}`", method, precision="fp32") for method in ("lora",
 LONGER = tuple(
     named(f"{steps} steps", arm, {"retrain.max_steps": steps})
     for steps in (600, 900, 1200)
-    for arm in (LORA, RANDOM, FISHER, TWO_LEVELS, S3)
+    for arm in (LORA, RANDOM, FISHER, TWO_LEVELS, ONE_LEVEL)
 )
 SEEN = tuple(named(f"data_seed = {seed}", SCRATCH, {"data_seed": seed}) for seed in (0, 1))
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
-        e, (LORA, S3, TWO_LEVELS, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *LONGER), THREE[0], LORA
+        e, (LORA, ONE_LEVEL, TWO_LEVELS, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *LONGER), THREE[0], LORA
     ),
     "rates": lambda e: by_setting(e, THREE, (*IN_FP32, *NOT_SEARCHED), RATES),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
