@@ -22,7 +22,7 @@ from s3tui.system.process_identity import Pid
 RUN_DEPTHS = ("*", "*/*", "*/*/*")  # a run's folder is SUITE/EXPERIMENT or SUITE/EXPERIMENT/MATRIX
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundRun:
     """A run of a workspace; `name` is its path there. `spec` and `summary` are the content of these files.
 

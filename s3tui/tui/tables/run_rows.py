@@ -22,7 +22,7 @@ MARK = "▌"
 POOR = "!"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cells(Mapping[str, Cell]):
     """The cells of a run, formatted on demand, as few of many live runs are on the screen."""
 

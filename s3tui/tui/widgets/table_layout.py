@@ -30,7 +30,7 @@ class Column:
     name: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row: cells by the keys of their columns. A `heading` is the title of a group of rows."""
 
