@@ -2,10 +2,12 @@
 
 An arm that stops at a rung is, up to there, bit for bit the run that goes on, as the schedule of its learning rate is
 that of the whole length (docs/race.md). So races among runs of the whole length are replayed from their curves, with
-the function that decides real ones. Every seed is a race of its own, among all runs of that seed and length.
+the function that decides real ones. Every seed is a race of its own, among the methods of `proof.METHODS` at their
+common rates.
 
-Each method alone has the same compute: as many of its runs, in the order of the file, as that pays for, each trained to
-the end; the best of them on validation is tested. Confirmations are left out of both.
+Each method alone has the same compute: as many of its runs, rate by rate, as that pays for, each trained to the end;
+the best of them on validation is tested. What is then left buys the same with further seeds, in a second account, whose
+seeds share runs and so are not independent. Confirmations are left out of all.
 """
 
 from __future__ import annotations
@@ -14,24 +16,29 @@ import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from evidence import Arm as Compared
+from evidence import Evidence, Run
+from proof import METHODS, sweep
+
+from core.run.methods import method_of
 from s3tui.race.decide import Arm, decide
 from s3tui.race.record import Rules
 
-Run = Mapping[str, Any]
-# Steps of retraining that take as long as one of the search, with two passes and all candidates attached.
-SEARCH_STEP = 10 / 3
+# Steps of retraining that take as long as one of the search, all candidates attached, with one pass or two, and as all
+# of saliency. Measured on the collected runs: 1.2 to 1.5, 3.0 to 3.8, and 34 to 127 with a median of 46.
+ONE_LEVEL_STEP, TWO_LEVELS_STEP, SALIENCY = 4 / 3, 10 / 3, 50
+RACE = "race"
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A collected run as an arm: its method, what it searched, its scores on validation by step, and on the test split.
+    """A collected run as an arm: whose it is, what it searched, its validation scores by step, and its test score.
 
     `steps` is what the search cost, in steps of retraining; who searches the same pays for it once.
     """
 
-    method: str
+    way: str
     searched: str
     steps: int
     scores: Mapping[int, float]
@@ -47,21 +54,39 @@ class Entrant:
         return max(score for at, score in self.scores.items() if at <= step)
 
 
-def entrants(table: Mapping[str, Any], precision: str, length: int) -> dict[int, list[Entrant]]:
-    """The runs of a task with this many steps of retraining, by seed."""
+@dataclass(frozen=True)
+class Outcome:
+    """A test score in points, and the steps that it has cost."""
+
+    score: float
+    steps: int
+
+
+def search_steps(arm: Compared) -> int:
+    """What finding its structure costs, in steps of retraining."""
+    if not method_of(arm.method).learns:
+        return SALIENCY if method_of(arm.method).searches else 0
+    search = arm.spec().search
+    return round((TWO_LEVELS_STEP if search.bilevel else ONE_LEVEL_STEP) * (search.max_steps or 0))
+
+
+def entrants(evidence: Evidence, task: str) -> dict[int, list[Entrant]]:
+    """The runs of a task by seed: of each method, rate by rate."""
     found: dict[int, list[Entrant]] = defaultdict(list)
-    for run in table["runs"]:
-        entrant = _entrant(run, table["arms"][run["arm"]])
-        if run["precision"] == precision and entrant.length == length:
-            found[run["seed"]].append(entrant)
-    return found
+    rates = sweep(evidence, task)
+    for arm in METHODS:
+        # The criteria of saliency are two arms of one method.
+        way = f"`{arm.method}`" if method_of(arm.method).searches else arm.title
+        for runs in rates.get(arm.title, {}).values():
+            for seed, run in runs.items():
+                searched = f"{arm.title} {seed}" if method_of(arm.method).searches else ""
+                found[seed].append(_entrant(run, way, searched, search_steps(arm)))
+    return dict(sorted(found.items()))
 
 
-def _entrant(run: Run, arm: Mapping[str, Any]) -> Entrant:
+def _entrant(run: Run, way: str, searched: str, steps: int) -> Entrant:
     scores = {step: score for phase, step, score in run["curve"] if phase == "retrain"}
-    kept = {key: value for key, value in arm["settings"].items() if not key.startswith("retrain.")}
-    steps = 0 if arm["method"] == "saliency" else kept.get("search.max_steps", 0)
-    return Entrant(arm["method"], f"{arm['method']} {kept}", round(SEARCH_STEP * steps), scores, run["test"])
+    return Entrant(way, searched, steps, scores, run["test"])
 
 
 def searches(runs: Sequence[Entrant]) -> list[int]:
@@ -70,7 +95,7 @@ def searches(runs: Sequence[Entrant]) -> list[int]:
     return [run.steps if first[run.searched] == i else 0 for i, run in enumerate(runs)]
 
 
-def race(rules: Rules, runs: Sequence[Entrant]) -> tuple[Entrant, int]:
+def race(rules: Rules, runs: Sequence[Entrant]) -> Outcome:
     """The finalist that is best on validation, and the steps that the race has taken."""
     first = rules.rungs[0]
     arms = [
@@ -83,33 +108,38 @@ def race(rules: Rules, runs: Sequence[Entrant]) -> tuple[Entrant, int]:
             arms[int(name)] = replace(arms[int(name)], limit=step, scores=scores)
     finalists = [runs[int(name)] for name in decide(rules, arms, ()).finalists]
     winner = max(finalists, key=lambda run: run.best(rules.rungs[-1]))
-    return winner, sum(arm.search_steps + arm.limit for arm in arms)
+    return Outcome(100 * winner.test, sum(arm.search_steps + arm.limit for arm in arms))
 
 
-def alone(runs: Sequence[Entrant], steps: int) -> Entrant | None:
+def alone(runs: Sequence[Entrant], steps: int) -> Outcome | None:
     """The best on validation of as many runs of one method as the steps pay for; None if they pay for none."""
     costs = itertools.accumulate(search + run.length for run, search in zip(runs, searches(runs), strict=True))
-    paid = [run for run, cost in zip(runs, costs, strict=True) if cost <= steps]
-    return max(paid, key=lambda run: run.best(run.length), default=None)
+    paid = [(run, cost) for run, cost in zip(runs, costs, strict=True) if cost <= steps]
+    if not paid:
+        return None
+    return Outcome(100 * max((run for run, _ in paid), key=lambda run: run.best(run.length)).test, paid[-1][1])
 
 
-def replayed(rules: Rules, runs: Sequence[Entrant]) -> dict[str, float]:
-    """The test score of the race among runs of one seed, and of each method alone at the same compute, in points."""
-    winner, steps = race(rules, runs)
-    scores = {"race": 100 * winner.test}
-    for method in dict.fromkeys(run.method for run in runs):
-        found = alone([run for run in runs if run.method == method], steps)
-        if found is not None:
-            scores[method] = 100 * found.test
-    return scores
-
-
-def races(rules: Rules, table: Mapping[str, Any], precision: str) -> dict[str, dict[int, float]]:
-    """The scores of a task by way and seed: of races of at least two methods, and of each method alone."""
-    found: dict[str, dict[int, float]] = defaultdict(dict)
-    for seed, runs in sorted(entrants(table, precision, rules.rungs[-1]).items()):
-        arms = [run for run in runs if set(rules.rungs) <= set(run.scores)]
-        if len({run.method for run in arms}) > 1:
-            for way, score in replayed(rules, arms).items():
-                found[way][seed] = score
+def races(
+    rules: Rules, by_seed: Mapping[int, Sequence[Entrant]], further: bool = False
+) -> dict[str, dict[int, Outcome]]:
+    """What came of the race and of each method alone, by way and seed; `further`: alone goes on with other seeds."""
+    found: dict[str, dict[int, Outcome]] = defaultdict(dict)
+    for seed, runs in by_seed.items():
+        found[RACE][seed] = race(rules, runs)
+        others = [run for other, more in by_seed.items() if further and other != seed for run in more]
+        for way in dict.fromkeys(run.way for run in runs):
+            mine = [run for run in (*runs, *others) if run.way == way]
+            outcome = alone(mine, found[RACE][seed].steps)
+            if outcome is not None:
+                found[way][seed] = outcome
     return found
+
+
+def replayed(rules: Rules, evidence: Evidence, task: str, further: bool = False) -> dict[str, dict[int, Outcome]]:
+    """The races of a task, over the seeds at which at least two methods have a run at every rung."""
+    complete = {
+        seed: [run for run in runs if set(rules.rungs) <= set(run.scores)]
+        for seed, runs in entrants(evidence, task).items()
+    }
+    return races(rules, {s: runs for s, runs in complete.items() if len({run.way for run in runs}) > 1}, further)

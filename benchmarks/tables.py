@@ -13,117 +13,19 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import tomllib
-from collect import read_tables, settings_of
-from replay import races
+import proof_tables
+import race_tables
+from cells import cell, difference, markdown
+from evidence import BITFIT, FISHER, HEAD, LORA, RANDOM, ROOT, S3, TAYLOR, TWO_LEVELS, Arm, Evidence, rate
 
-from core.run.spaces import SpaceSpec, library_space
-from core.run.spec import RunSpec
-from s3tui.race.record import Rules
-from s3tui.results.gains import gain
-
-ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(<!-- table ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-SUITE: dict[str, Any] = tomllib.loads((ROOT / "experiments.toml").read_text())
-Seeds = dict[int, float]
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What is compared: a run of the default suite with another method and space, and other `settings` (dotted)."""
-
-    title: str
-    method: str = "s3"
-    space: str = "mix-low-rank"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    precision: str = "bf16"
-
-    def changed(self, settings: Mapping[str, Any], precision: str = "") -> Arm:
-        """The same with other settings too."""
-        return Arm(self.title, self.method, self.space, {**self.settings, **settings}, precision or self.precision)
-
-    def spec(self) -> RunSpec:
-        """The settings of its runs on some task."""
-        tree: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in SUITE["defaults"].items()}
-        own = SUITE["space"].get(self.space)
-        space = library_space(self.space) if own is None else SpaceSpec(name=self.space, groups=(own,))
-        tree |= {"method": self.method, "space": space, "task": {"name": "rte"}}
-        for key, value in self.settings.items():
-            table, _, name = key.rpartition(".")
-            (tree.setdefault(table, {}) if table else tree)[name] = value
-        return RunSpec.model_validate(tree)
-
-
-LORA = Arm("LoRA r1 on q, v", "fixed", "lora-q-v")
-BITFIT = Arm("BitFit, last layers", "fixed", "bitfit")
-RANDOM = Arm("random structures", "random")
-HEAD = Arm("head only", "fixed", "none", {"budget": "none"})
-S3 = Arm("`s3`")
-# The learning rate of the search scales all scores alike; these runs are of the day before it was changed.
-SCORED = {"search.learning_rate": 5e-3}
-TAYLOR = Arm("`saliency`, `taylor`", "saliency", settings={**SCORED, "saliency.criterion": "taylor"})
-FISHER = Arm("`saliency`, `fisher`", "saliency", settings={**SCORED, "saliency.criterion": "fisher"})
 PLAIN = tuple(
     Arm(f"{arm.title}, A at random", "saliency", settings={**arm.settings, "saliency.lora_start": "random"})
     for arm in (TAYLOR, FISHER)
 )
-
-
-class Evidence:
-    """The collected runs."""
-
-    def __init__(self) -> None:
-        self.tasks = read_tables()
-
-    def runs(self, arm: Arm, task: str) -> list[dict[str, Any]]:
-        """The runs of an arm on a task."""
-        table = self.tasks.get(task)
-        if table is None:
-            return []
-        spec = arm.spec()
-        wanted = _without_task(settings_of(spec))
-        found = {
-            name
-            for name, known in table["arms"].items()
-            if (known["method"], table["spaces"][known["space"]]["name"]) == (spec.method, spec.space.name)
-            and _without_task(known["settings"]) == wanted
-        }
-        return [run for run in table["runs"] if run["arm"] in found and run["precision"] == arm.precision]
-
-    def scores(self, arm: Arm, task: str, of: str = "test") -> Seeds:
-        """The score of each seed, in points."""
-        return {run["seed"]: 100 * run[of] for run in self.runs(arm, task)}
-
-
-def _without_task(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if not key.startswith("task.")}
-
-
-def cell(scores: Seeds) -> str:
-    """The mean over seeds, their standard deviation and number."""
-    values = list(scores.values())
-    if len(values) < 2:
-        return f"{values[0]:.1f} (1)" if values else ""
-    return f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f} ({len(values)})"
-
-
-def difference(ours: Seeds, theirs: Seeds) -> str:
-    """The mean paired difference with its interval."""
-    if ours == theirs or len(ours.keys() & theirs.keys()) < 2:
-        return ""
-    found = gain("", ours, theirs)
-    assert found.interval is not None
-    return f"{found.difference:+.1f} [{found.interval[0]:+.1f}, {found.interval[1]:+.1f}]"
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, without the rows that are empty."""
-    lines = [head, ["---"] * len(head), *(row for row in rows if any(row[1:]))]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def by_setting(
@@ -161,51 +63,49 @@ def cost(evidence: Evidence, arms: Sequence[Arm], task: str, reference: Arm) -> 
     return markdown(["", "trained", "test", "range", f"against {reference.title}", "validation"], rows)
 
 
-def raced(evidence: Evidence, rules: Rules, precision: str) -> str:
-    """Replayed races by task, each way with the difference to the race."""
-    found = {task: races(rules, table, precision) for task, table in evidence.tasks.items()}
-    found = {task: ways for task, ways in found.items() if ways}
-    names = dict.fromkeys(way for ways in found.values() for way in ways)
-    rows = []
-    for name in names:
-        cells = [(ways.get(name, {}), ways["race"]) for ways in found.values()]
-        title = "**race**" if name == "race" else f"`{name}` alone"
-        rows.append([title, *(f"{cell(a)} {difference(a, b)}".strip() for a, b in cells)])
-    return markdown(["", *found], rows)
-
-
-def rate(value: float) -> Mapping[str, Any]:
-    """Retraining at another peak learning rate."""
-    return {"retrain.learning_rate": value}
+def named(what: str, arm: Arm, settings: Mapping[str, Any]) -> Arm:
+    """An arm with other settings, which its title tells."""
+    return replace(arm.changed(settings), title=f"{arm.title}, {what}")
 
 
 FOUR = ("icd10-chapter", "stsb", "sst2", "mrpc")
 THREE = FOUR[:3]
 NOT_SEARCHED = (LORA, BITFIT, RANDOM)
-SEARCHED = Arm("`s3`, going on from the search's weights")
-SCRATCH = Arm("`s3`, from scratch", settings={"retrain.start": "scratch"})
-SLOWER = Arm("`s3`, from scratch at 5e-3", settings={**SCRATCH.settings, **rate(5e-3)})
+SCRATCH = named("from scratch", TWO_LEVELS, {"retrain.start": "scratch"})
+SLOWER = named("at 5e-3", SCRATCH, rate(5e-3))
+SOFT = {"search.gates": "soft"}
+KINDS = (S3, named("soft gates", S3, SOFT), TWO_LEVELS, named("soft gates", TWO_LEVELS, SOFT))
+TUNED = tuple(arm.changed({"data_seed": 0}) for arm in KINDS)
+LENGTHS = {f"{steps} steps": {"search.max_steps": steps} for steps in (75, 150, 300)}
 IN_FP32 = tuple(Arm(f"{arm.title}, fp32", arm.method, arm.space, precision="fp32") for arm in NOT_SEARCHED)
 RATES = {"5e-3": rate(5e-3), "**1e-2**": rate(1e-2), "2e-2": rate(2e-2)}
 PEFT = tuple(Arm(f"`{method}`", method, precision="fp32") for method in ("lora", "adalora", "eva", "ln-tuning"))
-TWICE = {"retrain.max_steps": 600}
-TWICE_AS_LONG = (
-    Arm(f"{LORA.title}, 600 steps", LORA.method, LORA.space, TWICE),
-    Arm(f"{RANDOM.title}, 600 steps", RANDOM.method, settings=TWICE),
-    Arm(f"{FISHER.title}, 600 steps", FISHER.method, settings={**FISHER.settings, **TWICE}),
-    Arm(f"{SEARCHED.title}, 600 steps", settings=TWICE),
+LONGER = tuple(
+    named(f"{steps} steps", arm, {"retrain.max_steps": steps})
+    for steps in (600, 900, 1200)
+    for arm in (LORA, RANDOM, FISHER, TWO_LEVELS, S3)
 )
-SEEN = tuple(Arm(f"`s3`, data_seed = {seed}", settings={**SCRATCH.settings, "data_seed": seed}) for seed in (0, 1))
+SEEN = tuple(named(f"data_seed = {seed}", SCRATCH, {"data_seed": seed}) for seed in (0, 1))
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
-        e, (LORA, SEARCHED, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *TWICE_AS_LONG), THREE[0], LORA
+        e, (LORA, S3, TWO_LEVELS, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *LONGER), THREE[0], LORA
     ),
     "rates": lambda e: by_setting(e, THREE, (*IN_FP32, *NOT_SEARCHED), RATES),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
-    "results": lambda e: by_task(e, (LORA, RANDOM, BITFIT, TAYLOR, FISHER, SCRATCH, SEARCHED), FOUR, LORA),
-    "start": lambda e: by_task(e, (SCRATCH, SEARCHED, SLOWER), THREE, SCRATCH),
+    "start": lambda e: by_task(e, (SCRATCH, TWO_LEVELS, SLOWER), THREE, SCRATCH),
+    "levels": lambda e: by_task(e, KINDS, THREE, TWO_LEVELS),
+    "search-length": lambda e: by_setting(e, THREE[:1], TUNED, LENGTHS),
     "search-rates": lambda e: by_setting(e, THREE[:2], SEEN, {"5e-3": {"search.learning_rate": 5e-3}, "**1e-2**": {}}),
-    "race": lambda e: raced(e, Rules((150, 300), final=1), "bf16"),
+    "race": race_tables.raced,
+    "race-on": race_tables.raced_on,
+    "proof": proof_tables.scores,
+    "proof-rates": proof_tables.rates,
+    "proof-lora": lambda e: proof_tables.against(e, LORA),
+    "proof-random": lambda e: proof_tables.against(e, RANDOM),
+    "proof-ranks": proof_tables.ranks,
+    "proof-early": proof_tables.early,
+    "proof-chosen": proof_tables.chosen,
+    "proof-compute": proof_tables.compute,
     "peft-rates": lambda e: by_setting(e, THREE[:1], (*IN_FP32, *PEFT), RATES),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), (THREE[0], THREE[2]), RANDOM

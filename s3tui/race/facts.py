@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.run.errors import RunDirError
@@ -46,8 +46,9 @@ def compute(record: Record, runs: Runs, decision: Decision) -> Compute:
 
 def arms_of(record: Record, runs: Runs) -> list[Arm]:
     """The arms of a race in their order; one whose directory is gone is lost."""
-    searches = searches_of([runs[name].spec if name in runs else {} for name in record.arms])
-    return [_arm(record, name, runs.get(name), steps) for name, steps in zip(record.arms, searches, strict=True)]
+    found = [runs.get(name) for name in record.arms]
+    searches = _once((run.search_digest, run.spec) if run is not None else ("", {}) for run in found)
+    return [_arm(record, *one) for one in zip(record.arms, found, searches, strict=True)]
 
 
 def _arm(record: Record, name: str, run: FoundRun | None, searches: int) -> Arm:
@@ -104,8 +105,16 @@ def searches_of(specs: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
     0 where there is none, where its length is in epochs, or where an earlier run has the same one: runs that differ in
     retraining alone share a search.
     """
-    digests = [search_digest(spec) for spec in specs]
-    return tuple(0 if digests[i] in digests[:i] else _search_steps(spec) for i, spec in enumerate(specs))
+    return _once((search_digest(spec), spec) for spec in specs)
+
+
+def _once(searches: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[int, ...]:
+    """The steps of each search, given its digest and its settings; 0 where an earlier one is the same."""
+    seen, steps = set[str](), []
+    for digest, spec in searches:
+        steps.append(0 if digest in seen else _search_steps(spec))
+        seen.add(digest)
+    return tuple(steps)
 
 
 def _search_steps(spec: Mapping[str, Any]) -> int:

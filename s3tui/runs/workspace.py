@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.fields import Moment
 from core.run.rundir import RunDir, read_record, write_json
+from core.run.searched import search_digest
 from s3tui.runs.gather import last_attempt, read_status
 from s3tui.runs.records.job import Job
 from s3tui.runs.records.queue import Queue, QueueFiles, read_queue
@@ -42,6 +44,11 @@ class FoundRun:
     def suite(self) -> str:
         """The suite to which it belongs."""
         return self.name.partition("/")[0]
+
+    @cached_property
+    def search_digest(self) -> str:
+        """The digest of its search, which the dispatcher asks of every run at each look."""
+        return search_digest(self.spec)
 
 
 @dataclass(frozen=True)

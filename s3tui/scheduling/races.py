@@ -95,8 +95,11 @@ def _changes(board: Board, race: Race) -> Iterable[FoundRun]:
 
 
 def _promote(board: Board, run: FoundRun, step: int) -> FoundRun | None:
-    """Let an arm go on; one that is on its way to the rung where it was already is let there first."""
-    if isinstance(run.status, (Running, Quiet)):
+    """Let an arm go on; one that is on its way to the rung where it was already is let there first.
+
+    A job of a cluster may be on its way though the cluster has last said that it waits.
+    """
+    if isinstance(run.status, (Running, Quiet)) or (run.job is not None and run.job.lives):
         return None
     # In this order, so that between the two it is queued, and never looks like an arm that was stopped by hand.
     if isinstance(run.status, Paused):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from core.run.errors import RunDirError
 from core.run.methods import method_of
-from core.run.searched import search_digest, take
+from core.run.searched import take
 from s3tui.runs.records.launch import LOCAL
 from s3tui.runs.records.queue import Queue, read_queue
 from s3tui.runs.status import Damaged, Queued, Quiet, Running
@@ -20,7 +19,6 @@ class SharedSearches:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._digests: dict[str, tuple[Mapping[str, Any], str]] = {}  # of each run, with the settings they are of
 
     def settle(
         self, ready: Sequence[FoundRun], runs: Mapping[str, FoundRun], impossible: Collection[str]
@@ -31,12 +29,13 @@ class SharedSearches:
         has begun waits for none. `impossible` are runs that can never start.
         """
         to_search = [run for run in ready if _needs_search(run)]
-        groups = self._groups(runs) if to_search else {}
+        groups = _groups(runs) if to_search else {}
         waits: dict[str, str] = {}
         ahead = [run for run in runs.values() if _is_under_way(run) and _needs_search(run)]
         for run in to_search:
-            digest = self._digest(run)
-            others = [other for other in groups[digest] if other.name != run.name and not _is_older(other, run)]
+            others = [
+                other for other in groups[run.search_digest] if other.name != run.name and not _is_older(other, run)
+            ]
             if not _has_begun(run):
                 if any(self._take(run, other) for other in others):
                     continue
@@ -47,21 +46,6 @@ class SharedSearches:
             if run.name not in impossible:
                 ahead.append(run)
         return waits
-
-    def _groups(self, runs: Mapping[str, FoundRun]) -> dict[str, list[FoundRun]]:
-        """The runs that search, by their search."""
-        groups: dict[str, list[FoundRun]] = {}
-        for run in runs.values():
-            if method_of(run.spec.get("method")).searches and not isinstance(run.status, Damaged):
-                groups.setdefault(self._digest(run), []).append(run)
-        return groups
-
-    def _digest(self, run: FoundRun) -> str:
-        """The digest of a run's search, computed once for what was read of its settings."""
-        known = self._digests.get(run.name)
-        if known is None or known[0] is not run.spec:
-            known = self._digests[run.name] = (run.spec, search_digest(run.spec))
-        return known[1]
 
     def _take(self, run: FoundRun, source: FoundRun) -> bool:
         """Copy the search of another run, if it is over; whether that was done."""
@@ -76,6 +60,15 @@ class SharedSearches:
         except RunDirError:
             return False
         return True
+
+
+def _groups(runs: Mapping[str, FoundRun]) -> dict[str, list[FoundRun]]:
+    """The runs that search, by their search."""
+    groups: dict[str, list[FoundRun]] = {}
+    for run in runs.values():
+        if method_of(run.spec.get("method")).searches and not isinstance(run.status, Damaged):
+            groups.setdefault(run.search_digest, []).append(run)
+    return groups
 
 
 def _needs_search(run: FoundRun) -> bool:

@@ -61,12 +61,17 @@ def examine(runs: Sequence[PlannedRun]) -> Beforehand:
     )
 
 
-def problems_of_files(runs: Sequence[PlannedRun]) -> list[str]:
-    """What is wrong with the user's own files that the runs read; nothing where that cannot be checked."""
+def problems_of_data(runs: Sequence[PlannedRun]) -> list[str]:
+    """What is wrong with the data that the runs read; nothing where that cannot be checked."""
     try:
-        return _lines(data_of([run for run in runs if isinstance(run.spec.task, FileTask)]), "problems")
+        return _lines(data_of(runs), "problems")
     except (S3Error, OSError):
         return []
+
+
+def problems_of_files(runs: Sequence[PlannedRun]) -> list[str]:
+    """The same for the user's own files alone."""
+    return problems_of_data([run for run in runs if isinstance(run.spec.task, FileTask)])
 
 
 def _lines(looks: Sequence[Look], kind: str) -> list[str]:

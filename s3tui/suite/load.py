@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from s3tui.suite import launcher_settings as launchers
 from s3tui.suite.layers import Defaults, Layers, Table
 from s3tui.suite.queue_settings import NAME, NAME_RULE, SuiteSettings
 from s3tui.suite.resolve_names import ANY_SPACE, ANY_TASK, NO_STRUCTURE, Resolver, absolute, own_spaces
-from s3tui.suite.validate import TABLES, Loc, check, read_table
+from s3tui.suite.validate import TABLES, Errors, check, read_table
 from s3tui.text.problems import Key, Problems
 from s3tui.text.toml_file import read_toml
 from s3tui.text.toml_types import Table as TomlTable
@@ -81,6 +80,16 @@ class Suite:
 
 def load(file: Path) -> Suite:
     """Read a suite; raises ConfigError with every problem of the file."""
+    suite, problems = sound_part(file)
+    problems.raise_any()
+    return suite
+
+
+def sound_part(file: Path) -> tuple[Suite, Problems]:
+    """The suite with those runs of which nothing is wrong, and every problem of the file.
+
+    Raises ConfigError if it is no TOML, or has too many runs.
+    """
     problems = Problems(str(file))
     document = read_table(_Document, read_toml(file), (), problems)
     folder = file.resolve().parent
@@ -95,8 +104,7 @@ def load(file: Path) -> Suite:
     races: dict[str, Record] = {}
     runs = tuple(_runs(document, resolver, settings, _Races(workspace / name, races), problems))
     _check_order(name, runs, problems)
-    problems.raise_any()
-    return Suite(name, workspace, runs, races, settings.notify)
+    return Suite(name, workspace, runs, races, settings.notify), problems
 
 
 @dataclass(frozen=True)
@@ -265,10 +273,7 @@ def _experiment(
     runs = []
     for run_name, point, more in zip(names, points, drawn, strict=True):
         layers = Layers(name, defaults, arms.overridden(overrides, more), point)
-        report = partial(_blame, problems, layers)
-        spec, errors = check(resolver(layers.merged(), report))
-        for loc, message in errors:
-            report(loc, message)
+        spec = _spec(layers, resolver, problems)
         if spec is not None:
             runs.append((run_name, spec))
     if race is not None and len(runs) == len(names):
@@ -276,6 +281,10 @@ def _experiment(
     yield from runs
 
 
-def _blame(problems: Problems, layers: Layers, loc: Loc, message: str) -> None:
-    """Note an error of merged settings at the key of the file that causes it."""
-    problems.add(layers.locate(loc, message), message)
+def _spec(layers: Layers, resolver: Resolver, problems: Problems) -> RunSpec | None:
+    """The settings of a run; what is wrong with them is noted at the keys of the file that cause it, and gives None."""
+    faults: Errors = []
+    spec, errors = check(resolver(layers.merged(), lambda loc, message: faults.append((loc, message))))
+    for loc, message in (*faults, *errors):
+        problems.add(layers.locate(loc, message), message)
+    return None if faults else spec

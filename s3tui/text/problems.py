@@ -36,10 +36,15 @@ class Problems:
             if name not in known:
                 self.add((*key, name), unknown_key(name, known))
 
+    @property
+    def lines(self) -> list[str]:
+        """A line for each."""
+        return list(self._lines)
+
     def raise_any(self) -> None:
         """Raise ConfigError if there are problems."""
         if self._lines:
-            raise ConfigError(list(self._lines))
+            raise ConfigError(self.lines)
 
 
 def unknown_key(name: str, known: Iterable[str]) -> str:

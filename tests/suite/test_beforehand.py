@@ -56,6 +56,20 @@ def test_the_data_are_shown(validate):
     assert lines[-1] == "note: task of a, b: semicolon.csv: cells are separated by ';'"
 
 
+def test_a_missing_file_hides_nothing_that_is_wrong_with_the_data_of_others(validate):
+    wrong = task("UPPER.CSV").replace('text = "text"', 'text = "txt"')
+    code, _, err = validate(
+        f"[experiment.a]\n{task('gone.csv')}[experiment.b]\n{wrong}[experiment.c]\n{task('semicolon.csv')}"
+        '[experiment.d]\ntask = { name = "sst2", data_root = "gone" }\n'
+    )
+    lines = err.splitlines()
+    assert code == 2
+    assert lines[0].startswith("s.toml: experiment.a.task.path: there is no file or folder gone.csv")
+    assert lines[1].startswith("s.toml: experiment.d.task.data_root: there is no folder 'gone'")
+    assert lines[2].startswith("s.toml: task of b: UPPER.CSV has no column 'txt'")
+    assert len(lines) == 3
+
+
 def test_what_is_wrong_with_the_data_is_told_of_every_task(validate):
     wrong = task("UPPER.CSV").replace('text = "text"', 'text = "txt"')
     experiments = f"[experiment.a]\n{task('many-empty.csv')}[experiment.b]\n{wrong}"

@@ -11,8 +11,8 @@ from core.run.searched import search_digest
 from s3tui.suite.load import load
 
 SUITES = Path(__file__).parents[2] / "suites"
-# Steps of retraining that take as long as a step of the search, and as all of saliency (the head of the suite).
-SEARCH, SALIENCY = 500, 50
+# Steps of retraining that take as long as a search, and as all of saliency (the head of the suite).
+TWO_LEVELS, ONE_LEVEL, SALIENCY = 500, 200, 50
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def planned(tmp_path_factory):
 def test_all_that_train_a_part_of_the_model_cost_the_same(planned):
     for specs in planned["proof"].values():
         for spec in specs:
-            searched = {"s3": SEARCH, "bipeft": SEARCH, "saliency": SALIENCY}.get(spec.method, 0)
+            search = TWO_LEVELS if spec.search.bilevel else ONE_LEVEL
+            searched = {"s3": search, "bipeft": search, "saliency": SALIENCY}.get(spec.method, 0)
             assert spec.retrain.max_steps + searched == 1700
             assert (spec.search.max_steps, spec.search.batch_size) == (150, 16) or not method_of(spec.method).searches
 

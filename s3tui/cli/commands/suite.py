@@ -81,11 +81,10 @@ def validate(file: Path, as_json: bool) -> int:
     from s3tui.notify.services import doubts
     from s3tui.suite.beforehand import examine
     from s3tui.suite.launcher_checks import check_launchers, decided
-    from s3tui.suite.load import load
     from s3tui.text.problems import ConfigError
 
     try:
-        suite = load(file)
+        suite = _sound(file)
     except ConfigError as error:
         if as_json:
             nothing: dict[str, object] = {"runs": [], "tasks": [], "spaces": [], "warnings": [], "notes": []}
@@ -116,6 +115,18 @@ def validate(file: Path, as_json: bool) -> int:
     if not as_json:
         say(f"next: s3tui run {shlex.quote(str(file))}")
     return EXIT_OK
+
+
+def _sound(file: Path) -> Suite:
+    """The suite in a file; of one with problems, those of the data that its other runs read are raised too."""
+    from s3tui.suite.beforehand import problems_of_data
+    from s3tui.suite.load import sound_part
+    from s3tui.text.problems import ConfigError
+
+    suite, problems = sound_part(file)
+    if problems.lines:
+        raise ConfigError([*problems.lines, *(f"{file}: {problem}" for problem in problems_of_data(suite.runs))])
+    return suite
 
 
 def _without_key(look: Look) -> Look:
