@@ -24,7 +24,7 @@ from s3tui.system.process_identity import Pid
 RUN_DEPTHS = ("*", "*/*", "*/*/*")  # a run's folder is SUITE/EXPERIMENT or SUITE/EXPERIMENT/MATRIX
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FoundRun:
     """A run of a workspace; `name` is its path there. `spec` and `summary` are the content of these files.
 
