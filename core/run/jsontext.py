@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from sys import intern
 from typing import Any
 
 LONGEST_BYTES = 2**24  # the structure of a space of 10,000 candidates takes 3 MB
@@ -71,7 +72,8 @@ def _constant(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
+    # Thousands of files say much the same, which is kept once.
+    made = {intern(key): intern(value) if type(value) is str else value for key, value in pairs}
     if len(made) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in made if keys.count(key) > 1)

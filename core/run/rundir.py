@@ -41,7 +41,7 @@ from core.run.jsontext import LONGEST_BYTES, parse_json
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunDir:
     """The files of one run."""
 

@@ -14,7 +14,7 @@ from s3tui.runs.status import Done, Queued, Quiet, Running
 from s3tui.runs.workspace import FoundRun
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """One run. Values that are not known (yet) are None; `seconds` is its duration so far.
 
@@ -58,7 +58,7 @@ def line_of(
 
     `verdict` is given by whoever has read the structure, which takes longer than all the rest.
     """
-    line = replace(_from_files(run, reasons), verdict=verdict)
+    line = _from_files(run, reasons, verdict)
     if state is None or isinstance(run.status, Done):
         return line
     line = _with_state(line, state)
@@ -77,7 +77,7 @@ def _with_state(line: Line, state: RunState) -> Line:
     )  # fmt: skip
 
 
-def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
+def _from_files(run: FoundRun, reasons: Mapping[str, str], verdict: Verdict | None) -> Line:
     spec, summary = run.spec, run.summary
     result = run.status.result if isinstance(run.status, Done) else None
     waits_for = reasons.get(run.name, "") if isinstance(run.status, Queued) else ""
@@ -107,6 +107,7 @@ def _from_files(run: FoundRun, reasons: Mapping[str, str]) -> Line:
         device=process.where if process else str(run.job) if run.job is not None and run.job.lives else "",
         priority=run.queue.priority if run.queue else 0,
         tags=run.queue.tags if run.queue else (),
+        verdict=verdict,
     )
 
 

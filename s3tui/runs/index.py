@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import stat
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from s3tui.runs.gather import lives
 from s3tui.runs.records.process import Process
@@ -28,6 +30,7 @@ class Board:
         self.unfinished: dict[str, FoundRun] = {}
         self._offset = 0
         self._all_at = self._live_at = float("-inf")
+        self._tables: dict[str, dict[str, Any]] = {}
         self._stamps: dict[str, int] = {}  # when the folder of each run was last changed
 
     def refresh(self) -> set[str]:
@@ -56,12 +59,21 @@ class Board:
             self._forget(name)
             return None
         self._stamps[name] = stamp
-        found = self.runs[name] = read_run(directory, name)
+        found = self.runs[name] = self._shared(read_run(directory, name))
         if isinstance(found.status, Done):
             self.unfinished.pop(name, None)
         else:
             self.unfinished[name] = found
         return found
+
+    def _shared(self, run: FoundRun) -> FoundRun:
+        """The run with the tables of its settings that another one has, too: all of a suite have most in common."""
+        spec = {
+            # Written out, 1, 1.0 and true differ.
+            key: self._tables.setdefault(repr(value), value) if isinstance(value, dict) else value
+            for key, value in run.spec.items()
+        }
+        return replace(run, spec=spec)
 
     def _forget(self, name: str) -> None:
         self.runs.pop(name, None)

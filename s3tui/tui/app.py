@@ -38,6 +38,7 @@ from s3tui.tui.support.keys import APP, PLACES, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
 from s3tui.tui.support.memory import Memory, Shown
 from s3tui.tui.support.seat import Seat
+from s3tui.tui.support.terminal import only_if_there
 from s3tui.tui.tables.workspace_headline import short_path
 from s3tui.tui.widgets.walked import Walked
 
@@ -124,6 +125,7 @@ class S3App(App[None]):
         loop = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self.exit)
+        only_if_there(signal.SIGCONT)
         self.push_screen(Runs())
         self._feed.start()
 

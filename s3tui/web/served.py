@@ -18,7 +18,7 @@ from s3tui.tui.support.memory import Memory, state_file
 from s3tui.tui.support.seat import Seat
 
 LOOK_SECONDS = 2.0  # between two looks whether the web server is still there
-READ_ONLY = "this is a look through a browser; s3tui serve --allow-changes lets it change things"
+READ_ONLY = "s3tui serve --allow-changes lets a browser change things"
 
 
 def app_of(workspace: Workspace, changes: bool) -> S3App:

@@ -21,6 +21,14 @@ from s3tui.system.child import PYTHON
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")  # names by which a browser on this machine, or a tunnel to it, asks
 CLOSING_SECONDS = 1.0  # that open pages have, before their apps are told to end
+# The page names a font of elsewhere, for which browsers without a network would wait; and nothing may frame it.
+POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+# Keys reach the terminal from the start, not from the first click on; before the first byte it cannot take the focus.
+FOCUS = """<script>new MutationObserver((_, observer) => {
+  if (!document.body.classList.contains("-first-byte")) return;
+  observer.disconnect();
+  document.querySelector(".xterm-helper-textarea").focus();
+}).observe(document.body, {attributes: true});</script>"""
 REFUSED = "open the whole address that s3tui serve has printed"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,7 +72,9 @@ class AppServer(Server):  # type: ignore[misc]
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
         """The page. Its addresses are those by which it was asked for, as through a tunnel."""
         self.public_url = f"{request.scheme}://{request.host}"
-        page: web.StreamResponse = await super().handle_index(request)
+        page: web.Response = await super().handle_index(request)
+        page.text = f"{page.text}{FOCUS}"
+        page.headers["Content-Security-Policy"] = POLICY
         return page
 
 

@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from s3tui.text.shorten import shortened
 
 NAME = "first/by-chance/rate=0.003/seed=3"
+COMBINATION = "searched/search.learning_rate=0.005,space=lora-all-rank1,seed=3"
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,12 @@ NAME = "first/by-chance/rate=0.003/seed=3"
         (NAME, 10, "fir…seed=3"),
         ("a-long-name-without-slashes", 10, "a-l…lashes"),
         ("名前名前名前名前", 7, "名…名前"),
+        (COMBINATION, 60, "searched/learning_rate=0.005,space=lora-all-rank1,seed=3"),
+        (COMBINATION, 42, "searched/0.005,space=lora-all-rank1,seed=3"),
+        (COMBINATION, 31, "searched/0.005,lora-all-rank1,3"),
+        (COMBINATION, 24, "se…ched/0.005,lo…ank1,3"),
+        (COMBINATION, 18, "s…ed/0…05,l…k1,3"),
+        (COMBINATION, 10, "sea…seed=3"),
         (NAME, 1, "…"),
         (NAME, 0, ""),
     ],

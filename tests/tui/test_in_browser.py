@@ -69,8 +69,7 @@ async def test_two_browsers_watch_and_closing_one_stops_nothing(script, tmp_path
             async with browser.get(address) as index:
                 socket = re.search(r"ws://[^\"]+", await index.text())[0]
             one, other = [Page(await browser.ws_connect(f"{socket}?width=120&height=40")) for _ in range(2)]
-            for page in (one, other):
-                await page.until("goes-on")
+            await asyncio.gather(*(page.until("goes-on") for page in (one, other)))  # who does not read is cut off
             first, second = wait_until(lambda: len(found := children_of(server.pid)) == 2 and found)
             await one.websocket.close()
             wait_until(lambda: not (is_alive(first) and is_alive(second)))

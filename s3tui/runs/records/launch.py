@@ -12,7 +12,7 @@ LOCAL = "local"
 AUTO = "auto"  # the first launcher that answers; never in a queue file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Launch:
     """The launcher by its name (`kind`), and its options, which only that launcher understands.
 

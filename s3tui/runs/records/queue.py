@@ -18,7 +18,7 @@ from s3tui.system.file_locks import locked
 Wanted = Literal["queued", "held", "cancelled"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resources:
     """The resources that a run requests; `gpus` None depends on its device, `memory` is GPU memory in bytes."""
 
@@ -29,7 +29,7 @@ class Resources:
     use_busy_gpus: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Queue:
     """The content of `queue.json`.
 

@@ -17,7 +17,7 @@ class _Seconds:
     total: Amount
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """Score, parameters and time; `seconds` is that of the whole run.
 

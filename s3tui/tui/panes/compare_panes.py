@@ -145,7 +145,7 @@ def _column(name: str, settings: Sequence[Mapping[str, str]]) -> Column:
     """A column for a setting, as wide as its values; of a long name only the end is shown."""
     widest = max(len(own.get(name, "-")) for own in settings)
     width = min(24, max(widest, min(len(name), 20)))
-    return Column(f"={name}", name if len(name) <= width else f"…{name[1 - width :]}", width)
+    return Column(f"={name}", name if len(name) <= width else f"…{name[1 - width :]}", width, name=True)
 
 
 def _result(line: Line, settings: Mapping[str, str], keys: Sequence[str], short: str) -> Row:

@@ -19,8 +19,8 @@ from s3tui.tui.support.keys import key
 from s3tui.tui.support.palette import plain, text
 from s3tui.tui.widgets.grid import Column, Grid, Row
 
-COLUMNS = (Column("key", "setting", 32), Column("value", "value", 0))
-COMPARED = (Column("key", "setting", 32), Column("value", "here", 0), Column("other", "there", 0))
+COLUMNS = (Column("key", "setting", 32), Column("value", "value", 0, name=True))
+COMPARED = (Column("key", "setting", 32), Column("value", "here", 0, name=True), Column("other", "there", 0, name=True))
 
 
 class ConfigPane(GridPane):

@@ -167,7 +167,9 @@ class StructurePane(GatedPane):
 
     def _draw_table(self, structure: Structure | None) -> None:
         table, compared = self.query_one("#chosen", Grid), self._difference(structure)
-        table.empty = "" if structure is None else "nothing is selected"
+        # The map says why there is none, where it is beside the table.
+        why = "" if self.query_one(HeatMap).display else self._why_no_structure()
+        table.empty = why if structure is None else "nothing is selected"
         columns = COLUMNS if compared is None else COMPARED
         if table.columns != columns:
             table.show_columns(columns)

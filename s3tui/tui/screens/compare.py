@@ -136,11 +136,12 @@ def _legend(names: Sequence[str], colours: Sequence[tuple[int, int, int]], width
     def lines(names: Sequence[str]) -> list[Content]:
         return _wrapped([_legend_part(colours[i % len(colours)], name) for i, name in enumerate(names)], width)
 
+    names = [shortened(clean(name), width - 2) for name in names]
     whole = lines(names)
     if len(whole) <= LEGEND_LINES:
         return whole
     a_line = -(-len(names) // LEGEND_LINES)
-    return lines([shortened(clean(name), width // a_line - 4) for name in names])
+    return lines([shortened(name, width // a_line - 4) for name in names])
 
 
 def _wrapped(parts: Sequence[Content], width: int) -> list[Content]:

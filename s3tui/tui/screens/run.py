@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from s3tui.listing.columns import tested, validated
 from s3tui.listing.run_row import Line
 from s3tui.text.sanitize import clean
+from s3tui.text.shorten import shortened
 from s3tui.text.units import ABSENT, count, duration, loss, points
 from s3tui.tui.panes.base import Pane
 from s3tui.tui.panes.budget import BudgetPane
@@ -29,6 +30,7 @@ PANES: dict[str, type[Pane]] = {
     "Loss": LossPane, "Gates": GatesPane, "Budget": BudgetPane, "Structure": StructurePane, "Log": LogPane,
     "Config": ConfigPane, "Files": FilesPane,
 }  # fmt: skip
+STATE_ROOM = 14  # cells of the headline that a state takes
 
 
 class Run(Tabbed):
@@ -82,7 +84,7 @@ class Run(Tabbed):
                 self.dismiss()
             return
         detail = snapshot.details.get(self._run, RunDetail())
-        self.query_one("#headline", TextLine).show(_headline(line))
+        self.query_one("#headline", TextLine).show(_headline(line, self.app.size.width))
         self.query_one("#subline", TextLine).show(_subline(line, detail))
         self.pane.show(run, line, detail)
 
@@ -95,8 +97,10 @@ class Run(Tabbed):
             self.update_snapshot(self.s3.snapshot)
 
 
-def _headline(line: Line) -> list[Cell]:
-    cells = [state(line.status), text("  "), text(clean(line.name), "strong")]
+def _headline(line: Line, width: int) -> list[Cell]:
+    """State and name, which leaves a third of the width to a note, and then what else there is room for."""
+    room = width - STATE_ROOM - min(len(line.note), width // 3)
+    cells = [state(line.status), text("  "), text(shortened(clean(line.name), room), "strong")]
     for part in (line.task, line.method, line.model):
         cells.append(text(f"  {clean(part)}", "muted"))
     if line.note:

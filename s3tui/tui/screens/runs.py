@@ -15,6 +15,7 @@ from textual.widgets import Input
 from s3tui.listing.columns import COLUMNS
 from s3tui.listing.grouping import keys_of
 from s3tui.runs.status import Quiet, Running
+from s3tui.text.shorten import shortened
 from s3tui.tui.charts import figures
 from s3tui.tui.dialogs.question import Choose, ChooseSome
 from s3tui.tui.screens.base import Live
@@ -39,6 +40,7 @@ EMPTY = "No runs in this workspace yet.\n\nS  start a suite from its TOML file\n
 NONE_MATCH = "No run passes the filter.\n\nescape  clears it"
 LEAST_ROWS = 7  # that the table has room for, also if there are fewer runs
 FRAME = 3  # lines of a table around its rows
+TITLE_FRAME = 4  # cells of a frame beside its title
 SETTLE_SECONDS = 0.15  # that the cursor must rest on a run before its details are loaded
 
 
@@ -214,7 +216,7 @@ class Runs(RunActions, Live):
         plot, log = self.query_one("#glance-loss", Plot), self.query_one("#glance-log", LogView)
         plot.draw(figures.losses(detail.history, figures.View()))
         log.show(detail.log)
-        log.border_title = plain(f"log of {name}" if name in self._snapshot.lines else "log")
+        log.border_title = plain(_log_of(name, log.size.width) if name in self._snapshot.lines and name else "log")
 
     # Keys
 
@@ -351,3 +353,9 @@ class Runs(RunActions, Live):
             self._columns = () if is_default else tuple(keys)
             self._keep()
             self._lay_out()
+
+
+def _log_of(name: str, width: int) -> str:
+    """The title of the log, in a frame of this width; 0 before there is one."""
+    what = "log of "
+    return f"{what}{shortened(name, width - len(what) - TITLE_FRAME) if width else name}"

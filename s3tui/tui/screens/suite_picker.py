@@ -25,7 +25,7 @@ from s3tui.tui.widgets.foot import Foot
 from s3tui.tui.widgets.grid import Column, Grid, Row
 
 COLUMNS = (
-    Column("file", "file", 0, rank=0), Column("suite", "suite", 20, rank=2),
+    Column("file", "file", 0, rank=0, name=True), Column("suite", "suite", 20, rank=2),
     Column("experiments", "experiments", 11, right=True, rank=3), Column("age", "changed", 12, right=True, rank=4),
     Column("about", "", 40, rank=5),
 )  # fmt: skip

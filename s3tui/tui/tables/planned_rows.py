@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from s3tui.suite.size import Size
 
 COLUMNS = (
-    Column("state", "state", 13, rank=1), Column("name", "run", 0, rank=0), Column("method", "method", 8, rank=2),
-    Column("task", "task", 16, rank=3), Column("space", "space", 16, rank=7),
+    Column("state", "state", 13, rank=1), Column("name", "run", 0, rank=0, name=True),
+    Column("method", "method", 8, rank=2), Column("task", "task", 16, rank=3, name=True),
+    Column("space", "space", 16, rank=7),
     Column("seed", "seed", 5, right=True, rank=8), Column("candidates", "candidates", 10, right=True, rank=5),
     Column("parameters", "of parameters", 13, right=True, rank=6), Column("budget", "budget", 11, right=True, rank=4),
 )  # fmt: skip

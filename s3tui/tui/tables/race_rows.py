@@ -16,7 +16,7 @@ from s3tui.tui.tables.exported_table import Table
 from s3tui.tui.widgets.grid import Column, Row
 
 COLUMNS = (
-    Column("number", "#", 3, right=True), Column("arm", "arm"), Column("fate", "state", 12),
+    Column("number", "#", 3, right=True), Column("arm", "arm", name=True), Column("fate", "state", 12),
     Column("rung", "rung", 6, right=True), Column("place", "place", 10, right=True),
     Column("score", "val", 7, right=True), Column("steps", "steps", 8, right=True, rank=2),
     Column("seconds", "time", 8, right=True, rank=1),

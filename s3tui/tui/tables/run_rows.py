@@ -17,12 +17,13 @@ from s3tui.tui.support.palette import Cell, bar, state, text
 from s3tui.tui.widgets.grid import Column, Row
 
 BAR = 4
+PLACES = ("name", "task", "model")  # names, and paths whose ends differ
 ALWAYS = ("status", "name", "step", "test")  # columns that are shown even where they say the same of all runs
 MARK = "▌"
 POOR = "!"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cells(Mapping[str, Cell]):
     """The cells of a run, formatted on demand, as few of many live runs are on the screen."""
 
@@ -59,7 +60,7 @@ def shown_columns() -> list[Column]:
 
 def _grid_column(column: columns.Column, app: InApp) -> Column:
     right = column.kind == "number" if app.right is None else app.right
-    return Column(column.name, app.title or column.name, app.width, right, app.rank, column.name == "name")
+    return Column(column.name, app.title or column.name, app.width, right, app.rank, column.name in PLACES)
 
 
 class TellingColumns:

@@ -28,11 +28,11 @@ def headline(path: Path, snapshot: Snapshot) -> list[Cell]:
             cells += [text("  "), (state(name)[0], (f"{counts[name]} {name}", ""))]
     if not snapshot.loaded:
         cells.append(text("  reading", "muted"))
-    if snapshot.paused:
-        cells.append(text("  the queue is paused", "warn"))
     if snapshot.read_only:
         cells.append(text(f"  read-only: {snapshot.read_only}", "warn"))
-    elif snapshot.dispatcher == "nobody" and counts["queued"]:
+    if snapshot.paused:
+        cells.append(text("  the queue is paused", "warn"))
+    if not snapshot.read_only and snapshot.dispatcher == "nobody" and counts["queued"]:
         cells.append(text("  nobody starts queued runs: D does", "warn"))
     elif snapshot.dispatcher and snapshot.dispatcher != "nobody":
         cells.append(text(f"  dispatched by {snapshot.dispatcher}", "muted"))

@@ -13,6 +13,8 @@ from s3tui.tui.support.palette import Cell, Part
 
 GAP = 2  # spaces between two columns
 LEAST = 18  # minimal width of a column that takes the remaining room
+EASE = 26  # what it wants before columns of a rank above `NEEDED` are shown
+NEEDED = 4
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Column:
     name: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row: cells by the keys of their columns. A `heading` is the title of a group of rows."""
 
@@ -46,7 +48,7 @@ def laid_out(columns: Sequence[Column], room: int) -> Layout:
     """As many columns as fit into `room` cells, those of low rank first; they keep their order."""
     shown = list(columns[:1])
     for column in sorted(columns[1:], key=lambda column: column.rank):
-        if _width([*shown, column]) <= room:
+        if _width([*shown, column], LEAST if column.rank <= NEEDED else EASE) <= room:
             shown.append(column)
     return _stretched([column for column in columns if column in shown], room)
 
@@ -61,8 +63,8 @@ def scrolled(columns: Sequence[Column], room: int, first: int) -> Layout:
     return _stretched(shown, room)
 
 
-def _width(columns: Sequence[Column]) -> int:
-    return sum((column.width or LEAST) + GAP for column in columns) - GAP
+def _width(columns: Sequence[Column], least: int = LEAST) -> int:
+    return sum((column.width or least) + GAP for column in columns) - GAP
 
 
 def _stretched(columns: Sequence[Column], room: int) -> Layout:
