@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from dataclasses import fields
 
 import pytest
 from hostile import hostile
@@ -82,7 +83,8 @@ def test_no_value_in_any_field_of_any_record_passes_for_what_it_is_not(there):
                 found = read_run(there.bad, BAD)
                 if isinstance(found.status, Damaged):
                     assert name in found.status.problem
-                read(Line, vars(line_of(found, {})))
+                line = line_of(found, {})
+                read(Line, {field.name: getattr(line, field.name) for field in fields(Line)})
 
 
 def replace_by(path, kind):
