@@ -24,11 +24,11 @@ import argparse
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.run.events import Eval, EventReader, Started
+from core.run.events import Eval, Event, EventReader, Started
 from core.run.methods import method_of
 from core.run.rundir import RunDir, read_json
 from core.run.spec import RunSpec
@@ -80,11 +80,11 @@ def settings_of(spec: RunSpec) -> Table:
     return {key: value for key, value in mine.items() if value != usual[key]} | flat(of_task, "task.")
 
 
-def curve_of(run: RunDir, metric: str) -> tuple[list[Any], str]:
+def curve_of(events: Sequence[Event], metric: str) -> tuple[list[Any], str]:
     """The scores on validation by phase and step, and the day of the start."""
     curve: list[Any] = []
     day = ""
-    for event in EventReader(run.events).poll():
+    for event in events:
         if isinstance(event, Started):
             day = day or datetime.datetime.fromtimestamp(event.t, datetime.UTC).date().isoformat()
         if isinstance(event, Eval) and event.split == "validation":
@@ -92,9 +92,8 @@ def curve_of(run: RunDir, metric: str) -> tuple[list[Any], str]:
     return curve, day
 
 
-def used_by(run: RunDir) -> Table:
+def used_by(run: RunDir, events: Sequence[Event]) -> Table:
     """What the worker of a run used, if there was one alone."""
-    events = EventReader(run.events).poll()
     if sum(isinstance(event, Started) for event in events) != 1 or (end := read_exit(run)) is None:
         return {}
     used = {"cpu_seconds": end.cpu_seconds and round(end.cpu_seconds), "peak_memory_bytes": end.peak_memory_bytes}
@@ -103,13 +102,14 @@ def used_by(run: RunDir) -> Table:
 
 def row_of(run: RunDir, result: Table, spec: RunSpec, structure: Structure | None) -> Table:
     """What a run scored, cost and chose; `structure` is what was chosen from a space."""
-    curve, day = curve_of(run, result["metric"])
+    events = EventReader(run.events).poll()
+    curve, day = curve_of(events, result["metric"])
     row = {
         "seed": spec.seed, "precision": result["precision"], "day": day,
         "validation": round(result["validation"][result["metric"]], 5), "test": round(result["score"], 5),
         "trained": result["parameters"], "seconds": {k: round(v) for k, v in result["seconds"].items()},
         "curve": curve,
-    } | used_by(run)  # fmt: skip
+    } | used_by(run, events)  # fmt: skip
     if structure is not None:
         row["selected"] = list(structure.selected)
         row |= {"p": [round(p, 3) for p in structure.p]} if method_of(spec.method).searches else {}
