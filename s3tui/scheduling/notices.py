@@ -32,7 +32,7 @@ class Notifier:
         self._board = board
         self._senders: dict[str, subprocess.Popen[bytes]] = {}
         self._sent_for: dict[str, int] = {}  # the number of messages of a suite when a sender was last started for it
-        self.is_behind = False
+        self.is_behind = True  # the last dispatcher may have died before it told what had ended
 
     def note(self, impossible: Set[str]) -> None:
         """Look at every suite that notifies anybody; `impossible` are the waiting runs that can never start.

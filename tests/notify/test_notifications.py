@@ -103,6 +103,18 @@ def test_each_event_is_told_once_however_often_the_dispatcher_is_killed(suite, w
     ]
 
 
+def test_what_the_last_dispatcher_did_not_live_to_tell_is_told_by_the_next_one_though_nothing_is_left_to_do(
+    suite, workspace, inbox
+):
+    address, received = inbox
+    process = drive(suite("[experiment.s]\n", notifying("bell")))
+    process.communicate(timeout=DEADLINE)
+    change(workspace, "first", lambda notices: Notices((address,), under_way=("first", "first/s")))
+    process = drive("attach", str(workspace.path))
+    process.communicate(timeout=DEADLINE)
+    wait_until(lambda: messages(received) == ["done: 1 finished"])
+
+
 def looks(*standings):
     """What is told when one dispatcher after the other looks at a suite that stands like this."""
     notices, told = Notices(("https://h/x",)), []
