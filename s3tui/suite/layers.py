@@ -1,11 +1,12 @@
-"""Merges the settings of a run from its layers (defaults, experiment, matrix), and finds the layer that set a key."""
+"""Merges the settings of a run from its layers (defaults, experiment, variant, matrix), and finds which set a key."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3tui.suite.matrix import SETTINGS, Point
+from s3tui.suite.matrix import SETTINGS, VARIANT, Point
 from s3tui.suite.validate import MISSING, Errors, Loc
 from s3tui.text.problems import Key
 
@@ -23,29 +24,32 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Layers:
-    """Where the settings of one run come from."""
+    """Where the settings of one run come from; `variant` are those of the variant that the point names."""
 
     experiment: str
     defaults: Defaults
     overrides: Table
     point: Point
+    variant: Table = field(default_factory=dict)
 
     def merged(self) -> Table:
         """The settings of the run: later layers win, `search` and `retrain` key by key."""
         point: Table = {}
         for key, value in self.point.items():
-            if len(key) == 1:
-                point[key[0]] = value
-            else:
+            if len(key) > 1:
                 point.setdefault(key[0], {})[key[1]] = value
-        return _over(_over(self.defaults.table, self.overrides), point)
+            elif key != (VARIANT,):
+                point[key[0]] = value
+        return functools.reduce(_over, (self.overrides, self.variant, point), self.defaults.table)
 
     def locate(self, loc: Loc, message: str) -> Key:
         """The key of the file that causes an error at `loc` of the merged settings."""
         own: Key = ("experiment", self.experiment)
         for key in (loc[:2], loc[:1]):
             if key in self.point:
-                return (*own, "matrix", ".".join(map(str, key)))
+                return (*own, "matrix", ".".join(map(str, key)), *loc[len(key) :])
+        if _gives(self.variant, loc):
+            return (*own, "matrix", VARIANT, self.point[VARIANT,], *loc)
         if _gives(self.overrides, loc):
             return (*own, *loc)
         if _gives(self.defaults.table, loc) or self._is_inherited(loc, message):
@@ -56,7 +60,7 @@ class Layers:
         """Whether an error of a whole table, or of a missing key, is already in the defaults alone."""
         if message.startswith(MISSING) and len(loc) == 1:
             return bool(self.defaults.table) and loc[0] not in self.defaults.overridden
-        chose_method = not loc and ("method" in self.overrides or ("method",) in self.point)
+        chose_method = not loc and any("method" in layer for layer in (self.overrides, self.variant, *self.point))
         return (loc, message) in self.defaults.errors and not chose_method
 
 

@@ -160,7 +160,7 @@ def _runs(
         table = _settings(table, ("experiment", name), problems, "matrix", "launcher", "race")
         own, table = _apart(table)
         launch = _launch(document.launcher, table.pop("launcher", {}), ("experiment", name, "launcher"), problems)
-        _check_given(name, table, problems)
+        _check_given(("experiment", name), table, problems)
         # Faults of the defaults were reported above, at their own key.
         queue_settings.queue(own, ("experiment", name), suite, problems)
         queue = queue_settings.queue(_merged(wanted, own), (), suite, Problems(""))
@@ -200,12 +200,12 @@ def _settings(table: Table, key: Key, problems: Problems, *more: str) -> Table:
     return {k: v for k, v in table.items() if k in known}
 
 
-def _check_given(name: str, table: Table, problems: Problems) -> None:
+def _check_given(of: Key, table: Table, problems: Problems) -> None:
     """Report keys that contradict a given structure in the same table."""
     if table.get("structure", NO_STRUCTURE) != NO_STRUCTURE:
         for key in ("method", "space"):
             if key in table:
-                problems.add(("experiment", name, key), "a given structure is trained as it is: leave this out")
+                problems.add((*of, key), "a given structure is trained as it is: leave this out")
 
 
 def _check_order(suite: str, runs: Sequence[PlannedRun], problems: Problems) -> None:
@@ -263,6 +263,7 @@ def _experiment(
     points = matrix.points(
         table.get("matrix", {}), lambda axis, message: problems.add((*key, "matrix", *axis), message)
     )
+    variants = _variants(table.get("matrix", {}), (*key, "matrix", matrix.VARIANT), problems)
     if race is not None:
         race, points = arms.with_arms(race, points, races.before(name), races.runs, (*key, "race"), problems)
     drawn = race.drawn if race is not None else ({},) * len(points)
@@ -272,13 +273,24 @@ def _experiment(
         problems.add((*key, "matrix"), f"values are alike or too long to name a folder: {run_name}")
     runs = []
     for run_name, point, more in zip(names, points, drawn, strict=True):
-        layers = Layers(name, defaults, arms.overridden(overrides, more), point)
+        variant = variants.get(point.get((matrix.VARIANT,), ""), {})
+        layers = Layers(name, defaults, arms.overridden(overrides, more), point, variant)
         spec = _spec(layers, resolver, problems)
         if spec is not None:
             runs.append((run_name, spec))
     if race is not None and len(runs) == len(names):
         races.found[name] = arms.recorded(race, runs, (*key, "race"), problems)
     yield from runs
+
+
+def _variants(axes: Any, key: Key, problems: Problems) -> dict[str, Table]:
+    """The settings of each variant of a matrix; that they are no tables is reported with the points."""
+    tables = axes.get(matrix.VARIANT, {}) if isinstance(axes, dict) else {}
+    tables = tables if isinstance(tables, dict) else {}
+    found = {name: _settings(_table(tables, (*key, name), problems), (*key, name), problems) for name in tables}
+    for name, table in found.items():
+        _check_given((*key, name), table, problems)
+    return found
 
 
 def _spec(layers: Layers, resolver: Resolver, problems: Problems) -> RunSpec | None:

@@ -15,6 +15,8 @@ from s3tui.text.problems import unknown_key
 
 Point = dict[tuple[str, ...], Any]
 SETTINGS = ("search", *OWN_TABLES, "retrain")
+VARIANT = "variant"  # the key of tables of settings, each with a name
+EXAMPLE = '{ searched = {}, lora = { method = "fixed", space = "lora-q-v" } }'
 MOST_RUNS = 10_000  # of a suite, and so of one matrix
 
 
@@ -41,12 +43,16 @@ def _axes(matrix: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, values in matrix.items():
         if key in SETTINGS and isinstance(values, dict):
             yield from (((key, inner), v) for inner, v in values.items())
+        elif key == VARIANT:
+            yield (key,), list(values) if isinstance(values, dict) else None
         else:
             yield tuple(key.split(".")), values
 
 
 def _wrong(key: tuple[str, ...], values: Any) -> str:
-    known = ["structure", *(k for k in TABLES[()].model_fields if k not in SETTINGS)]
+    if key == (VARIANT,):
+        return "" if values else f"should be a table of tables of settings, as in {EXAMPLE}"
+    known = [VARIANT, "structure", *(k for k in TABLES[()].model_fields if k not in SETTINGS)]
     known += [f"{table}.{k}" for table in SETTINGS for k in TABLES[(table,)].model_fields]
     if ".".join(key) not in known:
         return unknown_key(".".join(key), known)

@@ -88,9 +88,14 @@ def race_table(value: Any, key: Key, problems: Problems) -> RaceTable | None:
 
 
 def check_arms(rules: Rules, specs: Sequence[RunSpec], key: Key, problems: Problems) -> None:
-    """Report what keeps these runs from racing: too few, no evaluation at a rung, no room in the budget."""
+    """Report what keeps these runs from racing: too few, other lengths, a rung without evaluation, no room."""
     if len(specs) < 2:
         problems.add(key, "a race needs two arms or more: give a matrix, or ranges and arms")
+        return
+    if any(spec.retrain.max_steps != rules.rungs[-1] for spec in specs):
+        problems.add(
+            (*key, "rungs"), "the last is the length of every arm: leave the length of retrain out of the matrix"
+        )
         return
     for every in dict.fromkeys(spec.retrain.eval_every for spec in specs):
         for rung in rules.rungs[:-1]:

@@ -17,7 +17,7 @@ TWO_LEVELS, ONE_LEVEL, SALIENCY = 500, 200, 50
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
-    """The runs of both suites where their data can be put beside them, by suite and experiment."""
+    """The runs of the suites where their data can be put beside them, by suite, and by variant or experiment."""
     folder = tmp_path_factory.mktemp("proof")
     for made in ("suites", "data"):
         (folder / made).mkdir()
@@ -25,7 +25,8 @@ def planned(tmp_path_factory):
     for name in ("proof", "proof-rates", "proof-race"):
         found[name] = defaultdict(list)
         for run in load(Path(shutil.copy(SUITES / f"{name}.toml", folder / "suites"))).runs:
-            found[name][run.name.partition("/")[0]].append(run.spec)
+            experiment, _, values = run.name.partition("/")
+            found[name][values.partition("variant=")[2] or experiment].append(run.spec)
     return found
 
 
