@@ -35,9 +35,11 @@ RACE = "race"
 class Entrant:
     """A collected run as an arm: whose it is, what it searched, its validation scores by step, and its test score.
 
-    `steps` is what the search cost, in steps of retraining; who searches the same pays for it once.
+    `name` is that of its method, with its rate. `steps` is what the search cost, in steps of retraining; who searches
+    the same pays for it once.
     """
 
+    name: str
     way: str
     searched: str
     steps: int
@@ -77,16 +79,16 @@ def entrants(evidence: Evidence, task: str) -> dict[int, list[Entrant]]:
     for arm in METHODS:
         # The criteria of saliency are two arms of one method.
         way = f"`{arm.method}`" if method_of(arm.method).searches else arm.title
-        for runs in rates.get(arm.title, {}).values():
+        for value, runs in rates.get(arm.title, {}).items():
             for seed, run in runs.items():
                 searched = f"{arm.title} {seed}" if method_of(arm.method).searches else ""
-                found[seed].append(_entrant(run, way, searched, search_steps(arm)))
+                found[seed].append(_entrant(run, f"{arm.title} at {value:g}", way, searched, search_steps(arm)))
     return dict(sorted(found.items()))
 
 
-def _entrant(run: Run, way: str, searched: str, steps: int) -> Entrant:
+def _entrant(run: Run, name: str, way: str, searched: str, steps: int) -> Entrant:
     scores = {step: score for phase, step, score in run["curve"] if phase == "retrain"}
-    return Entrant(way, searched, steps, scores, run["test"])
+    return Entrant(name, way, searched, steps, scores, run["test"])
 
 
 def searches(runs: Sequence[Entrant]) -> list[int]:
@@ -138,8 +140,10 @@ def races(
 
 def replayed(rules: Rules, evidence: Evidence, task: str, further: bool = False) -> dict[str, dict[int, Outcome]]:
     """The races of a task, over the seeds at which at least two methods have a run at every rung."""
-    complete = {
-        seed: [run for run in runs if set(rules.rungs) <= set(run.scores)]
-        for seed, runs in entrants(evidence, task).items()
-    }
-    return races(rules, {s: runs for s, runs in complete.items() if len({run.way for run in runs}) > 1}, further)
+    whole = complete(rules, entrants(evidence, task))
+    return races(rules, {s: runs for s, runs in whole.items() if len({run.way for run in runs}) > 1}, further)
+
+
+def complete(rules: Rules, by_seed: Mapping[int, Sequence[Entrant]]) -> dict[int, list[Entrant]]:
+    """The runs that have a score at every rung."""
+    return {seed: [run for run in runs if set(rules.rungs) <= set(run.scores)] for seed, runs in by_seed.items()}

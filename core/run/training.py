@@ -128,7 +128,7 @@ class SearchSettings(Training):
     bilevel: bool = Field(
         default=True,
         description="Whether gates and weights are trained on different halves of the training data. If not, both are "
-        "trained on all of it, with one pass per step; that needs `first-order`.",
+        "trained on all of it, with one pass per step, which is `first-order`.",
     )
     validation_batch_size: Positive | None = Field(
         default=None, description="Examples in one batch for the gates; by default as many as `batch_size`."
@@ -215,15 +215,21 @@ class SearchSettings(Training):
 
     @model_validator(mode="before")
     @classmethod
-    def _hard_concrete(cls, data: Any) -> Any:
-        """Stretch the gates of `l0`, which could not be closed otherwise; filled in, so that the spec is explicit."""
-        stretched = isinstance(data, dict) and data.get("strategy") == "l0"
-        return {"stretch_low": -0.1, "stretch_high": 1.1} | data if stretched else data
+    def _follows(cls, data: Any) -> Any:
+        """What follows from other settings where it is not given; filled in, so that the spec is explicit.
+
+        Gates of `l0` are stretched, as they could not be closed otherwise, and one level looks ahead to no step.
+        """
+        if not isinstance(data, dict):
+            return data
+        stretch = {"stretch_low": -0.1, "stretch_high": 1.1} if data.get("strategy") == "l0" else {}
+        order = {"hypergradient": "first-order"} if data.get("bilevel") is False else {}
+        return stretch | order | data
 
     @model_validator(mode="after")
     def _fit_together(self) -> SearchSettings:
         if not self.bilevel and self.hypergradient != "first-order":
-            raise ValueError('bilevel = false looks ahead to no step: set hypergradient = "first-order" with it')
+            raise ValueError('bilevel = false looks ahead to no step: leave hypergradient out, or "first-order"')
         if self.strategy != "l0" and self.l0_lambda:
             raise ValueError('l0_lambda is of strategy = "l0" alone; the others hold the budget by themselves')
         if self.strategy == "l0" and self.stretch_low == 0:

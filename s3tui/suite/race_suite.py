@@ -33,7 +33,6 @@ learning_rate = 1e-2
 head_learning_rate = 1.5e-2
 warmup_steps = 0.1
 bilevel = false
-hypergradient = "first-order"
 gates = "hard"
 """
 

@@ -141,7 +141,6 @@ OTHER_PEFT = {"targets": "ffn.in", "rank": 2, "alpha": 8, "use_rslora": True}
 
 # What some keys are refused without, or mean nothing without.
 NEEDED: dict[str, dict[str, object]] = {
-    "bilevel": {"hypergradient": "first-order"},
     "l0_lambda": {"strategy": "l0"},
     "selection_samples": {"selection": "sampled"},
 }
@@ -387,7 +386,7 @@ def test_a_choice_is_one_of_the_known(key, known):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"bilevel": False}, 'set hypergradient = "first-order"'),
+        ({"bilevel": False, "hypergradient": "exact"}, 'leave hypergradient out, or "first-order"'),
         ({"l0_lambda": 0.1}, 'l0_lambda is of strategy = "l0" alone'),
         ({"strategy": "l0", "stretch_low": 0.0}, "needs a stretch_low below 0"),
         ({"strategy": "l0", "budget_decay_steps": 3}, "leave budget_decay_steps out"),
@@ -409,11 +408,16 @@ def test_alternatives_are_for_the_shift_alone(strategy):
 
 
 def test_bipeft_needs_the_halves_of_the_data():
-    one_level = {"bilevel": False, "hypergradient": "first-order"}
+    one_level = {"bilevel": False}
     with pytest.raises(ValidationError, match="leave bilevel = false out"):
         spec(method="bipeft", search=one_level)
     with pytest.raises(ValidationError, match="needs a budget"):
         spec(method="bipeft", budget=None)
+
+
+def test_one_level_looks_ahead_to_no_step():
+    assert SearchSettings(bilevel=False).hypergradient == "first-order"
+    assert SearchSettings().hypergradient == "central-difference"
 
 
 def test_l0_stretches_its_gates_unless_told_otherwise():

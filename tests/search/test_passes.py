@@ -109,7 +109,7 @@ def test_gates_drawn_anew_for_each_pass_are_differentiated_pass_by_pass(hypergra
 
 
 def test_one_level_moves_alphas_and_weights_down_the_gradients_of_one_pass():
-    problem, weights = problem_of("bert", bilevel=False, hypergradient="first-order", clip=1e6)
+    problem, weights = problem_of("bert", bilevel=False, clip=1e6)
     state = initial_state(problem, weights)
     noise = Noise.draw(0, 0, len(problem.model.placed), True, True, weights.device)
     after, metrics = one_level_step(problem, state, [batch("bert")], noise)
@@ -132,7 +132,7 @@ def test_the_penalty_of_l0_pulls_the_alphas_down():
     moves = {}
     for weight in (0.0, 1e3):
         problem, weights = problem_of(
-            "bert", strategy="l0", l0_lambda=weight, bilevel=False, hypergradient="first-order"
+            "bert", strategy="l0", l0_lambda=weight, bilevel=False
         )
         noise = Noise.draw(0, 0, len(problem.model.placed), True, True, weights.device)
         moves[weight] = one_level_step(problem, initial_state(problem, weights), [batch("bert")], noise)[0].alpha

@@ -46,7 +46,7 @@ def history_of(events) -> History:
     [
         ("bert", {}),
         ("t5", {"gates": "hard"}),
-        ("bert", {"gates": "hard", "bilevel": False, "hypergradient": "first-order"}),
+        ("bert", {"gates": "hard", "bilevel": False}),
     ],
 )
 def test_a_run_cuts_within_the_budget_and_the_app_shows_what_it_has_chosen(tmp_path, root, how, family, search):

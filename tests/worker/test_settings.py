@@ -17,7 +17,7 @@ from core.run.structure import Structure
 from core.worker.execute import execute
 
 BUDGET = 300
-ONE_LEVEL = {"bilevel": False, "hypergradient": "first-order"}
+ONE_LEVEL = {"bilevel": False}
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "tau-theta": {"strategy": "tau-theta"},
