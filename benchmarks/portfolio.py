@@ -14,8 +14,8 @@ from functools import cache
 from cells import markdown
 from evidence import Evidence
 from proof import TASKS
-from replay import Entrant, Outcome, complete, entrants, race
 from race_tables import RULES
+from replay import Entrant, Outcome, complete, entrants, race
 
 Portfolio = tuple[str, ...]  # names of arms
 Races = Mapping[str, Sequence[Sequence[Entrant]]]  # by task: the arms of each seed

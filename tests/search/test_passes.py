@@ -131,9 +131,7 @@ def test_one_level_moves_alphas_and_weights_down_the_gradients_of_one_pass():
 def test_the_penalty_of_l0_pulls_the_alphas_down():
     moves = {}
     for weight in (0.0, 1e3):
-        problem, weights = problem_of(
-            "bert", strategy="l0", l0_lambda=weight, bilevel=False
-        )
+        problem, weights = problem_of("bert", strategy="l0", l0_lambda=weight, bilevel=False)
         noise = Noise.draw(0, 0, len(problem.model.placed), True, True, weights.device)
         moves[weight] = one_level_step(problem, initial_state(problem, weights), [batch("bert")], noise)[0].alpha
     assert (moves[1e3] < 0).all()
