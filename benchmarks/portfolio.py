@@ -1,8 +1,8 @@
 """With which arms should a race begin? Chosen by data: one after the other, each time that with which races do best.
 
 How well a portfolio does is the mean over tasks, and over the seeds of each, of what the winner of a replayed race
-among its arms scores on the test split, less what the winner of the race among all arms does. Chosen so, a portfolio fits
-the tasks that it was chosen by, so the same is measured on each task with the portfolio that all the others choose.
+among its arms scores on the test split, less what the winner of the race among all arms does. Chosen so, a portfolio
+fits the tasks that it was chosen by, so the same is measured on each task with the portfolio that the others choose.
 """
 
 from __future__ import annotations
