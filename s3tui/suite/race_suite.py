@@ -1,4 +1,4 @@
-"""Writes the suite of a race for a data file: searched, scored, random and fixed structures at three rates each."""
+"""Writes the suite of a race for a data file: searched, scored, random and manual structures, at two rates each."""
 
 from __future__ import annotations
 
@@ -22,8 +22,19 @@ model = {model}
 space = "mix-low-rank"            # what can be chosen from
 budget = {budget}
 race = {{ rungs = [100, 300, 900], keep = 0.34, confirm = 3, final = 2{time} }}
-matrix = {{ method = ["s3", "saliency", "random", "fixed"], retrain.learning_rate = [5e-3, 1e-2, 2e-2] }}
 retrain = {{ batch_size = 16, eval_every = 50, head_learning_rate = 1.5e-2, warmup_steps = 30 }}
+
+[experiment.best.matrix.variant]
+searched = {{}}
+scored = {{ method = "saliency", saliency.criterion = "fisher" }}
+by-chance = {{ method = "random" }}
+lora = {{ method = "fixed", space = "lora-q-v", fixed.order = "even" }}
+
+[experiment.best.matrix]
+retrain.learning_rate = [5e-3, 1e-2]
+
+[space.lora-q-v]                  # the largest rank with which the budget holds
+"attn.{{q,v,qkv}}" = ["lora(rank=[1, 2, 4, 8, 16])"]
 
 [experiment.best.search]          # as in the default suite, docs/default-suite.md
 max_steps = 150

@@ -111,7 +111,9 @@ def test_a_data_file_becomes_a_race_and_the_same_command_again_goes_on_with_it(t
     short = race_suite.TEXT.replace("[100, 300, 900]", "[10, 20]").replace(
         "confirm = 3, final = 2", "confirm = 1, final = 1"
     )
-    short = short.replace("[5e-3, 1e-2, 2e-2]", "[1e-3]").replace('"saliency", "random", "fixed"', '"random"')
+    short = short.replace("[5e-3, 1e-2]", "[1e-3]").replace(
+        'scored = {{ method = "saliency", saliency.criterion = "fisher" }}', ""
+    )
     monkeypatch.setattr(race_suite, "TEXT", short.replace("eval_every = 50", "eval_every = 10"))
     Path("films.csv").write_text("title,stars\n" + "a good film,1\na bad film,0\n" * 20)
     settings = Settings(STAND_IN, backoff=0.1)
@@ -123,11 +125,11 @@ def test_a_data_file_becomes_a_race_and_the_same_command_again_goes_on_with_it(t
         assert race() == 0
         out, err = capsys.readouterr()
         assert out.startswith("films.csv: text in title; label in stars\n")
-        assert "Train method=" in out
+        assert "Train variant=" in out
         assert "wrote films-race.toml; the same command, or s3tui run films-race.toml, goes on with the race" in err
         before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("events.jsonl")}
         assert race() == 0
-    assert "Train method=" in capsys.readouterr().out
+    assert "Train variant=" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("events.jsonl")}
     Path("films-race.toml").write_text(Path("films-race.toml").read_text() + "# mine\n")
     with pytest.raises(

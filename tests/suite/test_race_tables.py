@@ -153,7 +153,7 @@ def test_the_suite_that_is_written_for_a_data_file_is_a_race(tmp_path):
     file = tmp_path / "reviews-race.toml"
     file.write_text(suite_text(keys, file, budget_of("0.04%"), "30m", "builtin:minilm"))
     suite = load(file)
-    assert (suite.name, len(suite.runs), suite.races["best"].rules.budget_seconds) == ("reviews-race", 12, 1800)
+    assert (suite.name, len(suite.runs), suite.races["best"].rules.budget_seconds) == ("reviews-race", 8, 1800)
     assert {run.spec.budget for run in suite.runs} == {0.0004}
     assert [budget_of(text) for text in ("9000", "0.5")] == [9000, 0.5]
 
