@@ -27,9 +27,10 @@ FUZZ_TIME ?= 20m
 fuzz: $(VENV)/.installed
 	S3TUI_FUZZ=long timeout --foreground --signal=INT $(FUZZ_TIME) $(BIN)/python -m pytest -x tests/fuzz
 
-# The tables of the docs, drawn from what benchmarks/collect.py has collected.
+# The tables and pictures of the docs, drawn from what benchmarks/collect.py has collected.
 results: $(VENV)/.installed
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/pictures.py
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import decoder_table
+import portfolio
 import proof_tables
 import race_tables
 from cells import cell, difference, markdown
@@ -87,6 +88,19 @@ LONGER = tuple(
     for steps in (600, 900, 1200)
     for arm in (LORA, RANDOM, FISHER, TWO_LEVELS, ONE_LEVEL)
 )
+AS_LONG = {"retrain.max_steps": 500, "retrain.eval_every": 250}  # as long as search and training of `s3` together
+EQUAL = (S3, *(named("500 steps", arm, AS_LONG) for arm in (LORA, RANDOM)), LORA, RANDOM)
+# What searches trains for fewer steps, so that all take as long as 900.
+TIGHT = tuple(
+    arm.changed({"budget": 1.389e-4, "retrain.max_steps": steps, "retrain.eval_every": 300})
+    for arm, steps in (
+        (S3, 700),
+        (FISHER, 850),
+        (RANDOM, 900),
+        (Arm("LoRA r1 on q, v, evenly", "fixed", "lora-q-v", {"fixed.order": "even"}), 900),
+        (Arm("BitFit, evenly", "fixed", "bitfit", {"fixed.order": "even"}), 900),
+    )
+)
 SEEN = tuple(named(f"data_seed = {seed}", SCRATCH, {"data_seed": seed}) for seed in (0, 1))
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
@@ -108,6 +122,9 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "proof-early": proof_tables.early,
     "proof-chosen": proof_tables.chosen,
     "proof-compute": proof_tables.compute,
+    "equal-compute": lambda e: by_task(e, EQUAL, ("icd10-chapter", "sst2", "stsb", "cola"), S3),
+    "small-budget": lambda e: by_task(e, TIGHT, ("icd10-chapter", "stsb", "cola"), TIGHT[0]),
+    "portfolio": portfolio.portfolios,
     "decoder": decoder_table.scores_and_use,
     "peft-rates": lambda e: by_setting(e, THREE[:1], (*IN_FP32, *PEFT), RATES),
     "precision": lambda e: by_task(
