@@ -49,7 +49,16 @@ def drawn(evidence: Evidence) -> Figure:
         for arm, colour in zip(METHODS, COLOURS, strict=False):
             if found := points(evidence, arm, task):
                 steps, means, spreads = zip(*found, strict=True)
-                axes.errorbar(steps, means, spreads, color=colour, marker="o", ms=2.5, capsize=1.5, label=arm.title.replace("`", ""))
+                axes.errorbar(
+                    steps,
+                    means,
+                    spreads,
+                    color=colour,
+                    marker="o",
+                    ms=2.5,
+                    capsize=1.5,
+                    label=arm.title.replace("`", ""),
+                )
         axes.set_title(task)
         axes.set_xlabel("steps of search and training")
         axes.set_ylabel("test score, points")
