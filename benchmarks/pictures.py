@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from evidence import BITFIT, FISHER, LORA, RANDOM, ROOT, S3, Arm, Evidence
 from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ LENGTHS: Sequence[Mapping[str, int]] = (
     {"retrain.max_steps": 500, "retrain.eval_every": 250},
     *({"retrain.max_steps": steps} for steps in (600, 900, 1200)),
 )
+POINT: Any = {"marker": "o", "ms": 2.5, "capsize": 1.5}
 Point = tuple[int, float, float]  # steps, mean and standard deviation in points
 
 
@@ -49,16 +51,7 @@ def drawn(evidence: Evidence) -> Figure:
         for arm, colour in zip(METHODS, COLOURS, strict=False):
             if found := points(evidence, arm, task):
                 steps, means, spreads = zip(*found, strict=True)
-                axes.errorbar(
-                    steps,
-                    means,
-                    spreads,
-                    color=colour,
-                    marker="o",
-                    ms=2.5,
-                    capsize=1.5,
-                    label=arm.title.replace("`", ""),
-                )
+                axes.errorbar(steps, means, spreads, color=colour, label=arm.title.replace("`", ""), **POINT)
         axes.set_title(task)
         axes.set_xlabel("steps of search and training")
         axes.set_ylabel("test score, points")
