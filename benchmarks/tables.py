@@ -42,6 +42,18 @@ def by_setting(
     return markdown(["", *columns], rows)
 
 
+def by_length(evidence: Evidence, arms: Sequence[Arm], task: str, lengths: Sequence[int], reference: Arm) -> str:
+    """One task's arms by steps of training, each with the difference to the reference at the same length."""
+    columns = {f"{steps} steps": {"retrain.max_steps": steps} for steps in lengths}
+    rows = []
+    for arm in arms:
+        scores = [
+            [evidence.scores(one.changed(change), task) for one in (arm, reference)] for change in columns.values()
+        ]
+        rows.append([arm.title, *(f"{cell(mine)} {difference(mine, theirs)}".strip() for mine, theirs in scores)])
+    return markdown(["", *columns], rows)
+
+
 def by_task(evidence: Evidence, arms: Sequence[Arm], tasks: Sequence[str], reference: Arm) -> str:
     """The scores of arms on tasks, each with the difference to the reference."""
     rows = []
@@ -106,6 +118,7 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "default-suite": lambda e: cost(
         e, (LORA, ONE_LEVEL, TWO_LEVELS, SCRATCH, FISHER, TAYLOR, RANDOM, BITFIT, HEAD, *LONGER), THREE[0], LORA
     ),
+    "headline": lambda e: by_length(e, (LORA, S3, FISHER, RANDOM, BITFIT, HEAD), THREE[0], (300, 600, 900, 1200), LORA),
     "rates": lambda e: by_setting(e, THREE, (*IN_FP32, *NOT_SEARCHED), RATES),
     "criteria": lambda e: by_task(e, (FISHER, TAYLOR, *PLAIN, RANDOM, LORA, BITFIT), FOUR, FISHER),
     "start": lambda e: by_task(e, (SCRATCH, TWO_LEVELS, SLOWER), THREE, SCRATCH),
