@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomllib
 from cells import cell, markdown
-from collect import name_of
+from collect import flat, name_of
 from evidence import LORA, RANDOM, ROOT, S3, Arm, Evidence, Run
 
 SUITE: dict[str, Any] = tomllib.loads((ROOT / "suites" / "offline-decoder.toml").read_text())
 TASKS = ("superglue-cb", "superglue-copa", "icd10-chapter", "rte", "sst2")
 BUDGETS = {"1e-4": 1e-4, "2e-5": 2e-5}
 SPACE = "rank1-and-biases"
-ARMS = (
-    replace(S3, space=SPACE, suite=SUITE),
-    Arm("`saliency`", "saliency", SPACE, suite=SUITE),
-    replace(RANDOM, space=SPACE, suite=SUITE),
-    replace(LORA, suite=SUITE),
-    Arm("BitFit", "fixed", "bitfit", suite=SUITE),
-)
+TITLES = {
+    "searched": S3.title,
+    "saliency": "`saliency`",
+    "by-chance": RANDOM.title,
+    "lora-q-v": LORA.title,
+    "bitfit": "BitFit",
+}
+
+
+def _arm(title: str, variant: Mapping[str, Any]) -> Arm:
+    settings = flat(variant)
+    return Arm(title, settings.pop("method", S3.method), settings.pop("space", SPACE), settings, suite=SUITE)
+
+
+VARIANTS = SUITE["experiment"]["compared"]["matrix"]["variant"]
+ARMS = tuple(_arm(title, VARIANTS[name]) for name, title in TITLES.items())
 
 
 def scores_and_use(evidence: Evidence) -> str:
