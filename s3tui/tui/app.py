@@ -224,9 +224,9 @@ class S3App(App[None]):
     def action_seat(self) -> None:
         """Take the dispatcher's seat, or leave it."""
         who = self.snapshot.dispatcher
-        if self.snapshot.read_only:
-            self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
-        elif not who:
+        if not self.may_change():
+            return
+        if not who:
             self._feed.decide(Seat.LEFT)
             self.notify("you only watch now: queued runs wait until somebody starts them", markup=False)
         else:
@@ -273,10 +273,15 @@ class S3App(App[None]):
 
     # Actions of keys
 
-    def act(self, names: Sequence[str], action: Action) -> None:
-        """Apply an action to runs in the background, and show its outcome."""
+    def may_change(self) -> bool:
+        """Whether anything may be changed from here; if not, it is said why, before any question is asked."""
         if self.snapshot.read_only:
             self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
+        return not self.snapshot.read_only
+
+    def act(self, names: Sequence[str], action: Action) -> None:
+        """Apply an action to runs in the background, and show its outcome."""
+        if not self.may_change():
             return
 
         def work() -> None:

@@ -168,6 +168,8 @@ class Race(Exportable, Live):
 
     def action_end(self) -> None:
         """End the race with what there is, after asking."""
+        if not self.s3.may_change():
+            return
         question = f"{self._race}: what runs is stopped, and the best arms so far are confirmed"
         confirm(
             self, "End the race", question, "end it now",
@@ -178,6 +180,8 @@ class Race(Exportable, Live):
         """Ask how many arms to add, and add them."""
         if self._view is not None and not self._view.race.record.ranges:
             self.notify(f"the arms of {clean(self._race)} are a fixed list, as it has no ranges", markup=False)
+            return
+        if not self.s3.may_change():
             return
 
         def add(number: str | None) -> None:
@@ -194,10 +198,7 @@ class Race(Exportable, Live):
     def _decide(self, how: Callable[[RaceOf], str]) -> None:
         """Carry out a decision in the background, and show what was done or why not."""
         view = self._view
-        if view is None:
-            return
-        if self.s3.snapshot.read_only:
-            self.notify(clean(self.s3.snapshot.read_only), severity="warning", markup=False)
+        if view is None or not self.s3.may_change():
             return
         told = handed_over(self, self._tell)
 

@@ -68,13 +68,15 @@ class RunActions(Hosted, Exportable):
         if not running:
             self.s3.act(names, control.cancel)
             return
+        if not self.s3.may_change():
+            return
         question = f"{_listed([run.name for run in running])}: work since the last checkpoint is lost"
         confirm(self, "Cancel", question, "cancel", lambda: self.s3.act(names, control.cancel))
 
     def action_delete(self) -> None:
         """Delete runs, after confirmation."""
         names = self.chosen_names
-        if names:
+        if names and self.s3.may_change():
             files = ": all files of it" if len(names) == 1 else ""
             question = f"{_listed(names)}{files}, for good"
             confirm(self, "Delete", question, "delete", lambda: self.s3.act(names, _remove))
@@ -82,8 +84,10 @@ class RunActions(Hosted, Exportable):
     def action_pause_queue(self) -> None:
         """Pause or resume the queue."""
         workspace = self.s3.workspace
-        if self.s3.snapshot.read_only or not workspace.shared.exists():
-            self.notify(self.s3.snapshot.read_only or "there is no queue yet", severity="warning", markup=False)
+        if not self.s3.may_change():
+            return
+        if not workspace.shared.exists():
+            self.notify("there is no queue yet", severity="warning", markup=False)
             return
         paused = self.s3.snapshot.paused
 
@@ -102,7 +106,7 @@ class RunActions(Hosted, Exportable):
                 value = int(answer)
                 self.s3.act(names, lambda workspace, run: control.set_priority(workspace, run, value))
 
-        if names:
+        if names and self.s3.may_change():
             now = str(self.s3.snapshot.lines[names[0]].priority)
             ask = Ask("Priority", now, f"{_listed(names)}: 0 is the default; higher starts first", type="integer")
             self.app.push_screen(ask, set_it)
