@@ -37,6 +37,7 @@ from s3tui.tui.support.harmless import Harmless
 from s3tui.tui.support.keys import APP, PLACES, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
 from s3tui.tui.support.memory import Memory, Shown
+from s3tui.tui.support.palette import SIXTEEN_DARK, SIXTEEN_LIGHT
 from s3tui.tui.support.seat import Seat
 from s3tui.tui.support.terminal import only_if_there
 from s3tui.tui.tables.workspace_headline import short_path
@@ -117,6 +118,14 @@ class S3App(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, followed by the one that removes control characters."""
         return [*super().get_line_filters(), HARMLESS]
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The colours of the theme, or what a terminal of 16 has of them."""
+        variables = super().get_css_variables()
+        if self.console.color_system == "standard":
+            variables |= SIXTEEN_DARK if self.current_theme.dark else SIXTEEN_LIGHT
+            self.theme_variables = variables
+        return variables
 
     # Life
 

@@ -26,6 +26,9 @@ class Host(Protocol):
     def looked_at(self) -> Screen[None] | None:
         """The screen of runs in front, also if a dialog covers it."""
 
+    def may_change(self) -> bool:
+        """Whether anything may be changed from here; if not, it is said why, before any question is asked."""
+
     def act(self, names: Sequence[str], action: Action) -> None:
         """Apply an action to runs in the background, and show its outcome."""
 

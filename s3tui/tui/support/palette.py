@@ -18,6 +18,9 @@ STYLES = {
     "": "", "muted": "dim", "good": "$text-success", "warn": "$text-warning", "bad": "$text-error",
     "accent": "$accent", "strong": "bold",
 }  # fmt: skip
+# The tints of a theme would be grey in a terminal of 16 colours, so plain colours take their place.
+SIXTEEN_DARK = {"text-error": "#ff0000", "text-success": "#00ff00", "text-warning": "#ffff00", "accent": "#00ffff"}
+SIXTEEN_LIGHT = {"text-error": "#800000", "text-success": "#008000", "text-warning": "#808000", "accent": "#008080"}
 Part = tuple[str, str]  # a text and its tone; the empty tone is plain text
 Cell = tuple[Part, ...]
 
