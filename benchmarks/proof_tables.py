@@ -16,7 +16,7 @@ from ranks import LEAST_TASKS, critical_difference, friedman, mean_ranks
 from replay import Entrant, entrants, search_steps
 
 from core.run.methods import method_of
-from s3tui.race.answer import kendall_tau
+from s3tui.results.rank_correlation import kendall
 
 SEARCHED = (S3, TAYLOR, FISHER)
 LEAST_PAIRS = 3  # of seeds, for a verdict on a task
@@ -121,7 +121,7 @@ def early(evidence: Evidence) -> str:
 
 
 def _tau(runs: Sequence[Entrant]) -> float | None:
-    return kendall_tau([(run.best(run.length // 2), run.test) for run in runs])
+    return kendall([run.best(run.length // 2) for run in runs], [run.test for run in runs])
 
 
 def _span(sizes: Sequence[int]) -> str:

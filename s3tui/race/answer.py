@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from s3tui.race.decide import Arm
 from s3tui.results.gains import Gain, gain
+from s3tui.results.rank_correlation import kendall
 from s3tui.runs.records.result import Result
 
 Results = Mapping[int, Result]  # of the confirmations of an arm, by seed
@@ -63,9 +64,9 @@ def answer_of(arms: Sequence[Arm], results: Mapping[str, Results], rungs: Sequen
     close = [ranking[0], *(one for one in ranking[1:] if gains[one.arm].within_noise)]
     cheapest = min(close, key=lambda one: (one.parameters, ranking.index(one)))
     both = [arm for arm in arms if {rungs[0], rungs[-1]} <= arm.scores.keys()]
-    pairs = [(arm.scores[rungs[0]], arm.scores[rungs[-1]]) for arm in both]
+    tau = kendall(*([arm.scores[rung] for arm in both] for rung in (rungs[0], rungs[-1])))
     margin = gains[ranking[1].arm] if len(ranking) > 1 else None
-    return Answer(tuple(ranking), margin, cheapest.arm, kendall_tau(pairs), len(pairs))
+    return Answer(tuple(ranking), margin, cheapest.arm, tau, len(both))
 
 
 def _finalist(arm: str, found: Results) -> Finalist:
@@ -100,23 +101,3 @@ def _error(found: Results) -> float | None:
     """The mean standard error of a test score over rows; None if one is not known."""
     known = [result.standard_error for result in found.values() if result.standard_error is not None]
     return statistics.fmean(known) if len(known) == len(found) else None
-
-
-def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Kendall's tau-b of two rankings (Kendall 1945): (C - D) / sqrt((n - t_x) (n - t_y)).
-
-    C and D count concordant and discordant pairs of the n = m (m - 1) / 2 pairs of m values, t_x and t_y those that are
-    tied in one ranking. None where one ranking is all ties.
-    """
-    concordance, x_differs, y_differs = 0, 0, 0
-    for i, (x, y) in enumerate(pairs):
-        for other_x, other_y in pairs[:i]:
-            a, b = _sign(x, other_x), _sign(y, other_y)
-            concordance += a * b
-            x_differs += a * a
-            y_differs += b * b
-    return concordance / math.sqrt(x_differs * y_differs) if x_differs and y_differs else None
-
-
-def _sign(x: float, y: float) -> int:
-    return (x > y) - (x < y)

@@ -125,7 +125,7 @@ def _compute(race: Race, found: Answer) -> str:
     ended = "; it was ended by hand" if race.record.hand.ended else ""
     ended = ended or ("; its budget ended it" if race.decision.spent else "")
     spent = f"{taken.steps:,} steps of search and training, {duration(taken.seconds)}{ended}"
-    if found.tau is not None:
+    if found.tau is not None and found.tau_arms > 2:
         spent += f"; first and last rung agree with Kendall's tau {found.tau:.2f} ({found.tau_arms} arms)"
     return f"Compute: {len(race.record.arms)} arms{failed}, {spent}"
 

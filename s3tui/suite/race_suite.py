@@ -21,7 +21,7 @@ task = {task}
 model = {model}
 space = "mix-low-rank"            # what can be chosen from
 budget = {budget}
-race = {{ rungs = [100, 300, 900], keep = 0.34, confirm = 3, final = 2{time} }}
+race = {{ rungs = [100, 300, 900], keep = 0.5, confirm = 3, final = 2{time} }}
 retrain = {{ batch_size = 16, eval_every = 50, head_learning_rate = 1.5e-2, warmup_steps = 30 }}
 
 [experiment.best.matrix.variant]

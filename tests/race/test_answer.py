@@ -1,12 +1,9 @@
 """The answer of a race as a pure function of its results."""
 
-import random
-
 import pytest
-from scipy.stats import kendalltau
 
 from core.run.events import Eval, Phase, Started, Step
-from s3tui.race.answer import answer_of, kendall_tau
+from s3tui.race.answer import answer_of
 from s3tui.race.decide import Arm
 from s3tui.race.record import Record, Rules, fresh_seeds
 from s3tui.race.track import track_of
@@ -56,15 +53,6 @@ def test_without_results_there_is_no_answer_and_with_one_arm_no_runner_up():
     assert answer_of(ARMS, {}, (10, 30)) is None
     found = answer_of(ARMS, {"b/y": {7: result(0.9, 0.6)}}, (10, 30))
     assert (found.margin, found.cheapest) == (None, "b/y")
-
-
-def test_kendall_tau_is_that_of_scipy():
-    place = random.Random(0)
-    for _ in range(50):
-        pairs = [(place.randrange(5), place.randrange(5)) for _ in range(place.randrange(2, 12))]
-        there = kendalltau(*zip(*pairs, strict=True)).statistic
-        ours = kendall_tau(pairs)
-        assert ours == pytest.approx(there) if there == there else ours is None
 
 
 def test_the_score_at_a_rung_is_the_best_up_to_there_and_void_events_do_not_count():
