@@ -335,7 +335,7 @@ class Feed:
             Snapshot(
                 dict(self._lines), dict(self._board.runs), details, self._devices, who, bool(rest[2]),
                 self._trouble, self._read_only, self._asks, self._races, self._race_view,
-                self._news.rings, self._news.warnings, loaded=True,
+                self._news.rings, self._news.warnings, dict(self._board.unfinished), loaded=True,
             )
         )  # fmt: skip
 

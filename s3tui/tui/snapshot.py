@@ -39,7 +39,7 @@ class Snapshot:
     `details` are those of watched runs. `races` are the names of the races, `race` is the watched one. `read_only` says
     why nothing can be changed; empty if it can. `asks`: runs may start, nobody dispatches, and the user has not said
     whether the app does. `rings` counts the notifications for bells, `warnings` are those of notifications that could
-    not be sent; both only grow.
+    not be sent; both only grow. `unfinished` are those of the runs that have not ended.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)
@@ -55,4 +55,5 @@ class Snapshot:
     race: RaceView | None = None
     rings: int = 0
     warnings: tuple[str, ...] = ()
+    unfinished: Mapping[str, FoundRun] = field(default_factory=dict)
     loaded: bool = False

@@ -125,7 +125,7 @@ class Runs(RunActions, Live):
         if self._remembered != self.s3.workspace.path:
             self._show_as(self.s3.memory.of(self.s3.workspace.path))
         self._arrange()
-        living = (run.status for run in snapshot.runs.values())
+        living = (run.status for run in snapshot.unfinished.values())
         ours = frozenset(s.process.worker.pid for s in living if isinstance(s, (Running, Quiet)) and s.process)
         self.query_one(DeviceStrip).show(snapshot.devices, ours)
         self.query_one("#headline", TextLine).show(headline(self.s3.workspace.path, snapshot))
@@ -180,6 +180,8 @@ class Runs(RunActions, Live):
         self._go_to_awaited()
 
     def _go_to_awaited(self) -> None:
+        if not self._awaited:
+            return
         key = self._runs.row_of(self._awaited)
         if any(row.key == key for row in self.grid.rows):
             self.grid.move_to(key)

@@ -174,7 +174,7 @@ class Rows:
 
     def _row(self, line: Line, marked: bool, indent: str) -> Row:
         known = self._rows.get(line.name)
-        if known is not None and known[0] is line and known[1:3] == (marked, indent):
+        if known is not None and known[0] is line and known[1] == marked and known[2] == indent:
             return known[3]
         row = row_of(line, marked, indent, self._prefix)
         self._rows[line.name] = (line, marked, indent, row)
