@@ -37,15 +37,15 @@ def test_a_stale_or_incomplete_page_is_noticed(generate):
 
 
 def test_the_examples_of_the_reference_plan_the_runs_that_it_names(tmp_path):
-    first, compared, task, space = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    first, compared, variants, task, space = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "reviews.jsonl").touch()
     defaults = f'[defaults]\nmodel = "builtin:minilm"\nspace = "small"\nbudget = 100\n{task}search.epochs = 1\n'
-    (tmp_path / "suite.toml").write_text("\n".join([defaults, first, compared, space]), encoding="utf-8")
+    (tmp_path / "suite.toml").write_text("\n".join([defaults, first, compared, variants, space]), encoding="utf-8")
     suite = load(tmp_path / "suite.toml")
     names = [run.name for run in suite.runs]
-    assert (suite.name, suite.workspace, len(names)) == ("suite", tmp_path / "runs", 9)
+    assert (suite.name, suite.workspace, len(names)) == ("suite", tmp_path / "runs", 13)
     assert names[0] == "first"
-    assert names[1] in PAGE
+    assert all(f"`{name}`" in PAGE for name in (names[1], names[-3]))
 
 
 def test_links_within_the_page_lead_somewhere():

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from textual.screen import ModalScreen
 
 from s3tui.runs.workspace import read_run
 from s3tui.tui.dialogs.question import Choose
@@ -148,12 +149,17 @@ async def test_a_workspace_that_may_not_be_written_is_shown_read_only(script, op
 
 async def test_somebody_elses_workspace_is_shown_read_only(script, opened, monkeypatch):
     script.finished("first/done")
+    script.living("first/live")
     monkeypatch.setattr(os, "geteuid", lambda: script.workspace.path.stat().st_uid + 1)
     async with opened() as app:
         await app.until(lambda: app.shows("read-only"))
-        await app.press("d", "y")
-        await app.until(lambda: app.shows("first/done") or app.shows("done"))
-        assert script.workspace.names() == ["first/done"]
+        await app.press("a")
+        for key in ("s", "u", "r", "x", "p", "P", "d", "D"):
+            app.app.clear_notifications()
+            await app.press(key)
+            assert not isinstance(app.app.screen, ModalScreen), f"{key} asks before it refuses"
+            await app.until(lambda: any("read-only" in note.message for note in app.app._notifications))
+        assert script.workspace.names() == ["first/done", "first/live"]
 
 
 async def test_escape_sequences_in_names_and_logs_are_harmless(script, opened):

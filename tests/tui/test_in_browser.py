@@ -135,7 +135,7 @@ async def test_every_key_that_changes_something_is_off_in_the_read_only_app(scri
         for key in (*CHANGES, "exclamation_mark"):
             app.app.clear_notifications()
             await app.press(key)
-            assert not isinstance(app.app.screen, ModalScreen), "it is refused before anything is asked"
+            assert not isinstance(app.app.screen, ModalScreen), f"{key} asks before it refuses"
             said = NO_SHELL if key == "exclamation_mark" else READ_ONLY
             await app.until(lambda said=said: any(note.message == said for note in app.app._notifications))
         await app.press("e", "c")

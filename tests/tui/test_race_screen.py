@@ -1,7 +1,10 @@
 """The screen of a race: arms as curves and as a table, the best structure, and decisions by hand."""
 
+import os
+
 import pytest
 from scripted import BUDGET, candidates
+from textual.screen import ModalScreen
 
 from core.run.events import Eval, EventWriter, Phase, Started, Step, StructureChosen
 from core.run.limit import Limit, write_limit
@@ -111,6 +114,19 @@ async def test_a_race_is_ended_after_asking(raced, opened):
         await app.press("E", "y")
         await app.until(lambda: app.shows("ended by hand") and rows(app)["best/seed=1"]["fate"] == "final")
         assert hand(raced).ended
+
+
+async def test_no_decision_is_asked_for_in_a_race_of_somebody_else(raced, opened, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: raced.workspace.path.stat().st_uid + 1)
+    before = hand(raced)
+    async with opened() as app:
+        await show(app)
+        for key in ("x", "K", "E", "plus"):
+            app.app.clear_notifications()
+            await app.press(key)
+            assert not isinstance(app.app.screen, ModalScreen), f"{key} asks before it refuses"
+            await app.until(lambda: any("read-only" in note.message for note in app.app._notifications))
+    assert hand(raced) == before
 
 
 async def test_a_fixed_list_of_arms_and_a_run_outside_of_any_race_say_so_in_a_line(raced, opened):

@@ -178,10 +178,10 @@ class Race(Exportable, Live):
 
     def action_add(self) -> None:
         """Ask how many arms to add, and add them."""
+        if not self.s3.may_change():
+            return
         if self._view is not None and not self._view.race.record.ranges:
             self.notify(f"the arms of {clean(self._race)} are a fixed list, as it has no ranges", markup=False)
-            return
-        if not self.s3.may_change():
             return
 
         def add(number: str | None) -> None:

@@ -242,6 +242,8 @@ class PreviewSuite(Hosted, Screen[None]):
         """Queue the marked runs, after confirmation if existing ones are replaced."""
         if self._doing or self._planned.preview is None:
             return
+        if self._is_open(self._planned.preview.suite.workspace) and not self.s3.may_change():
+            return
         chosen = self._planned.marked
         refused = [one.refusal for one in chosen if one.refusal]
         lost = [one for one in chosen if one.replaced and one.trained]
