@@ -139,6 +139,7 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "small-budget": lambda e: by_task(e, TIGHT, THREE[:2], TIGHT[0]),
     "portfolio": portfolio.portfolios,
     "decoder": decoder_table.scores_and_use,
+    "decoder-rates": decoder_table.by_rate,
     "peft-rates": lambda e: by_setting(e, THREE[:1], (*IN_FP32, *PEFT), RATES),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), (THREE[0], THREE[2]), RANDOM
