@@ -247,9 +247,11 @@ def read_record(path: Path, kind: Callable[..., T]) -> T:
 
 def read_record_if_there(path: Path, kind: Callable[..., T]) -> T | None:
     """The same; None if there is no such file."""
+    if not os.path.lexists(path):
+        return None  # of most runs of a list one file or another; an exception would take several times as long
     try:
         return read_record(path, kind)
     except RunDirError:
-        if not os.path.lexists(path):
+        if not os.path.lexists(path):  # it was deleted between the two looks
             return None
-    return read_record(path, kind)  # it is damaged, or was written between the two looks
+        raise

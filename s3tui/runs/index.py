@@ -59,7 +59,10 @@ class Board:
             self._forget(name)
             return None
         self._stamps[name] = stamp
-        found = self.runs[name] = self._shared(read_run(directory, name))
+        found = read_run(directory, name)
+        if not isinstance(found.status, (Running, Quiet)):  # one that lives is soon read again
+            found = self._shared(found)
+        self.runs[name] = found
         if isinstance(found.status, Done):
             self.unfinished.pop(name, None)
         else:

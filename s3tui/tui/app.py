@@ -37,7 +37,7 @@ from s3tui.tui.support.harmless import Harmless
 from s3tui.tui.support.keys import APP, PLACES, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
 from s3tui.tui.support.memory import Memory, Shown
-from s3tui.tui.support.palette import SIXTEEN_DARK, SIXTEEN_LIGHT
+from s3tui.tui.support.palette import TONES_DARK, TONES_LIGHT, has_sixteen_colours
 from s3tui.tui.support.seat import Seat
 from s3tui.tui.support.terminal import only_if_there
 from s3tui.tui.tables.workspace_headline import short_path
@@ -120,11 +120,11 @@ class S3App(App[None]):
         return [*super().get_line_filters(), HARMLESS]
 
     def get_css_variables(self) -> dict[str, str]:
-        """The colours of the theme, or what a terminal of 16 has of them."""
+        """The colours of the theme; on a terminal with 16 colours tones that it has."""
         variables = super().get_css_variables()
-        if self.console.color_system == "standard":
-            variables |= SIXTEEN_DARK if self.current_theme.dark else SIXTEEN_LIGHT
-            self.theme_variables = variables
+        if has_sixteen_colours(self):
+            variables |= TONES_DARK if self.current_theme.dark else TONES_LIGHT
+        self.theme_variables = variables
         return variables
 
     # Life
@@ -232,9 +232,9 @@ class S3App(App[None]):
 
     def action_seat(self) -> None:
         """Take the dispatcher's seat, or leave it."""
-        who = self.snapshot.dispatcher
         if not self.may_change():
             return
+        who = self.snapshot.dispatcher
         if not who:
             self._feed.decide(Seat.LEFT)
             self.notify("you only watch now: queued runs wait until somebody starts them", markup=False)
@@ -283,7 +283,7 @@ class S3App(App[None]):
     # Actions of keys
 
     def may_change(self) -> bool:
-        """Whether anything may be changed from here; if not, it is said why, before any question is asked."""
+        """Whether anything may be changed here; if not, the user is told why."""
         if self.snapshot.read_only:
             self.notify(clean(self.snapshot.read_only), severity="warning", markup=False)
         return not self.snapshot.read_only

@@ -8,6 +8,7 @@ from s3tui.tui.screens.compare import PANES as COMPARED
 from s3tui.tui.screens.race import Race
 from s3tui.tui.screens.run import PANES
 from s3tui.tui.screens.suite_preview import PreviewSuite
+from s3tui.tui.screens.tabbed import Tabbed
 from s3tui.tui.support.keys import task_of
 
 
@@ -100,35 +101,57 @@ def bound_twice(app):
     return {key: actions for key, actions in meanings.items() if len(actions) > 1 and key != "enter"}
 
 
-async def test_no_key_has_two_meanings_on_a_screen(script, opened, tmp_path, monkeypatch):
+@pytest.fixture
+def varied(script, tmp_path, monkeypatch):
+    """A workspace with something for every screen."""
     monkeypatch.chdir(tmp_path)
     script.finished("first/done")
     script.finished("first/other", score=0.6)
     script.queued("first/best/seed=0", "held")
     write_race(script.workspace.path / "first/best", Record(Rules((10, 20)), ("best/seed=0",), (9,)))
     (tmp_path / "suite.toml").write_text(f"{SUITE}[experiment.a]\n")
-    async with opened() as app:
-        assert not bound_twice(app)
-        app.app.screen.go_to("first/best/seed=0")
-        await app.press("A")
-        await app.until(lambda: isinstance(app.app.screen, Race))
-        assert not bound_twice(app)
+
+
+async def every_screen(app):
+    """Go to every screen and tab, one after the other; the name of each, once it is in front."""
+    yield "runs"
+    app.app.screen.go_to("first/best/seed=0")
+    await app.press("A")
+    await app.until(lambda: isinstance(app.app.screen, Race))
+    yield "race"
+    await app.press("escape")
+    app.app.screen.go_to("first/done")
+    for keys, panes in ((["enter"], PANES), (["a", "c"], COMPARED)):
+        await app.press(*keys)
+        await app.until(lambda panes=panes: isinstance(app.app.screen, Tabbed) and app.app.screen.PANES is panes)
+        for number, name in enumerate(panes, 1):
+            await app.press(str(number))
+            await app.until(lambda name=name: app.app.screen.pane.parent.id == name.lower())
+            yield name
         await app.press("escape")
-        app.app.screen.go_to("first/done")
-        for keys, panes in ((["enter"], PANES), (["a", "c"], COMPARED)):
-            await app.press(*keys)
-            await app.until(lambda: app.shows("1 Loss") or app.shows("1 Curves"))
-            for number, name in enumerate(panes, 1):
-                await app.press(str(number))
-                await app.until(lambda name=name: app.app.screen.pane.parent.id == name.lower())
-                assert not bound_twice(app), name
-            await app.press("escape")
-        await app.press("S")
-        await app.until(lambda: app.app.screen.grid.rows)
-        assert not bound_twice(app)
-        await app.press("enter")
-        await app.until(lambda: isinstance(app.app.screen, PreviewSuite))
-        assert not bound_twice(app)
+    await app.press("S")
+    await app.until(lambda: app.app.screen.grid.rows)
+    yield "suites"
+    await app.press("enter")
+    await app.until(lambda: isinstance(app.app.screen, PreviewSuite))
+    yield "suite"
+
+
+@pytest.mark.usefixtures("varied")
+async def test_no_key_has_two_meanings_on_a_screen(opened):
+    async with opened() as app:
+        async for name in every_screen(app):
+            assert not bound_twice(app), name
+
+
+@pytest.mark.usefixtures("varied")
+async def test_the_footer_always_says_how_to_leave_and_how_to_find_help(opened):
+    async with opened(size=(80, 24)) as app:
+        async for name in every_screen(app):
+            ways = ["q Quit", "? Help"] if name == "runs" else ["esc Back", "q Quit", "? Help"]
+            for size in ((80, 24), (40, 24), (200, 24), (80, 24)):
+                await app.pilot.resize_terminal(*size)
+                await app.until(lambda ways=ways: all(way in app.text.splitlines()[-1] for way in ways))
 
 
 async def test_the_help_lists_keys_by_task(script, opened):

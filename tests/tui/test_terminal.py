@@ -1,10 +1,12 @@
 """The app and the terminal that it runs in."""
 
+import contextlib
 import os
 import pty
 import re
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from processes import kill, wait_until
@@ -14,40 +16,46 @@ from s3tui.tui.support.terminal import only_if_there
 OPEN = (sys.executable, "-m", "s3tui", "open", "--watch")
 
 
-def opened_at_a_terminal(script, until):
-    """Open the app in a terminal of its own; its process, the other end, and what it has drawn up to some bytes."""
+@contextlib.contextmanager
+def in_terminal(script) -> Iterator[tuple[int, int]]:
+    """The app in a terminal of its own: its process, and the other end of the terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(sys.executable, [*OPEN, str(script.workspace.path)])
-    drawn = bytearray()
-    while until not in drawn:
-        drawn += os.read(terminal, 2**16)
-    return pid, terminal, bytes(drawn)
+    try:
+        yield pid, terminal
+    finally:
+        kill(pid, signal.SIGKILL)
+
+
+def drawn(terminal, text):
+    """All that is drawn until this text is."""
+    seen = bytearray()
+    while text.encode() not in seen:
+        seen += os.read(terminal, 2**16)
+    return seen.decode(errors="replace")
 
 
 def test_the_app_ends_with_its_terminal(script, monkeypatch):
     script.finished("first/done")
     monkeypatch.setenv("TERM", "xterm-256color")
-    pid, terminal, _ = opened_at_a_terminal(script, b"finished")
-    try:
+    with in_terminal(script) as (pid, terminal):
+        drawn(terminal, "finished")
         os.close(terminal)  # the kernel sends SIGHUP, then SIGCONT
         assert wait_until(lambda: os.waitpid(pid, os.WNOHANG)[0]) == pid
-    finally:
-        kill(pid, signal.SIGKILL)
 
 
-def test_what_failed_is_red_in_a_terminal_of_16_colours(script, monkeypatch):
-    script.failed("first/bad")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("COLORTERM", raising=False)
-    pid, terminal, drawn = opened_at_a_terminal(script, "✗".encode())
-    try:
-        *_, colours = re.findall(r"\x1b\[([0-9;]*)m", drawn.decode(errors="replace").partition("✗")[0])
-        assert {"31", "91"} & set(colours.split(";")), f"red or bright red, not {colours}"
-    finally:
-        kill(pid, signal.SIGKILL)
+@pytest.mark.parametrize("kind", ["xterm", "linux", "screen"])
+def test_with_16_colours_a_failure_is_red_and_what_is_finished_is_green(script, monkeypatch, kind):
+    script.finished("first/done")
+    script.failed("first/broken")
+    monkeypatch.setenv("TERM", kind)
+    monkeypatch.delenv("COLORTERM")
+    with in_terminal(script) as (_, terminal):
+        seen = drawn(terminal, "✗ failed")
         os.close(terminal)
-        os.waitpid(pid, 0)
+    assert re.search(r"\x1b\[([\d;]*;)?91(;[\d;]*)?m✗", seen)
+    assert re.search(r"\x1b\[([\d;]*;)?92(;[\d;]*)?m✓", seen)
 
 
 @pytest.mark.parametrize(("there", "heard"), [(True, [signal.SIGUSR2]), (False, [])])

@@ -22,7 +22,7 @@ from s3tui.tui.screens.run import Run
 from s3tui.tui.screens.tabbed import Tabbed, tab_keys
 from s3tui.tui.snapshot import RunDetail, Snapshot
 from s3tui.tui.support.background import handed_over
-from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Cell, content, text
+from s3tui.tui.support.palette import Cell, content, line_colours, text
 from s3tui.tui.widgets.grid import Grid
 
 OVERLAID = 8  # most runs whose curves are drawn: more are hard to distinguish, and each has to be read completely
@@ -95,7 +95,7 @@ class Compare(Tabbed):
         if reading:
             cells.append(text("  reading", "muted"))
         self.query_one("#headline", Static).update(content(*cells))
-        colours = COLOURS_DARK if self.app.current_theme.dark else COLOURS_LIGHT
+        colours = line_colours(self.app)
         legend = _legend(list(overlaid), colours, self.size.width - 2)
         self.query_one("#legend", Static).update(Content("\n").join(legend))
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.app import App
 from textual.content import Content
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -18,9 +19,6 @@ STYLES = {
     "": "", "muted": "dim", "good": "$text-success", "warn": "$text-warning", "bad": "$text-error",
     "accent": "$accent", "strong": "bold",
 }  # fmt: skip
-# The tints of a theme would be grey in a terminal of 16 colours, so plain colours take their place.
-SIXTEEN_DARK = {"text-error": "#ff0000", "text-success": "#00ff00", "text-warning": "#ffff00", "accent": "#00ffff"}
-SIXTEEN_LIGHT = {"text-error": "#800000", "text-success": "#008000", "text-warning": "#808000", "accent": "#008080"}
 Part = tuple[str, str]  # a text and its tone; the empty tone is plain text
 Cell = tuple[Part, ...]
 
@@ -57,6 +55,37 @@ COLOURS_LIGHT = (
     (86, 180, 233),
     (0, 0, 0),
 )
+
+# The eight of a terminal with 16 colours that stand out from a dark or a light background; those above would be rounded
+# to the nearest of the 16, several of them to the same.
+SIXTEEN_DARK = (
+    (85, 255, 255), (255, 255, 85), (85, 255, 85), (255, 85, 255), (255, 255, 255), (255, 85, 85), (170, 170, 170),
+    (85, 85, 255),
+)  # fmt: skip
+SIXTEEN_LIGHT = (
+    (0, 0, 170), (170, 85, 0), (0, 170, 0), (170, 0, 170), (85, 85, 85), (170, 0, 0), (0, 170, 170), (0, 0, 0),
+)  # fmt: skip
+# And its tones: a theme's own are pale, so that "failed" would be rounded to grey, and its accent to red.
+TONES_DARK = {
+    "text-success": "rgb(85,255,85)", "text-warning": "rgb(255,255,85)", "text-error": "rgb(255,85,85)",
+    "accent": "rgb(85,255,255)",
+}  # fmt: skip
+TONES_LIGHT = {
+    "text-success": "rgb(0,170,0)", "text-warning": "rgb(170,85,0)", "text-error": "rgb(170,0,0)",
+    "accent": "rgb(0,0,170)",
+}  # fmt: skip
+
+
+def has_sixteen_colours(app: App[Any]) -> bool:
+    """Whether the terminal has no more than 16 colours."""
+    return app.console.color_system == "standard"
+
+
+def line_colours(app: App[Any]) -> tuple[tuple[int, int, int], ...]:
+    """The colours of lines in plots, for the terminal and the theme."""
+    if has_sixteen_colours(app):
+        return SIXTEEN_DARK if app.current_theme.dark else SIXTEEN_LIGHT
+    return COLOURS_DARK if app.current_theme.dark else COLOURS_LIGHT
 
 
 def text(value: str, tone: str = "") -> Cell:

@@ -21,7 +21,7 @@ def short_path(path: Path) -> str:
 
 def headline(path: Path, snapshot: Snapshot) -> list[Cell]:
     """The cells of the headline."""
-    counts = Counter(line.status for line in snapshot.lines.values())
+    counts = Counter([line.status for line in snapshot.lines.values()])
     cells: list[Cell] = [text("s3tui", "strong")]
     for name in STATES:
         if counts[name]:

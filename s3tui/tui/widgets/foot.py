@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len
+from textual import events
 from textual.app import ComposeResult
-from textual.containers import HorizontalGroup
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
-ENDS = ("back", "leave", "help")  # the actions whose keys are at the right end
+ALWAYS = ("back", "leave", "help")  # actions whose keys are shown on the narrowest screen
+EDGE = 1  # cells of the line before the help
 
 
 class Foot(Footer):
-    """The footer; on a narrow screen it cuts other keys, never those that lead away and to the help."""
-
-    DEFAULT_CSS = """
-    Foot #ends {
-        dock: right;
-        width: auto;
-        background: $footer-background;
-        border-left: vkey $foreground 20%;
-        & FooterKey { margin: 0 0 0 1; }
-        & FooterKey:first-child { margin: 0; }
-    }
-    """
+    """The footer; a narrow screen leaves out other keys, never how to leave, nor `?`, which stays at its right end."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False, compact=True)
 
     def compose(self) -> ComposeResult:
-        """Textual's keys, those at the end docked as Textual docks its palette."""
-        keys = list(super().compose())
-        ends = [part for part in keys if isinstance(part, FooterKey) and part.action in ENDS]
-        yield from (part for part in keys if part not in ends)
-        if ends:
-            yield HorizontalGroup(*ends, id="ends")
+        """Textual's keys for which there is room, the help docked as Textual docks its palette."""
+        keys = [part for part in super().compose() if isinstance(part, FooterKey)]
+        for key in fitting(keys, self.app.size.width):
+            if key.action == "help":
+                key.add_class("-command-palette")
+            yield key
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Show as many keys as there is room for now."""
+        self.refresh(recompose=True)
+
+
+def fitting(keys: Sequence[FooterKey], width: int) -> Iterator[FooterKey]:
+    """Those keys that fit, in their order: the first ones, and those without which nobody finds the way."""
+    room = width - EDGE - sum(_width(key) for key in keys if key.action in ALWAYS)
+    for key in keys:
+        if key.action not in ALWAYS:
+            room -= _width(key)
+        if key.action in ALWAYS or room >= 0:
+            yield key
+
+
+def _width(key: FooterKey) -> int:
+    return cell_len(f"{key.key_display} {key.description} ")

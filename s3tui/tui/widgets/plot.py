@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from s3tui.tui.charts.canvas import AXIS, LEVEL, drawn
 from s3tui.tui.charts.figures import Figure, View
-from s3tui.tui.support.palette import COLOURS_DARK, COLOURS_LIGHT, Toned, plain
+from s3tui.tui.support.palette import Toned, line_colours, plain
 
 LEAST_SECONDS = 0.3  # between two drawings
 DUTY = 32  # minimal ratio of the interval to the drawing time, so that a plot uses at most a thirtieth of a core
@@ -62,7 +62,7 @@ class Plot(Toned):
 
     def colour(self, place: int) -> tuple[int, int, int]:
         """A colour of the palette, for the theme's background."""
-        colours = COLOURS_DARK if self.app.current_theme.dark else COLOURS_LIGHT
+        colours = line_colours(self.app)
         return colours[place % len(colours)]
 
     def _title(self) -> Content:
