@@ -23,8 +23,13 @@ MOST = 8  # arms of a portfolio
 
 
 def known_races(evidence: Evidence) -> dict[str, list[list[Entrant]]]:
-    """The races of each task among the arms that all tasks have, one for each seed that has them all."""
+    """The races of each task among the arms that all tasks have, one for each seed that has them all.
+
+    A task that lacks a way which others have is left out.
+    """
     by_task = {task: complete(RULES, entrants(evidence, task)).values() for task in TASKS if task in evidence.tasks}
+    ways = {task: {run.way for runs in seeds for run in runs} for task, seeds in by_task.items()}
+    by_task = {task: seeds for task, seeds in by_task.items() if ways[task] == set().union(*ways.values())}
     offered = [{run.name for runs in seeds for run in runs} for seeds in by_task.values()]
     common = set.intersection(*offered) if offered else set()
     found = {task: [[run for run in runs if run.name in common] for runs in seeds] for task, seeds in by_task.items()}
