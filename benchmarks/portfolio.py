@@ -8,6 +8,7 @@ fits the tasks that it was chosen by, so the same is measured on each task with 
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -23,24 +24,23 @@ MOST = 8  # arms of a portfolio
 
 
 def known_races(evidence: Evidence) -> dict[str, list[list[Entrant]]]:
-    """The races of each task among the arms that all tasks have, one for each seed that has them all.
+    """The races of each task among the arms that more than half of all tasks have, one for each seed that has them all.
 
-    A task that lacks a way which others have is left out.
+    A task that lacks one of these arms is left out.
     """
     by_task = {task: complete(RULES, entrants(evidence, task)).values() for task in TASKS if task in evidence.tasks}
-    ways = {task: {run.way for runs in seeds for run in runs} for task, seeds in by_task.items()}
-    by_task = {task: seeds for task, seeds in by_task.items() if ways[task] == set().union(*ways.values())}
-    offered = [{run.name for runs in seeds for run in runs} for seeds in by_task.values()]
-    common = set.intersection(*offered) if offered else set()
+    offered = Counter(name for seeds in by_task.values() for name in {run.name for runs in seeds for run in runs})
+    common = {name for name, tasks in offered.items() if 2 * tasks > len(by_task)}
     found = {task: [[run for run in runs if run.name in common] for runs in seeds] for task, seeds in by_task.items()}
-    return {task: [runs for runs in seeds if len(runs) == len(common)] for task, seeds in found.items()}
+    whole = {task: [runs for runs in seeds if len(runs) == len(common)] for task, seeds in found.items()}
+    return {task: seeds for task, seeds in whole.items() if seeds}
 
 
 class Judge:
     """Replays races among portfolios."""
 
     def __init__(self, races: Races) -> None:
-        self.races = {task: seeds for task, seeds in races.items() if seeds}
+        self.races = races
         self.arms = tuple(dict.fromkeys(run.name for seeds in self.races.values() for runs in seeds for run in runs))
         self.outcomes = cache(self._outcomes)
 

@@ -42,6 +42,6 @@ def test_a_task_that_has_no_say_may_lose_more():
     ]
 
 
-def test_a_task_that_lacks_a_way_is_left_out():
+def test_a_task_that_lacks_what_most_have_is_left_out():
     fewer = {**SCORES, "stsb": {LORA.title: GOOD, RANDOM.title: BAD}}
     assert known_races(known(fewer)).keys() == {"icd10-chapter", "sst2"}
