@@ -33,6 +33,7 @@ from s3tui.tui.host import Host
 from s3tui.tui.screens.base import Live
 from s3tui.tui.screens.runs import Runs
 from s3tui.tui.snapshot import Snapshot
+from s3tui.tui.support.console_font import ConsoleFont
 from s3tui.tui.support.harmless import Harmless
 from s3tui.tui.support.keys import APP, PLACES, RUNS, is_in_palette, key
 from s3tui.tui.support.latest import Latest
@@ -44,7 +45,7 @@ from s3tui.tui.tables.workspace_headline import short_path
 from s3tui.tui.widgets.walked import Walked
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-HARMLESS = Harmless()
+HARMLESS, CONSOLE_FONT = Harmless(), ConsoleFont()
 DEFAULT_THEME = "textual-dark"
 MOST_NOTICES = 3  # of one action; for more runs there is one notice for all
 
@@ -116,8 +117,8 @@ class S3App(App[None]):
             self.animation_level = "none"
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, followed by the one that removes control characters."""
-        return [*super().get_line_filters(), HARMLESS]
+        """Textual's filters, followed by the one that removes control characters, and that for the Linux console."""
+        return [*super().get_line_filters(), HARMLESS, *([CONSOLE_FONT] if os.environ.get("TERM") == "linux" else [])]
 
     def get_css_variables(self) -> dict[str, str]:
         """The colours of the theme; on a terminal with 16 colours tones that it has."""

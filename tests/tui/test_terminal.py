@@ -45,17 +45,28 @@ def test_the_app_ends_with_its_terminal(script, monkeypatch):
         assert wait_until(lambda: os.waitpid(pid, os.WNOHANG)[0]) == pid
 
 
-@pytest.mark.parametrize("kind", ["xterm", "linux", "screen"])
-def test_with_16_colours_a_failure_is_red_and_what_is_finished_is_green(script, monkeypatch, kind):
+@pytest.mark.parametrize(("kind", "bad", "good"), [("xterm", "✗", "✓"), ("screen", "✗", "✓"), ("linux", "x", r"\+")])
+def test_with_16_colours_a_failure_is_red_and_what_is_finished_is_green(script, monkeypatch, kind, bad, good):
     script.finished("first/done")
     script.failed("first/broken")
     monkeypatch.setenv("TERM", kind)
     monkeypatch.delenv("COLORTERM")
     with in_terminal(script) as (_, terminal):
-        seen = drawn(terminal, "✗ failed")
+        seen = drawn(terminal, "broken")
         os.close(terminal)
-    assert re.search(r"\x1b\[([\d;]*;)?91(;[\d;]*)?m✗", seen)
-    assert re.search(r"\x1b\[([\d;]*;)?92(;[\d;]*)?m✓", seen)
+    assert re.search(rf"\x1b\[([\d;]*;)?91(;[\d;]*)?m{bad}", seen)
+    assert re.search(rf"\x1b\[([\d;]*;)?92(;[\d;]*)?m{good}", seen)
+
+
+async def test_on_the_linux_console_every_screen_is_drawn_in_the_glyphs_of_its_fonts(script, opened, monkeypatch):
+    monkeypatch.setenv("TERM", "linux")
+    script.finished("first/a-name-that-is-far-too-long-for-the-column-in-which-it-is-shown")
+    script.failed("first/broken")
+    async with opened(size=(80, 24)) as app:
+        for keys in ((), ("?",), ("escape", "C"), ("escape", "G", "enter"), *"234567", ("escape", "a", "c"), *"234"):
+            await app.press(*keys)
+            await app.settle()
+            app.text.encode("cp437")
 
 
 @pytest.mark.parametrize(("there", "heard"), [(True, [signal.SIGUSR2]), (False, [])])
