@@ -118,7 +118,8 @@ class S3App(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, followed by the one that removes control characters, and that for the Linux console."""
-        return [*super().get_line_filters(), HARMLESS, *([CONSOLE_FONT] if os.environ.get("TERM") == "linux" else [])]
+        in_console = os.environ.get("TERM") == "linux" and not self.is_web
+        return [*super().get_line_filters(), HARMLESS, *([CONSOLE_FONT] if in_console else [])]
 
     def get_css_variables(self) -> dict[str, str]:
         """The colours of the theme; on a terminal with 16 colours tones that it has."""
