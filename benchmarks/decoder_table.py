@@ -15,7 +15,10 @@ SUITE: dict[str, Any] = tomllib.loads((ROOT / "suites" / "offline-decoder.toml")
 TASKS = ("superglue-cb", "superglue-copa", "icd10-chapter", "rte", "sst2")
 BUDGETS = {"1e-4": 1e-4, "2e-5": 2e-5}
 RATED = "icd10-chapter"  # the task on which learning rates were compared
-RATES = {"**5e-3**": 5e-3, "1e-2": 1e-2, "2e-2": 2e-2, "4e-2": 4e-2, "8e-2": 8e-2}
+RATES = {  # of search and training
+    title: {"budget": BUDGETS["1e-4"], "retrain.learning_rate": value, "search.learning_rate": value}
+    for title, value in {"**5e-3**": 5e-3, "1e-2": 1e-2, "2e-2": 2e-2, "4e-2": 4e-2, "8e-2": 8e-2}.items()
+}
 SPACE = "rank1-and-biases"
 TITLES = {
     "searched": S3.title,
@@ -39,17 +42,6 @@ def scores_and_use(evidence: Evidence) -> str:
     """The scores of each task's arms by budget, and what a run at the first budget used."""
     rows = [[f"{task}: {arm.title}", *_cells(evidence, arm, task)] for task in TASKS for arm in ARMS]
     return markdown(["", *BUDGETS, "CPU minutes", "peak GB", "most frequent answer"], rows)
-
-
-def by_rate(evidence: Evidence) -> str:
-    """The arms of one task at the first budget by learning rate, which is that of the search as well."""
-    rows = [[arm.title, *(cell(evidence.scores(_at(arm, value), RATED)) for value in RATES.values())] for arm in ARMS]
-    return markdown(["", *RATES], rows)
-
-
-def _at(arm: Arm, value: float) -> Arm:
-    keys = ("retrain.learning_rate", "search.learning_rate")
-    return arm.changed({"budget": BUDGETS["1e-4"], **dict.fromkeys(keys, value)})
 
 
 def _cells(evidence: Evidence, arm: Arm, task: str) -> list[str]:

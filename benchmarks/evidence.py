@@ -57,6 +57,7 @@ BITFIT = Arm("BitFit, last layers", "fixed", "bitfit")
 RANDOM = Arm("random structures", "random")
 HEAD = Arm("head only", "fixed", "none", {"budget": "none"})
 S3 = Arm("`s3`")
+AS_LONG = {"retrain.max_steps": 500, "retrain.eval_every": 250}  # as long as search and training of `s3` together
 TWO_LEVELS = Arm("`s3`, two levels", settings={"search.bilevel": True, "search.hypergradient": "first-order"})
 TAYLOR = Arm("`saliency`, `taylor`", "saliency", settings={"saliency.criterion": "taylor"})
 FISHER = Arm("`saliency`, `fisher`", "saliency", settings={"saliency.criterion": "fisher"})

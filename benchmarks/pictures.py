@@ -8,11 +8,12 @@ standard deviation over seeds; a line joins the lengths of a method.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evidence import BITFIT, FISHER, LORA, RANDOM, ROOT, S3, Arm, Evidence
+from evidence import AS_LONG, BITFIT, FISHER, LORA, RANDOM, ROOT, S3, Arm, Evidence
 from matplotlib.figure import Figure
 from proof import TASKS
 from replay import search_steps
@@ -23,7 +24,7 @@ FILE = ROOT / "docs" / "img" / "compute.svg"
 METHODS = (S3, FISHER, RANDOM, LORA, BITFIT)
 LENGTHS: Sequence[Mapping[str, int]] = (
     {},
-    {"retrain.max_steps": 500, "retrain.eval_every": 250},
+    AS_LONG,
     *({"retrain.max_steps": steps} for steps in (600, 900, 1200)),
 )
 POINT: Any = {"marker": "o", "ms": 2.5, "capsize": 1.5}
@@ -44,13 +45,15 @@ def points(evidence: Evidence, arm: Arm, task: str) -> list[Point]:
 
 def drawn(evidence: Evidence) -> Figure:
     """A panel for each task."""
-    tasks = [task for task in TASKS if any(len(points(evidence, arm, task)) > 1 for arm in METHODS)]
-    figure = Figure(figsize=(WIDTH, 1.9 * -(-len(tasks) // 2)), layout="constrained")
-    for i, task in enumerate(tasks):
-        axes = figure.add_subplot(-(-len(tasks) // 2), 2, i + 1)
-        for arm, colour in zip(METHODS, COLOURS, strict=False):
-            if found := points(evidence, arm, task):
-                steps, means, spreads = zip(*found, strict=True)
+    by_task = {task: [points(evidence, arm, task) for arm in METHODS] for task in TASKS}
+    shown = {task: lines for task, lines in by_task.items() if any(len(line) > 1 for line in lines)}
+    rows = math.ceil(len(shown) / 2)
+    figure = Figure(figsize=(WIDTH, 1.9 * rows), layout="constrained")
+    for i, (task, lines) in enumerate(shown.items()):
+        axes = figure.add_subplot(rows, 2, i + 1)
+        for arm, line, colour in zip(METHODS, lines, COLOURS, strict=False):
+            if line:
+                steps, means, spreads = zip(*line, strict=True)
                 axes.errorbar(steps, means, spreads, color=colour, label=arm.title.replace("`", ""), **POINT)
         axes.set_title(task)
         axes.set_xlabel("steps of search and training")

@@ -75,13 +75,14 @@ def portfolios(evidence: Evidence) -> str:
     if len(tasks) < 3:
         return markdown(["tasks are too few"], [])
     order = judge.chosen(MOST, tasks)
-    rows = [[str(n), arm, *_cells(judge, order[:n], tasks, n)] for n, arm in enumerate(order, 1)]
+    without = {task: judge.chosen(MOST, [other for other in tasks if other != task]) for task in tasks}
+    rows = [[str(n), arm, *_cells(judge, order, without, n)] for n, arm in enumerate(order, 1)]
     every = [str(len(judge.arms)), "all", "0.0", "0.0", f"{judge.steps(judge.arms, tasks):,.0f}"]
     return markdown(["arms", "the last of them", "to all arms", "on a task left out", "steps"], [*rows, every])
 
 
-def _cells(judge: Judge, portfolio: Portfolio, tasks: Sequence[str], size: int) -> list[str]:
-    left_out = statistics.fmean(
-        judge.gap(judge.chosen(size, [other for other in tasks if other != task]), [task]) for task in tasks
-    )
-    return [f"{judge.gap(portfolio, tasks):+.1f}", f"{left_out:+.1f}", f"{judge.steps(portfolio, tasks):,.0f}"]
+def _cells(judge: Judge, order: Portfolio, without: Mapping[str, Portfolio], size: int) -> list[str]:
+    """Of the first arms of an order by all tasks, and of the orders without each task."""
+    tasks, first = tuple(without), order[:size]
+    left_out = statistics.fmean(judge.gap(others[:size], [task]) for task, others in without.items())
+    return [f"{judge.gap(first, tasks):+.1f}", f"{left_out:+.1f}", f"{judge.steps(first, tasks):,.0f}"]

@@ -21,7 +21,7 @@ import portfolio
 import proof_tables
 import race_tables
 from cells import cell, difference, markdown
-from evidence import BITFIT, FISHER, HEAD, LORA, RANDOM, ROOT, S3, TAYLOR, TWO_LEVELS, Arm, Evidence, rate
+from evidence import AS_LONG, BITFIT, FISHER, HEAD, LORA, RANDOM, ROOT, S3, TAYLOR, TWO_LEVELS, Arm, Evidence, rate
 
 BLOCK = re.compile(r"(<!-- table ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PLAIN = tuple(
@@ -100,7 +100,6 @@ LONGER = tuple(
     for steps in (600, 900, 1200)
     for arm in (LORA, RANDOM, FISHER, TWO_LEVELS, ONE_LEVEL)
 )
-AS_LONG = {"retrain.max_steps": 500, "retrain.eval_every": 250}  # as long as search and training of `s3` together
 EQUAL = (S3, *(named("500 steps", arm, AS_LONG) for arm in (LORA, RANDOM)), LORA, RANDOM)
 # What searches trains for fewer steps, so that all take as long as 900.
 TIGHT = tuple(
@@ -139,7 +138,7 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     "small-budget": lambda e: by_task(e, TIGHT, THREE[:2], TIGHT[0]),
     "portfolio": portfolio.portfolios,
     "decoder": decoder_table.scores_and_use,
-    "decoder-rates": decoder_table.by_rate,
+    "decoder-rates": lambda e: by_setting(e, (decoder_table.RATED,), decoder_table.ARMS, decoder_table.RATES),
     "peft-rates": lambda e: by_setting(e, THREE[:1], (*IN_FP32, *PEFT), RATES),
     "precision": lambda e: by_task(
         e, (Arm("bf16", "random"), Arm("fp32", "random", precision="fp32")), (THREE[0], THREE[2]), RANDOM

@@ -39,7 +39,7 @@ class Snapshot:
     `details` are those of watched runs. `races` are the names of the races, `race` is the watched one. `read_only` says
     why nothing can be changed; empty if it can. `asks`: runs may start, nobody dispatches, and the user has not said
     whether the app does. `rings` counts the notifications for bells, `warnings` are those of notifications that could
-    not be sent; both only grow. `unfinished` are those of the runs that have not ended.
+    not be sent; both only grow. `unfinished` are those of the runs that are not done.
     """
 
     lines: Mapping[str, Line] = field(default_factory=dict)

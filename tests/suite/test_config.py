@@ -25,28 +25,6 @@ max_steps = 300
 MODEL = 'name one: "builtin:minilm", one on the hub, a folder, or a .gguf file'
 
 
-@pytest.fixture
-def suite(tmp_path):
-    def read(text):
-        file = tmp_path / "suite.toml"
-        file.write_text(text)
-        return load(file)
-
-    return read
-
-
-@pytest.fixture
-def problems(suite, tmp_path):
-    def read(text):
-        with pytest.raises(ConfigError) as caught:
-            suite(text)
-        prefix = f"{tmp_path / 'suite.toml'}: "
-        assert all(line.startswith(prefix) for line in caught.value.problems)
-        return [line.removeprefix(prefix) for line in caught.value.problems]
-
-    return read
-
-
 def specs(suite):
     return {run.name: run.spec for run in suite.runs}
 

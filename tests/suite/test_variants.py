@@ -2,9 +2,6 @@
 
 import pytest
 
-from s3tui.suite.load import load
-from s3tui.text.problems import ConfigError
-
 HEAD = """
 [defaults]
 model = "builtin:minilm"
@@ -18,27 +15,10 @@ seed = 7
 """
 
 
-@pytest.fixture
-def read(tmp_path):
-    def from_text(experiment):
-        (tmp_path / "s.toml").write_text(HEAD + experiment)
-        return load(tmp_path / "s.toml")
-
-    return from_text
-
-
-@pytest.fixture
-def problems(read, tmp_path):
-    def of(experiment):
-        with pytest.raises(ConfigError) as caught:
-            read(experiment)
-        return [line.removeprefix(f"{tmp_path / 's.toml'}: ") for line in caught.value.problems]
-
-    return of
-
-
-def test_each_variant_is_the_experiment_with_its_settings_and_the_other_keys_of_the_matrix_are_over_them(read):
-    suite = read("""
+def test_each_variant_is_the_experiment_with_its_settings_and_the_other_keys_of_the_matrix_are_over_them(suite):
+    planned = suite(
+        HEAD
+        + """
 retrain.batch_size = 16
 [experiment.a.matrix]
 retrain.learning_rate = [1e-3, 1e-2]
@@ -46,13 +26,14 @@ retrain.learning_rate = [1e-3, 1e-2]
 searched = {}
 last = { method = "fixed", space = "bitfit", seed = 3, retrain = { clip = 2.0, learning_rate = 0.5 } }
 even = { method = "fixed", fixed.order = "even" }
-""")
-    assert [run.name for run in suite.runs[:3]] == [
+"""
+    )
+    assert [run.name for run in planned.runs[:3]] == [
         "a/retrain.learning_rate=0.001,variant=searched",
         "a/retrain.learning_rate=0.001,variant=last",
         "a/retrain.learning_rate=0.001,variant=even",
     ]
-    searched, last, even, *_, tuned = (run.spec for run in suite.runs)
+    searched, last, even, *_, tuned = (run.spec for run in planned.runs)
     assert [spec.method for spec in (searched, last, even)] == ["s3", "fixed", "fixed"]
     assert [spec.space.name for spec in (searched, last, even)] == ["mix-low-rank", "bitfit", "mix-low-rank"]
     assert [spec.seed for spec in (searched, last, even)] == [7, 3, 7]
@@ -62,13 +43,16 @@ even = { method = "fixed", fixed.order = "even" }
     assert tuned.retrain.learning_rate == 1e-2
 
 
-def test_variants_race(read):
-    suite = read("""
+def test_variants_race(suite):
+    planned = suite(
+        HEAD
+        + """
 race = { rungs = [100, 200] }
 matrix = { variant = { searched = {}, bitfit = { method = "fixed", space = "bitfit" } }, seed = [0, 1] }
-""")
-    assert suite.races["a"].arms == tuple(f"a/variant={n},seed={s}" for n in ("searched", "bitfit") for s in (0, 1))
-    assert {run.spec.retrain.max_steps for run in suite.runs} == {200}
+"""
+    )
+    assert planned.races["a"].arms == tuple(f"a/variant={n},seed={s}" for n in ("searched", "bitfit") for s in (0, 1))
+    assert {run.spec.retrain.max_steps for run in planned.runs} == {200}
 
 
 @pytest.mark.parametrize(
@@ -86,13 +70,15 @@ matrix = { variant = { searched = {}, bitfit = { method = "fixed", space = "bitf
     ],
 )
 def test_what_is_wrong_with_a_variant_is_said_at_its_key(problems, variants, problem):
-    assert any(line.startswith(f"experiment.a.matrix.{problem}") for line in problems(f"matrix.variant = {variants}\n"))
+    assert any(
+        line.startswith(f"experiment.a.matrix.{problem}") for line in problems(f"{HEAD}matrix.variant = {variants}\n")
+    )
 
 
 @pytest.mark.parametrize(
     "matrix", ["{ variant = { x = { retrain.max_steps = 5 }, y = {} } }", "{ retrain.max_steps = [5, 9] }"]
 )
 def test_an_arm_of_another_length_than_the_last_rung_is_refused(problems, matrix):
-    assert problems(f"race = {{ rungs = [100, 300] }}\nmatrix = {matrix}\n") == [
+    assert problems(f"{HEAD}race = {{ rungs = [100, 300] }}\nmatrix = {matrix}\n") == [
         "experiment.a.race.rungs: the last is the length of every arm: leave the length of retrain out of the matrix"
     ]
